@@ -1,0 +1,254 @@
+package constellation
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Algorithm is a named algorithm of an owner. Owner and Name keep their case
+// and are unique ignoring case.
+type Algorithm struct {
+	ID            string
+	Owner         string
+	Name          string
+	CreatedAt     time.Time
+	LatestVersion *AlgorithmVersion
+	VersionCount  int
+}
+
+// AlgorithmVersion is one immutable image of an algorithm.
+type AlgorithmVersion struct {
+	ID              string
+	Owner           string
+	Name            string
+	GitHash         string // 40 lower-case hex digits
+	SemanticVersion string // "" when the maker gave none
+	State           VersionState
+	Image           Image
+	Runtime         Runtime
+	CreatedAt       time.Time
+	CreatedBy       string
+}
+
+// Ref gives OWNER/NAME/HASH.
+func (v *AlgorithmVersion) Ref() AlgorithmRef {
+	return AlgorithmRef{Owner: v.Owner, Name: v.Name, Hash: v.GitHash}
+}
+
+// VersionState is where an algorithm version is on its way into the registry.
+type VersionState string
+
+// The states of an algorithm version. A pushed version is ready at once.
+const (
+	VersionReady     VersionState = "ready"
+	VersionImporting VersionState = "importing"
+	VersionFailed    VersionState = "failed"
+)
+
+// Image is a manifest in the mothership's registry, pinned by digest.
+type Image struct {
+	Repository string   // lower case, such as "neo/hello"
+	Digest     string   // "sha256:…" of the manifest or index
+	MediaType  string   // of the manifest or index
+	Size       int64    // bytes of every blob and manifest it needs
+	Platforms  []string // "linux/amd64", …; sorted
+}
+
+// AlgorithmRef is OWNER/NAME/HASH, which names one algorithm version.
+type AlgorithmRef struct{ Owner, Name, Hash string }
+
+// String gives OWNER/NAME/HASH.
+func (r AlgorithmRef) String() string { return r.Owner + "/" + r.Name + "/" + r.Hash }
+
+// Repository gives the lower-case registry path of the algorithm.
+func (r AlgorithmRef) Repository() string {
+	return strings.ToLower(r.Owner) + "/" + strings.ToLower(r.Name)
+}
+
+var (
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9]+(?:[_.-]?[A-Za-z0-9]+)*$`)
+	hashPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+)
+
+// reservedOwners are first path segments of the registry that hold no
+// algorithms (DESIGN section 4).
+var reservedOwners = map[string]bool{"satellites": true, "constellation": true}
+
+// IsGitHash says whether s is 40 lower-case hex digits.
+func IsGitHash(s string) bool { return hashPattern.MatchString(s) }
+
+// CheckOwnerName tells v when owner or name cannot name an algorithm. They
+// become a registry path, so the rule is the OCI one for a path component,
+// with upper case allowed.
+func CheckOwnerName(v *Validation, ownerField, owner, nameField, name string) {
+	const rule = "has 1 to 63 letters and digits, with single '_', '.' or '-' between them"
+	if len(owner) > 63 || !namePattern.MatchString(owner) {
+		v.Add(ownerField, "an algorithm's owner %s", rule)
+	} else if reservedOwners[strings.ToLower(owner)] {
+		v.Add(ownerField, "the owner %q is reserved; choose another", owner)
+	}
+	if len(name) > 63 || !namePattern.MatchString(name) {
+		v.Add(nameField, "an algorithm's name %s", rule)
+	}
+}
+
+// ParseAlgorithmRef reads OWNER/NAME/HASH; the error is for the user.
+func ParseAlgorithmRef(s string) (AlgorithmRef, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 {
+		return AlgorithmRef{}, Errorf(KindInvalid, "an algorithm is written OWNER/NAME/HASH, for example neo/hello/%s", strings.Repeat("0123456789", 4))
+	}
+	ref := AlgorithmRef{Owner: parts[0], Name: parts[1], Hash: parts[2]}
+	var v Validation
+	CheckOwnerName(&v, "owner", ref.Owner, "name", ref.Name)
+	if !IsGitHash(ref.Hash) {
+		v.Add("hash", "the version hash has 40 lower-case hex digits (a Git SHA-1)")
+	}
+	if err := v.Err(); err != nil {
+		return AlgorithmRef{}, err
+	}
+	return ref, nil
+}
+
+// Protocol is how an algorithm's container is called (DESIGN section 4).
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolLangserver Protocol = "langserver" // the original platform's HTTP, port 9999
+	ProtocolPipe       Protocol = "pipe"       // only the pipe process: a runner is put in beside it
+	ProtocolHTTP       Protocol = "http"       // any HTTP server
+)
+
+// Runtime is how an algorithm version wants to be run; the zero value of a
+// field means its default.
+type Runtime struct {
+	Protocol    Protocol `json:"protocol"`
+	Port        int      `json:"port"`
+	Path        string   `json:"path"`
+	Concurrency int      `json:"concurrency"` // calls at once a replica
+	HealthPath  string   `json:"health_path,omitempty"`
+	Network     string   `json:"network"`          // "full" or "isolated"
+	CPU         string   `json:"cpu,omitempty"`    // Kubernetes quantity
+	Memory      string   `json:"memory,omitempty"` // Kubernetes quantity
+	GPU         int      `json:"gpu,omitempty"`
+}
+
+// WithDefaults fills in what is not set: langserver on 9999, one call at
+// once; http on 8080, sixteen.
+func (r Runtime) WithDefaults() Runtime {
+	if r.Protocol == "" {
+		r.Protocol = ProtocolLangserver
+	}
+	if r.Port == 0 {
+		r.Port = 9999
+		if r.Protocol == ProtocolHTTP {
+			r.Port = 8080
+		}
+	}
+	if r.Path == "" {
+		r.Path = "/"
+	}
+	if r.Concurrency == 0 {
+		r.Concurrency = 1
+		if r.Protocol == ProtocolHTTP {
+			r.Concurrency = 16
+		}
+	}
+	if r.Network == "" {
+		r.Network = "full"
+	}
+	return r
+}
+
+var quantityPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$`)
+
+// Check tells v which settings of r, defaults filled in, break a rule.
+func (r Runtime) Check(v *Validation, field string) {
+	switch r.Protocol {
+	case ProtocolLangserver, ProtocolPipe, ProtocolHTTP:
+	default:
+		v.Add(field+".protocol", "protocol is one of langserver, pipe, http; not %q", r.Protocol)
+	}
+	if r.Port < 1 || r.Port > 65535 {
+		v.Add(field+".port", "port is a number from 1 to 65535")
+	}
+	if !strings.HasPrefix(r.Path, "/") {
+		v.Add(field+".path", "path starts with '/'")
+	}
+	if r.Concurrency < 1 || r.Concurrency > 10000 {
+		v.Add(field+".concurrency", "concurrency is a number from 1 to 10000")
+	}
+	if r.HealthPath != "" && !strings.HasPrefix(r.HealthPath, "/") {
+		v.Add(field+".health_path", "health-path starts with '/'")
+	}
+	if r.Network != "full" && r.Network != "isolated" {
+		v.Add(field+".network", "network is full or isolated; not %q", r.Network)
+	}
+	if r.CPU != "" && !quantityPattern.MatchString(r.CPU) {
+		v.Add(field+".cpu", "cpu is a Kubernetes quantity such as 500m or 2; not %q", r.CPU)
+	}
+	if r.Memory != "" && !quantityPattern.MatchString(r.Memory) {
+		v.Add(field+".memory", "memory is a Kubernetes quantity such as 512Mi or 2Gi; not %q", r.Memory)
+	}
+	if r.GPU < 0 || r.GPU > 64 {
+		v.Add(field+".gpu", "gpu is a number from 0 to 64")
+	}
+}
+
+// RuntimeFromLabels reads an image's constellation.* labels (DESIGN section
+// 4) and fills in defaults. Unknown constellation.* labels are an error: a
+// typing mistake must not become a default in silence.
+func RuntimeFromLabels(labels map[string]string) (Runtime, error) {
+	var r Runtime
+	var v Validation
+	number := func(label, s string) int {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			v.Add(label, "the image label %s is a whole number; not %q", label, s)
+		}
+		return n
+	}
+	for label, value := range labels {
+		switch label {
+		case "constellation.protocol":
+			r.Protocol = Protocol(value)
+		case "constellation.port":
+			r.Port = number(label, value)
+		case "constellation.path":
+			r.Path = value
+		case "constellation.concurrency":
+			r.Concurrency = number(label, value)
+		case "constellation.health-path":
+			r.HealthPath = value
+		case "constellation.network":
+			r.Network = value
+		case "constellation.cpu":
+			r.CPU = value
+		case "constellation.memory":
+			r.Memory = value
+		case "constellation.gpu":
+			r.GPU = number(label, value)
+		default:
+			if strings.HasPrefix(label, "constellation.") {
+				v.Add(label, "the image label %s is unknown; known are constellation.protocol, port, path, concurrency, health-path, network, cpu, memory and gpu", label)
+			}
+		}
+	}
+	r = r.WithDefaults()
+	if v.Err() == nil {
+		r.Check(&v, "labels")
+	}
+	sort.Slice(v.fields, func(i, j int) bool { return v.fields[i].Field < v.fields[j].Field })
+	if err := v.Err(); err != nil {
+		return Runtime{}, err
+	}
+	return r, nil
+}
+
+// AlgorithmURI gives the name by which callers know an algorithm in errors.
+func AlgorithmURI(path string) string { return fmt.Sprintf("algo://%s", path) }
