@@ -1,0 +1,48 @@
+package apiv1
+
+import "time"
+
+// Algorithm is a named algorithm and its newest version.
+type Algorithm struct {
+	Owner         string            `json:"owner" example:"neo"`
+	Name          string            `json:"name" example:"hello"`
+	CreatedAt     time.Time         `json:"created_at"`
+	VersionCount  int               `json:"version_count"`
+	LatestVersion *AlgorithmVersion `json:"latest_version" doc:"null while there is none."`
+}
+
+// AlgorithmVersion is one immutable image of an algorithm.
+type AlgorithmVersion struct {
+	Algorithm       string    `json:"algorithm" doc:"OWNER/NAME/HASH, as satellites name it." example:"neo/hello/0123456789012345678901234567890123456789"`
+	Owner           string    `json:"owner" example:"neo"`
+	Name            string    `json:"name" example:"hello"`
+	GitHash         string    `json:"git_hash" example:"0123456789012345678901234567890123456789"`
+	SemanticVersion *string   `json:"semantic_version" doc:"null when its maker gave none." example:"1.0.0"`
+	State           string    `json:"state" enum:"ready,importing,failed"`
+	Image           Image     `json:"image"`
+	Runtime         Runtime   `json:"runtime"`
+	CreatedAt       time.Time `json:"created_at"`
+	CreatedBy       string    `json:"created_by" example:"neo"`
+}
+
+// Image is a manifest in the mothership's registry, pinned by digest.
+type Image struct {
+	Repository string   `json:"repository" example:"neo/hello"`
+	Digest     string   `json:"digest" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	MediaType  string   `json:"media_type" example:"application/vnd.oci.image.manifest.v1+json"`
+	Size       int64    `json:"size" doc:"Bytes of all it needs: manifests, configs and layers."`
+	Platforms  []string `json:"platforms" nullable:"false"`
+}
+
+// Runtime is how a version is run, defaults filled in (DESIGN section 4).
+type Runtime struct {
+	Protocol    string `json:"protocol" enum:"langserver,pipe,http"`
+	Port        int    `json:"port" example:"9999"`
+	Path        string `json:"path" example:"/"`
+	Concurrency int    `json:"concurrency" doc:"Calls at once a replica."`
+	HealthPath  string `json:"health_path,omitempty"`
+	Network     string `json:"network" enum:"full,isolated"`
+	CPU         string `json:"cpu,omitempty" doc:"A Kubernetes quantity." example:"500m"`
+	Memory      string `json:"memory,omitempty" doc:"A Kubernetes quantity." example:"512Mi"`
+	GPU         int    `json:"gpu,omitempty"`
+}

@@ -1,0 +1,90 @@
+package apiv1
+
+import "time"
+
+// Satellite is a group of algorithms to be run elsewhere. Its ETag is its
+// revision, which grows with every change.
+type Satellite struct {
+	ID            string           `json:"id" format:"uuid"`
+	Name          string           `json:"name" example:"Edge Berlin"`
+	CreatedAt     time.Time        `json:"created_at"`
+	CreatedBy     string           `json:"created_by" example:"neo"`
+	UpdatedAt     time.Time        `json:"updated_at"`
+	ExpiresAt     time.Time        `json:"expires_at" doc:"From then on bundles are refused; what runs keeps serving."`
+	LatestVersion SatelliteVersion `json:"latest_version"`
+}
+
+// SatelliteVersion is one immutable list of algorithms.
+type SatelliteVersion struct {
+	Number     int                  `json:"number" doc:"1, 2, 3, …"`
+	CreatedAt  time.Time            `json:"created_at"`
+	CreatedBy  string               `json:"created_by" example:"neo"`
+	Algorithms []SatelliteAlgorithm `json:"algorithms" nullable:"false"`
+}
+
+// SatelliteAlgorithm is an algorithm version under a vanity URL.
+type SatelliteAlgorithm struct {
+	Algorithm string `json:"algorithm" doc:"OWNER/NAME/HASH; HASH has 40 lower-case hex digits." example:"neo/hello/0123456789012345678901234567890123456789"`
+	VanityURL string `json:"vanity_url" doc:"Where it is called: https://CLUSTER_DOMAIN/v1/algo/VANITY_URL. Two segments or more, unique in a version." example:"foo/bar"`
+	Replicas  int    `json:"replicas" doc:"0 to 1000." example:"2"`
+}
+
+// SatelliteCreate is the body of POST /v1/satellites.
+type SatelliteCreate struct {
+	Name       string               `json:"name" doc:"At most 200 characters; unique." example:"Edge Berlin"`
+	ExpiresAt  *time.Time           `json:"expires_at,omitempty" doc:"Left out, one year from now."`
+	Algorithms []SatelliteAlgorithm `json:"algorithms" doc:"The algorithms of version 1." nullable:"false"`
+}
+
+// SatelliteUpdate is the body of PATCH /v1/satellites/{satellite_id}: what is
+// left out stays. It makes no new version.
+type SatelliteUpdate struct {
+	Name      *string    `json:"name,omitempty" doc:"At most 200 characters; unique." example:"Edge Munich"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Renews the satellite."`
+}
+
+// SatelliteVersionCreate is the body of POST …/versions: the whole list of the
+// next version.
+type SatelliteVersionCreate struct {
+	Algorithms []SatelliteAlgorithm `json:"algorithms" doc:"All algorithms of the next version." nullable:"false"`
+}
+
+// VersionDiff answers GET …/versions/{number}/diff?from=N, each list ordered
+// by vanity URL.
+type VersionDiff struct {
+	From    int                  `json:"from"`
+	To      int                  `json:"to"`
+	Added   []SatelliteAlgorithm `json:"added" nullable:"false"`
+	Removed []SatelliteAlgorithm `json:"removed" nullable:"false"`
+	Changed []AlgorithmChange    `json:"changed" nullable:"false"`
+}
+
+// AlgorithmChange is one vanity URL whose algorithm or replicas differ.
+type AlgorithmChange struct {
+	From SatelliteAlgorithm `json:"from"`
+	To   SatelliteAlgorithm `json:"to"`
+}
+
+// SatelliteKey is a key that may call a satellite's algorithms. The key itself
+// is only in SatelliteKeyCreated.
+type SatelliteKey struct {
+	ID        string     `json:"id" format:"uuid"`
+	Name      string     `json:"name" example:"billing service"`
+	Prefix    string     `json:"prefix" doc:"The key's first characters, to recognise it by." example:"cst_4f2a"`
+	CreatedAt time.Time  `json:"created_at"`
+	CreatedBy string     `json:"created_by" example:"neo"`
+	ExpiresAt *time.Time `json:"expires_at" doc:"null: never."`
+	RevokedAt *time.Time `json:"revoked_at" doc:"null: not revoked."`
+}
+
+// SatelliteKeyCreate is the body of POST /v1/satellites/{satellite_id}/keys.
+type SatelliteKeyCreate struct {
+	Name      string     `json:"name" doc:"At most 200 characters." example:"billing service"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Left out, it does not expire."`
+}
+
+// SatelliteKeyCreated answers POST …/keys: the only time that the key is shown.
+type SatelliteKeyCreated struct {
+	SatelliteKey
+	Secret string `json:"key" doc:"The key itself. It is shown here and never again." example:"cst_…"`
+}
