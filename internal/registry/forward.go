@@ -1,0 +1,130 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/distribution/distribution/v3/manifest/manifestlist"
+	"github.com/distribution/distribution/v3/manifest/schema2"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// manifestTypes are the media types that the registry stores. We send them
+// all as Accept: the bytes of a manifest never depend on who asks.
+var manifestTypes = []string{
+	v1.MediaTypeImageManifest, v1.MediaTypeImageIndex, schema2.MediaTypeManifest, manifestlist.MediaTypeManifestList,
+}
+
+// forward passes the request on to distribution's handlers.
+func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser) error {
+	g.storage.app.ServeHTTP(w, g.outgoing(q.Context(), q, body))
+	return nil
+}
+
+// outgoing makes the request that distribution sees, from the parsed route
+// and the few parameters that belong to it, so that it cannot read anything
+// that the gate did not.
+func (g *Registry) outgoing(ctx context.Context, q request, body io.ReadCloser) *http.Request {
+	out := q.Clone(ctx)
+	out.Body = body
+	out.URL = &url.URL{Path: q.route.path(), RawQuery: g.query(q).Encode()}
+	out.RequestURI = out.URL.RequestURI()
+	for _, name := range []string{"Authorization", "Cookie", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix"} {
+		out.Header.Del(name)
+	}
+	switch q.route.kind {
+	case routeManifest:
+		out.Header.Set("Accept", strings.Join(manifestTypes, ", "))
+	case routeUploads, routeUpload:
+		// Distribution reads mount, from and digest from a form body too.
+		if media, _, _ := mime.ParseMediaType(out.Header.Get("Content-Type")); media != "" {
+			out.Header.Set("Content-Type", "application/octet-stream")
+		}
+	}
+	return out
+}
+
+// query keeps the parameters that the route knows. A mount from a repository
+// that the caller may not pull is dropped: the client then uploads instead.
+func (g *Registry) query(q request) url.Values {
+	known := map[routeKind][]string{
+		routeCatalog: {"n", "last"},
+		routeTags:    {"n", "last"},
+		routeUploads: {"digest", "mount", "from"},
+		routeUpload:  {"digest", "_state"},
+	}[q.route.kind]
+	in, out := q.URL.Query(), url.Values{}
+	for _, name := range known {
+		if value := in.Get(name); value != "" {
+			out.Set(name, value)
+		}
+	}
+	if q.route.kind == routeUploads && !g.mayMount(q, out) {
+		out.Del("mount")
+		out.Del("from")
+	}
+	return out
+}
+
+func (g *Registry) mayMount(q request, parameters url.Values) bool {
+	from := parameters.Get("from")
+	return repositoryPattern.MatchString(from) &&
+		!strings.HasPrefix(from+"/", satellitesPrefix) &&
+		checkDigest(parameters.Get("mount")) == nil &&
+		g.control.CanPull(q.principal, from) == nil
+}
+
+// answer is a response held back until the change that it reports is stored.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+// hold passes a manifest on to distribution and holds the answer back.
+func (g *Registry) hold(ctx context.Context, q request, body []byte) *answer {
+	a := &answer{header: http.Header{}}
+	out := g.outgoing(ctx, q, io.NopCloser(bytes.NewReader(body)))
+	out.ContentLength = int64(len(body))
+	out.TransferEncoding = nil
+	g.storage.app.ServeHTTP(a, out)
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a
+}
+
+// Header implements http.ResponseWriter.
+func (a *answer) Header() http.Header { return a.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(p)
+}
+
+func (a *answer) ok() bool { return a.status >= 200 && a.status < 300 }
+
+// Error says that distribution refused; the answer itself has its reason.
+func (a *answer) Error() string { return "distribution refused: " + a.body.String() }
+
+// writeTo sends the answer.
+func (a *answer) writeTo(w http.ResponseWriter) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body.Bytes()) // the client's connection is not ours to mend
+}

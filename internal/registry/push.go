@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"strings"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+// maxManifest is the most bytes of a manifest: distribution's own limit.
+const maxManifest = 4 << 20
+
+// document is what we read of a manifest or index.
+type document struct {
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Config       *v1.Descriptor    `json:"config"`
+	Layers       []v1.Descriptor   `json:"layers"`
+	Manifests    []v1.Descriptor   `json:"manifests"`
+	Subject      *v1.Descriptor    `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// putManifest stores a manifest; under a Git hash it registers the version.
+func (g *Registry) putManifest(w http.ResponseWriter, q request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, maxManifest))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return ociErrorf(http.StatusRequestEntityTooLarge, codeSizeInvalid, "a manifest has at most %d MiB", maxManifest>>20)
+	}
+	if err != nil {
+		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest did not arrive whole")
+	}
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest is not a JSON object of an image manifest or index")
+	}
+	mediaType := contentType(q.Request, &doc)
+	q.Request = q.Clone(q.Context())
+	q.Header.Set("Content-Type", mediaType)
+	if constellation.IsGitHash(q.route.reference) {
+		return g.putAlgorithm(w, q, body, mediaType, &doc)
+	}
+	a, err := g.store(q.Context(), q, body, mediaType, &doc)
+	if err != nil {
+		return err
+	}
+	a.writeTo(w)
+	return nil
+}
+
+// contentType is the media type that the client gives, in its header or else
+// in the document.
+func contentType(r *http.Request, doc *document) string {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil {
+		return media
+	}
+	return doc.MediaType
+}
+
+// store gives the manifest to distribution and notes what it refers to. A
+// client that hears nothing sends the manifest again, so a note that is
+// missing after a crash is made then.
+func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*answer, error) {
+	a := g.hold(ctx, q, body)
+	if !a.ok() || doc.Subject == nil {
+		return a, nil
+	}
+	if err := g.storage.addReferrer(ctx, q.route.repository, body, mediaType, doc); err != nil {
+		return nil, err
+	}
+	a.header.Set("OCI-Subject", doc.Subject.Digest.String())
+	return a, nil
+}
+
+// putAlgorithm registers the image as the version that its tag names. The
+// answer goes out only once both the image and the version are stored.
+func (g *Registry) putAlgorithm(w http.ResponseWriter, q request, body []byte, mediaType string, doc *document) error {
+	push, err := g.inspect(q, body, mediaType, doc)
+	if err != nil {
+		return err
+	}
+	var held *answer
+	_, _, err = g.control.PushAlgorithm(q.Context(), q.principal, push, func(ctx context.Context) error {
+		a, err := g.store(ctx, q, body, mediaType, doc)
+		if err != nil {
+			return err
+		}
+		held = a
+		if !a.ok() {
+			return a
+		}
+		return nil
+	})
+	switch {
+	case held != nil && !held.ok():
+		held.writeTo(w)
+	case err != nil:
+		return err
+	case held != nil:
+		held.writeTo(w)
+	default: // this very image is registered already
+		w.Header().Set("Location", route{kind: routeManifest, repository: q.route.repository, reference: push.Image.Digest}.path())
+		w.Header().Set("Docker-Content-Digest", push.Image.Digest)
+		w.WriteHeader(http.StatusCreated)
+	}
+	return nil
+}
+
+// inspect reads from the image all that its registration needs.
+func (g *Registry) inspect(q request, body []byte, mediaType string, doc *document) (control.Push, error) {
+	repository := q.route.repository
+	owner, name, _ := strings.Cut(repository, "/")
+	inspector := inspector{ctx: q.Context(), storage: g.storage, repository: repository, sizes: map[string]int64{}, platforms: map[string]bool{}}
+	digest := bundle.Digest(body)
+	if err := inspector.manifest(digest, int64(len(body)), mediaType, doc, nil, 0); err != nil {
+		return control.Push{}, err
+	}
+	runtime, err := constellation.RuntimeFromLabels(inspector.labels)
+	if err != nil {
+		return control.Push{}, err
+	}
+	return control.Push{
+		Ref:             constellation.AlgorithmRef{Owner: owner, Name: name, Hash: q.route.reference},
+		SemanticVersion: semanticVersion(inspector.labels[v1.AnnotationVersion]),
+		Image: constellation.Image{
+			Repository: repository, Digest: digest, MediaType: mediaType,
+			Size: inspector.size(), Platforms: inspector.sortedPlatforms(),
+		},
+		Runtime: runtime,
+	}, nil
+}
+
+var semanticPattern = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)$`)
+
+// semanticVersion gives the label's version, or "" when it is none: images
+// inherit the label from their base, where it is often such as "22.04".
+func semanticVersion(label string) string {
+	if m := semanticPattern.FindStringSubmatch(label); m != nil && len(label) <= 64 {
+		return m[1]
+	}
+	return ""
+}

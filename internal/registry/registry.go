@@ -1,0 +1,96 @@
+// Package registry is the mothership's OCI registry (DESIGN section 4):
+// distribution's handlers behind one gate that knows accounts and roles. A
+// push under a Git hash registers an algorithm version; a launch's bundle is
+// a read-only image index under satellites/.
+package registry
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+// Options are what a Registry can be told. Log may be nil.
+type Options struct {
+	Log *slog.Logger
+}
+
+// Registry serves /v2. It is safe for concurrent use.
+type Registry struct {
+	control *control.Service
+	storage *Storage
+	log     *slog.Logger
+}
+
+// New makes the handler of /v2 and everything under it; mount it at /v2 and
+// /v2/ with the path left as it is.
+func New(service *control.Service, storage *Storage, options Options) *Registry {
+	log := options.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{control: service, storage: storage, log: log}
+}
+
+// ServeHTTP parses the path, authenticates, authorises, and only then lets
+// anything read the body or the storage.
+func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := g.serve(w, r); err != nil {
+		g.writeError(w, r, err)
+	}
+}
+
+// serve is the one gate: no handler is reached except through here.
+func (g *Registry) serve(w http.ResponseWriter, r *http.Request) error {
+	principal, err := g.authenticate(r)
+	if err != nil {
+		return err
+	}
+	route, err := parseRoute(r.URL.Path)
+	if err != nil {
+		return err
+	}
+	if err := g.authorise(principal, route, r.Method); err != nil {
+		return err
+	}
+	liftDeadlines(w)
+	q := request{Request: r, principal: principal, route: route}
+	switch {
+	case route.kind == routeBase:
+		return serveBase(w)
+	case route.satelliteID != "":
+		return g.serveSatellite(w, q)
+	case route.kind == routeReferrers:
+		return g.serveReferrers(w, q)
+	case route.kind == routeManifest && r.Method == http.MethodPut:
+		return g.putManifest(w, q)
+	default:
+		return g.forward(w, q, r.Body)
+	}
+}
+
+// request is a request that has passed the gate.
+type request struct {
+	*http.Request
+	principal control.Principal
+	route     route
+}
+
+// liftDeadlines lets an image of many gigabytes take as long as it takes, now
+// that we know who sends or asks for it.
+func liftDeadlines(w http.ResponseWriter) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // a writer without deadlines has none to lift
+	_ = c.SetWriteDeadline(time.Time{})
+}
+
+func serveBase(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, "{}") // the client's connection is not ours to mend
+	return nil
+}
