@@ -2,13 +2,34 @@ package registry
 
 import (
 	"context"
+	"debug/elf"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
+// systemRepository is where the system image is, tagged with its version.
+const systemRepository = "constellation/system"
+
+// hostCABundles are where distributions keep their certificate authorities.
+var hostCABundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch, and the system image itself
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+}
+
 // SystemImageConfig says what the system image is made from. Executable ""
-// is the running program and CABundle "" the host's certificate authorities.
+// is the running program, CABundle "" the host's certificate authorities and
+// Log may be nil.
 type SystemImageConfig struct {
 	Version    string
 	Executable string
@@ -24,22 +45,123 @@ type SystemImage struct {
 }
 
 // StartSystemImage begins making the system image in the background and
-// returns at once; cancelling ctx gives it up.
+// returns at once; cancelling ctx gives it up. The same binary and
+// certificate authorities give the same digest, and are packed only once.
 func StartSystemImage(ctx context.Context, storage *Storage, config SystemImageConfig) *SystemImage {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	i := &SystemImage{done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
+		start := time.Now()
 		i.system, i.err = makeSystemImage(ctx, storage, config)
+		if i.err != nil {
+			config.Log.ErrorContext(ctx, "the satellite's system image could not be made", "error", i.err)
+			return
+		}
+		config.Log.InfoContext(ctx, "system image ready", "digest", i.system.Image.Digest, "duration", time.Since(start))
 	}()
 	return i
 }
 
-// System waits for the system image; it is control's Options.SystemImage.
+// System waits for the system image; it is control's Options.SystemImage. An
+// image that cannot be made is a KindUnavailable error that says why.
 func (i *SystemImage) System(ctx context.Context) (bundle.System, error) {
 	select {
 	case <-i.done:
 		return i.system, i.err
 	case <-ctx.Done():
-		return bundle.System{}, ctx.Err()
+		return bundle.System{}, constellation.Wrap(ctx.Err(), constellation.KindUnavailable, "the satellite's system image is still being made; try again in a minute")
 	}
+}
+
+func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) (bundle.System, error) {
+	caBundle, err := readCABundle(config.CABundle)
+	if err != nil {
+		return bundle.System{}, err
+	}
+	executable, err := openExecutable(config.Executable)
+	if err != nil {
+		return bundle.System{}, err
+	}
+	defer func() { _ = executable.Close() }() // only read
+	key, err := systemKey(executable, caBundle)
+	if err != nil {
+		return bundle.System{}, err
+	}
+	descriptor, err := s.cachedSystem(ctx, key)
+	if err == nil && descriptor == nil {
+		descriptor, err = s.packSystem(ctx, key, executable, caBundle)
+	}
+	if err != nil {
+		return bundle.System{}, constellation.Wrap(err, constellation.KindUnavailable, "the satellite's system image could not be stored; the server's log says why")
+	}
+	if err := s.tag(ctx, systemRepository, versionTag(config.Version), *descriptor); err != nil {
+		return bundle.System{}, err
+	}
+	return bundle.System{
+		Version: config.Version,
+		Image: bundle.Image{
+			Repository: systemRepository, Digest: descriptor.Digest.String(), MediaType: descriptor.MediaType,
+			Platforms: []string{"linux/" + runtime.GOARCH},
+		},
+	}, nil
+}
+
+// readCABundle reads the certificate authorities that the satellite and the
+// installer's container trust.
+func readCABundle(path string) ([]byte, error) {
+	paths := hostCABundles
+	if path != "" {
+		paths = []string{path}
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, constellation.Wrap(err, constellation.KindUnavailable, "the certificate authorities for the system image cannot be read from %s", path)
+		}
+		return data, nil
+	}
+	return nil, constellation.Errorf(constellation.KindUnavailable, "the system image needs certificate authorities and this machine has none: install the package ca-certificates and restart the mothership")
+}
+
+// openExecutable opens a program that runs on nothing but a Linux kernel.
+func openExecutable(path string) (*os.File, error) {
+	if path == "" {
+		var err error
+		if path, err = os.Executable(); err != nil {
+			return nil, constellation.Wrap(err, constellation.KindUnavailable, "the mothership cannot find its own binary for the system image")
+		}
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, constellation.Wrap(err, constellation.KindUnavailable, "the mothership cannot read its own binary for the system image")
+	}
+	binary, err := elf.NewFile(file)
+	if err != nil {
+		_ = file.Close()
+		return nil, constellation.Wrap(err, constellation.KindUnavailable, "the system image needs a mothership that runs on Linux; this one runs on %s", runtime.GOOS)
+	}
+	for _, program := range binary.Progs {
+		if program.Type == elf.PT_INTERP {
+			_ = file.Close()
+			return nil, constellation.Errorf(constellation.KindUnavailable, "the system image needs a statically linked mothership: build it with CGO_ENABLED=0, as make build does")
+		}
+	}
+	return file, nil
+}
+
+var notInTag = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+
+// versionTag gives the version as a tag, which has no '+'.
+func versionTag(version string) string {
+	tag := notInTag.ReplaceAllString(version, "-")
+	if !tagPattern.MatchString(tag) {
+		return "unversioned"
+	}
+	return tag
 }

@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// systemFormat is part of the cache's key: it grows when the image is made
+// in another way.
+const systemFormat = 1
+
+// systemKey names the image by all that goes into it, and rewinds executable.
+func systemKey(executable io.ReadSeeker, caBundle []byte) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d %s %s %x ", systemFormat, runtime.GOARCH, runtime.Version(), sha256.Sum256(caBundle))
+	if _, err := io.Copy(sum, executable); err != nil {
+		return "", fmt.Errorf("read the mothership's binary: %w", err)
+	}
+	if _, err := executable.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("rewind the mothership's binary: %w", err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func systemCachePath(key string) string { return ownRoot + "/system/" + key }
+
+// cachedSystem gives nil when the image was not made before, or is not whole.
+func (s *Storage) cachedSystem(ctx context.Context, key string) (*v1.Descriptor, error) {
+	data, err := s.driver.GetContent(ctx, systemCachePath(key))
+	if isPathNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the system image's cache: %w", err)
+	}
+	var descriptor v1.Descriptor
+	if err := json.Unmarshal(data, &descriptor); err != nil {
+		return nil, nil // whatever it is, the image is made again
+	}
+	manifest, err := s.Manifest(ctx, systemRepository, descriptor.Digest.String())
+	if err != nil {
+		if constellation.KindOf(err) == constellation.KindNotFound {
+			return nil, nil
+		}
+		return nil, err
+	}
+	var doc document
+	if err := json.Unmarshal(manifest, &doc); err != nil {
+		return nil, nil
+	}
+	for _, layer := range doc.Layers {
+		blob, size, err := s.Blob(ctx, systemRepository, layer.Digest.String())
+		if err != nil || size != layer.Size {
+			return nil, nil
+		}
+		_ = blob.Close() // only looked at
+	}
+	return &descriptor, nil
+}
+
+// packSystem makes the image. What refers to a thing is written after it, so
+// stopping anywhere leaves nothing half made to be found.
+func (s *Storage) packSystem(ctx context.Context, key string, executable *os.File, caBundle []byte) (*v1.Descriptor, error) {
+	info, err := executable.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read the mothership's binary: %w", err)
+	}
+	base, err := s.writeLayer(ctx, systemRepository, baseFiles(caBundle))
+	if err != nil {
+		return nil, err
+	}
+	binary, err := s.writeLayer(ctx, systemRepository, binaryFiles(executable, info.Size()))
+	if err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(systemConfig(base, binary))
+	if err != nil {
+		return nil, fmt.Errorf("encode the system image's config: %w", err)
+	}
+	configDescriptor, err := s.putBlob(ctx, systemRepository, v1.MediaTypeImageConfig, config)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := json.Marshal(v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
+		Config: configDescriptor, Layers: []v1.Descriptor{base.descriptor, binary.descriptor},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the system image's manifest: %w", err)
+	}
+	descriptor, err := s.putManifest(ctx, systemRepository, v1.MediaTypeImageManifest, manifest)
+	if err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(descriptor)
+	if err != nil {
+		return nil, fmt.Errorf("encode the system image's descriptor: %w", err)
+	}
+	if err := s.driver.PutContent(ctx, systemCachePath(key), data); err != nil {
+		return nil, fmt.Errorf("write the system image's cache: %w", err)
+	}
+	return &descriptor, nil
+}
+
+// systemConfig has no entrypoint: a pod names the whole command, and a
+// container started by hand may be the mothership or algo-install.
+func systemConfig(layers ...layer) v1.Image {
+	image := v1.Image{
+		Created:  &epoch,
+		Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Config: v1.ImageConfig{
+			User:       fmt.Sprintf("%d:%d", nonroot, nonroot),
+			Env:        []string{"PATH=/usr/bin", "HOME=/home/algo", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
+			Cmd:        []string{"mothership", "help"},
+			WorkingDir: "/home/algo",
+			Labels:     map[string]string{"org.opencontainers.image.title": "Constellation system image", "org.opencontainers.image.licenses": "Apache-2.0"},
+		},
+		RootFS: v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{}},
+	}
+	for _, l := range layers {
+		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, l.diffID)
+		image.History = append(image.History, v1.History{Created: &epoch, CreatedBy: "mothership serve"})
+	}
+	return image
+}
