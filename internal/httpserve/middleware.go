@@ -1,0 +1,186 @@
+package httpserve
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// DefaultBodyLimit is the most a request's body may have, in bytes, on every
+// route but the registry's.
+const DefaultBodyLimit = 10 << 20
+
+type requestIDKey struct{}
+
+var acceptableID = regexp.MustCompile(`^[A-Za-z0-9_.-]{8,64}$`)
+
+// RequestID gives each request an id, that of the caller when it is a sane
+// one, in the answer's header and the context.
+func RequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(RequestIDHeader)
+		if !acceptableID.MatchString(id) {
+			id = rand.Text()
+		}
+		w.Header().Set(RequestIDHeader, id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+	})
+}
+
+// RequestIDOf gives the request's id, "" outside of a request.
+func RequestIDOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// AccessLog writes one line a request: never a header or a query, which may
+// hold keys. Probes that succeed are logged at debug level.
+func AccessLog(log *slog.Logger) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			begun := time.Now()
+			recorded := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+			defer func() {
+				status := recorded.Status()
+				if status == 0 {
+					status = http.StatusOK
+				}
+				level := slog.LevelInfo
+				if isProbe(r.URL.Path) && status < http.StatusInternalServerError {
+					level = slog.LevelDebug
+				}
+				log.LogAttrs(r.Context(), level, "request",
+					slog.String("id", RequestIDOf(r.Context())),
+					slog.String("method", r.Method),
+					slog.String("path", r.URL.Path),
+					slog.Int("status", status),
+					slog.Int("bytes", recorded.BytesWritten()),
+					slog.Int64("ms", time.Since(begun).Milliseconds()),
+					slog.String("address", Address(r)),
+					slog.String("agent", r.UserAgent()))
+			}()
+			next.ServeHTTP(recorded, r)
+		})
+	}
+}
+
+func isProbe(path string) bool {
+	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
+// Recover answers 500 with the request's id to one whose handler panics, and
+// logs the stack.
+func Recover(log *slog.Logger) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			recorded := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+			defer func() {
+				p := recover()
+				if p == nil {
+					return
+				}
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				log.ErrorContext(r.Context(), "panic in a handler", "id", RequestIDOf(r.Context()),
+					"method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				if recorded.Status() != 0 { // half an answer is out: the client must see that it breaks off
+					panic(http.ErrAbortHandler)
+				}
+				WriteError(recorded, r, constellation.Errorf(constellation.KindInternal, "panic"))
+			}()
+			next.ServeHTTP(recorded, r)
+		})
+	}
+}
+
+// SecureHeaders sets what holds for every answer; https also asks browsers to
+// stay with it.
+func SecureHeaders(https bool) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h := w.Header()
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("X-Frame-Options", "DENY")
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("Cross-Origin-Opener-Policy", "same-origin")
+			if https {
+				h.Set("Strict-Transport-Security", "max-age=31536000")
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// LimitBody refuses bodies beyond limit bytes: at once when they say their
+// length, before anyone asks who sends them, else while they are read.
+func LimitBody(limit int64) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > limit {
+				w.Header().Set("Connection", "close")
+				WriteError(w, r, constellation.Errorf(constellation.KindTooLarge,
+					"the body has %d bytes; at most %d are taken", r.ContentLength, limit))
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, limit)
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// ReadTimeout bounds how long a request's body may take to arrive. Routes
+// that stream images have no such bound.
+func ReadTimeout(d time.Duration) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// A writer without deadlines, as in tests, has none to set.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// ClientAddress finds out who asks: the peer, or what proxies of the trusted
+// prefixes (addresses or CIDR) say in X-Forwarded-For.
+func ClientAddress(trusted []string) (func(http.Handler) http.Handler, error) {
+	if len(trusted) == 0 {
+		return middleware.ClientIPFromRemoteAddr, nil
+	}
+	prefixes := make([]string, len(trusted))
+	for i, s := range trusted {
+		if !strings.Contains(s, "/") {
+			addr, err := netip.ParseAddr(s)
+			if err != nil {
+				return nil, badProxy(s)
+			}
+			prefixes[i] = netip.PrefixFrom(addr, addr.BitLen()).String()
+			continue
+		}
+		prefix, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, badProxy(s)
+		}
+		prefixes[i] = prefix.String()
+	}
+	return middleware.ClientIPFromXFF(prefixes...), nil
+}
+
+func badProxy(s string) error {
+	return constellation.Errorf(constellation.KindInvalid,
+		"a trusted proxy is an address or a prefix such as 10.0.0.0/8; not %q", s)
+}
+
+// Address gives the client's address as ClientAddress found it, "" when a
+// trusted proxy sent nonsense.
+func Address(r *http.Request) string { return middleware.GetClientIP(r.Context()) }

@@ -1,0 +1,87 @@
+package httpserve
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// Config is how a server listens and stops.
+type Config struct {
+	Listener net.Listener // from Listen
+	TLSCert  string       // a PEM file; "" serves plain HTTP
+	TLSKey   string
+	Log      *slog.Logger
+	// Grace bounds how long requests may take to finish after ctx has ended.
+	Grace time.Duration
+	// OnStop is called when stopping begins, before the listener closes.
+	OnStop func()
+}
+
+// Listen opens the address; its error says what to do.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		var op *net.OpError
+		cause := err
+		if errors.As(err, &op) {
+			cause = op.Err
+		}
+		return nil, constellation.Wrap(err, constellation.KindUnavailable,
+			"cannot listen on %s (%s); give another address with --listen", address, cause)
+	}
+	return l, nil
+}
+
+// Serve answers requests until ctx ends, then takes no new ones and waits for
+// those under way, at most Grace. Headers must arrive within 10 seconds; there
+// is no bound on a whole answer, since images are large.
+func Serve(ctx context.Context, c Config, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+		// Requests outlive the signal that stops the server.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	if c.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return constellation.Wrap(err, constellation.KindInvalid, "the certificate %s with key %s cannot be used: %s", c.TLSCert, c.TLSKey, err)
+		}
+		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if server.TLSConfig != nil {
+			failed <- server.ServeTLS(c.Listener, "", "")
+			return
+		}
+		failed <- server.Serve(c.Listener)
+	}()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	if c.OnStop != nil {
+		c.OnStop()
+	}
+	c.Log.Info("stopping: finishing the requests under way", "at_most", c.Grace.String())
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
+	defer cancel()
+	if err := server.Shutdown(stopCtx); err != nil {
+		c.Log.Warn("some requests did not finish in time and are cut off")
+		return errors.Join(server.Close())
+	}
+	return nil
+}
