@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+func (s *server) algorithmRoutes() {
+	const tag = "Algorithms"
+	add(s, tag, "GET /v1/algorithms", viewer, "listAlgorithms", "List algorithms", s.listAlgorithms)
+	add(s, tag, "GET /v1/algorithms/{owner}/{name}", viewer, "getAlgorithm", "Show an algorithm and its newest version", s.getAlgorithm)
+	add(s, tag, "GET /v1/algorithms/{owner}/{name}/versions", viewer, "listAlgorithmVersions", "List an algorithm's versions", s.listAlgorithmVersions)
+	add(s, tag, "GET /v1/algorithms/{owner}/{name}/versions/{git_hash}", viewer, "getAlgorithmVersion", "Show one version of an algorithm", s.getAlgorithmVersion)
+}
+
+type algorithmPath struct {
+	Owner string `path:"owner" doc:"Ignoring case." example:"neo"`
+	Name  string `path:"name" doc:"Ignoring case." example:"hello"`
+}
+
+type algorithmOutput struct{ Body apiv1.Algorithm }
+
+func (s *server) listAlgorithms(ctx context.Context, in *listInput) (*listOutput[apiv1.Algorithm], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListAlgorithms(ctx, c.principal, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireAlgorithm), nil
+}
+
+func (s *server) getAlgorithm(ctx context.Context, in *algorithmPath) (*algorithmOutput, error) {
+	c := callOf(ctx)
+	algorithm, err := c.control.GetAlgorithm(ctx, c.principal, in.Owner, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &algorithmOutput{wireAlgorithm(algorithm)}, nil
+}
+
+type listAlgorithmVersionsInput struct {
+	algorithmPath
+	listInput
+}
+
+func (s *server) listAlgorithmVersions(ctx context.Context, in *listAlgorithmVersionsInput) (*listOutput[apiv1.AlgorithmVersion], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListAlgorithmVersions(ctx, c.principal, in.Owner, in.Name, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireAlgorithmVersion), nil
+}
+
+type algorithmVersionPath struct {
+	algorithmPath
+	GitHash string `path:"git_hash" doc:"40 lower-case hex digits." example:"0123456789012345678901234567890123456789"`
+}
+
+type algorithmVersionOutput struct{ Body apiv1.AlgorithmVersion }
+
+func (s *server) getAlgorithmVersion(ctx context.Context, in *algorithmVersionPath) (*algorithmVersionOutput, error) {
+	c := callOf(ctx)
+	version, err := c.control.GetAlgorithmVersion(ctx, c.principal, constellation.AlgorithmRef{Owner: in.Owner, Name: in.Name, Hash: in.GitHash})
+	if err != nil {
+		return nil, err
+	}
+	return &algorithmVersionOutput{wireAlgorithmVersion(version)}, nil
+}
+
+func wireAlgorithm(a *constellation.Algorithm) apiv1.Algorithm {
+	wire := apiv1.Algorithm{Owner: a.Owner, Name: a.Name, CreatedAt: a.CreatedAt.UTC(), VersionCount: a.VersionCount}
+	if a.LatestVersion != nil {
+		latest := wireAlgorithmVersion(a.LatestVersion)
+		wire.LatestVersion = &latest
+	}
+	return wire
+}
+
+func wireAlgorithmVersion(v *constellation.AlgorithmVersion) apiv1.AlgorithmVersion {
+	return apiv1.AlgorithmVersion{
+		Algorithm: v.Ref().String(), Owner: v.Owner, Name: v.Name, GitHash: v.GitHash,
+		SemanticVersion: orNull(v.SemanticVersion), State: string(v.State),
+		Image: apiv1.Image{
+			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType,
+			Size: v.Image.Size, Platforms: append([]string{}, v.Image.Platforms...),
+		},
+		Runtime: apiv1.Runtime{
+			Protocol: string(v.Runtime.Protocol), Port: v.Runtime.Port, Path: v.Runtime.Path, Concurrency: v.Runtime.Concurrency,
+			HealthPath: v.Runtime.HealthPath, Network: v.Runtime.Network, CPU: v.Runtime.CPU, Memory: v.Runtime.Memory, GPU: v.Runtime.GPU,
+		},
+		CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy,
+	}
+}

@@ -1,0 +1,172 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve"
+)
+
+// maxBody is the most bytes of JSON that a request may have.
+const maxBody = 1 << 20
+
+// maxDrain is how much of a body that is too large we still read, so that a
+// client which writes first and reads later sees the answer.
+const maxDrain = 32 << 20
+
+// capBody reads the body, or refuses it, before anybody asks who sent it.
+func capBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+		switch {
+		case err != nil:
+			httpserve.WriteError(w, r, constellation.Wrap(err, constellation.KindMalformed, "the request's body ended early; send it again"))
+			return
+		case len(body) > maxBody:
+			if r.Header.Get("Expect") == "" {
+				_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // ends early on most bodies
+			}
+			w.Header().Set("Connection", "close")
+			httpserve.WriteError(w, r, constellation.Errorf(constellation.KindTooLarge, "the request's body is larger than %d MiB, the most that is accepted here", maxBody>>20))
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkAddress refuses paths and queries that no text column can hold.
+func checkAddress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		ok := err == nil && isText(r.URL.Path)
+		for name, values := range query {
+			ok = ok && isText(name+strings.Join(values, ""))
+		}
+		if !ok {
+			httpserve.WriteError(w, r, constellation.Errorf(constellation.KindMalformed, "the address is not valid: its path and query are percent-encoded UTF-8 without NUL characters"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// checkMediaType accepts JSON, and no type at all.
+func checkMediaType(contentType string) error {
+	if contentType == "" {
+		return nil
+	}
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	charset := strings.ToLower(params["charset"])
+	isJSON := mediaType == "application/json" || strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")
+	if err != nil || !isJSON || charset != "" && charset != "utf-8" {
+		return constellation.Errorf(constellation.KindUnsupportedMedia, "the body's Content-Type is application/json; not %s", shorten(contentType))
+	}
+	return nil
+}
+
+// checkJSON finds what the decoder would say badly or let pass: where the
+// syntax breaks, fields given twice, NUL in text, numbers that are not whole.
+func checkJSON(body []byte) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return constellation.Errorf(constellation.KindMalformed, "the request has no body; send a JSON object")
+	}
+	if !utf8.Valid(body) {
+		return malformed("the body is not valid JSON: it is not UTF-8")
+	}
+	var raw json.RawMessage
+	if err := json.Unmarshal(body, &raw); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return malformed("the body is not valid JSON: %s at %s", err, position(body, syntax.Offset))
+		}
+		return malformed("the body is not valid JSON")
+	}
+	c := checker{decoder: json.NewDecoder(bytes.NewReader(body))}
+	c.decoder.UseNumber()
+	c.value("")
+	return c.fields.Err()
+}
+
+func malformed(format string, args ...any) error {
+	return httpserve.WithCode(constellation.Errorf(constellation.KindMalformed, format, args...), apiv1.CodeMalformedJSON)
+}
+
+// position gives line and column of the byte before offset, counted from 1.
+func position(body []byte, offset int64) string {
+	before := body[:min(max(offset-1, 0), int64(len(body)))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	return fmt.Sprintf("line %d, column %d", line, column)
+}
+
+// checker walks JSON that is known to be valid.
+type checker struct {
+	decoder *json.Decoder
+	fields  constellation.Validation
+}
+
+func (c *checker) value(path string) {
+	token, err := c.decoder.Token()
+	if err != nil {
+		return
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		if token == '{' {
+			c.object(path)
+		} else {
+			c.array(path)
+		}
+	case string:
+		if strings.ContainsRune(token, 0) {
+			c.fields.Add(path, "%s has a NUL character, which text cannot hold", path)
+		}
+	case json.Number:
+		if _, err := strconv.ParseInt(token.String(), 10, 64); err != nil {
+			c.fields.Add(path, "%s is a whole number, written without a point or an exponent; not %s", path, shorten(token.String()))
+		}
+	}
+}
+
+func (c *checker) object(path string) {
+	seen := map[string]bool{}
+	for c.decoder.More() {
+		token, err := c.decoder.Token()
+		name, ok := token.(string)
+		if err != nil || !ok {
+			return
+		}
+		field := name
+		if path != "" {
+			field = path + "." + name
+		}
+		if folded := strings.ToLower(name); seen[folded] { // as the decoder does
+			c.fields.Add(shorten(field), "%s is given twice", shorten(field))
+		} else {
+			seen[folded] = true
+		}
+		c.value(field)
+	}
+	_, _ = c.decoder.Token() // the closing brace
+}
+
+func (c *checker) array(path string) {
+	for i := 0; c.decoder.More(); i++ {
+		c.value(fmt.Sprintf("%s[%d]", path, i))
+	}
+	_, _ = c.decoder.Token() // the closing bracket
+}

@@ -1,0 +1,157 @@
+package api
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+)
+
+//go:embed docs.html
+var docsHTML string
+
+//go:embed docs.css
+var docsCSS []byte
+
+// docsPolicy lets the page load its style sheet and nothing else.
+const docsPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// addDocs serves the OpenAPI document and its readable form. Both are made
+// once: a document that cannot be rendered is a fault of this program.
+func addDocs(router chi.Router, document *huma.OpenAPI) {
+	exemplify(document)
+	spec, err := json.Marshal(document)
+	if err != nil {
+		panic("encode the OpenAPI document: " + err.Error())
+	}
+	var page bytes.Buffer
+	if err := template.Must(template.New("docs").Parse(docsHTML)).Execute(&page, newDocsPage(document)); err != nil {
+		panic("render /docs/api: " + err.Error())
+	}
+	router.Get("/openapi.json", static("application/json", spec))
+	router.Get("/docs/api", static("text/html; charset=utf-8", page.Bytes()))
+	router.Get("/docs/api/style.css", static("text/css; charset=utf-8", docsCSS))
+}
+
+func static(contentType string, data []byte) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Security-Policy", docsPolicy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(data) // the client is gone: nobody to tell
+	}
+}
+
+type docsPage struct {
+	Title, Version string
+	Introduction   []string
+	Groups         []*docsGroup
+}
+
+type docsGroup struct {
+	Name, Anchor string
+	Operations   []docsOperation
+}
+
+type docsOperation struct {
+	ID, Method, Path, Summary, Description string
+	Parameters                             []docsField
+	Fields                                 []docsField // of the request's body
+	Request, Answer                        string      // examples
+	Status                                 string      // of a success
+	Errors                                 []docsError
+}
+
+type docsField struct {
+	Name, In, Type, Description string
+	Required                    bool
+}
+
+type docsError struct{ Status, Meaning string }
+
+func newDocsPage(document *huma.OpenAPI) docsPage {
+	page := docsPage{
+		Title: document.Info.Title, Version: document.Info.Version,
+		Introduction: strings.Split(document.Info.Description, "\n"),
+	}
+	for _, op := range operations(document) {
+		i := slices.IndexFunc(page.Groups, func(g *docsGroup) bool { return g.Name == op.Tags[0] })
+		if i < 0 {
+			i = len(page.Groups)
+			page.Groups = append(page.Groups, &docsGroup{Name: op.Tags[0], Anchor: strings.ToLower(op.Tags[0])})
+		}
+		page.Groups[i].Operations = append(page.Groups[i].Operations, newDocsOperation(document.Components.Schemas, op))
+	}
+	return page
+}
+
+func newDocsOperation(registry huma.Registry, op *huma.Operation) docsOperation {
+	d := docsOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description}
+	for _, p := range op.Parameters {
+		d.Parameters = append(d.Parameters, docsField{
+			Name: p.Name, In: p.In, Type: typeOf(registry, p.Schema), Description: p.Description, Required: p.Required,
+		})
+	}
+	if op.RequestBody != nil {
+		media := op.RequestBody.Content["application/json"]
+		d.Request = indent(media.Example)
+		schema := resolve(registry, media.Schema)
+		for _, name := range propertyNames(schema) {
+			property := schema.Properties[name]
+			d.Fields = append(d.Fields, docsField{
+				Name: name, Type: typeOf(registry, property), Description: property.Description,
+				Required: slices.Contains(schema.Required, name),
+			})
+		}
+	}
+	statuses := make([]string, 0, len(op.Responses))
+	for status := range op.Responses {
+		statuses = append(statuses, status)
+	}
+	slices.Sort(statuses)
+	for _, status := range statuses {
+		response := op.Responses[status]
+		if status >= "400" {
+			d.Errors = append(d.Errors, docsError{Status: status, Meaning: response.Description})
+			continue
+		}
+		d.Status = status + " " + response.Description
+		if media := response.Content["application/json"]; media != nil {
+			d.Answer = indent(media.Example)
+		}
+	}
+	return d
+}
+
+func typeOf(registry huma.Registry, schema *huma.Schema) string {
+	schema = resolve(registry, schema)
+	switch {
+	case schema == nil:
+		return ""
+	case schema.Type == huma.TypeArray:
+		return "list of " + typeOf(registry, schema.Items)
+	case schema.Format == "date-time":
+		return "time"
+	case schema.Type == "":
+		return "any"
+	}
+	return schema.Type
+}
+
+func indent(value any) string {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return ""
+	}
+	return strings.TrimSpace(b.String())
+}

@@ -1,0 +1,143 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+func (s *server) launchRoutes() {
+	const tag = "Launches"
+	add(s, tag, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
+	add(s, tag, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
+	add(s, tag, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
+	add(s, tag, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
+	add(s, tag, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
+	add(s, tag, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
+}
+
+type launchPath struct {
+	satellitePath
+	LaunchID string `path:"launch_id" doc:"The launch instance's UUID." example:"b8f7a1de-52c1-4dc0-a1b6-3c4f7b1e9d10"`
+}
+
+type launchOutput struct {
+	ETag     string `header:"ETag" doc:"For If-Match."`
+	Location string `header:"Location" doc:"Where the new launch instance is."`
+	Body     apiv1.Launch
+}
+
+type listLaunchesInput struct {
+	satellitePath
+	listInput
+}
+
+func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*listOutput[apiv1.Launch], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListLaunches(ctx, c.principal, in.SatelliteID, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireLaunch), nil
+}
+
+type createLaunchInput struct {
+	satellitePath
+	Body apiv1.LaunchCreate
+}
+
+func (s *server) createLaunch(ctx context.Context, in *createLaunchInput) (*launchOutput, error) {
+	c := callOf(ctx)
+	launch, err := c.control.CreateLaunch(ctx, c.principal, in.SatelliteID, control.NewLaunch{
+		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &launchOutput{
+		ETag:     etag(launch.Revision),
+		Location: fmt.Sprintf("%s/v1/satellites/%s/launches/%s", s.publicURL, launch.SatelliteID, launch.ID),
+		Body:     wireLaunch(launch),
+	}, nil
+}
+
+func (s *server) getLaunch(ctx context.Context, in *launchPath) (*launchOutput, error) {
+	c := callOf(ctx)
+	launch, err := c.control.GetLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
+	if err != nil {
+		return nil, err
+	}
+	return &launchOutput{ETag: etag(launch.Revision), Body: wireLaunch(launch)}, nil
+}
+
+type updateLaunchInput struct {
+	launchPath
+	ifMatchInput
+	Body apiv1.LaunchUpdate
+}
+
+func (s *server) updateLaunch(ctx context.Context, in *updateLaunchInput) (*launchOutput, error) {
+	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	launch, err := c.control.UpdateLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID, revision, control.LaunchChange{
+		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &launchOutput{ETag: etag(launch.Revision), Body: wireLaunch(launch)}, nil
+}
+
+func (s *server) deleteLaunch(ctx context.Context, in *launchPath) (*struct{}, error) {
+	c := callOf(ctx)
+	return nil, c.control.DeleteLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
+}
+
+type planInput struct {
+	launchPath
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of the plan that is at hand: answers 304 when it is still the same."`
+}
+
+type planOutput struct {
+	Status int
+	ETag   string `header:"ETag" doc:"The digest of launch.json."`
+	Body   *apiv1.SignedPlan
+}
+
+func (s *server) getPlan(ctx context.Context, in *planInput) (*planOutput, error) {
+	c := callOf(ctx)
+	b, launch, err := c.control.LaunchBundle(ctx, c.principal, in.SatelliteID, in.LaunchID)
+	if err != nil {
+		return nil, err
+	}
+	tag := strconv.Quote(bundle.Digest(b.Root))
+	if matches(in.IfNoneMatch, tag) {
+		return &planOutput{Status: http.StatusNotModified, ETag: tag}, nil
+	}
+	signature, err := json.Marshal(b.Signature)
+	if err != nil {
+		return nil, fmt.Errorf("encode the signature of launch %s: %w", launch.ID, err)
+	}
+	return &planOutput{Status: http.StatusOK, ETag: tag, Body: &apiv1.SignedPlan{
+		Launch: string(b.Root), Signature: signature, Plan: string(b.Plan),
+		Bundle: "satellites/" + launch.SatelliteID + ":" + launch.ID, Index: bundle.Digest(b.Index),
+	}}, nil
+}
+
+func wireLaunch(l *constellation.Launch) apiv1.Launch {
+	return apiv1.Launch{
+		ID: l.ID, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion, Name: l.Name, Description: l.Description,
+		CreatedAt: l.CreatedAt.UTC(), CreatedBy: l.CreatedBy, UpdatedAt: l.UpdatedAt.UTC(),
+		FirstSeenAt: utc(l.FirstSeenAt), LastSeenAt: utc(l.LastSeenAt), RunningVersion: l.RunningVersion,
+	}
+}

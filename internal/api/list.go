@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+// listInput is what every list takes (DESIGN section 3).
+type listInput struct {
+	Q      string `query:"q" doc:"Keeps what has this in its name, ignoring case."`
+	Sort   string `query:"sort" doc:"A field of the list, with - before it for descending." example:"-created_at"`
+	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Results a page."`
+	Marker string `query:"marker" doc:"The marker of the page before."`
+}
+
+func (in listInput) query() control.ListQuery {
+	return control.ListQuery{Q: in.Q, Sort: in.Sort, Limit: in.Limit, Marker: in.Marker}
+}
+
+// listOutput is one page of a list.
+type listOutput[T any] struct{ Body apiv1.List[T] }
+
+// listed makes the answer of a page.
+func listed[D, W any](ctx context.Context, s *server, page control.Page[D], wire func(*D) W) *listOutput[W] {
+	list := apiv1.List[W]{Results: make([]W, 0, len(page.Items))}
+	for i := range page.Items {
+		list.Results = append(list.Results, wire(&page.Items[i]))
+	}
+	if page.Marker != "" {
+		next := *callOf(ctx).request.URL
+		query := next.Query()
+		query.Set("marker", page.Marker)
+		next.RawQuery = query.Encode()
+		link := s.publicURL + next.RequestURI()
+		list.Marker, list.NextLink = &page.Marker, &link
+	}
+	return &listOutput[W]{Body: list}
+}

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+const schemaPrefix = "#/components/schemas/"
+
+const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key.
+Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","message","fields"}}.
+Lists take q, sort, limit and marker; follow next_link until it is null.
+A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
+Satellites and launch instances have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
+
+// config is Huma's, without what it adds to answers and addresses by itself.
+func config(s *server, options Options) huma.Config {
+	json := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}
+	document := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info:    &huma.Info{Title: "Constellation", Version: orUnknown(options.Version), Description: introduction},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
+			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "cst_…", Description: "Authorization: Bearer KEY"},
+				"simple": {Type: "apiKey", In: "header", Name: "Authorization", Description: "Authorization: Simple KEY, or the bare key"},
+			},
+		},
+		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
+		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
+	}
+	return huma.Config{
+		OpenAPI: document, Formats: map[string]huma.Format{"application/json": json, "json": json}, DefaultFormat: "application/json",
+		RejectUnknownQueryParameters: true, Transformers: []huma.Transformer{s.explain},
+	}
+}
+
+func marshal(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func orUnknown(version string) string {
+	if version == "" {
+		return "unknown"
+	}
+	return version
+}
+
+func orRoot(url string) string {
+	if url == "" {
+		return "/"
+	}
+	return url
+}
+
+// operation is the document's side of a route.
+func operation(s *server, tag, pattern string, role constellation.Role, id, summary string) huma.Operation {
+	method, path, _ := strings.Cut(pattern, " ")
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
+		Description:     "Needs a key with the role " + string(role) + needsMore(role) + ".",
+		Extensions:      map[string]any{"x-role": string(role)},
+		Responses:       map[string]*huma.Response{},
+		BodyReadTimeout: -1, // the body is in memory already: see capBody
+		MaxBodyBytes:    2 * maxBody,
+	}
+	errors := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError}
+	if strings.Contains(path, "{") {
+		errors = append(errors, http.StatusNotFound)
+	}
+	switch method {
+	case http.MethodPost:
+		op.DefaultStatus = http.StatusCreated
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+			Description: "Any text of your own: the request happens once, however often it is sent with the same one.",
+		})
+		fallthrough
+	case http.MethodPatch:
+		errors = append(errors, http.StatusBadRequest, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	case http.MethodDelete:
+		op.DefaultStatus = http.StatusNoContent
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed)
+	}
+	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[apiv1.ErrorBody](), true, "")
+	for _, status := range errors {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: meanings[status],
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		}
+	}
+	return op
+}
+
+func needsMore(role constellation.Role) string {
+	if role == admin {
+		return ""
+	}
+	return " or higher"
+}
+
+// meanings are what a status says here, for the document.
+var meanings = map[int]string{
+	http.StatusBadRequest:            "The request cannot be read: its JSON is malformed, and the message says where.",
+	http.StatusUnauthorized:          "The key is missing, wrong, expired or revoked.",
+	http.StatusForbidden:             "The key's role or satellite does not allow this.",
+	http.StatusNotFound:              "There is no such thing, or none that this key may see.",
+	http.StatusConflict:              "The name is taken, or the thing is in use.",
+	http.StatusPreconditionFailed:    "Somebody else changed it since the state that If-Match names.",
+	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
+	http.StatusUnsupportedMediaType:  "The body is not application/json.",
+	http.StatusUnprocessableEntity:   "The request reads, and breaks a rule; fields says which.",
+	http.StatusTooManyRequests:       "Too many requests; try again later.",
+	http.StatusInternalServerError:   "A fault of the server; its log has the id.",
+}
+
+// exemplify gives every body of the document an example, made from the
+// examples of its fields.
+func exemplify(document *huma.OpenAPI) {
+	registry := document.Components.Schemas
+	for _, op := range operations(document) {
+		if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-None-Match" }) {
+			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
+		}
+		if op.RequestBody != nil {
+			for _, media := range op.RequestBody.Content {
+				media.Example = example(registry, media.Schema, 0)
+			}
+		}
+		for _, response := range op.Responses {
+			for _, media := range response.Content {
+				media.Example = example(registry, media.Schema, 0)
+			}
+		}
+	}
+}
+
+// example makes a value that fits schema.
+func example(registry huma.Registry, schema *huma.Schema, depth int) any {
+	schema = resolve(registry, schema)
+	switch {
+	case schema == nil || depth > 8:
+		return nil
+	case len(schema.Examples) > 0:
+		return schema.Examples[0]
+	case len(schema.Enum) > 0:
+		return schema.Enum[0]
+	}
+	switch schema.Type {
+	case huma.TypeObject:
+		object := map[string]any{}
+		for name, property := range schema.Properties {
+			object[name] = example(registry, property, depth+1)
+		}
+		return object
+	case huma.TypeArray:
+		return []any{example(registry, schema.Items, depth+1)}
+	case huma.TypeInteger, huma.TypeNumber:
+		return 1
+	case huma.TypeBoolean:
+		return false
+	case huma.TypeString:
+		switch schema.Format {
+		case "date-time":
+			return "2027-01-31T12:00:00Z"
+		case "uuid":
+			return "0b5c3f0e-6f0d-4f7e-9d56-0f6c8b1f3a52"
+		}
+		return "…"
+	}
+	return nil
+}
+
+func resolve(registry huma.Registry, schema *huma.Schema) *huma.Schema {
+	for schema != nil && schema.Ref != "" {
+		schema = registry.SchemaFromRef(schema.Ref)
+	}
+	return schema
+}
+
+func propertyNames(schema *huma.Schema) []string {
+	names := make([]string, 0, len(schema.Properties))
+	for name := range schema.Properties {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// operations gives the document's operations by path, reads before writes.
+func operations(document *huma.OpenAPI) []*huma.Operation {
+	var list []*huma.Operation
+	paths := make([]string, 0, len(document.Paths))
+	for path := range document.Paths {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for _, path := range paths {
+		item := document.Paths[path]
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+			if op != nil {
+				list = append(list, op)
+			}
+		}
+	}
+	return list
+}

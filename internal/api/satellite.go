@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+func (s *server) satelliteRoutes() {
+	const tag = "Satellites"
+	add(s, tag, "GET /v1/satellites", viewer, "listSatellites", "List satellites", s.listSatellites)
+	add(s, tag, "POST /v1/satellites", admin, "createSatellite", "Make a satellite with its version 1", s.createSatellite)
+	add(s, tag, "GET /v1/satellites/{satellite_id}", viewer, "getSatellite", "Show a satellite and its latest version", s.getSatellite)
+	add(s, tag, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename or renew a satellite", s.updateSatellite)
+	add(s, tag, "DELETE /v1/satellites/{satellite_id}", admin, "deleteSatellite", "Remove a satellite; what runs keeps serving", s.deleteSatellite)
+
+	add(s, tag, "GET /v1/satellites/{satellite_id}/versions", viewer, "listSatelliteVersions", "List a satellite's versions", s.listSatelliteVersions)
+	add(s, tag, "POST /v1/satellites/{satellite_id}/versions", admin, "createSatelliteVersion", "Make a satellite's next version", s.createSatelliteVersion)
+	add(s, tag, "GET /v1/satellites/{satellite_id}/versions/{number}", viewer, "getSatelliteVersion", "Show one version of a satellite", s.getSatelliteVersion)
+	add(s, tag, "GET /v1/satellites/{satellite_id}/versions/{number}/diff", viewer, "diffSatelliteVersions", "Compare two versions of a satellite", s.diffSatelliteVersions)
+
+	add(s, tag, "GET /v1/satellites/{satellite_id}/keys", viewer, "listSatelliteKeys", "List the keys that may call a satellite's algorithms", s.listSatelliteKeys)
+	add(s, tag, "POST /v1/satellites/{satellite_id}/keys", admin, "createSatelliteKey", "Make a key that may call a satellite's algorithms, shown once", s.createSatelliteKey)
+	add(s, tag, "DELETE /v1/satellites/{satellite_id}/keys/{key_id}", admin, "revokeSatelliteKey", "Revoke a satellite's key", s.revokeSatelliteKey)
+}
+
+type satellitePath struct {
+	SatelliteID string `path:"satellite_id" doc:"The satellite's UUID." example:"0b5c3f0e-6f0d-4f7e-9d56-0f6c8b1f3a52"`
+}
+
+type satelliteOutput struct {
+	ETag     string `header:"ETag" doc:"For If-Match."`
+	Location string `header:"Location" doc:"Where the new satellite is."`
+	Body     apiv1.Satellite
+}
+
+func (s *server) listSatellites(ctx context.Context, in *listInput) (*listOutput[apiv1.Satellite], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListSatellites(ctx, c.principal, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireSatellite), nil
+}
+
+func (s *server) createSatellite(ctx context.Context, in *struct{ Body apiv1.SatelliteCreate }) (*satelliteOutput, error) {
+	c := callOf(ctx)
+	satellite, err := c.control.CreateSatellite(ctx, c.principal, control.NewSatellite{
+		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt, Algorithms: specs(in.Body.Algorithms),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteOutput{
+		ETag: etag(satellite.Revision), Location: s.publicURL + "/v1/satellites/" + satellite.ID, Body: wireSatellite(satellite),
+	}, nil
+}
+
+func (s *server) getSatellite(ctx context.Context, in *satellitePath) (*satelliteOutput, error) {
+	c := callOf(ctx)
+	satellite, err := c.control.GetSatellite(ctx, c.principal, in.SatelliteID)
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteOutput{ETag: etag(satellite.Revision), Body: wireSatellite(satellite)}, nil
+}
+
+type updateSatelliteInput struct {
+	satellitePath
+	ifMatchInput
+	Body apiv1.SatelliteUpdate
+}
+
+func (s *server) updateSatellite(ctx context.Context, in *updateSatelliteInput) (*satelliteOutput, error) {
+	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	satellite, err := c.control.UpdateSatellite(ctx, c.principal, in.SatelliteID, revision, control.SatelliteChange{
+		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteOutput{ETag: etag(satellite.Revision), Body: wireSatellite(satellite)}, nil
+}
+
+type deleteSatelliteInput struct {
+	satellitePath
+	ifMatchInput
+}
+
+func (s *server) deleteSatellite(ctx context.Context, in *deleteSatelliteInput) (*struct{}, error) {
+	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.control.DeleteSatellite(ctx, c.principal, in.SatelliteID, revision)
+}
+
+func specs(algorithms []apiv1.SatelliteAlgorithm) []control.AlgorithmSpec {
+	list := make([]control.AlgorithmSpec, 0, len(algorithms))
+	for _, a := range algorithms {
+		list = append(list, control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: a.Replicas})
+	}
+	return list
+}
+
+func wireSatellite(s *constellation.Satellite) apiv1.Satellite {
+	return apiv1.Satellite{
+		ID: s.ID, Name: s.Name, CreatedAt: s.CreatedAt.UTC(), CreatedBy: s.CreatedBy, UpdatedAt: s.UpdatedAt.UTC(),
+		ExpiresAt: s.ExpiresAt.UTC(), LatestVersion: wireSatelliteVersion(&s.LatestVersion),
+	}
+}
+
+func wireSatelliteVersion(v *constellation.SatelliteVersion) apiv1.SatelliteVersion {
+	return apiv1.SatelliteVersion{
+		Number: v.Number, CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy, Algorithms: wireAlgorithms(v.Algorithms),
+	}
+}
+
+func wireAlgorithms(algorithms []constellation.SatelliteAlgorithm) []apiv1.SatelliteAlgorithm {
+	list := make([]apiv1.SatelliteAlgorithm, 0, len(algorithms))
+	for _, a := range algorithms {
+		list = append(list, wireSatelliteAlgorithm(a))
+	}
+	return list
+}
+
+func wireSatelliteAlgorithm(a constellation.SatelliteAlgorithm) apiv1.SatelliteAlgorithm {
+	return apiv1.SatelliteAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas}
+}

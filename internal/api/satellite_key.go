@@ -1,0 +1,58 @@
+package api
+
+import (
+	"context"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+type listSatelliteKeysInput struct {
+	satellitePath
+	listInput
+}
+
+func (s *server) listSatelliteKeys(ctx context.Context, in *listSatelliteKeysInput) (*listOutput[apiv1.SatelliteKey], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListSatelliteKeys(ctx, c.principal, in.SatelliteID, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireSatelliteKey), nil
+}
+
+type createSatelliteKeyInput struct {
+	satellitePath
+	Body apiv1.SatelliteKeyCreate
+}
+
+type satelliteKeyOutput struct{ Body apiv1.SatelliteKeyCreated }
+
+func (s *server) createSatelliteKey(ctx context.Context, in *createSatelliteKeyInput) (*satelliteKeyOutput, error) {
+	c := callOf(ctx)
+	secret, key, err := c.control.CreateSatelliteKey(ctx, c.principal, in.SatelliteID, control.NewSatelliteKey{
+		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteKeyOutput{apiv1.SatelliteKeyCreated{SatelliteKey: wireSatelliteKey(key), Secret: secret}}, nil
+}
+
+type satelliteKeyPath struct {
+	satellitePath
+	KeyID string `path:"key_id" doc:"The key's id, not the key."`
+}
+
+func (s *server) revokeSatelliteKey(ctx context.Context, in *satelliteKeyPath) (*struct{}, error) {
+	c := callOf(ctx)
+	return nil, c.control.RevokeSatelliteKey(ctx, c.principal, in.SatelliteID, in.KeyID)
+}
+
+func wireSatelliteKey(k *constellation.SatelliteKey) apiv1.SatelliteKey {
+	return apiv1.SatelliteKey{
+		ID: k.ID, Name: k.Name, Prefix: k.Prefix, CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy,
+		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt),
+	}
+}

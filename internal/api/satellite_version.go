@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+type listSatelliteVersionsInput struct {
+	satellitePath
+	listInput
+}
+
+func (s *server) listSatelliteVersions(ctx context.Context, in *listSatelliteVersionsInput) (*listOutput[apiv1.SatelliteVersion], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListSatelliteVersions(ctx, c.principal, in.SatelliteID, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireSatelliteVersion), nil
+}
+
+type createSatelliteVersionInput struct {
+	satellitePath
+	ifMatchInput
+	Body apiv1.SatelliteVersionCreate
+}
+
+type satelliteVersionOutput struct {
+	ETag     string `header:"ETag" doc:"Of the satellite, for If-Match; only when a version is made."`
+	Location string `header:"Location" doc:"Where the new version is."`
+	Body     apiv1.SatelliteVersion
+}
+
+func (s *server) createSatelliteVersion(ctx context.Context, in *createSatelliteVersionInput) (*satelliteVersionOutput, error) {
+	c := callOf(ctx)
+	ifMatch, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	version, revision, err := c.control.CreateSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, specs(in.Body.Algorithms))
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteVersionOutput{
+		ETag:     etag(revision),
+		Location: fmt.Sprintf("%s/v1/satellites/%s/versions/%d", s.publicURL, in.SatelliteID, version.Number),
+		Body:     wireSatelliteVersion(version),
+	}, nil
+}
+
+type satelliteVersionPath struct {
+	satellitePath
+	Number int `path:"number" minimum:"1" maximum:"2147483647" doc:"1, 2, 3, …" example:"2"`
+}
+
+func (s *server) getSatelliteVersion(ctx context.Context, in *satelliteVersionPath) (*satelliteVersionOutput, error) {
+	c := callOf(ctx)
+	version, err := c.control.GetSatelliteVersion(ctx, c.principal, in.SatelliteID, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	return &satelliteVersionOutput{Body: wireSatelliteVersion(version)}, nil
+}
+
+type diffInput struct {
+	satelliteVersionPath
+	From int `query:"from" required:"true" minimum:"1" maximum:"2147483647" doc:"The version to compare with." example:"1"`
+}
+
+type diffOutput struct{ Body apiv1.VersionDiff }
+
+func (s *server) diffSatelliteVersions(ctx context.Context, in *diffInput) (*diffOutput, error) {
+	c := callOf(ctx)
+	diff, err := c.control.DiffSatelliteVersions(ctx, c.principal, in.SatelliteID, in.From, in.Number)
+	if err != nil {
+		return nil, err
+	}
+	wire := apiv1.VersionDiff{
+		From: in.From, To: in.Number,
+		Added: wireAlgorithms(diff.Added), Removed: wireAlgorithms(diff.Removed), Changed: []apiv1.AlgorithmChange{},
+	}
+	for _, change := range diff.Changed {
+		wire.Changed = append(wire.Changed, apiv1.AlgorithmChange{From: wireSatelliteAlgorithm(change.From), To: wireSatelliteAlgorithm(change.To)})
+	}
+	return &diffOutput{wire}, nil
+}
