@@ -1,0 +1,142 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// requestTimeout ends a request to the API server that does not answer.
+const requestTimeout = 30 * time.Second
+
+// Cluster is one namespace of one Kubernetes cluster.
+type Cluster struct {
+	Namespace string
+	Server    string // the API server's address
+	Version   string // such as v1.32.2
+	APIs      APIs
+
+	// ForceConflicts takes fields back that others have set since.
+	ForceConflicts bool
+
+	dynamic dynamic.Interface
+	typed   kubernetes.Interface
+	http    *http.Client
+}
+
+// ErrUnreachable is wrapped by Connect when no API server answers.
+var ErrUnreachable = errors.New("the cluster does not answer")
+
+// ErrKubeconfig is wrapped by Connect and CheckKubeconfig when the file cannot
+// be used.
+var ErrKubeconfig = errors.New("the kubeconfig cannot be used")
+
+// CheckKubeconfig reads a kubeconfig and finds the context, "" being the
+// file's current one. It does not connect.
+func CheckKubeconfig(path, context string) error {
+	_, err := loadKubeconfig(path, context)
+	return err
+}
+
+func loadKubeconfig(path, context string) (*rest.Config, error) {
+	file, err := clientcmd.LoadFromFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s: %w", path, ErrKubeconfig)
+	case err != nil:
+		return nil, fmt.Errorf("read kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+	}
+	name := context
+	if name == "" {
+		name = file.CurrentContext
+	}
+	if name == "" {
+		return nil, fmt.Errorf("kubeconfig %s names no current context; set stage.kubernetes.context to one of %s: %w", path, keysOf(file.Contexts), ErrKubeconfig)
+	}
+	if _, ok := file.Contexts[name]; !ok {
+		return nil, fmt.Errorf("kubeconfig %s has no context %q; it has %s: %w", path, name, keysOf(file.Contexts), ErrKubeconfig)
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*file, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("use context %q of kubeconfig %s: %w: %w", name, path, err, ErrKubeconfig)
+	}
+	return config, nil
+}
+
+// Connect reaches the cluster of a kubeconfig's context and asks for its
+// version and APIs.
+func Connect(ctx context.Context, path, contextName, namespace string) (*Cluster, error) {
+	config, err := loadKubeconfig(path, contextName)
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = FieldManager
+	config.QPS = -1 // the server has its own fairness
+	config.Timeout = requestTimeout
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+	}
+	typed, err := kubernetes.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+	}
+	untyped, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+	}
+	c := &Cluster{Namespace: namespace, Server: config.Host, dynamic: untyped, typed: typed, http: client}
+	if c.APIs, c.Version, err = discover(typed.Discovery()); err != nil {
+		var status apierrors.APIStatus
+		if errors.As(err, &status) {
+			return nil, fmt.Errorf("%s: %w", config.Host, err)
+		}
+		return nil, fmt.Errorf("%s: %w: %w", config.Host, err, ErrUnreachable)
+	}
+	return c, ctx.Err()
+}
+
+// resource gives the client of an object's kind.
+func (c *Cluster) resource(apiVersion, kind string) (dynamic.ResourceInterface, error) {
+	gvr, err := c.APIs.resourceOf(apiVersion, kind)
+	if err != nil {
+		return nil, err
+	}
+	return c.client(gvr, kind), nil
+}
+
+func (c *Cluster) client(gvr schema.GroupVersionResource, kind string) dynamic.ResourceInterface {
+	if kind == "Namespace" {
+		return c.dynamic.Resource(gvr)
+	}
+	return c.dynamic.Resource(gvr).Namespace(c.Namespace)
+}
+
+// get reads an object as it is on the cluster; nil when there is none.
+func (c *Cluster) get(ctx context.Context, apiVersion, kind, name string) (*unstructured.Unstructured, error) {
+	client, err := c.resource(apiVersion, kind)
+	if err != nil {
+		return nil, err
+	}
+	object, err := client.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read %s/%s: %w", kind, name, err)
+	}
+	return object, nil
+}

@@ -1,0 +1,122 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// logLines is how much of a failing container's log a reason quotes.
+const logLines = 5
+
+// explain says why a Deployment is not ready: what its controller complains
+// of, else what is wrong with its youngest pod that is not ready.
+func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
+	for _, condition := range conditions {
+		m, _ := condition.(map[string]any)
+		if m["type"] == "ReplicaFailure" && m["status"] == "True" {
+			return fmt.Sprint(m["message"])
+		}
+	}
+	selector, _, _ := unstructured.NestedStringMap(d.Object, "spec", "selector", "matchLabels")
+	pods, err := c.typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: selector}),
+	})
+	if err != nil {
+		return ""
+	}
+	items := pods.Items
+	sort.Slice(items, func(i, j int) bool { return items[j].CreationTimestamp.Before(&items[i].CreationTimestamp) })
+	for i := range items {
+		if pod := &items[i]; pod.DeletionTimestamp == nil && !podReady(pod) {
+			if reason := c.explainPod(ctx, pod); reason != "" {
+				return "pod " + pod.Name + ": " + reason
+			}
+		}
+	}
+	return ""
+}
+
+func podReady(pod *corev1.Pod) bool {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) string {
+	if pod.Status.Phase == corev1.PodFailed {
+		return strings.TrimSpace(pod.Status.Reason + " " + pod.Status.Message)
+	}
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return "cannot be scheduled: " + condition.Message
+		}
+	}
+	statuses := append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...)
+	for _, s := range statuses {
+		if reason := c.explainContainer(ctx, pod, s); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev1.ContainerStatus) string {
+	failed := s.LastTerminationState.Terminated
+	switch {
+	case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
+		return c.explainExit(ctx, pod, s.Name, s.State.Terminated, false)
+	case s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff" && failed != nil:
+		return c.explainExit(ctx, pod, s.Name, failed, true)
+	case s.State.Waiting != nil && s.State.Waiting.Reason == "ContainerCreating":
+		return c.warning(ctx, pod)
+	case s.State.Waiting != nil && s.State.Waiting.Message != "":
+		return s.State.Waiting.Reason + ": " + s.State.Waiting.Message
+	case s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing":
+		return s.State.Waiting.Reason
+	case s.State.Running != nil && failed != nil:
+		return c.explainExit(ctx, pod, s.Name, failed, true)
+	case s.State.Running != nil && !s.Ready:
+		return "runs, and is not ready yet"
+	}
+	return ""
+}
+
+func (c *Cluster) explainExit(ctx context.Context, pod *corev1.Pod, container string, exit *corev1.ContainerStateTerminated, previous bool) string {
+	reason := fmt.Sprintf("container %s ended with exit code %d", container, exit.ExitCode)
+	if exit.Reason != "" && exit.Reason != "Error" {
+		reason += " (" + exit.Reason + ")"
+	}
+	lines := int64(logLines)
+	log, err := c.typed.CoreV1().Pods(c.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: container, Previous: previous, TailLines: &lines,
+	}).DoRaw(ctx)
+	if text := strings.TrimSpace(string(log)); err == nil && text != "" {
+		reason += ", last words:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
+	}
+	return reason
+}
+
+// warning gives the youngest warning about a pod: a volume that cannot be
+// mounted shows nowhere else.
+func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
+	events, err := c.typed.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.name=" + pod.Name + ",type=Warning",
+	})
+	if err != nil || len(events.Items) == 0 {
+		return ""
+	}
+	items := events.Items
+	sort.Slice(items, func(i, j int) bool { return items[i].LastTimestamp.Before(&items[j].LastTimestamp) })
+	last := items[len(items)-1]
+	return last.Reason + ": " + last.Message
+}

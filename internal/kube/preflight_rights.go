@@ -1,0 +1,132 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Rules are the rights that the installer needs in the namespace: to write
+// what it renders, to say why something is not ready, and those it hands on to
+// the engine.
+func Rules(apis APIs) []rbacv1.PolicyRule {
+	write := []string{"get", "create", "patch", "delete"}
+	rules := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets", "serviceaccounts", "services"}, Verbs: write},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: append([]string{"list"}, write...)},
+		{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses", "networkpolicies"}, Verbs: write},
+		{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: write},
+		{APIGroups: []string{"rbac.authorization.k8s.io"}, Resources: []string{"roles", "rolebindings"}, Verbs: write},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"}},
+	}
+	return append(rules, EngineRules(apis)...)
+}
+
+// access is one verb on one resource.
+type access struct{ verb, group, resource string }
+
+// name gives the resource as RBAC messages do: deployments.apps.
+func (a access) name() string {
+	if a.group == "" {
+		return a.resource
+	}
+	return a.resource + "." + a.group
+}
+
+// permissions asks for every right that a deploy needs, and names all that
+// are missing together with the Role that gives them.
+func (p *preflight) permissions(ctx context.Context, namespaceExists bool) {
+	const name = "permissions"
+	var wanted []access
+	for _, rule := range Rules(p.Cluster.APIs) {
+		for _, resource := range rule.Resources {
+			for _, verb := range rule.Verbs {
+				wanted = append(wanted, access{verb, rule.APIGroups[0], resource})
+			}
+		}
+	}
+	if !namespaceExists && p.Settings.CreateNamespace {
+		wanted = append(wanted, access{"create", "", "namespaces"}, access{"patch", "", "namespaces"})
+	}
+	missing, err := p.denied(ctx, wanted)
+	switch {
+	case err != nil:
+		p.note(name, Unknown, "", "ask which permissions this account has: %v", err)
+	case len(missing) > 0:
+		p.note(name, Problem, "have an admin of the cluster apply this:\n"+roleFor(p.Namespace(), p.Cluster.APIs),
+			"the kubeconfig's account lacks, in namespace %s: %s", p.Namespace(), grouped(missing))
+	default:
+		p.note(name, OK, "", "the kubeconfig's account may do all that a deploy needs in namespace %s", p.Namespace())
+	}
+}
+
+// denied gives those of wanted that the account may not do.
+func (p *preflight) denied(ctx context.Context, wanted []access) ([]access, error) {
+	allowed := make([]bool, len(wanted))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(applyWidth)
+	for i, a := range wanted {
+		group.Go(func() error {
+			resource, sub, _ := strings.Cut(a.resource, "/")
+			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+				ResourceAttributes: &authorizationv1.ResourceAttributes{
+					Namespace: p.Namespace(), Verb: a.verb, Group: a.group, Resource: resource, Subresource: sub,
+				},
+			}}
+			answer, err := p.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+			if err == nil {
+				allowed[i] = answer.Status.Allowed
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var missing []access
+	for i, a := range wanted {
+		if !allowed[i] {
+			missing = append(missing, a)
+		}
+	}
+	return missing, nil
+}
+
+// grouped writes "create, patch deployments.apps; list pods".
+func grouped(missing []access) string {
+	verbs := map[string][]string{}
+	for _, a := range missing {
+		if !slices.Contains(verbs[a.name()], a.verb) {
+			verbs[a.name()] = append(verbs[a.name()], a.verb)
+		}
+	}
+	var parts []string
+	for resource, list := range verbs {
+		parts = append(parts, strings.Join(list, ", ")+" "+resource)
+	}
+	sort.Strings(parts)
+	return strings.Join(parts, "; ")
+}
+
+// roleFor is a Role with all that the installer needs, ready to apply.
+func roleFor(namespace string, apis APIs) string {
+	data, err := yaml.Marshal(map[string]any{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+		"metadata": map[string]any{"name": FieldManager, "namespace": namespace},
+		"rules":    Rules(apis),
+	})
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return string(data) + "# then: kubectl -n " + namespace + " create rolebinding " + FieldManager + " --role=" + FieldManager + " --user=USER\n"
+}

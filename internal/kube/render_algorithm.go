@@ -1,0 +1,139 @@
+package kube
+
+import (
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// algorithmPort names the container's port; the engine reads the number.
+const algorithmPort = "algorithm"
+
+// algorithmGraceSeconds lets a running call of the default time-out end.
+const algorithmGraceSeconds = config.DefaultTimeoutSeconds
+
+// gpuResource is what stage.resources.<vanity>.gpu asks for.
+const gpuResource = "nvidia.com/gpu"
+
+// Annotations of algorithms: what runs, and the hash of the key it calls
+// siblings with, so that a new key restarts who reads it only at start.
+const (
+	annotationVanityURL = "constellation/vanity-url"
+	annotationAlgorithm = "constellation/algorithm"
+	annotationKeyHash   = "constellation/key-hash"
+)
+
+// algorithmService is headless: the engine talks to replicas, never to a
+// virtual address.
+func (r *renderer) algorithmService(a bundle.Algorithm) *corev1.Service {
+	name, port := AlgorithmName(a.VanityURL), int32(a.Runtime.WithDefaults().Port)
+	meta := r.meta(name, "algorithm")
+	meta.Annotations = map[string]string{annotationVanityURL: a.VanityURL}
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: meta,
+		Spec: corev1.ServiceSpec{
+			ClusterIP: corev1.ClusterIPNone,
+			Selector:  r.selector(name),
+			Ports: []corev1.ServicePort{{
+				Name: algorithmPort, Port: port, TargetPort: intstr.FromString(algorithmPort), Protocol: corev1.ProtocolTCP,
+			}},
+		},
+	}
+}
+
+func (r *renderer) algorithmDeployment(a bundle.Algorithm) *appsv1.Deployment {
+	d := r.deployment(AlgorithmName(a.VanityURL), "algorithm", r.replicas(a), r.algorithmPod(a))
+	d.Annotations = map[string]string{annotationVanityURL: a.VanityURL, annotationAlgorithm: a.Algorithm}
+	return d
+}
+
+func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
+	no, grace, run := false, int64(algorithmGraceSeconds), a.Runtime.WithDefaults()
+	container := corev1.Container{
+		Name:  "algorithm",
+		Image: r.image(a.Image),
+		Ports: []corev1.ContainerPort{{Name: algorithmPort, ContainerPort: int32(run.Port), Protocol: corev1.ProtocolTCP}},
+		Env: []corev1.EnvVar{
+			{Name: "ALGORITHMIA_API", Value: "http://" + EngineName},
+			{Name: "ALGORITHMIA_API_KEY", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: AlgorithmKey}, Key: "key",
+			}}},
+		},
+		Resources:       r.resources(a),
+		SecurityContext: containerSecurity(false, nonRoot(r.Users[a.Image.Digest])),
+		ReadinessProbe:  readiness(run),
+	}
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
+			annotationVanityURL: a.VanityURL,
+			annotationAlgorithm: a.Algorithm,
+			annotationKeyHash:   config.HashKey(config.HashKey(r.Plan.InternalKey()))[:16],
+		}},
+		Spec: corev1.PodSpec{
+			AutomountServiceAccountToken:  &no,
+			EnableServiceLinks:            &no,
+			TerminationGracePeriodSeconds: &grace,
+			SecurityContext:               &corev1.PodSecurityContext{},
+			Containers:                    []corev1.Container{container},
+		},
+	}
+}
+
+// nonRoot is true when the image's user is a number other than 0: the kubelet
+// can hold a container to that, and to a name it cannot.
+func nonRoot(user string) *bool {
+	id, _, _ := strings.Cut(user, ":")
+	n, err := strconv.Atoi(id)
+	if err != nil || n <= 0 {
+		return nil
+	}
+	yes := true
+	return &yes
+}
+
+// readiness: a langserver opens its port once the algorithm is loaded; an
+// HTTP server may say more by its health path.
+func readiness(run constellation.Runtime) *corev1.Probe {
+	if run.Protocol == constellation.ProtocolHTTP && run.HealthPath != "" {
+		return httpProbe(run.HealthPath, algorithmPort, 2, 3)
+	}
+	return &corev1.Probe{
+		ProbeHandler:  corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString(algorithmPort)}},
+		PeriodSeconds: 2, FailureThreshold: 3, TimeoutSeconds: 5,
+	}
+}
+
+// resources are the operator's over the image's. CPU is asked for and not
+// limited: throttling makes calls late and frees nothing.
+func (r *renderer) resources(a bundle.Algorithm) corev1.ResourceRequirements {
+	cpu, memory, gpu := a.Runtime.CPU, a.Runtime.Memory, a.Runtime.GPU
+	if over, ok := r.Settings.Resources[a.VanityURL]; ok {
+		if over.CPU != "" {
+			cpu = over.CPU
+		}
+		if over.Memory != "" {
+			memory = over.Memory
+		}
+		if over.GPU != nil {
+			gpu = *over.GPU
+		}
+	}
+	requests, limits := corev1.ResourceList{}, corev1.ResourceList{}
+	r.quantity(requests, corev1.ResourceCPU, cpu, a.VanityURL)
+	r.quantity(requests, corev1.ResourceMemory, memory, a.VanityURL)
+	r.quantity(limits, corev1.ResourceMemory, memory, a.VanityURL)
+	if gpu > 0 {
+		limits[gpuResource] = *resource.NewQuantity(int64(gpu), resource.DecimalSI)
+	}
+	return corev1.ResourceRequirements{Requests: requests, Limits: limits}
+}

@@ -1,0 +1,136 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// tokenFile is the launch token's name in the engine's configuration folder.
+const tokenFile = "token"
+
+// accounts gives the engine its right to see which replicas are ready.
+func (r *renderer) accounts() []runtime.Object {
+	never := false
+	return []runtime.Object{
+		&corev1.ServiceAccount{
+			TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+			ObjectMeta:                   r.meta(EngineName, "engine"),
+			AutomountServiceAccountToken: &never,
+		},
+		&rbacv1.Role{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
+			ObjectMeta: r.meta(EngineName, "engine"),
+			Rules:      EngineRules(r.APIs),
+		},
+		&rbacv1.RoleBinding{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
+			ObjectMeta: r.meta(EngineName, "engine"),
+			RoleRef:    rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: EngineName},
+			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: EngineName, Namespace: r.Settings.Namespace}},
+		},
+	}
+}
+
+// EngineRules are what the engine may do in its namespace. The installer needs
+// the same rights to grant them.
+func EngineRules(apis APIs) []rbacv1.PolicyRule {
+	verbs := []string{"get", "list", "watch"}
+	if apis.EndpointSlice == "" {
+		return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"endpoints"}, Verbs: verbs}}
+	}
+	return []rbacv1.PolicyRule{{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: verbs}}
+}
+
+// configuration is what the engine reads, what algorithms call each other
+// with, and what pods pull with.
+func (r *renderer) configuration() error {
+	routes, err := json.MarshalIndent(r.routes(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", config.RoutesFile, err)
+	}
+	keys, err := json.MarshalIndent(r.keys(), "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", config.KeysFile, err)
+	}
+	r.add(&corev1.ConfigMap{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
+		ObjectMeta: r.meta(EngineName, "engine"),
+		Data:       map[string]string{config.RoutesFile: string(routes)},
+	}, r.secret(EngineName, "engine", corev1.SecretTypeOpaque, map[string][]byte{
+		config.KeysFile: keys,
+		tokenFile:       []byte(r.Plan.Launch.Token),
+	}), r.secret(AlgorithmKey, "algorithm", corev1.SecretTypeOpaque, map[string][]byte{
+		"key": []byte(r.Plan.InternalKey()),
+	}))
+	if r.Settings.PullConfig != nil {
+		r.add(r.secret(r.Settings.PullSecret, "registry", corev1.SecretTypeDockerConfigJson, map[string][]byte{
+			corev1.DockerConfigJsonKey: r.Settings.PullConfig,
+		}))
+	}
+	return r.err
+}
+
+func (r *renderer) secret(name, component string, kind corev1.SecretType, data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: r.meta(name, component),
+		Type:       kind,
+		Data:       data,
+	}
+}
+
+// routes is the engine's routes.json.
+func (r *renderer) routes() config.Routes {
+	routes := config.Routes{
+		Satellite: config.Satellite{
+			ID: r.Plan.Satellite.ID, Name: r.Plan.Satellite.Name,
+			Version: r.Plan.Satellite.Version, ExpiresAt: r.Plan.Satellite.ExpiresAt,
+		},
+		Launch:     config.Launch{ID: r.Plan.Launch.ID},
+		Mothership: config.Mothership{URL: r.Settings.MothershipURL},
+		Algorithms: []config.Route{},
+	}
+	for _, a := range r.Plan.Algorithms {
+		run := a.Runtime.WithDefaults()
+		routes.Algorithms = append(routes.Algorithms, config.Route{
+			VanityURL: a.VanityURL, Algorithm: a.Algorithm, SemanticVersion: a.SemanticVersion,
+			Protocol: protocolOf(run), Port: run.Port, Path: run.Path, HealthPath: run.HealthPath,
+			Concurrency: run.Concurrency, Replicas: r.replicas(a), Service: AlgorithmName(a.VanityURL),
+		}.WithDefaults())
+	}
+	return routes
+}
+
+// protocolOf is how the engine calls a replica: a runner makes a pipe image
+// speak the langserver's protocol.
+func protocolOf(run constellation.Runtime) constellation.Protocol {
+	if run.Protocol == constellation.ProtocolPipe {
+		return constellation.ProtocolLangserver
+	}
+	return run.Protocol
+}
+
+// keys is the engine's keys.json: the satellite's keys, and the one that its
+// own algorithms call each other with.
+func (r *renderer) keys() config.Keys {
+	keys := config.Keys{Keys: []config.Key{}}
+	for _, k := range r.Plan.Keys {
+		key := config.Key{ID: k.ID, Name: k.Name, SHA256: k.SHA256}
+		if k.ExpiresAt != nil {
+			key.ExpiresAt = *k.ExpiresAt
+		}
+		keys.Keys = append(keys.Keys, key)
+	}
+	keys.Keys = append(keys.Keys, config.Key{
+		ID: "internal", Name: "the satellite's own algorithms", SHA256: config.HashKey(r.Plan.InternalKey()),
+	})
+	return keys
+}

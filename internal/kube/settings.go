@@ -1,0 +1,134 @@
+// Package kube puts a launch on a Kubernetes cluster: it renders the objects
+// of DESIGN section 7, checks that the cluster will take them, applies them
+// server-side, prunes what the launch no longer has, and waits, naming what is
+// not ready and why. It works with rights in one namespace only.
+package kube
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+)
+
+// FieldManager owns the fields that the installer applies.
+const FieldManager = "algo-install"
+
+// Names of the satellite's own objects (DESIGN section 7).
+const (
+	EngineName     = "execution-engine"
+	AlgorithmKey   = "algorithm-key"
+	PullSecretName = "registry-pull"
+	InventoryName  = "constellation-inventory"
+	denyName       = "default-deny"
+)
+
+// Labels that every object of a launch carries.
+const (
+	LabelSatellite = "constellation/satellite"
+	LabelLaunch    = "constellation/launch"
+	LabelVersion   = "constellation/version"
+)
+
+// Profiles: how much of the system runs.
+const (
+	ProfileHA   = "ha"   // two engines
+	ProfileEdge = "edge" // one
+)
+
+// Providers are the values of stage.ingress.provider.
+var Providers = []string{"generic", "nginx", "traefik", "alb", "agic", "openshift", "none"}
+
+// Settings is what the operator configured, as far as the cluster's objects
+// depend on it.
+type Settings struct {
+	Namespace       string
+	CreateNamespace bool
+	Ingress         Ingress
+	Profile         string
+	PullSecret      string               // name of the Secret that pods pull with; "" is none
+	PullConfig      []byte               // .dockerconfigjson, when the Secret is to be made
+	Replicas        map[string]int       // by vanity URL, over the plan's
+	Resources       map[string]Resources // by vanity URL, over the image's
+	MothershipURL   string               // where heartbeats go; "" is nowhere
+}
+
+// Ingress is how callers from outside reach the engine.
+type Ingress struct {
+	Provider    string
+	Class       string
+	Host        string
+	TLSSecret   string
+	Annotations map[string]string
+}
+
+// Resources are one algorithm's, as Kubernetes quantities; "" and nil leave
+// the image's own.
+type Resources struct {
+	CPU    string
+	Memory string
+	GPU    *int
+}
+
+// Input is all that Render needs: it reads neither cluster nor disk.
+type Input struct {
+	Plan     *bundle.Plan
+	Settings Settings
+	APIs     APIs
+	Images   map[string]string // repository@digest that pods run, by the plan's digest
+	Users    map[string]string // user of each image's configuration, by the plan's digest
+}
+
+// replicas gives how many pods of an algorithm are wanted.
+func (in Input) replicas(a bundle.Algorithm) int {
+	if n, ok := in.Settings.Replicas[a.VanityURL]; ok {
+		return n
+	}
+	return a.Replicas
+}
+
+// engines gives how many engine pods the profile has.
+func (in Input) engines() int {
+	if in.Settings.Profile == ProfileEdge {
+		return 1
+	}
+	return 2
+}
+
+// Pods gives how many pods the launch runs when all are up.
+func (in Input) Pods() int {
+	n := in.engines()
+	for _, a := range in.Plan.Algorithms {
+		n += in.replicas(a)
+	}
+	return n
+}
+
+// AlgorithmName gives the name of a vanity URL's Deployment and Service: a
+// DNS-1035 label of at most 63 characters. A vanity URL that is more than
+// lower-case letters, digits and slashes gets a short hash, so that no two
+// share a name and a name never depends on its neighbours.
+func AlgorithmName(vanityURL string) string {
+	const prefix, longest, hashed = "algo-", 63, 7
+	var b strings.Builder
+	plain := true
+	for _, r := range strings.ToLower(vanityURL) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		default:
+			plain = plain && r == '/'
+			if !strings.HasSuffix(b.String(), "-") {
+				b.WriteByte('-')
+			}
+		}
+	}
+	slug := strings.Trim(b.String(), "-")
+	if plain && vanityURL == strings.ToLower(vanityURL) && len(prefix+slug) <= longest {
+		return prefix + slug
+	}
+	sum := sha256.Sum256([]byte(vanityURL))
+	slug = strings.TrimRight(slug[:min(len(slug), longest-len(prefix)-hashed)], "-")
+	return prefix + slug + "-" + hex.EncodeToString(sum[:])[:hashed-1]
+}
