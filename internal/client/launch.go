@@ -1,0 +1,66 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+// CreateLaunch makes a launch instance of a satellite version.
+func (c *Client) CreateLaunch(ctx context.Context, satelliteID string, launch apiv1.LaunchCreate) (*apiv1.Launch, error) {
+	var created apiv1.Launch
+	_, _, err := c.do(ctx, request{method: http.MethodPost, path: path("satellites", satelliteID, "launches"), body: launch, into: &created})
+	if err != nil {
+		return nil, err
+	}
+	return &created, nil
+}
+
+// GetLaunch shows a launch instance and its ETag.
+func (c *Client) GetLaunch(ctx context.Context, satelliteID, launchID string) (launch *apiv1.Launch, etag string, err error) {
+	launch = &apiv1.Launch{}
+	_, header, err := c.do(ctx, request{method: http.MethodGet, path: path("satellites", satelliteID, "launches", launchID), into: launch})
+	if err != nil {
+		return nil, "", err
+	}
+	return launch, header.Get("ETag"), nil
+}
+
+// UpdateLaunch changes a launch instance's version, name or description;
+// ifMatch as in UpdateSatellite.
+func (c *Client) UpdateLaunch(ctx context.Context, satelliteID, launchID, ifMatch string, change apiv1.LaunchUpdate) (launch *apiv1.Launch, etag string, err error) {
+	launch = &apiv1.Launch{}
+	_, header, err := c.do(ctx, request{
+		method: http.MethodPatch, path: path("satellites", satelliteID, "launches", launchID),
+		header: map[string]string{"If-Match": ifMatch}, body: change, into: launch,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return launch, header.Get("ETag"), nil
+}
+
+// DeleteLaunch removes a launch instance; what runs keeps serving.
+func (c *Client) DeleteLaunch(ctx context.Context, satelliteID, launchID string) error {
+	_, _, err := c.do(ctx, request{method: http.MethodDelete, path: path("satellites", satelliteID, "launches", launchID)})
+	return err
+}
+
+// Plan gets the signed plan of a launch instance and its ETag. With the ETag
+// of the plan at hand as ifNoneMatch, notModified says that it is still the
+// same, and the plan is nil.
+func (c *Client) Plan(ctx context.Context, satelliteID, launchID, ifNoneMatch string) (plan *apiv1.SignedPlan, etag string, notModified bool, err error) {
+	plan = &apiv1.SignedPlan{}
+	status, header, err := c.do(ctx, request{
+		method: http.MethodGet, path: path("satellites", satelliteID, "launches", launchID, "plan"),
+		header: map[string]string{"If-None-Match": ifNoneMatch}, into: plan,
+	})
+	switch {
+	case err != nil:
+		return nil, "", false, err
+	case status == http.StatusNotModified:
+		return nil, header.Get("ETag"), true, nil
+	}
+	return plan, header.Get("ETag"), false, nil
+}

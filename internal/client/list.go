@@ -1,0 +1,72 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+// ListOptions ask for one page of a list; the zero value is its first fifty.
+type ListOptions struct {
+	Q      string // keeps what has this in its name
+	Sort   string // a field, with "-" before it for descending
+	Limit  int    // results a page
+	Marker string // of the page before
+}
+
+func (o ListOptions) query() url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"q": o.Q, "sort": o.Sort, "marker": o.Marker} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if o.Limit != 0 {
+		query.Set("limit", strconv.Itoa(o.Limit))
+	}
+	return query
+}
+
+func list[T any](ctx context.Context, c *Client, path string, query url.Values) (*apiv1.List[T], error) {
+	var page apiv1.List[T]
+	_, _, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query, into: &page})
+	if err != nil {
+		return nil, err
+	}
+	return &page, nil
+}
+
+// EventOptions ask for one page of the audit log; "" leaves a filter out.
+type EventOptions struct {
+	ListOptions
+	Actor, Action, TargetKind, TargetID string
+}
+
+// Events lists the audit log, newest first.
+func (c *Client) Events(ctx context.Context, o EventOptions) (*apiv1.List[apiv1.Event], error) {
+	query := o.query()
+	for name, value := range map[string]string{"actor": o.Actor, "action": o.Action, "target_kind": o.TargetKind, "target_id": o.TargetID} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return list[apiv1.Event](ctx, c, path("events"), query)
+}
+
+// ListAlgorithms lists algorithms.
+func (c *Client) ListAlgorithms(ctx context.Context, o ListOptions) (*apiv1.List[apiv1.Algorithm], error) {
+	return list[apiv1.Algorithm](ctx, c, path("algorithms"), o.query())
+}
+
+// GetAlgorithmVersion shows the version hash of the algorithm owner/name.
+func (c *Client) GetAlgorithmVersion(ctx context.Context, owner, name, hash string) (*apiv1.AlgorithmVersion, error) {
+	var version apiv1.AlgorithmVersion
+	_, _, err := c.do(ctx, request{method: http.MethodGet, path: path("algorithms", owner, name, "versions", hash), into: &version})
+	if err != nil {
+		return nil, err
+	}
+	return &version, nil
+}
