@@ -1,0 +1,84 @@
+# Constellation. `make` lists what there is.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+TOOL      = $(GO) tool -modfile=deploy/tools/go.mod
+MODULES   = deploy/devcluster deploy/conformance
+CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx-light
+TEST_PACKAGES    = postgresql skopeo ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down run build generate test e2e conformance crash lint bench cluster-up cluster-down
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## From nothing to an algorithm answering from a real cluster; stays up until Ctrl-C
+	@deploy/packages.sh postgresql ca-certificates
+	@[ -n "$$KUBECONFIG" ] || deploy/packages.sh $(CLUSTER_PACKAGES)
+	@$(MAKE) --no-print-directory build bin/devcluster
+	@$(GO) build -o bin/demo ./deploy/demo
+	@exec bin/demo up
+
+demo-down: ## Remove all that a demo left behind, also one that was killed
+	@[ -x bin/devcluster ] || $(MAKE) --no-print-directory bin/devcluster
+	@$(GO) build -o bin/demo ./deploy/demo
+	@exec bin/demo down
+
+run: build ## Run the mothership alone, on http://127.0.0.1:8080
+	@deploy/packages.sh postgresql ca-certificates
+	@exec bin/mothership serve --listen 127.0.0.1:8080
+
+build: ## Build bin/mothership and its link bin/algo-install
+	@mkdir -p bin
+	@echo "==> building bin/mothership $(VERSION) (a first build takes a few minutes)" >&2
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
+	@ln -sf mothership bin/algo-install
+
+.PHONY: bin/devcluster
+bin/devcluster:
+	@mkdir -p bin
+	@cd deploy/devcluster && CGO_ENABLED=0 $(GO) build -o ../../bin/devcluster .
+
+generate: ## Generate code: the templ pages
+	@$(GO) tool templ generate -path web
+
+test: ## Run all tests; installs what they need
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build bin/devcluster
+	@deploy/test.sh
+
+e2e: ## Run the end-to-end test alone
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory build bin/devcluster
+	@deploy/test.sh ./internal/e2e/...
+
+conformance: build ## Run the OCI distribution-spec suite against /v2
+	@deploy/packages.sh postgresql ca-certificates
+	@deploy/conformance/run-local.sh
+
+crash: build ## kill -9 of the server a hundred times, under writes and pushes
+	@deploy/packages.sh postgresql ca-certificates
+	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
+
+lint: ## Lint every module, and check that generated code and formatting are fresh
+	@$(TOOL) golangci-lint run ./...
+	@for m in $(MODULES); do (cd $$m && $(GO) vet ./...) || exit 1; done
+	@$(GO) mod tidy -diff
+	@$(MAKE) --no-print-directory generate
+	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
+
+bench: build ## Measure: start-up time and idle memory of the server, and the Go benchmarks
+	@deploy/packages.sh postgresql ca-certificates
+	@$(GO) build -o bin/bench ./deploy/bench
+	@bin/bench
+	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...
+
+cluster-up: bin/devcluster ## Start the dev cluster and print its KUBECONFIG
+	@deploy/packages.sh $(CLUSTER_PACKAGES)
+	@bin/devcluster up
+
+cluster-down: bin/devcluster ## Stop the dev cluster and remove all it made
+	@bin/devcluster down

@@ -1,0 +1,182 @@
+// Command demo is `make demo`: from nothing to an algorithm answering from a
+// real cluster, with every command an operator would type printed before it
+// runs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/stack"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintf(os.Stderr, "\ndemo: %s\n", err)
+		os.Exit(1)
+	}
+}
+
+const usage = "usage: demo up | demo down"
+
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) != 1 {
+		return errors.New(usage)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the demo's own folder: %w", err)
+	}
+	d := demo{dir: stateDir(), bin: filepath.Dir(self), out: out}
+	switch args[0] {
+	case "up":
+		return d.up(ctx)
+	case "down":
+		return d.down(ctx)
+	}
+	return errors.New(usage)
+}
+
+// stateDir is outside the checkout, since PostgreSQL's unprivileged user must
+// be able to reach it.
+func stateDir() string {
+	if dir := os.Getenv("DEMO_DIR"); dir != "" {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/constellation-demo"
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "constellation-demo")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("constellation-demo-%d", os.Getuid()))
+}
+
+type demo struct {
+	dir, bin string
+	out      io.Writer
+}
+
+// up runs the story, then waits for Ctrl-C and takes everything down again.
+func (d demo) up(ctx context.Context) error {
+	lock, err := d.lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // released with the process at the latest
+	if err := d.clean(ctx); err != nil {
+		return err
+	}
+	kubeconfig, registry := os.Getenv("KUBECONFIG"), os.Getenv("DEMO_REGISTRY")
+	if kubeconfig != "" && registry == "" {
+		return errors.New("KUBECONFIG is set, so the demo uses that cluster; set DEMO_REGISTRY too, to a registry that it can pull from (host[:port]/path, after docker login)")
+	}
+	s, err := stack.Start(ctx, stack.Options{
+		Dir: d.dir, Bin: d.bin, Name: "demo", Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
+	})
+	if err != nil {
+		return errors.Join(err, d.clean(context.WithoutCancel(ctx)))
+	}
+	story, err := d.story(ctx, s)
+	if err == nil && os.Getenv("DEMO_ONCE") == "" {
+		d.goOn(s, story)
+		<-ctx.Done()
+	}
+	s.Say("Taking everything down again")
+	return errors.Join(err, s.Stop(context.WithoutCancel(ctx)), d.clean(context.WithoutCancel(ctx)))
+}
+
+// told is what the story made.
+type told struct{ satelliteID, launchID, key string }
+
+func (d demo) story(ctx context.Context, s *stack.Stack) (told, error) {
+	s.Say("Pushing two algorithms to the mothership's registry, as CI would")
+	hello, err := s.PushExample(ctx, "hello", "neo", stack.HashA)
+	if err != nil {
+		return told{}, err
+	}
+	shout, err := s.PushExample(ctx, "shout", "neo", stack.HashA)
+	if err != nil {
+		return told{}, err
+	}
+	s.Say("Creating the satellite, a key that may call it, and a launch instance")
+	t := told{}
+	if t.satelliteID, err = s.CreateSatellite(ctx, "Demo satellite", stack.Route{Vanity: "demo/hello", Algorithm: hello, Replicas: 2}, stack.Route{Vanity: "demo/shout", Algorithm: shout, Replicas: 1}); err != nil {
+		return t, err
+	}
+	if t.key, err = s.CreateCallerKey(ctx, t.satelliteID, "demo caller"); err != nil {
+		return t, err
+	}
+	if t.launchID, err = s.CreateLaunch(ctx, t.satelliteID, 1, "Demo cluster"); err != nil {
+		return t, err
+	}
+	s.Say("Installing it, with the operator's own commands")
+	if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "get", s.AdminKey); err != nil {
+		return t, err
+	}
+	for _, setting := range append(s.Configure("satellite-demo"), "stage.kubernetes.create_namespace=true") {
+		if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "configure", setting); err != nil {
+			return t, err
+		}
+	}
+	if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "deploy"); err != nil {
+		return t, err
+	}
+	return t, d.call(ctx, s, t)
+}
+
+// call calls the algorithm through the cluster's ingress.
+func (d demo) call(ctx context.Context, s *stack.Stack, t told) error {
+	if s.Cluster.IngressURL == "" {
+		s.Say("Deployed. The summary above says how to call each algorithm through your cluster's ingress")
+		return nil
+	}
+	s.Say("Calling the algorithm through the cluster's ingress")
+	fmt.Fprintf(d.out, "\n  $ %s\n", curl(s, t))
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	answer, err := s.CallUntil(ctx, t.key, "demo/hello", "text/plain", "Neo", 200)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, "    %s\n", answer)
+	if !strings.Contains(answer, `"Hello Neo"`) {
+		return fmt.Errorf("the algorithm answered %s, want Hello Neo", answer)
+	}
+	s.Say("Hello Neo: an algorithm answers from a real cluster")
+	return nil
+}
+
+func curl(s *stack.Stack, t told) string {
+	return fmt.Sprintf("curl -H 'Authorization: Simple %s' -H 'Content-Type: text/plain' -d Neo %s/v1/algo/demo/hello", t.key, s.Cluster.IngressURL)
+}
+
+// goOn prints what to try next.
+func (d demo) goOn(s *stack.Stack, t told) {
+	fmt.Fprintf(d.out, `
+  Admin panel    %[1]s/            sign in as %[2]s with password %[3]s
+  REST API       %[1]s/docs/api    key: %[4]s
+  Registry       %[5]s             docker login -u %[2]s, the key as password
+  Cluster        export KUBECONFIG=%[6]s
+  Launches       export ALGO_DEPLOYMENT_DIR=%[7]s
+  Server log     %[8]s
+
+  Call it        %[9]s
+  Go on          %[10]s/algo-install satellite %[11]s %[12]s status
+                 kubectl --kubeconfig %[6]s -n satellite-demo get pods
+
+  Ctrl-C takes everything down again; from elsewhere: make demo-down
+`, s.Mothership.URL, stack.AdminUsername, s.AdminPassword, s.AdminKey, s.Mothership.Host, s.Cluster.Kubeconfig,
+		s.DeploymentDir(), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID)
+}

@@ -1,0 +1,40 @@
+#!/bin/sh
+# test.sh [PACKAGE...] runs the tests, by default all of every module, and ends
+# with one line that counts them. `make test` calls it with everything built.
+set -eu
+cd "$(dirname "$0")/.."
+root=$PWD
+export CONSTELLATION_BIN="$root/bin" CONSTELLATION_APISERVER="$root/bin/devcluster"
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT INT TERM
+started=$(date +%s)
+status=0
+
+gotestsum() { # NAME DIR PACKAGE...
+  name=$1 dir=$2
+  shift 2
+  (cd "$dir" && "$root/bin/gotestsum" --format pkgname-and-test-fails --hide-summary skipped \
+    --jsonfile "$results/$name.json" -- -race -timeout 40m "$@") || status=1
+}
+
+go build -modfile=deploy/tools/go.mod -o bin/gotestsum gotest.tools/gotestsum
+if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then
+  bin/devcluster build
+fi
+if [ $# -gt 0 ]; then
+  gotestsum chosen . "$@"
+else
+  gotestsum main . ./...
+  gotestsum devcluster deploy/devcluster ./...
+  deploy/conformance/run-local.sh >"$results/conformance.log" 2>&1 || { status=1; tail -n 40 "$results/conformance.log"; }
+  tail -n 1 "$results/conformance.log"
+fi
+
+count() { cat "$results"/*.json | grep -F '"Test":' | grep -cF "\"Action\":\"$1\"" || true; }
+if grep -hF '"Action":"skip"' "$results"/*.json | grep -qF '"Test":'; then
+  echo "skipped:"
+  grep -hF '"Action":"skip"' "$results"/*.json | sed -n 's/.*"Package":"\([^"]*\)","Test":"\([^"]*\)".*/  \1 \2/p'
+fi
+echo "tests took $(($(date +%s) - started)) s"
+echo "$(count pass) passed, $(count fail) failed, $(count skip) skipped"
+exit $status

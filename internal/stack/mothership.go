@@ -1,0 +1,70 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Mothership is a running `mothership serve`, with its private PostgreSQL.
+type Mothership struct {
+	URL     string
+	Host    string // host:port
+	DataDir string
+	binary  string
+	process *process
+}
+
+// StartMothership serves on address (host:port, port 0 for a free one) from
+// dir/data and waits until it is ready.
+func StartMothership(ctx context.Context, binary, dir, address string) (*Mothership, error) {
+	address, err := freeAddress(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("start the mothership: %w", err)
+	}
+	m := &Mothership{URL: "http://" + address, Host: address, DataDir: filepath.Join(dir, "data"), binary: binary}
+	m.process, err = startProcess("mothership", filepath.Join(dir, "mothership.log"), nil,
+		binary, "serve", "--listen", address, "--public-url", m.URL, "--data-dir", m.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if err := m.process.waitReady(ctx, m.URL+"/readyz"); err != nil {
+		_ = m.Stop()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Stop ends the server gracefully.
+func (m *Mothership) Stop() error { return m.process.stop(30 * time.Second) }
+
+// Log is where the server logs to.
+func (m *Mothership) Log() string { return m.process.log }
+
+// PID is the server's process.
+func (m *Mothership) PID() int { return m.process.cmd.Process.Pid }
+
+// Administer runs an administrative command with the server's data dir and
+// gives its stdout, trimmed.
+func (m *Mothership) Administer(ctx context.Context, stdin string, args ...string) (string, error) {
+	out, err := Command{Args: append(append([]string{m.binary}, args...), "--data-dir", m.DataDir), Stdin: stdin}.Run(ctx)
+	return strings.TrimSpace(out), err
+}
+
+// freeAddress turns port 0 into a port that is free now.
+func freeAddress(ctx context.Context, address string) (string, error) {
+	if !strings.HasSuffix(address, ":0") {
+		return address, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	address = listener.Addr().String()
+	return address, listener.Close()
+}

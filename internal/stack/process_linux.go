@@ -1,0 +1,9 @@
+package stack
+
+import "syscall"
+
+// childAttributes puts a child in its own process group, so that Ctrl-C
+// reaches us alone and we stop things in order, and ends it when we die.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+}

@@ -1,0 +1,125 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/constellation-serving/constellation/deploy/examples/image"
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+// Git hashes of sample algorithm versions.
+var (
+	HashA = strings.Repeat("a1", 20)
+	HashB = strings.Repeat("b2", 20)
+)
+
+// Route is an algorithm version (OWNER/NAME/HASH) under a vanity URL.
+type Route struct {
+	Vanity, Algorithm string
+	Replicas          int
+}
+
+func routes(list []Route) []apiv1.SatelliteAlgorithm {
+	algorithms := make([]apiv1.SatelliteAlgorithm, len(list))
+	for i, r := range list {
+		algorithms[i] = apiv1.SatelliteAlgorithm{Algorithm: r.Algorithm, VanityURL: r.Vanity, Replicas: r.Replicas}
+	}
+	return algorithms
+}
+
+// PushExample builds a sample algorithm of deploy/examples into an image and
+// pushes it as OWNER/NAME:HASH, which registers that version; it gives
+// OWNER/NAME/HASH.
+func (s *Stack) PushExample(ctx context.Context, name, owner, hash string) (string, error) {
+	labels := map[string]string{"constellation.protocol": "langserver", "org.opencontainers.image.revision": hash}
+	if name == "shout" {
+		labels["constellation.protocol"], labels["constellation.health-path"] = "http", "/healthz"
+	}
+	built, err := image.Build(ctx, image.Source{
+		Package: "github.com/constellation-serving/constellation/deploy/examples/" + name, Platform: "linux/" + runtime.GOARCH, Labels: labels,
+	})
+	if err != nil {
+		return "", err
+	}
+	reference := fmt.Sprintf("%s/%s/%s:%s", s.Mothership.Host, owner, name, hash)
+	digest, err := image.Push(ctx, built, image.Target{Reference: reference, Insecure: true, Username: AdminUsername, Password: s.AdminKey})
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(s.Out, "    pushed %s\n", digest)
+	return owner + "/" + name + "/" + hash, nil
+}
+
+// CreateSatellite makes a satellite and gives its ID.
+func (s *Stack) CreateSatellite(ctx context.Context, name string, list ...Route) (string, error) {
+	satellite, err := s.Client.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Algorithms: routes(list)})
+	if err != nil {
+		return "", fmt.Errorf("create satellite %s: %w", name, err)
+	}
+	fmt.Fprintf(s.Out, "    satellite %s\n", satellite.ID)
+	return satellite.ID, nil
+}
+
+// EditSatellite makes the satellite's next version and gives its number.
+func (s *Stack) EditSatellite(ctx context.Context, id string, list ...Route) (int, error) {
+	version, err := s.Client.CreateSatelliteVersion(ctx, id, "", routes(list))
+	if err != nil {
+		return 0, fmt.Errorf("edit satellite %s: %w", id, err)
+	}
+	return version.Number, nil
+}
+
+// CreateCallerKey makes a key that may call the satellite's algorithms.
+func (s *Stack) CreateCallerKey(ctx context.Context, satelliteID, name string) (string, error) {
+	key, err := s.Client.CreateSatelliteKey(ctx, satelliteID, apiv1.SatelliteKeyCreate{Name: name})
+	if err != nil {
+		return "", fmt.Errorf("create a key of satellite %s: %w", satelliteID, err)
+	}
+	return key.Secret, nil
+}
+
+// CreateLaunch makes a launch instance and gives its ID.
+func (s *Stack) CreateLaunch(ctx context.Context, satelliteID string, version int, name string) (string, error) {
+	launch, err := s.Client.CreateLaunch(ctx, satelliteID, apiv1.LaunchCreate{SatelliteVersion: version, Name: name})
+	if err != nil {
+		return "", fmt.Errorf("create launch %s: %w", name, err)
+	}
+	fmt.Fprintf(s.Out, "    launch instance %s\n", launch.ID)
+	return launch.ID, nil
+}
+
+// CallUntil calls until the ingress answers with status: an ingress controller
+// takes a moment to follow. It gives the last answer's body.
+func (s *Stack) CallUntil(ctx context.Context, key, vanityURL, contentType, body string, status int) (string, error) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got, answer, err := s.Call(ctx, key, vanityURL, contentType, body)
+		if err == nil && got == status {
+			return answer, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(fmt.Errorf("call %s: last status %d with %q, want %d", vanityURL, got, answer, status), err, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// CleanUp removes the dev cluster that a stack of that name left in dir.
+func CleanUp(ctx context.Context, bin, name, dir string, progress io.Writer) error {
+	c := &Cluster{devcluster: filepath.Join(bin, "devcluster"), Name: name, state: filepath.Join(dir, "cluster")}
+	if _, err := os.Stat(c.state); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return c.Stop(ctx, progress)
+}
