@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net"
 	"net/http"
 	"strings"
 
@@ -20,11 +19,7 @@ func (s *server) authenticate(r *http.Request) (control.Principal, error) {
 	if err != nil {
 		return control.Principal{}, err
 	}
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
-	return s.control.AuthenticateKey(r.Context(), key, address)
+	return s.control.AuthenticateKey(r.Context(), key, httpserve.Address(r))
 }
 
 // presentedKey reads the three forms of Authorization that the official
