@@ -22,6 +22,10 @@ var manifestTypes = []string{
 
 // forward passes the request on to distribution's handlers.
 func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser) error {
+	if err := checkUploadDigest(q); err != nil {
+		return err
+	}
+	w.Header().Del(apiVersionHeader) // distribution adds its own
 	g.storage.app.ServeHTTP(w, g.outgoing(q.Context(), q, body))
 	return nil
 }
@@ -69,6 +73,15 @@ func (g *Registry) query(q request) url.Values {
 		out.Del("from")
 	}
 	return out
+}
+
+// checkUploadDigest refuses a digest that content could be stored under and
+// never be pulled or bundled by.
+func checkUploadDigest(q request) error {
+	if q.route.kind != routeUpload && q.route.kind != routeUploads || !q.URL.Query().Has("digest") {
+		return nil
+	}
+	return checkDigest(q.URL.Query().Get("digest"))
 }
 
 func (g *Registry) mayMount(q request, parameters url.Values) bool {

@@ -76,6 +76,9 @@ func (i *inspector) image(doc *document, platform *v1.Platform) error {
 	i.sizes[doc.Config.Digest.String()] = doc.Config.Size
 	for _, layer := range doc.Layers {
 		i.sizes[layer.Digest.String()] = layer.Size
+		if err := i.present(layer); err != nil {
+			return err
+		}
 	}
 	if platform != nil && platform.OS == "unknown" {
 		return nil // an attestation that buildx put beside the images
@@ -99,6 +102,22 @@ func (i *inspector) image(doc *document, platform *v1.Platform) error {
 	}
 	i.platforms[name] = true
 	return nil
+}
+
+// present refuses a layer that is to be fetched from elsewhere: where the
+// satellite runs there may be no elsewhere. Distribution looks for the others.
+func (i *inspector) present(layer v1.Descriptor) error {
+	if len(layer.URLs) == 0 {
+		return nil
+	}
+	blob, _, err := i.storage.Blob(i.ctx, i.repository, layer.Digest.String())
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return ociErrorf(http.StatusBadRequest, codeManifestBlob, "layer %s is to be fetched from elsewhere and is not in %s: push it too, since a satellite may have no way there", layer.Digest, i.repository)
+	}
+	if err != nil {
+		return err
+	}
+	return blob.Close()
 }
 
 // config reads an image's configuration, which was pushed before.

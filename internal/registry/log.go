@@ -42,8 +42,8 @@ func (logHook) Fire(entry *logrus.Entry) error {
 		}
 	}
 	level := slog.LevelWarn
-	if entry.Message == "response completed with error" {
-		level = slog.LevelDebug // a 404 of every blob that a push asks for first
+	if _, ok := entry.Data["err.code"]; ok {
+		level = slog.LevelDebug // an answer: a 404 of every blob that a push asks for first
 	}
 	bridge.log.Load().LogAttrs(context.Background(), level, entry.Message, attrs...) // logrus has no context for us
 	return nil

@@ -13,6 +13,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
+const apiVersionHeader = "Docker-Distribution-Api-Version"
+
 // Options are what a Registry can be told. Log may be nil.
 type Options struct {
 	Log *slog.Logger
@@ -38,7 +40,7 @@ func New(service *control.Service, storage *Storage, options Options) *Registry 
 // ServeHTTP parses the path, authenticates, authorises, and only then lets
 // anything read the body or the storage.
 func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Docker-Distribution-API-Version", "registry/2.0")
+	w.Header().Set(apiVersionHeader, "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := g.serve(w, r); err != nil {
 		g.writeError(w, r, err)

@@ -126,8 +126,8 @@ func (r *route) checkSatellite() error {
 }
 
 func checkDigest(s string) error {
-	if _, err := digest.Parse(s); err != nil {
-		return ociErrorf(http.StatusBadRequest, codeDigestInvalid, "%q is not a digest, which is written sha256: and 64 lower-case hex digits", shorten(s))
+	if d, err := digest.Parse(s); err != nil || d.Algorithm() != digest.SHA256 {
+		return ociErrorf(http.StatusBadRequest, codeDigestInvalid, "%q is not a digest of this registry, which are written sha256: and 64 lower-case hex digits", shorten(s))
 	}
 	return nil
 }

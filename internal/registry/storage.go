@@ -97,6 +97,9 @@ func newApp(ctx context.Context, config StorageConfig, secret string) (app *hand
 		Catalog: configuration.Catalog{MaxEntries: 1000},
 		Tags:    configuration.Tags{MaxTags: 1000},
 	}
+	// Nobody here fetches a layer's URLs, and an algorithm version must have
+	// all its layers in the registry (see inspector).
+	c.Validation.Manifests.URLs.Allow = []string{"^https?://"}
 	c.HTTP.Secret = secret
 	c.HTTP.RelativeURLs = true // right behind any proxy
 	return handlers.NewApp(ctx, c), nil
