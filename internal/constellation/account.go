@@ -61,11 +61,20 @@ const DefaultKeyLifetime = 365 * 24 * time.Hour
 
 var usernamePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`)
 
+// Actors of the audit log that are no account, so no account may be called
+// after them.
+const (
+	ActorShell  = "shell"  // administration from a shell
+	ActorSystem = "system" // the mothership itself
+)
+
 // CheckUsername tells v when name is no username: 1–63 letters, digits, _ . -
 // starting with a letter or digit (so that it also fits HTTP Basic).
 func CheckUsername(v *Validation, field, name string) {
 	if !usernamePattern.MatchString(name) {
 		v.Add(field, "a username has 1 to 63 letters, digits, '_', '.' or '-', and starts with a letter or digit")
+	} else if folded := Fold(name); folded == ActorShell || folded == ActorSystem {
+		v.Add(field, "the username %q is reserved; choose another", name)
 	}
 }
 

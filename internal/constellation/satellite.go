@@ -18,6 +18,7 @@ type Satellite struct {
 	CreatedBy     string
 	ExpiresAt     time.Time
 	UpdatedAt     time.Time
+	UpdatedBy     string
 	Revision      int64 // grows with every change; the ETag
 	LatestVersion SatelliteVersion
 }
@@ -153,7 +154,8 @@ type Launch struct {
 	CreatedAt        time.Time
 	CreatedBy        string
 	UpdatedAt        time.Time
-	Revision         int64
+	UpdatedBy        string
+	Revision         int64 // grows with every change; the ETag
 	FirstSeenAt      *time.Time
 	LastSeenAt       *time.Time
 	RunningVersion   *int

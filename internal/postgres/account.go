@@ -1,0 +1,122 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+var accountOrder = ordering{
+	sorts: map[string]column{
+		"name":       {"a.username_key", "text"},
+		"created_at": {"a.created_at", "timestamptz"},
+	},
+	id:     column{"a.id", "uuid"},
+	search: "a.username_key",
+}
+
+// Accounts gives a page of accounts.
+func (db *DB) Accounts(ctx context.Context, l List) ([]constellation.Account, error) {
+	sql, args := accountOrder.page(`
+		SELECT a.id, a.username, a.role, a.password_hash <> '' AS has_password, a.disabled, a.created_at, a.updated_at
+		FROM accounts a
+		WHERE true /*page*/
+		/*order*/`, l, nil)
+	return collect[constellation.Account](ctx, db, "list accounts", sql, args)
+}
+
+// Account gives the account with a username, ignoring case.
+func (db *DB) Account(ctx context.Context, username string) (*constellation.Account, error) {
+	return collectOne[constellation.Account](ctx, db, "get account", `
+		SELECT id, username, role, password_hash <> '' AS has_password, disabled, created_at, updated_at
+		FROM accounts
+		WHERE username_key = @key`,
+		pgx.NamedArgs{"key": constellation.Fold(username)},
+		constellation.Errorf(constellation.KindNotFound, "there is no account %q", username))
+}
+
+// PasswordHash gives an account's password hash, "" when it has none.
+func (db *DB) PasswordHash(ctx context.Context, accountID string) (string, error) {
+	return scalar[string](ctx, db, "get password hash",
+		`SELECT coalesce((SELECT password_hash FROM accounts WHERE id = @id), '')`, pgx.NamedArgs{"id": accountID})
+}
+
+// InsertAccount adds an account; passwordHash "" is none.
+func (db *DB) InsertAccount(ctx context.Context, a *constellation.Account, passwordHash string) error {
+	return db.exec(ctx, "insert account", `
+		INSERT INTO accounts (id, username, username_key, role, password_hash, disabled, created_at, updated_at)
+		VALUES (@id, @username, @key, @role, @password_hash, @disabled, @created_at, @updated_at)`,
+		pgx.NamedArgs{
+			"id": a.ID, "username": a.Username, "key": constellation.Fold(a.Username), "role": a.Role,
+			"password_hash": passwordHash, "disabled": a.Disabled, "created_at": a.CreatedAt, "updated_at": a.UpdatedAt,
+		})
+}
+
+// UpdateAccount stores an account's role and whether it is disabled.
+func (db *DB) UpdateAccount(ctx context.Context, a *constellation.Account) error {
+	return db.exec(ctx, "update account", `
+		UPDATE accounts SET role = @role, disabled = @disabled, updated_at = @updated_at WHERE id = @id`,
+		pgx.NamedArgs{"id": a.ID, "role": a.Role, "disabled": a.Disabled, "updated_at": a.UpdatedAt})
+}
+
+// SetPasswordHash stores an account's password hash.
+func (db *DB) SetPasswordHash(ctx context.Context, accountID, passwordHash string) error {
+	return db.exec(ctx, "set password", `UPDATE accounts SET password_hash = @hash WHERE id = @id`,
+		pgx.NamedArgs{"id": accountID, "hash": passwordHash})
+}
+
+// DeleteAccount removes an account with its keys and sessions.
+func (db *DB) DeleteAccount(ctx context.Context, accountID string) error {
+	return db.exec(ctx, "delete account", `DELETE FROM accounts WHERE id = @id`, pgx.NamedArgs{"id": accountID})
+}
+
+// HasAccounts says whether any account exists.
+func (db *DB) HasAccounts(ctx context.Context) (bool, error) {
+	return scalar[bool](ctx, db, "look for accounts", `SELECT EXISTS (SELECT FROM accounts)`, nil)
+}
+
+// HasOtherAdmin says whether an enabled admin besides this account exists.
+func (db *DB) HasOtherAdmin(ctx context.Context, accountID string) (bool, error) {
+	return scalar[bool](ctx, db, "look for other admins", `
+		SELECT EXISTS (SELECT FROM accounts WHERE role = 'admin' AND NOT disabled AND id <> @id)`,
+		pgx.NamedArgs{"id": accountID})
+}
+
+// LoginFailures gives how often logins of a username from an address failed
+// in a row, and when the last one did.
+func (db *DB) LoginFailures(ctx context.Context, username, address string) (int, time.Time, error) {
+	type row struct {
+		Failures     int
+		LastFailedAt time.Time
+	}
+	rows, err := collect[row](ctx, db, "get login failures", `
+		SELECT failures, last_failed_at FROM login_failures
+		WHERE username_key = @username AND address = @address`,
+		pgx.NamedArgs{"username": constellation.Fold(username), "address": address})
+	if err != nil || len(rows) == 0 {
+		return 0, time.Time{}, err
+	}
+	return rows[0].Failures, rows[0].LastFailedAt, nil
+}
+
+// AddLoginFailure counts one failed login; failures before since are
+// forgotten.
+func (db *DB) AddLoginFailure(ctx context.Context, username, address string, at, since time.Time) error {
+	return db.exec(ctx, "count login failure", `
+		INSERT INTO login_failures AS f (username_key, address, failures, last_failed_at)
+		VALUES (@username, @address, 1, @at)
+		ON CONFLICT (username_key, address) DO UPDATE SET
+			failures = CASE WHEN f.last_failed_at < @since THEN 1 ELSE f.failures + 1 END,
+			last_failed_at = @at`,
+		pgx.NamedArgs{"username": constellation.Fold(username), "address": address, "at": at, "since": since})
+}
+
+// ClearLoginFailures forgets the failed logins of a username from an address.
+func (db *DB) ClearLoginFailures(ctx context.Context, username, address string) error {
+	return db.exec(ctx, "clear login failures", `
+		DELETE FROM login_failures WHERE username_key = @username AND address = @address`,
+		pgx.NamedArgs{"username": constellation.Fold(username), "address": address})
+}

@@ -1,0 +1,69 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// taken is what a user reads when a unique constraint refuses a name.
+var taken = map[string]string{
+	"accounts_username_key_key":              "an account with this username exists already; usernames are unique ignoring case",
+	"satellites_name_key_key":                "a satellite with this name exists already; names are unique ignoring case",
+	"launches_satellite_id_name_key_key":     "a launch of this satellite with this name exists already; names are unique ignoring case",
+	"algorithms_repository_key":              "this algorithm exists already; owner and name are unique ignoring case",
+	"owners_name_key_key":                    "this owner exists already; names are unique ignoring case",
+	"satellite_algorithms_satellite_id_numb": "a vanity URL is there twice",
+}
+
+// translate makes an Error of a failure of Postgres, by SQLSTATE and never by
+// its text. Errors that are the domain's own pass through.
+func translate(err error, what string) error {
+	var known *constellation.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
+	cause := fmt.Errorf("%s: %w", what, err)
+	switch {
+	case errors.As(err, &pg):
+		return translateState(cause, pg)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return cause
+	case errors.As(err, &connect), pgconn.SafeToRetry(err), pgconn.Timeout(err):
+		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
+	}
+	return cause
+}
+
+func translateState(cause error, pg *pgconn.PgError) error {
+	switch {
+	case pg.Code == "23505": // unique_violation
+		message, ok := taken[pg.ConstraintName]
+		if !ok {
+			message = "it exists already"
+		}
+		return constellation.Wrap(cause, constellation.KindConflict, "%s", message)
+	case pg.Code == "23503": // foreign_key_violation
+		return constellation.Wrap(cause, constellation.KindConflict, "something it refers to was removed meanwhile, or still refers to it; look again and repeat")
+	case pg.Code == "22021", pg.Code == "22P05": // not in the character set: U+0000, broken UTF-8
+		return constellation.Wrap(cause, constellation.KindMalformed, "a text has the character U+0000 or is not UTF-8; remove it")
+	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03": // serialization, deadlock, lock
+		return constellation.Wrap(cause, constellation.KindUnavailable, "too many changes at once; try again in a moment")
+	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "53"):
+		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
+	}
+	return cause
+}
+
+// retryable says whether the whole transaction may be run again.
+func retryable(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}

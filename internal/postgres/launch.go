@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+var launchOrder = ordering{
+	sorts: map[string]column{
+		"name":       {"l.name_key", "text"},
+		"created_at": {"l.created_at", "timestamptz"},
+	},
+	id:     column{"l.id", "uuid"},
+	search: "l.name_key",
+}
+
+// Launches gives a page of a satellite's launches.
+func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]constellation.Launch, error) {
+	sql, args := launchOrder.page(`
+		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
+			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version
+		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
+		WHERE l.satellite_id = @satellite_id /*page*/
+		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
+	return collect[constellation.Launch](ctx, db, "list launches", sql, args)
+}
+
+// Launch gives a launch by its id, whichever satellite it is of.
+func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, error) {
+	return collectOne[constellation.Launch](ctx, db, "get launch", `
+		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
+			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version
+		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
+		WHERE l.id = @id`,
+		pgx.NamedArgs{"id": id}, noLaunch(id))
+}
+
+func noLaunch(id string) error {
+	return constellation.Errorf(constellation.KindNotFound, "there is no launch %s", id)
+}
+
+// LockLaunch holds a launch's row until the end of the transaction.
+func (db *DB) LockLaunch(ctx context.Context, id string) error {
+	return db.execOne(ctx, "lock launch", `SELECT FROM launches WHERE id = @id FOR UPDATE`, pgx.NamedArgs{"id": id}, noLaunch(id))
+}
+
+// LaunchToken gives a launch's sealed token.
+func (db *DB) LaunchToken(ctx context.Context, id string) ([]byte, error) {
+	return scalar[[]byte](ctx, db, "get launch token",
+		`SELECT (SELECT token_sealed FROM launches WHERE id = @id)`, pgx.NamedArgs{"id": id})
+}
+
+// InsertLaunch adds a launch with its sealed token and the token's SHA-256.
+func (db *DB) InsertLaunch(ctx context.Context, l *constellation.Launch, tokenSealed []byte, tokenSHA256 string) error {
+	args := launchArgs(l)
+	args["token_sealed"], args["token_sha256"] = tokenSealed, tokenSHA256
+	return db.exec(ctx, "insert launch", `
+		INSERT INTO launches (id, satellite_id, satellite_version, name, name_key, description, token_sealed, token_sha256,
+			created_at, created_by, updated_at, updated_by, revision)
+		VALUES (@id, @satellite_id, @satellite_version, @name, @key, @description, @token_sealed, @token_sha256,
+			@created_at, @created_by, @updated_at, @updated_by, @revision)`, args)
+}
+
+// UpdateLaunch stores a launch's version, name and description.
+func (db *DB) UpdateLaunch(ctx context.Context, l *constellation.Launch) error {
+	return db.exec(ctx, "update launch", `
+		UPDATE launches SET satellite_version = @satellite_version, name = @name, name_key = @key, description = @description,
+			updated_at = @updated_at, updated_by = @updated_by, revision = @revision
+		WHERE id = @id`, launchArgs(l))
+}
+
+func launchArgs(l *constellation.Launch) pgx.NamedArgs {
+	return pgx.NamedArgs{
+		"id": l.ID, "satellite_id": l.SatelliteID, "satellite_version": l.SatelliteVersion, "name": l.Name,
+		"key": constellation.Fold(l.Name), "description": l.Description, "created_at": l.CreatedAt, "created_by": l.CreatedBy,
+		"updated_at": l.UpdatedAt, "updated_by": l.UpdatedBy, "revision": l.Revision,
+	}
+}
+
+// DeleteLaunch removes a launch.
+func (db *DB) DeleteLaunch(ctx context.Context, id string) error {
+	return db.exec(ctx, "delete launch", `DELETE FROM launches WHERE id = @id`, pgx.NamedArgs{"id": id})
+}

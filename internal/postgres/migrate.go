@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/migrations"
+)
+
+// MigrationStatus is how far the schema is.
+type MigrationStatus struct {
+	Current int64    // the database's version, 0 when it is empty
+	Target  int64    // the newest version this binary knows
+	Pending []string // files not applied yet, in order
+}
+
+// Migrate brings the schema at url to the newest version, under an advisory
+// lock, so that servers which start together do it once. A schema that is
+// newer than this binary knows is refused: KindConflict.
+func Migrate(ctx context.Context, url string) error {
+	return withProvider(url, func(db *sql.DB, p *goose.Provider) error {
+		current, err := schemaVersion(ctx, db)
+		if err != nil {
+			return err
+		}
+		if err := refuseNewer(current, newest(p)); err != nil {
+			return err
+		}
+		if _, err := p.Up(ctx); err != nil {
+			return translate(err, "migrate schema")
+		}
+		return nil
+	})
+}
+
+// Status says how far the schema at url is.
+func Status(ctx context.Context, url string) (MigrationStatus, error) {
+	var status MigrationStatus
+	err := withProvider(url, func(db *sql.DB, p *goose.Provider) error {
+		var err error
+		if status.Current, err = schemaVersion(ctx, db); err != nil {
+			return err
+		}
+		status.Target = newest(p)
+		for _, source := range p.ListSources() {
+			if source.Version > status.Current {
+				status.Pending = append(status.Pending, path.Base(source.Path))
+			}
+		}
+		return nil
+	})
+	return status, err
+}
+
+// CheckSchema gives nil when the schema is the one this binary knows.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	current, err := scalar[int64](ctx, db, "read schema version", `SELECT max(version_id) FROM goose_db_version WHERE is_applied`, nil)
+	if err != nil {
+		return err
+	}
+	target, err := newestMigration()
+	if err != nil {
+		return err
+	}
+	if current < target {
+		return constellation.Errorf(constellation.KindUnavailable,
+			"the database has schema version %d and this mothership needs %d; run mothership migrate up", current, target)
+	}
+	return refuseNewer(current, target)
+}
+
+func refuseNewer(current, target int64) error {
+	if current <= target {
+		return nil
+	}
+	return constellation.Errorf(constellation.KindConflict,
+		"the database has schema version %d and this mothership knows up to %d; run the mothership that migrated it, or a newer one", current, target)
+}
+
+// newestMigration gives the version of the last embedded file.
+func newestMigration() (int64, error) {
+	entries, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		return 0, fmt.Errorf("list migrations: %w", err)
+	}
+	last := entries[len(entries)-1].Name() // ReadDir sorts
+	version, err := goose.NumericComponent(last)
+	if err != nil {
+		return 0, fmt.Errorf("migration %s: %w", last, err)
+	}
+	return version, nil
+}
+
+func newest(p *goose.Provider) int64 {
+	sources := p.ListSources() // in order
+	return sources[len(sources)-1].Version
+}
+
+// schemaVersion reads goose's table without making it, so that status changes
+// nothing and servers that start together do not race to create it.
+func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
+	var exists bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
+		return 0, translate(err, "look for schema version")
+	}
+	if !exists {
+		return 0, nil
+	}
+	var version int64
+	err := db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`).Scan(&version)
+	return version, translate(err, "read schema version")
+}
+
+func withProvider(url string, f func(*sql.DB, *goose.Provider) error) (err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return constellation.Wrap(errors.New("parse database URL"), constellation.KindInvalid,
+			"DATABASE_URL cannot be read; it looks like postgres://user:password@host:5432/database")
+	}
+	db := stdlib.OpenDB(*config)
+	// Another server may be migrating: ask for the lock once a second, for five minutes.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	if err != nil {
+		return errors.Join(fmt.Errorf("make migration lock: %w", err), db.Close())
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS,
+		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return errors.Join(fmt.Errorf("read migrations: %w", err), db.Close())
+	}
+	defer func() { err = errors.Join(err, p.Close()) }() // closes db
+	return f(db, p)
+}

@@ -1,0 +1,121 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+var satelliteOrder = ordering{
+	sorts: map[string]column{
+		"name":       {"s.name_key", "text"},
+		"created_at": {"s.created_at", "timestamptz"},
+		"updated_at": {"s.updated_at", "timestamptz"},
+		"expires_at": {"s.expires_at", "timestamptz"},
+	},
+	id:     column{"s.id", "uuid"},
+	search: "s.name_key",
+}
+
+type satelliteRow struct {
+	ID               string
+	Name             string
+	CreatedAt        time.Time
+	CreatedBy        string
+	ExpiresAt        time.Time
+	UpdatedAt        time.Time
+	UpdatedBy        string
+	Revision         int64
+	LatestVersion    int
+	VersionCreatedAt time.Time
+	VersionCreatedBy string
+}
+
+func (r satelliteRow) satellite() constellation.Satellite {
+	return constellation.Satellite{
+		ID: r.ID, Name: r.Name, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy, ExpiresAt: r.ExpiresAt,
+		UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy, Revision: r.Revision,
+		LatestVersion: constellation.SatelliteVersion{
+			Number: r.LatestVersion, CreatedAt: r.VersionCreatedAt, CreatedBy: r.VersionCreatedBy,
+		},
+	}
+}
+
+// Satellites gives a page of satellites with their latest version; onlyID
+// not "" is that one at most.
+func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
+	sql, args := satelliteOrder.page(`
+		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
+			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by
+		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
+		WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
+		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID})
+	rows, err := collect[satelliteRow](ctx, db, "list satellites", sql, args)
+	if err != nil {
+		return nil, err
+	}
+	return db.withAlgorithms(ctx, rows)
+}
+
+// Satellite gives a satellite with its latest version.
+func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellite, error) {
+	row, err := collectOne[satelliteRow](ctx, db, "get satellite", `
+		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
+			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by
+		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
+		WHERE s.id = @id`,
+		pgx.NamedArgs{"id": id}, noSatellite(id))
+	if err != nil {
+		return nil, err
+	}
+	list, err := db.withAlgorithms(ctx, []satelliteRow{*row})
+	if err != nil {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
+func noSatellite(id string) error {
+	return constellation.Errorf(constellation.KindNotFound, "there is no satellite %s", id)
+}
+
+// LockSatellite holds a satellite's row until the end of the transaction, so
+// that its editors come one after the other.
+func (db *DB) LockSatellite(ctx context.Context, id string) error {
+	return db.execOne(ctx, "lock satellite", `SELECT FROM satellites WHERE id = @id FOR UPDATE`,
+		pgx.NamedArgs{"id": id}, noSatellite(id))
+}
+
+// InsertSatellite adds a satellite; its first version follows.
+func (db *DB) InsertSatellite(ctx context.Context, s *constellation.Satellite) error {
+	return db.exec(ctx, "insert satellite", `
+		INSERT INTO satellites (id, name, name_key, expires_at, created_at, created_by, updated_at, updated_by, revision, latest_version)
+		VALUES (@id, @name, @key, @expires_at, @created_at, @created_by, @updated_at, @updated_by, @revision, @latest_version)`,
+		satelliteArgs(s))
+}
+
+// UpdateSatellite stores a satellite's name, expiry, revision and latest
+// version number.
+func (db *DB) UpdateSatellite(ctx context.Context, s *constellation.Satellite) error {
+	return db.exec(ctx, "update satellite", `
+		UPDATE satellites SET name = @name, name_key = @key, expires_at = @expires_at,
+			updated_at = @updated_at, updated_by = @updated_by, revision = @revision, latest_version = @latest_version
+		WHERE id = @id`,
+		satelliteArgs(s))
+}
+
+func satelliteArgs(s *constellation.Satellite) pgx.NamedArgs {
+	return pgx.NamedArgs{
+		"id": s.ID, "name": s.Name, "key": constellation.Fold(s.Name), "expires_at": s.ExpiresAt,
+		"created_at": s.CreatedAt, "created_by": s.CreatedBy, "updated_at": s.UpdatedAt, "updated_by": s.UpdatedBy,
+		"revision": s.Revision, "latest_version": s.LatestVersion.Number,
+	}
+}
+
+// DeleteSatellite removes a satellite with its versions, keys and launches.
+func (db *DB) DeleteSatellite(ctx context.Context, id string) error {
+	return db.exec(ctx, "delete satellite", `DELETE FROM satellites WHERE id = @id`, pgx.NamedArgs{"id": id})
+}

@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+var satelliteKeyOrder = ordering{
+	sorts: map[string]column{
+		"name":       {"k.name_key", "text"},
+		"created_at": {"k.created_at", "timestamptz"},
+	},
+	id:     column{"k.id", "uuid"},
+	search: "k.name_key",
+}
+
+// SatelliteKeys gives a page of a satellite's keys, revoked ones too.
+func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteKey, error) {
+	sql, args := satelliteKeyOrder.page(`
+		SELECT k.id, k.name, k.prefix, k.sha256, k.created_at, k.created_by, k.expires_at, k.revoked_at
+		FROM satellite_keys k
+		WHERE k.satellite_id = @satellite_id /*page*/
+		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
+	return collect[constellation.SatelliteKey](ctx, db, "list satellite keys", sql, args)
+}
+
+// SatelliteKey gives a satellite's key by its id.
+func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*constellation.SatelliteKey, error) {
+	return collectOne[constellation.SatelliteKey](ctx, db, "get satellite key", `
+		SELECT id, name, prefix, sha256, created_at, created_by, expires_at, revoked_at
+		FROM satellite_keys
+		WHERE satellite_id = @satellite_id AND id = @id`,
+		pgx.NamedArgs{"satellite_id": satelliteID, "id": keyID},
+		constellation.Errorf(constellation.KindNotFound, "satellite %s has no key %q", satelliteID, keyID))
+}
+
+// WorkingSatelliteKeys gives every key of a satellite that is not revoked,
+// oldest first: what its bundles carry.
+func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]constellation.SatelliteKey, error) {
+	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
+		SELECT id, name, prefix, sha256, created_at, created_by, expires_at, revoked_at
+		FROM satellite_keys
+		WHERE satellite_id = @satellite_id AND revoked_at IS NULL
+		ORDER BY created_at, id`,
+		pgx.NamedArgs{"satellite_id": satelliteID})
+}
+
+// InsertSatelliteKey adds a key of a satellite.
+func (db *DB) InsertSatelliteKey(ctx context.Context, satelliteID string, k *constellation.SatelliteKey) error {
+	return db.exec(ctx, "insert satellite key", `
+		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, created_at, created_by, expires_at)
+		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @created_at, @created_by, @expires_at)`,
+		pgx.NamedArgs{
+			"id": k.ID, "satellite_id": satelliteID, "name": k.Name, "key": constellation.Fold(k.Name), "prefix": k.Prefix,
+			"sha256": k.SHA256, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
+		})
+}
+
+// RevokeSatelliteKey makes a satellite's key leave its bundles.
+func (db *DB) RevokeSatelliteKey(ctx context.Context, keyID string, at time.Time) error {
+	return db.exec(ctx, "revoke satellite key", `
+		UPDATE satellite_keys SET revoked_at = @at WHERE id = @id AND revoked_at IS NULL`,
+		pgx.NamedArgs{"id": keyID, "at": at})
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// Session is a browser's login; its token is stored as SHA-256 only.
+type Session struct {
+	TokenSHA256 string
+	AccountID   string
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	Address     string
+	UserAgent   string
+}
+
+// InsertSession adds a session.
+func (db *DB) InsertSession(ctx context.Context, s *Session) error {
+	return db.exec(ctx, "insert session", `
+		INSERT INTO sessions (token_sha256, account_id, created_at, expires_at, address, user_agent)
+		VALUES (@token, @account_id, @created_at, @expires_at, @address, @user_agent)`,
+		pgx.NamedArgs{
+			"token": s.TokenSHA256, "account_id": s.AccountID, "created_at": s.CreatedAt, "expires_at": s.ExpiresAt,
+			"address": s.Address, "user_agent": s.UserAgent,
+		})
+}
+
+// SessionHolder is a session's account.
+type SessionHolder struct {
+	AccountID string
+	Username  string
+	Role      constellation.Role
+	Disabled  bool
+}
+
+// SessionHolder gives the account of a session that has not expired.
+func (db *DB) SessionHolder(ctx context.Context, tokenSHA256 string, now time.Time) (*SessionHolder, error) {
+	return collectOne[SessionHolder](ctx, db, "find session", `
+		SELECT a.id AS account_id, a.username, a.role, a.disabled
+		FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.token_sha256 = @token AND s.expires_at > @now`,
+		pgx.NamedArgs{"token": tokenSHA256, "now": now},
+		constellation.Errorf(constellation.KindUnauthenticated, "the session has ended; sign in again"))
+}
+
+// DeleteSession ends a session; one that is not there has ended already.
+func (db *DB) DeleteSession(ctx context.Context, tokenSHA256 string) error {
+	return db.exec(ctx, "delete session", `DELETE FROM sessions WHERE token_sha256 = @token`, pgx.NamedArgs{"token": tokenSHA256})
+}
+
+// DeleteSessions ends every session of an account.
+func (db *DB) DeleteSessions(ctx context.Context, accountID string) error {
+	return db.exec(ctx, "delete sessions", `DELETE FROM sessions WHERE account_id = @id`, pgx.NamedArgs{"id": accountID})
+}
+
+// SetSetupToken replaces the token of the set-up link.
+func (db *DB) SetSetupToken(ctx context.Context, tokenSHA256 string, expiresAt time.Time) error {
+	return db.exec(ctx, "set set-up token", `
+		INSERT INTO setup_token (token_sha256, expires_at) VALUES (@token, @expires_at)
+		ON CONFLICT (singleton) DO UPDATE SET token_sha256 = excluded.token_sha256, expires_at = excluded.expires_at`,
+		pgx.NamedArgs{"token": tokenSHA256, "expires_at": expiresAt})
+}
+
+// UseSetupToken removes the set-up token and says when it would have expired.
+func (db *DB) UseSetupToken(ctx context.Context, tokenSHA256 string) (time.Time, error) {
+	type row struct{ ExpiresAt time.Time }
+	used, err := collectOne[row](ctx, db, "use set-up token",
+		`DELETE FROM setup_token WHERE token_sha256 = @token RETURNING expires_at`, pgx.NamedArgs{"token": tokenSHA256},
+		constellation.Errorf(constellation.KindForbidden, "the set-up link is not valid any more; use the newest one in the mothership's log"))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return used.ExpiresAt, nil
+}
+
+// Purge removes what has expired: sessions, answers kept for repeated
+// requests made before answersBefore, login failures before failuresBefore.
+func (db *DB) Purge(ctx context.Context, now, answersBefore, failuresBefore time.Time) error {
+	return db.Transact(ctx, func(tx *DB) error {
+		if err := tx.exec(ctx, "purge sessions", `DELETE FROM sessions WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, "purge idempotency keys", `DELETE FROM idempotency_keys WHERE created_at < @before`, pgx.NamedArgs{"before": answersBefore}); err != nil {
+			return err
+		}
+		return tx.exec(ctx, "purge login failures", `DELETE FROM login_failures WHERE last_failed_at < @before`, pgx.NamedArgs{"before": failuresBefore})
+	})
+}
