@@ -1,0 +1,218 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+)
+
+// downloadWidth is how many blobs are fetched at a time.
+const downloadWidth = 6
+
+// idleTimeout ends a download that no byte arrives on.
+const idleTimeout = 30 * time.Second
+
+// downloader fetches the blobs of one launch.
+type downloader struct {
+	*mothership
+	folder     Folder
+	repository string
+	transfer   *transfer
+	idle       time.Duration
+}
+
+// part is where a blob's bytes are until they are all there; a later run goes
+// on from them. Beside it lies the ETag that they belong to.
+func (d *downloader) part(digest string) string { return d.folder.Path("work", hexOf(digest)+".part") }
+
+// fetch gets one blob to its place in the layout: hashed while it is written,
+// synced, renamed. Another launch's copy is linked, not fetched.
+func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
+	if d.link(blob) {
+		d.transfer.add(blob.Size)
+		return nil
+	}
+	wrong := 0
+	err := d.retry(ctx, "download "+short(blob.Digest), func() error {
+		err := d.attempt(ctx, blob)
+		if errors.Is(err, errDigest) {
+			if wrong++; wrong > 1 {
+				return final{err}
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(d.part(blob.Digest), d.folder.blob(blob.Digest)); err != nil {
+		return wrap(err, CodeFailed, "store blob %s", blob.Digest)
+	}
+	_ = os.Remove(d.part(blob.Digest) + ".etag")
+	// A file system without hard links only costs the sharing.
+	_ = os.Link(d.folder.blob(blob.Digest), d.folder.shared(blob.Digest))
+	return nil
+}
+
+func short(digest string) string { return hexOf(digest)[:min(12, len(hexOf(digest)))] }
+
+// link takes a blob of another launch on this machine.
+func (d *downloader) link(blob bundle.Descriptor) bool {
+	info, err := os.Stat(d.folder.shared(blob.Digest))
+	return err == nil && info.Size() == blob.Size &&
+		os.Link(d.folder.shared(blob.Digest), d.folder.blob(blob.Digest)) == nil
+}
+
+// errDigest is a blob whose bytes are not those that its digest names.
+var errDigest = errors.New("its bytes do not match its digest")
+
+// attempt goes on from what is there and fetches the rest.
+func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) error {
+	file, err := os.OpenFile(d.part(blob.Digest), os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+	}
+	defer file.Close() //nolint:errcheck // closed below; this is for the errors
+	sum := sha256.New()
+	have, err := io.Copy(sum, file)
+	if err != nil {
+		return final{wrap(err, CodeFailed, "read %s", file.Name())}
+	}
+	if have > blob.Size {
+		if have, err = restart(file, sum); err != nil {
+			return err
+		}
+	}
+	d.transfer.add(have)
+	written, err := d.rest(ctx, blob, file, sum, have)
+	if err != nil {
+		d.transfer.add(-written)
+		return err
+	}
+	if digest := "sha256:" + hex.EncodeToString(sum.Sum(nil)); digest != blob.Digest {
+		d.transfer.add(-written)
+		_, err := restart(file, sum)
+		return errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), err)
+	}
+	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+		return final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+	}
+	return nil
+}
+
+func restart(file *os.File, sum hash.Hash) (int64, error) {
+	sum.Reset()
+	_, err := file.Seek(0, io.SeekStart)
+	if err = errors.Join(err, file.Truncate(0)); err != nil {
+		return 0, final{wrap(err, CodeFailed, "store %s", file.Name())}
+	}
+	return 0, nil
+}
+
+// rest fetches the bytes from have on; it gives how many are there now.
+func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.File, sum hash.Hash, have int64) (int64, error) {
+	if have == blob.Size && blob.Size > 0 {
+		return have, nil
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	response, err := d.ask(ctx, blob, have)
+	if err != nil {
+		return have, err
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	switch {
+	case response.StatusCode == http.StatusPartialContent &&
+		strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", have)):
+	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusPartialContent,
+		response.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		d.transfer.add(-have)
+		if have, err = restart(file, sum); err != nil {
+			return 0, err
+		}
+		if response.StatusCode != http.StatusOK {
+			return 0, errorf(CodeNetwork, "the mothership answered another range than the one asked for")
+		}
+	default:
+		return have, d.refused(response)
+	}
+	d.remember(blob.Digest, response.Header.Get("ETag"))
+	body := &watched{body: response.Body, limit: d.idle, stop: cancel}
+	n, err := io.Copy(io.MultiWriter(file, sum, meter{d.transfer}), io.LimitReader(body, blob.Size-have+1))
+	have += n
+	switch {
+	case err != nil && context.Cause(ctx) == errIdle:
+		return have, wrap(errIdle, CodeNetwork, "download %s", short(blob.Digest))
+	case isDiskError(err):
+		return have, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+	case err != nil:
+		return have, d.unreachable(ctx, err)
+	case have < blob.Size:
+		return have, errorf(CodeNetwork, "the mothership ended blob %s after %d of %d bytes", short(blob.Digest), have, blob.Size)
+	}
+	return have, nil
+}
+
+// isDiskError tells a failed write from a failed read.
+func isDiskError(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path)
+}
+
+func (d *downloader) ask(ctx context.Context, blob bundle.Descriptor, have int64) (*http.Response, error) {
+	kind, header := "blobs", http.Header{}
+	if isManifest(blob.MediaType) {
+		kind = "manifests"
+		header.Set("Accept", blob.MediaType)
+	}
+	if etag, err := os.ReadFile(d.part(blob.Digest) + ".etag"); err == nil && have > 0 {
+		header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		header.Set("If-Range", string(etag))
+	}
+	return d.get(ctx, "/v2/"+d.repository+"/"+kind+"/"+blob.Digest, header)
+}
+
+// remember keeps the ETag, strong ones only, for If-Range.
+func (d *downloader) remember(digest, etag string) {
+	if strings.HasPrefix(etag, `"`) {
+		_ = os.WriteFile(d.part(digest)+".etag", []byte(etag), fileMode)
+	}
+}
+
+func isManifest(mediaType string) bool {
+	return strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
+}
+
+var errIdle = errors.New("no byte arrived for too long")
+
+// watched ends a body that is silent for too long.
+type watched struct {
+	body  io.Reader
+	limit time.Duration
+	stop  context.CancelCauseFunc
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	timer := time.AfterFunc(w.limit, func() { w.stop(errIdle) })
+	defer timer.Stop()
+	return w.body.Read(p)
+}
+
+// meter counts bytes as they are written.
+type meter struct{ transfer *transfer }
+
+func (m meter) Write(p []byte) (int, error) {
+	m.transfer.add(int64(len(p)))
+	return len(p), nil
+}

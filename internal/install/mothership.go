@@ -1,0 +1,233 @@
+package install
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+const (
+	headerTimeout = 30 * time.Second
+	maxPlanBytes  = 64 << 20
+	maxErrorBytes = 64 << 10
+	attempts      = 6
+)
+
+// TLS is how the other side of a connection is checked.
+type TLS struct {
+	CAFile   string // PEM, besides the system's
+	Insecure bool   // not at all
+}
+
+func (t TLS) config() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Insecure} //nolint:gosec // the operator's choice
+	if t.CAFile == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(t.CAFile)
+	if err != nil {
+		return nil, wrap(err, CodeUsage, "read the CA file")
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errorf(CodeUsage, "the CA file %s has no certificate in PEM form", t.CAFile)
+	}
+	config.RootCAs = pool
+	return config, nil
+}
+
+// transport has no overall time limit: bodies are large, and whoever reads
+// them watches for silence.
+func (t TLS) transport() (*http.Transport, error) {
+	config, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       config, // and so HTTP/1.1: a connection a download, each with its own window
+		TLSHandshakeTimeout:   15 * time.Second,
+		ResponseHeaderTimeout: headerTimeout,
+		MaxIdleConnsPerHost:   downloadWidth,
+		IdleConnTimeout:       time.Minute,
+		DisableCompression:    true,
+	}, nil
+}
+
+// mothership speaks to one mothership with one key.
+type mothership struct {
+	base   *url.URL
+	key    string
+	client *http.Client
+	report func(string, ...any)
+	delay  func(attempt int) time.Duration
+}
+
+// backoff is the wait before another attempt: 0.5 s doubling to 15 s, half of
+// it random.
+func backoff(attempt int) time.Duration {
+	d := min(500*time.Millisecond<<attempt, 15*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// plan fetches the signed plan; nil when it is still the one of etag.
+func (m *mothership) plan(ctx context.Context, f Folder, etag string) (*apiv1.SignedPlan, error) {
+	path := "/v1/satellites/" + f.SatelliteID + "/launches/" + f.LaunchID + "/plan"
+	header := http.Header{"Accept": {"application/json"}}
+	if etag != "" {
+		header.Set("If-None-Match", `"`+etag+`"`)
+	}
+	var plan *apiv1.SignedPlan
+	err := m.retry(ctx, "fetch the plan", func() error {
+		response, err := m.get(ctx, path, header)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close() //nolint:errcheck // read only
+		if response.StatusCode == http.StatusNotModified && etag != "" {
+			plan = nil
+			return nil
+		}
+		if response.StatusCode != http.StatusOK {
+			return m.refused(response)
+		}
+		plan = &apiv1.SignedPlan{}
+		if err := json.NewDecoder(io.LimitReader(response.Body, maxPlanBytes)).Decode(plan); err != nil || plan.Launch == "" {
+			return wrap(err, CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)
+		}
+		return nil
+	})
+	return plan, err
+}
+
+// get sends one GET, authorised, and translates what goes wrong on the way.
+func (m *mothership) get(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(m.base.String(), "/")+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", m.base, err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	request.Header.Set("Authorization", "Bearer "+m.key)
+	request.Header.Set("User-Agent", "algo-install")
+	response, err := m.client.Do(request)
+	if err != nil {
+		return nil, m.unreachable(ctx, err)
+	}
+	return response, nil
+}
+
+// unreachable says why no answer came, and what to do where that is known.
+func (m *mothership) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var (
+		unknown x509.UnknownAuthorityError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		record  tls.RecordHeaderError
+		dns     *net.DNSError
+		asked   *url.Error
+	)
+	cause := err
+	if errors.As(err, &asked) {
+		cause = asked.Err // without the URL, which the message has already
+	}
+	switch {
+	case errors.As(err, &unknown):
+		return final{wrap(cause, CodeNetwork, "the certificate of %s is signed by no authority that this machine knows; give the mothership's CA with --ca-file FILE (or --insecure to go on without checking)", m.base.Host)}
+	case errors.As(err, &host), errors.As(err, &invalid):
+		return final{wrap(cause, CodeNetwork, "the certificate of %s is not valid for it", m.base.Host)}
+	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+		return final{errorf(CodeNetwork, "%s does not speak TLS; write --mothership http://%s if that is meant", m.base.Host, m.base.Host)}
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return final{errorf(CodeNetwork, "there is no host %s; check --mothership", m.base.Hostname())}
+	}
+	return wrap(cause, CodeNetwork, "the mothership %s does not answer; check --mothership and the network", m.base)
+}
+
+// final is a failure that another attempt cannot mend.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// refused turns an answer that is no success into an error with the
+// mothership's own sentence.
+func (m *mothership) refused(response *http.Response) error {
+	data, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBytes)) //nolint:errcheck // the status says enough
+	text := messageOf(data)
+	if text == "" {
+		text = "it answered " + response.Status
+	}
+	switch code := response.StatusCode; {
+	case code == http.StatusUnauthorized:
+		return final{errorf(CodeAuth, "the mothership refuses the API key: %s", text)}
+	case code == http.StatusForbidden:
+		return final{errorf(CodeAuth, "the API key may not do this: %s", text)}
+	case code == http.StatusNotFound && messageOf(data) == "":
+		return final{errorf(CodeNetwork, "%s has no such page; check that this is the mothership's address", m.base)}
+	case code == http.StatusTooManyRequests || code >= 500:
+		return errorf(CodeNetwork, "the mothership cannot answer now: %s", text)
+	default:
+		return final{errorf(CodeFailed, "the mothership refuses: %s", text)}
+	}
+}
+
+// messageOf reads the error of the REST API, or the first of the registry's.
+func messageOf(data []byte) string {
+	var body struct {
+		Error  struct{ Message string }
+		Errors []struct{ Code, Message string }
+	}
+	if json.Unmarshal(data, &body) != nil {
+		return ""
+	}
+	if body.Error.Message == "" && len(body.Errors) > 0 {
+		return body.Errors[0].Message
+	}
+	return body.Error.Message
+}
+
+// retry tries again what may get better, one line an attempt.
+func (m *mothership) retry(ctx context.Context, what string, try func() error) error {
+	for attempt := 0; ; attempt++ {
+		err := try()
+		var last final
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &last):
+			return last.error
+		case attempt+1 >= attempts:
+			return err
+		}
+		delay := m.delay(attempt)
+		m.report("%s: %v; trying again in %.1f s (%d of %d)", what, err, delay.Seconds(), attempt+2, attempts)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+}
