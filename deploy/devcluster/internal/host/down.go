@@ -99,9 +99,15 @@ func kill(r Record) error {
 	if err := syscall.Kill(r.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("end cluster %s: %w", r.Name, err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); r.Alive(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); r.Alive(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("end cluster %s: process %d is still there after 30s", r.Name, r.PID)
+		}
+	}
+	// The machine's own PID 1 takes the dead process away, if it is a good one.
+	for deadline := time.Now().Add(3 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if started, _, err := processStart(r.PID); err != nil || started != r.Started {
+			break
 		}
 	}
 	return nil

@@ -236,7 +236,7 @@ func (h *Host) start1(record *Record, spec node.Spec) (<-chan struct{}, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start cluster: %w", err)
 	}
-	defer func() { _ = release.Close() }() // without a byte sent, the other end gives up
+	defer func() { _ = release.Close() }()                                                                  // without a byte sent, the other end gives up
 	cmd := exec.Command(filepath.Join(record.StateDir, "bin", "devcluster"), "node-enter", record.StateDir) //nolint:gosec // our own program
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{ready}
 	cmd.Dir = "/"

@@ -12,8 +12,8 @@ import (
 	"sort"
 	"strings"
 
-	discovery "k8s.io/api/discovery/v1"
 	core "k8s.io/api/core/v1"
+	discovery "k8s.io/api/discovery/v1"
 	networking "k8s.io/api/networking/v1"
 )
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -49,7 +50,11 @@ func WriteFiles(stateDir string, s Spec) error {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
-	return os.Chmod(filepath.Join(stateDir, "resolv.conf"), 0o644)
+	// Pods read the one, etcd wants the other closed.
+	if err := errors.Join(os.Chmod(filepath.Join(stateDir, "resolv.conf"), 0o644), os.Chmod(filepath.Join(stateDir, "etcd"), 0o700)); err != nil {
+		return fmt.Errorf("write state folder: %w", err)
+	}
+	return nil
 }
 
 func writeCertificates(stateDir string, s Spec) error {
