@@ -1,0 +1,187 @@
+// Package admin is the panel in the browser: each handler reads its form,
+// makes its control call and renders a page. Handlers return errors; one
+// adaptor answers them.
+package admin
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/web/component"
+	"github.com/constellation-serving/constellation/web/page"
+	"github.com/constellation-serving/constellation/web/static"
+)
+
+// Options are what New may be told. Now and Log may be nil.
+type Options struct {
+	PublicURL string // where browsers and operators reach this mothership
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// server holds what the handlers need.
+type server struct {
+	control   *control.Service
+	publicURL string
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// New makes the handler of the panel's pages and of /static/.
+func New(service *control.Service, options Options) http.Handler {
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	r := chi.NewRouter()
+	r.Use(s.policy, s.sameOrigin, middleware.GetHead)
+
+	r.Get("/", s.signedIn(s.listSatellites))
+	r.Get("/satellites/{satellite_id}", s.signedIn(s.showSatellite))
+	r.Get("/satellites/{satellite_id}/launches/{launch_id}", s.signedIn(s.showLaunch))
+
+	r.Get("/setup", s.handle(s.showSetup))
+	r.Post("/setup", s.handle(s.setup))
+	r.Get("/login", s.handle(s.showLogin))
+	r.Post("/login", s.handle(s.login))
+	r.Post("/logout", s.handle(s.logout))
+	r.Handle("/static/*", static.Handler())
+
+	r.NotFound(s.handle(func(http.ResponseWriter, *http.Request) error {
+		return constellation.Errorf(constellation.KindNotFound, "There is no page at this address.")
+	}))
+	r.MethodNotAllowed(s.handle(func(http.ResponseWriter, *http.Request) error {
+		return constellation.Errorf(constellation.KindMalformed, "This address does not take that kind of request.")
+	}))
+	return r
+}
+
+// contentPolicy lets a page load our own styles and images and send forms to
+// us: no script, nothing inline, nothing from elsewhere.
+const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+func (s *server) policy(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sameOrigin refuses forms that another site sends with our visitor's cookie.
+func (s *server) sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	if s.publicURL != "" {
+		// Behind a proxy the Host may differ from what the browser sees.
+		if err := protection.AddTrustedOrigin(s.publicURL); err != nil {
+			s.log.Warn("the public URL is no origin; forms are taken from the request's own host only", "url", s.publicURL)
+		}
+	}
+	protection.SetDenyHandler(s.handle(func(http.ResponseWriter, *http.Request) error {
+		return constellation.Errorf(constellation.KindForbidden, "This form came from another site, so nothing was changed. Open the page here and try again.")
+	}))
+	return protection.Handler(next)
+}
+
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// handle answers a handler's error with a page.
+func (s *server) handle(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// signedIn lets only those through who have a session; others sign in first
+// and come back.
+func (s *server) signedIn(h func(w http.ResponseWriter, r *http.Request, p control.Principal) error) http.HandlerFunc {
+	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		p, err := s.session(r)
+		if err == nil {
+			return h(w, r, p)
+		}
+		if constellation.KindOf(err) != constellation.KindUnauthenticated {
+			return err
+		}
+		target := "/login"
+		if next := r.URL.RequestURI(); next != "/" {
+			target += "?next=" + url.QueryEscape(next)
+		}
+		http.Redirect(w, r, target, http.StatusSeeOther)
+		return nil
+	})
+}
+
+// fail renders an error: its own sentence for the visitor, the chain for the
+// log.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status := httpserve.Status(err)
+	m := page.Failure{Frame: s.frame("", control.Principal{}), Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
+	var e *constellation.Error
+	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
+		m.Title, m.Message = title(e.Kind), e.Message
+	}
+	if status >= http.StatusInternalServerError {
+		m.ID = httpserve.RequestIDOf(r.Context())
+		if r.Context().Err() == nil {
+			s.log.ErrorContext(r.Context(), "request failed", "id", m.ID, "method", r.Method, "path", r.URL.Path, "error", err)
+		}
+	}
+	m.Frame.Title = m.Title
+	if err := render(r.Context(), w, status, page.FailurePage(m)); err != nil {
+		s.log.ErrorContext(r.Context(), "render an error", "error", err)
+	}
+}
+
+func title(kind constellation.Kind) string {
+	switch kind {
+	case constellation.KindNotFound:
+		return "Not found"
+	case constellation.KindForbidden:
+		return "Not allowed"
+	case constellation.KindRateLimited:
+		return "Too many attempts"
+	case constellation.KindUnavailable:
+		return "Not available at the moment"
+	}
+	return "That did not work"
+}
+
+// render writes a whole page or, when it fails, nothing.
+func render(ctx context.Context, w http.ResponseWriter, status int, c templ.Component) error {
+	var b bytes.Buffer
+	if err := c.Render(ctx, &b); err != nil {
+		return fmt.Errorf("render page: %w", err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // the visitor is gone: nobody to tell
+	return nil
+}
+
+func (s *server) frame(title string, p control.Principal, trail ...component.Crumb) component.Frame {
+	return component.Frame{
+		Title: title, Section: "constellation", Username: p.Username, Role: string(p.Role), Trail: trail, Now: s.now(),
+	}
+}

@@ -1,0 +1,55 @@
+// Package component has the parts that the panel's pages share.
+package component
+
+import (
+	"fmt"
+	"time"
+)
+
+// Relative says how far t is from now in words, as "3 hours ago" or "in 2
+// days".
+func Relative(t, now time.Time) string {
+	d := now.Sub(t)
+	past := d >= 0
+	if !past {
+		d = -d
+	}
+	var words string
+	switch {
+	case d < 45*time.Second:
+		return "just now"
+	case d < 90*time.Minute:
+		words = count(max(1, int(d.Round(time.Minute).Minutes())), "minute")
+	case d < 36*time.Hour:
+		words = count(int(d.Round(time.Hour).Hours()), "hour")
+	case d < 60*24*time.Hour:
+		words = count(int((d+12*time.Hour).Hours()/24), "day")
+	case d < 700*24*time.Hour:
+		words = count(int(d.Hours()/24/30.4), "month")
+	default:
+		words = count(int(d.Hours()/24/365), "year")
+	}
+	if past {
+		return words + " ago"
+	}
+	return "in " + words
+}
+
+func count(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
+func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func exact(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// Middle shortens a long value in its middle, as a hash.
+func Middle(s string, keep int) string {
+	if len(s) <= 2*keep+1 {
+		return s
+	}
+	return s[:keep] + "…" + s[len(s)-keep:]
+}
