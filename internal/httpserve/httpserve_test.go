@@ -106,7 +106,8 @@ func TestReadiness(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ready := httpserve.NewReadiness(httpserve.Check{Name: "database", Run: func(context.Context) error { return tt.check }}, ok)
+			ready := &httpserve.Readiness{}
+			ready.Set(httpserve.Check{Name: "database", Run: func(context.Context) error { return tt.check }}, ok)
 			if tt.stop {
 				ready.Stopping()
 			}

@@ -13,20 +13,23 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// Check is one part that must work before the server takes requests.
+// Check is one part that must work before the server takes requests. An
+// Optional one is only reported: the rest works without it.
 type Check struct {
-	Name string
-	Run  func(context.Context) error
+	Name     string
+	Run      func(context.Context) error
+	Optional bool
 }
 
-// Readiness answers /readyz from its checks. The zero value is ready.
+// Readiness answers /readyz from its checks. The zero value has none.
 type Readiness struct {
 	checks   []Check
 	stopping atomic.Bool
 }
 
-// NewReadiness makes a Readiness of checks, which are answered in order.
-func NewReadiness(checks ...Check) *Readiness { return &Readiness{checks: checks} }
+// Set gives the checks, which are answered in order; it comes before the
+// first request.
+func (rd *Readiness) Set(checks ...Check) { rd.checks = checks }
 
 // Stopping makes the answer 503 from now on, so that load balancers look
 // elsewhere while the last requests finish.
@@ -50,8 +53,8 @@ type readyAnswer struct {
 // ServeHTTP answers 200, or 503 with the parts that are not ready and why.
 func (rd *Readiness) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := readyAnswer{Ready: true, Checks: rd.run(r.Context())}
-	for _, part := range answer.Checks {
-		if !part.Ready {
+	for i, part := range answer.Checks {
+		if !part.Ready && !rd.checks[i].Optional {
 			answer.Ready, answer.Reason = false, part.Name+": "+part.Reason
 			break
 		}
