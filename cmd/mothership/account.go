@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+func newAccountCommand(std streams) *cobra.Command {
+	return subcommands(&cobra.Command{
+		Use:   "account",
+		Short: "Make and change accounts from a shell, whether the server runs or not",
+	}, newAccountCreateCommand(std), newAccountListCommand(std), newAccountSetPasswordCommand(std), newAccountDisableCommand(std))
+}
+
+// onControl reads the settings and runs do with the use cases.
+func onControl(cmd *cobra.Command, c *config, do func(context.Context, *control.Service) error) error {
+	if err := c.load(cmd); err != nil {
+		return err
+	}
+	return withControl(cmd.Context(), c, func(s *control.Service) error { return do(cmd.Context(), s) })
+}
+
+func newAccountCreateCommand(std streams) *cobra.Command {
+	var c config
+	var role string
+	var passwordStdin bool
+	cmd := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Make an account; without a password it can use API keys but not sign in",
+		Example: "  echo 'correct horse battery staple' | mothership account create neo --role admin --password-stdin",
+		Args:    oneArgument("the account's NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n := control.NewAccount{Username: args[0], Role: constellation.Role(role)}
+			if passwordStdin {
+				var err error
+				if n.Password, err = readPassword(std.in); err != nil {
+					return err
+				}
+			}
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				account, err := s.CreateAccount(ctx, control.Shell(), n)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(std.err, "made the account %s with the role %s\n", account.Username, account.Role)
+				return err
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().StringVar(&role, "role", string(constellation.RoleViewer), "what the account may do: admin, operator or viewer")
+	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input, one line")
+	return cmd
+}
+
+// readPassword reads one line, so that echo and files both work.
+func readPassword(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password from standard input: %w", err)
+	}
+	password := strings.TrimRight(line, "\r\n")
+	if password == "" {
+		return "", usageError{errors.New("there is no password on standard input; pipe one in")}
+	}
+	return password, nil
+}
+
+func newAccountListCommand(std streams) *cobra.Command {
+	var c config
+	var output outputFlag
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the accounts",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
+					return s.ListAccounts(ctx, control.Shell(), q)
+				})
+				if err != nil {
+					return err
+				}
+				return printAccounts(std, output, accounts)
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	output.add(cmd)
+	return cmd
+}
+
+func printAccounts(std streams, output outputFlag, accounts []constellation.Account) error {
+	values := []map[string]any{}
+	var rows [][]string
+	for _, a := range accounts {
+		state := "active"
+		if a.Disabled {
+			state = "disabled"
+		}
+		password := "no"
+		if a.HasPassword {
+			password = "yes"
+		}
+		rows = append(rows, []string{a.Username, string(a.Role), state, password, day(&a.CreatedAt)})
+		values = append(values, map[string]any{
+			"username": a.Username, "role": a.Role, "disabled": a.Disabled, "has_password": a.HasPassword, "created_at": a.CreatedAt,
+		})
+	}
+	return output.print(std, values, []string{"NAME", "ROLE", "STATE", "PASSWORD", "CREATED"}, rows)
+}
+
+func newAccountSetPasswordCommand(std streams) *cobra.Command {
+	var c config
+	var passwordStdin bool
+	cmd := &cobra.Command{
+		Use:   "set-password NAME --password-stdin",
+		Short: "Give an account a new password, read from standard input",
+		Args:  oneArgument("the account's NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !passwordStdin {
+				return usageError{errors.New("give --password-stdin and pipe the password in, so that it shows nowhere")}
+			}
+			password, err := readPassword(std.in)
+			if err != nil {
+				return err
+			}
+			return changeAccount(cmd, &c, std, args[0], control.AccountChange{Password: &password}, "changed the password of")
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input, one line")
+	return cmd
+}
+
+func newAccountDisableCommand(std streams) *cobra.Command {
+	var c config
+	var enable bool
+	cmd := &cobra.Command{
+		Use:   "disable NAME",
+		Short: "Refuse an account's password, sessions and keys from now on",
+		Args:  oneArgument("the account's NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			disabled, done := true, "disabled"
+			if enable {
+				disabled, done = false, "enabled"
+			}
+			return changeAccount(cmd, &c, std, args[0], control.AccountChange{Disabled: &disabled}, done)
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&enable, "undo", false, "let the account in again")
+	return cmd
+}
+
+func changeAccount(cmd *cobra.Command, c *config, std streams, name string, change control.AccountChange, done string) error {
+	return onControl(cmd, c, func(ctx context.Context, s *control.Service) error {
+		account, err := s.UpdateAccount(ctx, control.Shell(), name, change)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(std.err, "%s the account %s\n", done, account.Username)
+		return err
+	})
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+func newAPIKeyCommand(std streams) *cobra.Command {
+	return subcommands(&cobra.Command{
+		Use:   "api-key",
+		Short: "Make and revoke API keys from a shell, whether the server runs or not",
+	}, newAPIKeyCreateCommand(std), newAPIKeyListCommand(std), newAPIKeyRevokeCommand(std))
+}
+
+func newAPIKeyCreateCommand(std streams) *cobra.Command {
+	var c config
+	var account, role, expires string
+	var n control.NewKey
+	cmd := &cobra.Command{
+		Use:     "create --account NAME",
+		Short:   "Make an API key and print it, alone, on stdout; it is not shown again",
+		Example: "  KEY=$(mothership api-key create --account neo --role admin)",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if account == "" {
+				return usageError{errors.New("--account is missing: whose key is it?")}
+			}
+			n.Role = constellation.Role(role)
+			if expires != "" {
+				at, err := expiry(time.Now(), expires)
+				if err != nil {
+					return err
+				}
+				n.ExpiresAt = &at
+			}
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				secret, key, err := s.CreateKey(ctx, control.Shell(), account, n)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(std.err, "made the %s key %q of %s (id %s), which expires on %s\n", key.Role, key.Name, key.Username, key.ID, key.ExpiresAt.UTC().Format(time.DateOnly))
+				_, err = fmt.Fprintln(std.out, secret)
+				return err
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().StringVar(&account, "account", "", "the account the key belongs to")
+	cmd.Flags().StringVar(&role, "role", "", "what the key may do: admin, operator or viewer; default is the account's role, and no key has more")
+	cmd.Flags().StringVar(&n.Name, "name", "shell", "what the key is for, to recognise it by")
+	cmd.Flags().StringVar(&expires, "expires", "", "when the key ends: 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z; default in a year")
+	cmd.Flags().StringVar(&n.SatelliteID, "satellite", "", "limit the key to the satellite with this id")
+	return cmd
+}
+
+// expiry reads a moment: days or a Go duration from now, a date or a time.
+func expiry(now time.Time, s string) (time.Time, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 36500 {
+			return now.AddDate(0, 0, n), nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return now.Add(d), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usageError{fmt.Errorf("--expires is a time from now such as 90d or 12h, a date such as 2027-01-31, or a time in RFC 3339; not %q", s)}
+}
+
+func newAPIKeyListCommand(std streams) *cobra.Command {
+	var c config
+	var output outputFlag
+	var account string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the API keys of one account, or of all",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				keys, err := listKeys(ctx, s, account)
+				if err != nil {
+					return err
+				}
+				return printKeys(std, output, keys)
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	output.add(cmd)
+	cmd.Flags().StringVar(&account, "account", "", "the keys of this account only")
+	return cmd
+}
+
+// listKeys gives the keys of one account, or of all when it is "".
+func listKeys(ctx context.Context, s *control.Service, account string) ([]constellation.APIKey, error) {
+	names := []string{account}
+	if account == "" {
+		accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
+			return s.ListAccounts(ctx, control.Shell(), q)
+		})
+		if err != nil {
+			return nil, err
+		}
+		names = names[:0]
+		for _, a := range accounts {
+			names = append(names, a.Username)
+		}
+	}
+	var all []constellation.APIKey
+	for _, name := range names {
+		keys, err := readAll(func(q control.ListQuery) (control.Page[constellation.APIKey], error) {
+			return s.ListKeys(ctx, control.Shell(), name, q)
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, keys...)
+	}
+	return all, nil
+}
+
+func printKeys(std streams, output outputFlag, keys []constellation.APIKey) error {
+	values := []map[string]any{}
+	var rows [][]string
+	for _, k := range keys {
+		state := "active"
+		switch {
+		case k.RevokedAt != nil:
+			state = "revoked"
+		case !time.Now().Before(k.ExpiresAt):
+			state = "expired"
+		}
+		satellite := k.SatelliteID
+		if satellite == "" {
+			satellite = "all"
+		}
+		rows = append(rows, []string{k.ID, k.Username, k.Name, k.Prefix + "…", string(k.Role), satellite, state, day(&k.ExpiresAt), day(k.LastUsedAt)})
+		values = append(values, map[string]any{
+			"id": k.ID, "username": k.Username, "name": k.Name, "prefix": k.Prefix, "role": k.Role, "satellite_id": k.SatelliteID,
+			"state": state, "created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used_at": k.LastUsedAt, "revoked_at": k.RevokedAt,
+		})
+	}
+	return output.print(std, values, []string{"ID", "ACCOUNT", "NAME", "KEY", "ROLE", "SATELLITE", "STATE", "EXPIRES", "LAST USED"}, rows)
+}
+
+func newAPIKeyRevokeCommand(std streams) *cobra.Command {
+	var c config
+	var account string
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Refuse an API key from now on; 'api-key list' has the ids",
+		Args:  oneArgument("the key's ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				keys, err := listKeys(ctx, s, account)
+				if err != nil {
+					return err
+				}
+				for _, k := range keys {
+					if k.ID != args[0] {
+						continue
+					}
+					if err := s.RevokeKey(ctx, control.Shell(), k.Username, k.ID); err != nil {
+						return err
+					}
+					_, err = fmt.Fprintf(std.err, "revoked the key %q of %s\n", k.Name, k.Username)
+					return err
+				}
+				return constellation.Errorf(constellation.KindNotFound, "there is no API key with the id %q; 'mothership api-key list' has the ids", args[0])
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().StringVar(&account, "account", "", "look among the keys of this account only")
+	return cmd
+}

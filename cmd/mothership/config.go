@@ -1,0 +1,222 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+
+	"github.com/constellation-serving/constellation/internal/httpserve"
+)
+
+// config is every setting of the server. A flag wins over its environment
+// variable, that over the file.
+type config struct {
+	file string
+
+	dataDir        string
+	databaseURL    string
+	postgresBinDir string
+
+	listen         string
+	publicURL      string
+	tlsCert        string
+	tlsKey         string
+	trustedProxies []string
+	logFormat      string
+	logLevel       string
+	stopTimeout    time.Duration
+}
+
+// addDatabaseFlags adds the settings by which any command finds the database.
+func (c *config) addDatabaseFlags(flags *pflag.FlagSet) {
+	setting(flags.StringVar, &c.file, "config", "", "read settings from this YAML file; its keys are the names of these flags")
+	setting(flags.StringVar, &c.dataDir, "data-dir", defaultDataDir(), "keep the database, the registry's images and the secret key here")
+	setting(flags.StringVar, &c.databaseURL, "database-url", "", "use this PostgreSQL, postgres://user@host/db, rather than a private one in the data dir; prefer the environment, since flags show in the process list")
+	setting(flags.StringVar, &c.postgresBinDir, "postgres-bin-dir", "", "take the private PostgreSQL's programs (initdb, postgres) from here, rather than from PATH and the usual folders")
+}
+
+// addServeFlags adds the settings of the server alone.
+func (c *config) addServeFlags(flags *pflag.FlagSet) {
+	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
+	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server; default http://localhost with the listening port")
+	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file; needs --tls-key")
+	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
+	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
+	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
+	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
+	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
+}
+
+// setting adds a flag whose help names its environment variable.
+func setting[T any](add func(*T, string, T, string), p *T, name string, value T, help string) {
+	add(p, name, value, help+" ["+variable(name)+"]")
+}
+
+// variable is the environment variable of a setting.
+func variable(name string) string {
+	if name == "database-url" {
+		return "DATABASE_URL"
+	}
+	return "CONSTELLATION_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// load fills in what no flag gave, from the environment and the file.
+func (c *config) load(cmd *cobra.Command) error {
+	known := pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&config{}).addDatabaseFlags(known)
+	(&config{}).addServeFlags(known)
+	flags := cmd.Flags()
+	given := map[string]bool{} // by a flag or the environment
+	var problem error
+	flags.VisitAll(func(f *pflag.Flag) {
+		if known.Lookup(f.Name) == nil || problem != nil {
+			return
+		}
+		given[f.Name] = f.Changed
+		if value, ok := os.LookupEnv(variable(f.Name)); ok && value != "" && !f.Changed {
+			problem = set(flags, f.Name, value, "the environment variable "+variable(f.Name))
+			given[f.Name] = true
+		}
+	})
+	if problem != nil || c.file == "" {
+		return problem
+	}
+	values, err := readConfigFile(c.file)
+	if err != nil {
+		return err
+	}
+	for name, value := range values {
+		if known.Lookup(name) == nil {
+			return usageError{fmt.Errorf("%s: there is no setting %q; the settings are %s", c.file, name, names(known))}
+		}
+		if flags.Lookup(name) == nil || given[name] {
+			continue
+		}
+		if err := set(flags, name, value, c.file+", "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func set(flags *pflag.FlagSet, name, value, source string) error {
+	if err := flags.Set(name, value); err != nil {
+		return usageError{fmt.Errorf("%s: %w", source, err)}
+	}
+	return nil
+}
+
+func readConfigFile(path string) (map[string]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		var pathErr *fs.PathError
+		if errors.As(err, &pathErr) {
+			err = pathErr.Err
+		}
+		return nil, usageError{fmt.Errorf("the config file %s cannot be read: %w", path, err)}
+	}
+	var parsed map[string]any
+	if err := yaml.UnmarshalStrict(raw, &parsed); err != nil {
+		return nil, usageError{fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
+	}
+	values := make(map[string]string, len(parsed))
+	for name, value := range parsed {
+		switch v := value.(type) {
+		case nil:
+		case []any:
+			var parts []string
+			for _, part := range v {
+				parts = append(parts, fmt.Sprint(part))
+			}
+			values[name] = strings.Join(parts, ",")
+		case map[string]any:
+			return nil, usageError{fmt.Errorf("%s: the setting %q is a single value or a list", path, name)}
+		default:
+			values[name] = fmt.Sprint(v)
+		}
+	}
+	return values, nil
+}
+
+func names(flags *pflag.FlagSet) string {
+	var list []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "config" {
+			list = append(list, f.Name)
+		}
+	})
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// check finds what cannot work before anything starts.
+func (c *config) check() error {
+	if (c.tlsCert == "") != (c.tlsKey == "") {
+		return usageError{errors.New("--tls-cert and --tls-key go together; give both or none")}
+	}
+	if c.logFormat != "json" && c.logFormat != "text" {
+		return usageError{fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
+	}
+	if c.stopTimeout <= 0 {
+		return usageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
+	}
+	if _, err := httpserve.ClientAddress(c.trustedProxies); err != nil {
+		return usageError{fmt.Errorf("--trusted-proxy: %w", err)}
+	}
+	if c.publicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.publicURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return usageError{fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
+	}
+	c.publicURL = u.Scheme + "://" + u.Host
+	return nil
+}
+
+// publicURLFor is the public URL, made up from the listening address when it
+// is not set.
+func (c *config) publicURLFor(listening string) string {
+	if c.publicURL != "" {
+		return c.publicURL
+	}
+	scheme := "http"
+	if c.tlsCert != "" {
+		scheme = "https"
+	}
+	address, err := netip.ParseAddrPort(listening)
+	if err != nil {
+		return scheme + "://" + listening
+	}
+	if address.Addr().IsUnspecified() || address.Addr().IsLoopback() {
+		return fmt.Sprintf("%s://localhost:%d", scheme, address.Port())
+	}
+	return scheme + "://" + address.String()
+}
+
+// defaultDataDir is the system's for root, else the user's own.
+func defaultDataDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/constellation"
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "constellation")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".local", "share", "constellation")
+}

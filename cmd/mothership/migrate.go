@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+func newMigrateCommand(std streams) *cobra.Command {
+	return subcommands(&cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database schema up to date, or say how far it is",
+	}, newMigrateUpCommand(std), newMigrateStatusCommand(std))
+}
+
+func newMigrateUpCommand(std streams) *cobra.Command {
+	var c config
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Apply the migrations that are pending; serve does this by itself",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onDatabase(cmd, &c, func(ctx context.Context, url string) error {
+				before, err := postgres.Status(ctx, url)
+				if err != nil {
+					return err
+				}
+				if err := postgres.Migrate(ctx, url); err != nil {
+					return err
+				}
+				if len(before.Pending) == 0 {
+					_, err = fmt.Fprintf(std.out, "up to date at version %d\n", before.Target)
+					return err
+				}
+				_, err = fmt.Fprintf(std.out, "migrated from version %d to %d\n", before.Current, before.Target)
+				return err
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	return cmd
+}
+
+func newMigrateStatusCommand(std streams) *cobra.Command {
+	var c config
+	var output outputFlag
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how far the schema is and which migrations are pending",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onDatabase(cmd, &c, func(ctx context.Context, url string) error {
+				status, err := postgres.Status(ctx, url)
+				if err != nil {
+					return err
+				}
+				if output.json() {
+					pending := append([]string{}, status.Pending...)
+					return output.print(std, map[string]any{"current": status.Current, "target": status.Target, "pending": pending}, nil, nil)
+				}
+				fmt.Fprintf(std.out, "version %d of %d\n", status.Current, status.Target)
+				for _, file := range status.Pending {
+					fmt.Fprintf(std.out, "pending  %s\n", file)
+				}
+				return nil
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	output.add(cmd)
+	return cmd
+}
+
+// onDatabase reads the settings and runs do on the database, not migrated.
+func onDatabase(cmd *cobra.Command, c *config, do func(ctx context.Context, url string) error) error {
+	if err := c.load(cmd); err != nil {
+		return err
+	}
+	return withDatabase(cmd.Context(), c, func(url string) error { return do(cmd.Context(), url) })
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// outputFlag is -o: a table for people, or json for programs.
+type outputFlag string
+
+func (o *outputFlag) String() string { return string(*o) }
+
+// Type is part of pflag.Value.
+func (o *outputFlag) Type() string { return "table|json" }
+
+// Set is part of pflag.Value.
+func (o *outputFlag) Set(s string) error {
+	if s != "table" && s != "json" {
+		return fmt.Errorf("the output is table or json")
+	}
+	*o = outputFlag(s)
+	return nil
+}
+
+func (o *outputFlag) json() bool { return *o == "json" }
+
+func (o *outputFlag) add(cmd *cobra.Command) {
+	*o = "table"
+	cmd.Flags().VarP(o, "output", "o", "how to print the result")
+}
+
+// print writes rows as a table under a header, or value as JSON.
+func (o *outputFlag) print(std streams, value any, header []string, rows [][]string) error {
+	if o.json() {
+		encoder := json.NewEncoder(std.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(value)
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 3, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		if _, err := fmt.Fprintln(w, strings.Join(row, "\t")); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
+}
+
+// day prints a moment for a table.
+func day(t *time.Time) string {
+	if t == nil || t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04Z")
+}
+
+// noArguments and exactArguments are cobra's, as usage errors.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q; see '%s --help'", args[0], cmd.CommandPath())}
+	}
+	return nil
+}
+
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return usageError{fmt.Errorf("%s is missing; see '%s --help'", what, cmd.CommandPath())}
+		case 1:
+			return nil
+		}
+		return usageError{fmt.Errorf("unexpected argument %q; see '%s --help'", args[1], cmd.CommandPath())}
+	}
+}
+
+// subcommands makes a command that only has others below it.
+func subcommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(below...)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("unknown command %q; see '%s --help'", args[0], cmd.CommandPath())}
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}

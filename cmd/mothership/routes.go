@@ -1,0 +1,61 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/constellation-serving/constellation/internal/admin"
+	"github.com/constellation-serving/constellation/internal/api"
+	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/registry"
+)
+
+// routes is everything the mothership answers.
+func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler, error) {
+	address, err := httpserve.ClientAddress(c.trustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	metrics := httpserve.NewMetrics(version, buildCommit(), poolMetrics(m)...)
+	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: version})
+	images := registry.New(m.control, m.storage, registry.Options{Log: m.log})
+	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log})
+
+	r := chi.NewRouter()
+	r.Use(httpserve.RequestID, address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
+		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")))
+	r.Get("/healthz", httpserve.Healthz)
+	r.Method(http.MethodGet, "/readyz", ready)
+	r.Method(http.MethodGet, "/metrics", metrics.Handler())
+	r.Handle("/v2", images) // images of any size, for as long as it takes
+	r.Handle("/v2/*", images)
+	r.Group(func(r chi.Router) {
+		r.Use(httpserve.LimitBody(httpserve.DefaultBodyLimit), httpserve.ReadTimeout(2*time.Minute))
+		r.Handle("/v1", rest)
+		r.Handle("/v1/*", rest)
+		r.Handle("/openapi.json", rest)
+		r.Handle("/docs/*", rest)
+		r.Handle("/*", panel)
+	})
+	return r, nil
+}
+
+// poolMetrics are the numbers of the database's connections.
+func poolMetrics(m *mothership) []prometheus.Collector {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "constellation_db_" + name, Help: help}, value)
+	}
+	return []prometheus.Collector{
+		gauge("connections", "Connections to PostgreSQL.", func() float64 { return float64(m.db.Stat().TotalConns()) }),
+		gauge("connections_in_use", "Connections that run something.", func() float64 { return float64(m.db.Stat().AcquiredConns()) }),
+		gauge("connections_max", "The most connections.", func() float64 { return float64(m.db.Stat().MaxConns()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "constellation_db_acquires_total", Help: "Times a connection was taken."},
+			func() float64 { return float64(m.db.Stat().AcquireCount()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "constellation_db_acquire_wait_seconds_total", Help: "Time spent waiting for a connection."},
+			func() float64 { return m.db.Stat().AcquireDuration().Seconds() }),
+	}
+}

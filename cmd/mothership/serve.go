@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/postgres/private"
+	"github.com/constellation-serving/constellation/internal/registry"
+)
+
+func newServeCommand(std streams) *cobra.Command {
+	var c config
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the mothership: admin panel, REST API, registry and bundles",
+		Long: `Run the mothership: admin panel, REST API, registry and bundles.
+
+Without a database URL it runs a private PostgreSQL in the data dir, from the
+machine's installed programs, and stops it at the end. On the first start, the
+log has a link by which to make the first account.
+
+Each setting is a flag, or the environment variable in [brackets], or a key of
+the config file; the first of these that is given counts.`,
+		Example: `  mothership serve --public-url https://mothership.example.com --data-dir /srv/constellation
+  DATABASE_URL=postgres://constellation@db/constellation mothership serve`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.load(cmd); err != nil {
+				return err
+			}
+			if err := c.check(); err != nil {
+				return err
+			}
+			log, err := newLog(&c, std)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), &c, log)
+		},
+	}
+	cmd.Flags().SortFlags = false
+	c.addServeFlags(cmd.Flags())
+	c.addDatabaseFlags(cmd.Flags())
+	return cmd
+}
+
+func newLog(c *config, std streams) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level is debug, info, warn or error; not %q", c.logLevel)}
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var log *slog.Logger
+	if c.logFormat == "text" {
+		log = slog.New(slog.NewTextHandler(std.err, options))
+	} else {
+		log = slog.New(slog.NewJSONHandler(std.err, options))
+	}
+	slog.SetDefault(log) // for the few places below that log without one at hand
+	return log, nil
+}
+
+// serve answers from the first moment, with "starting" until all is up, and
+// takes everything down in the reverse order when ctx ends.
+func serve(ctx context.Context, c *config, log *slog.Logger) error {
+	begun := time.Now()
+	listener, err := httpserve.Listen(ctx, c.listen)
+	if err != nil {
+		return err
+	}
+	publicURL := c.publicURLFor(listener.Addr().String())
+	log.Info("starting", "version", version, "commit", buildCommit(), "listen", listener.Addr().String(), "public_url", publicURL, "data_dir", c.dataDir)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	gate, ready := &httpserve.Gate{}, &httpserve.Readiness{}
+	served := make(chan error, 1)
+	go func() {
+		defer cancel() // a server that cannot listen on ends the start too
+		served <- httpserve.Serve(ctx, httpserve.Config{
+			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, Log: log, Grace: c.stopTimeout, OnStop: ready.Stopping,
+		}, gate)
+	}()
+	m, err := start(ctx, c, publicURL, log)
+	if err != nil {
+		stopping := ctx.Err() != nil
+		cancel()
+		if serveErr := <-served; serveErr != nil || stopping {
+			return serveErr
+		}
+		return err
+	}
+	ready.Set(m.checks()...)
+	handler, err := routes(m, c, ready)
+	if err == nil {
+		gate.Open(handler)
+		log.Info("ready", "url", publicURL, "after", time.Since(begun).Round(time.Millisecond).String())
+		err = m.announceSetup(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		cancel()
+	} else {
+		err = nil
+	}
+	err = errors.Join(err, <-served, m.stop(context.WithoutCancel(ctx)))
+	log.Info("stopped")
+	return err
+}
+
+// mothership is everything serve runs.
+type mothership struct {
+	publicURL string
+	log       *slog.Logger
+
+	server  *private.Server // nil on a database elsewhere
+	db      *postgres.DB
+	storage *registry.Storage
+	system  *registry.SystemImage
+	control *control.Service
+
+	endChores func() // ends the work in the background and waits for it
+}
+
+// start brings up the parts, each on those before it.
+func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (m *mothership, err error) {
+	m = &mothership{publicURL: publicURL, log: log, endChores: func() {}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := makeDataDir(c.dataDir); err != nil {
+		return m, err
+	}
+	url, server, err := openDatabase(ctx, c, private.ModeServe, log)
+	if err != nil {
+		return m, err
+	}
+	m.server = server
+	if err := postgres.Migrate(ctx, url); err != nil {
+		return m, err
+	}
+	if m.db, err = postgres.Open(ctx, url); err != nil {
+		return m, err
+	}
+	sealer, err := auth.LoadOrCreateSealer(keyFile(c))
+	if err != nil {
+		return m, err
+	}
+	images := filepath.Join(c.dataDir, "registry")
+	if err := os.MkdirAll(images, 0o700); err != nil {
+		return m, fmt.Errorf("make the registry's folder: %w", err)
+	}
+	if m.storage, err = registry.OpenStorage(ctx, registry.FilesystemStorage(images), log); err != nil {
+		return m, err
+	}
+	chores, endChores := context.WithCancel(ctx)
+	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: version, Log: log})
+	m.control = control.New(control.Options{
+		DB: m.db, Sealer: sealer, Content: m.storage, SystemImage: m.system.System,
+		PublicURL: publicURL, Version: version, Log: log,
+	})
+	purged := make(chan struct{})
+	go func() {
+		defer close(purged)
+		m.purge(chores)
+	}()
+	m.endChores = func() {
+		endChores()
+		<-purged
+		_, _ = m.system.System(context.WithoutCancel(chores)) // waits for it; it logs its own error
+	}
+	return m, nil
+}
+
+func makeDataDir(dir string) error {
+	if dir == "" {
+		return usageError{errors.New("--data-dir is missing, and this user has no home to keep data in")}
+	}
+	mode := os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o711 // the private PostgreSQL's user passes through
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return unusable(dir, err)
+	}
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, os.ErrExist) {
+		return unusable(dir, err)
+	}
+	return nil
+}
+
+func unusable(dir string, err error) error {
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return constellation.Wrap(err, constellation.KindForbidden, "the data dir %s cannot be made (%s); give another --data-dir", dir, err)
+}
+
+// stop takes down what start brought up, in the reverse order.
+func (m *mothership) stop(ctx context.Context) error {
+	m.endChores()
+	var err error
+	if m.storage != nil {
+		err = m.storage.Close()
+	}
+	if m.db != nil {
+		m.db.Close()
+	}
+	if m.server != nil {
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		err = errors.Join(err, m.server.Stop(ctx))
+	}
+	return err
+}
+
+// purge removes what has expired, every hour.
+func (m *mothership) purge(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := m.control.Purge(ctx); err != nil && ctx.Err() == nil {
+			m.log.Error("purge what has expired", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// announceSetup logs the link that makes the first account, when there is
+// none yet.
+func (m *mothership) announceSetup(ctx context.Context) error {
+	token, expires, err := m.control.SetupToken(ctx)
+	if err != nil {
+		return err
+	}
+	if token == "" {
+		return nil
+	}
+	m.log.Warn("there is no account yet: open this link to make the first one", "url", m.publicURL+"/setup?token="+token, "expires", expires.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// checks are the parts /readyz names.
+func (m *mothership) checks() []httpserve.Check {
+	return []httpserve.Check{
+		{Name: "database", Run: func(ctx context.Context) error {
+			if m.server != nil {
+				if err := m.server.Check(ctx); err != nil {
+					return err
+				}
+			}
+			return m.db.Ping(ctx)
+		}},
+		{Name: "schema", Run: m.control.Ready},
+		{Name: "registry storage", Run: m.storage.Check},
+		{Name: "system image", Optional: true, Run: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Millisecond) // it is there, or still being made
+			defer cancel()
+			_, err := m.system.System(ctx)
+			return err
+		}},
+	}
+}

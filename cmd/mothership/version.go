@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// Set by -ldflags "-X main.version=… -X main.commit=…"; see the Makefile.
+var (
+	version = "dev"
+	commit  = ""
+)
+
+// buildCommit is the commit this was built from, "unknown" when nobody told.
+func buildCommit() string {
+	if commit != "" {
+		return commit
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
+func newVersionCommand(std streams) *cobra.Command {
+	var output outputFlag
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version, commit, Go version and platform",
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			platform := runtime.GOOS + "/" + runtime.GOARCH
+			if output.json() {
+				return json.NewEncoder(std.out).Encode(map[string]string{
+					"version": version, "commit": buildCommit(), "go": runtime.Version(), "platform": platform,
+				})
+			}
+			_, err := fmt.Fprintf(std.out, "mothership %s\ncommit     %s\ngo         %s\nplatform   %s\n", version, buildCommit(), runtime.Version(), platform)
+			return err
+		},
+	}
+	output.add(cmd)
+	return cmd
+}
