@@ -16,9 +16,13 @@ var bridge struct {
 	log       atomic.Pointer[slog.Logger]
 }
 
-// bridgeLogs sends distribution's log to log; the last caller wins.
+// bridgeLogs sends distribution's log to log; the last caller with a log wins.
 func bridgeLogs(log *slog.Logger) {
-	bridge.log.Store(log)
+	if log != nil {
+		bridge.log.Store(log)
+	} else {
+		bridge.log.CompareAndSwap(nil, slog.New(slog.DiscardHandler))
+	}
 	if bridge.installed.CompareAndSwap(false, true) {
 		logrus.SetOutput(io.Discard)
 		logrus.AddHook(logHook{})

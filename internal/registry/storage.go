@@ -61,9 +61,7 @@ func OpenStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*
 }
 
 func openStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*Storage, error) {
-	if log != nil {
-		bridgeLogs(log)
-	}
+	bridgeLogs(log)
 	d, err := factory.Create(ctx, config.Driver, config.Parameters)
 	if err != nil {
 		return nil, fmt.Errorf("storage driver %q: %w", config.Driver, err)
@@ -193,7 +191,17 @@ func (s *Storage) Blob(ctx context.Context, repository, dgst string) (io.ReadSee
 	if err != nil {
 		return nil, 0, fmt.Errorf("open blob %s@%s: %w", repository, dgst, err)
 	}
-	return blob, descriptor.Size, nil
+	return blobReader{blob}, descriptor.Size, nil
+}
+
+// blobReader closes without an error: distribution's reader says "closed"
+// when it closes well.
+type blobReader struct{ io.ReadSeekCloser }
+
+// Close implements io.Closer.
+func (b blobReader) Close() error {
+	_ = b.ReadSeekCloser.Close()
+	return nil
 }
 
 func (s *Storage) repository(ctx context.Context, name, dgst string) (distribution.Repository, digest.Digest, error) {
