@@ -155,11 +155,12 @@ func newKeyring(keys *config.Keys) keyring {
 // or the bare key. Nothing is compared with the key itself, only hashes.
 func (ring keyring) find(authorization string, now time.Time) (config.Key, *failure) {
 	key := strings.TrimSpace(authorization)
-	if scheme, rest, ok := strings.Cut(key, " "); ok {
-		if !strings.EqualFold(scheme, "Simple") && !strings.EqualFold(scheme, "Bearer") {
-			return config.Key{}, refuse(401, "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone")
-		}
+	scheme, rest, ok := strings.Cut(key, " ")
+	switch {
+	case strings.EqualFold(scheme, "Simple"), strings.EqualFold(scheme, "Bearer"):
 		key = strings.TrimSpace(rest)
+	case ok:
+		return config.Key{}, refuse(401, "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone")
 	}
 	if key == "" {
 		return config.Key{}, refuse(401, "authorization required")
