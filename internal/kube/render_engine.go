@@ -12,6 +12,7 @@ import (
 
 const (
 	enginePort    = 8080
+	metricsPort   = 9090
 	engineUser    = 65532 // "nonroot" of the system image
 	configDir     = "/etc/constellation"
 	configVolume  = "config"
@@ -91,7 +92,10 @@ func (r *renderer) enginePod() corev1.PodTemplateSpec {
 			Name:    "engine",
 			Image:   r.image(r.Plan.System.Image),
 			Command: engineCommand,
-			Ports:   []corev1.ContainerPort{{Name: engineHTTP, ContainerPort: enginePort, Protocol: corev1.ProtocolTCP}},
+			Ports: []corev1.ContainerPort{
+				{Name: engineHTTP, ContainerPort: enginePort, Protocol: corev1.ProtocolTCP},
+				{Name: "metrics", ContainerPort: metricsPort, Protocol: corev1.ProtocolTCP},
+			},
 			Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: fieldRef("metadata.name")},
 				{Name: "POD_NAMESPACE", ValueFrom: fieldRef("metadata.namespace")}},
 			// No limits: a throttled engine makes every call late.
@@ -121,8 +125,8 @@ func (r *renderer) enginePod() corev1.PodTemplateSpec {
 	}}
 }
 
-// engineGraceSeconds is longer than the engine's --drain, so that it ends by
-// itself.
+// engineGraceSeconds is longer than the engine's drain, 305 s by default, so
+// that it ends by itself.
 const engineGraceSeconds = 330
 
 var engineCommand = []string{"/usr/bin/mothership", "satellite", "engine", "--config", configDir, "--listen", ":8080"}

@@ -24,7 +24,7 @@ func (r *renderer) networkPolicies() []runtime.Object {
 		r.policy(EngineName, "engine", networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: r.selector(EngineName)},
 			PolicyTypes: both,
-			Ingress:     []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{tcp(enginePort)}}},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{Ports: []networkingv1.NetworkPolicyPort{tcp(enginePort), tcp(metricsPort)}}},
 			// The API server and the mothership have no labels to be named by.
 			Egress: []networkingv1.NetworkPolicyEgressRule{{}},
 		}),

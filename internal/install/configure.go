@@ -1,0 +1,242 @@
+package install
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/kube"
+)
+
+// Value is a key of the configuration as configure shows it.
+type Value struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	State string `json:"state"` // set, default, missing or unset
+}
+
+// Configure sets every "KEY=VALUE", or none when one is refused. A value that
+// is empty goes back to the default.
+func Configure(ctx context.Context, f Folder, assignments []string, progress *Progress) ([]Value, error) {
+	l, err := openLaunch(f)
+	if err != nil {
+		return nil, err
+	}
+	if len(assignments) == 0 {
+		c, err := readConfig(f)
+		if err != nil {
+			return nil, err
+		}
+		return c.values(), nil
+	}
+	unlock, err := f.lock(ctx, "configure", progress.Line)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	var wrong []string
+	for _, assignment := range assignments {
+		if err := c.assign(l, assignment); err != nil {
+			wrong = append(wrong, err.Error())
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errorf(CodeUsage, "%s; nothing was changed", strings.Join(wrong, "\n"))
+	}
+	data, err := c.bytes()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.decode(data); err != nil {
+		return nil, wrap(err, CodeUsage, "the configuration would not read back; nothing was changed")
+	}
+	if err := c.together(); err != nil {
+		return nil, err
+	}
+	if err := writeFile(f.Path("config.yaml"), data); err != nil {
+		return nil, wrap(err, CodeFailed, "write the configuration")
+	}
+	return c.values(), nil
+}
+
+// assign checks and sets one KEY=VALUE.
+func (c *configFile) assign(l *launch, assignment string) error {
+	key, value, ok := strings.Cut(assignment, "=")
+	key, value = strings.TrimPrefix(strings.TrimSpace(key), "."), strings.TrimSpace(value)
+	if !ok {
+		return fmt.Errorf("%q is no KEY=VALUE", assignment)
+	}
+	s, path, chosen, ok := find(key)
+	if !ok {
+		return fmt.Errorf("there is no setting %q; did you mean %s", key, Nearest(key, settingKeys()))
+	}
+	if strings.Contains(s.key, "<vanity>") && value != "" {
+		if err := known(l, chosen); err != nil {
+			return err
+		}
+	}
+	if value == "" {
+		if s.required {
+			return fmt.Errorf("%s cannot be empty", key)
+		}
+		c.set(path, "", s.text)
+		return nil
+	}
+	normal, err := s.check(value)
+	if err != nil {
+		return fmt.Errorf("%s %w", key, err)
+	}
+	c.set(path, normal, s.text)
+	return nil
+}
+
+// known refuses a vanity URL that the launch does not have.
+func known(l *launch, vanityURL string) error {
+	var all []string
+	for _, a := range l.plan.Algorithms {
+		if a.VanityURL == vanityURL {
+			return nil
+		}
+		all = append(all, a.VanityURL)
+	}
+	var v constellation.Validation
+	constellation.CheckVanityURL(&v, "vanity", vanityURL)
+	if v.Err() != nil || len(all) > 0 {
+		return fmt.Errorf("this launch has no algorithm at %q; it has %s", vanityURL, strings.Join(all, ", "))
+	}
+	return fmt.Errorf("this launch has no algorithms")
+}
+
+// together checks what only holds for several settings at once.
+func (c *configFile) together() error {
+	k := c.Stage.Kubernetes
+	if k.KubeconfigPath == "" {
+		return nil
+	}
+	if err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context); err != nil {
+		return wrap(err, CodeUsage, "nothing was changed")
+	}
+	return nil
+}
+
+func settingKeys() []string {
+	keys := make([]string, len(settings))
+	for i, s := range settings {
+		keys[i] = s.key
+	}
+	return keys
+}
+
+// values lists every key; of the open ones those that are set.
+func (c *configFile) values() []Value {
+	var list []Value
+	for _, s := range settings {
+		before, after, open := strings.Cut(s.key, "<")
+		if !open {
+			list = append(list, valueOf(s, s.key, c.get(strings.Split(s.key, "."))))
+			continue
+		}
+		_, after, _ = strings.Cut(after, ">")
+		for _, chosen := range c.chosen(s.key) {
+			key := before + chosen + after
+			_, path, _, _ := find(key)
+			if value := c.get(path); value != "" {
+				list = append(list, Value{key, value, "set"})
+			}
+		}
+	}
+	return list
+}
+
+func valueOf(s setting, key, value string) Value {
+	switch {
+	case value != "":
+		return Value{key, value, "set"}
+	case s.required:
+		return Value{key, "", "missing"}
+	case s.standard != "":
+		return Value{key, s.standard, "default"}
+	}
+	return Value{key, "", "unset"}
+}
+
+// chosen gives the names that the operator gave values to, in order.
+func (c *configFile) chosen(key string) []string {
+	var names []string
+	switch {
+	case strings.HasPrefix(key, "stage.replicas."):
+		names = mapKeys(c.Stage.Replicas)
+	case strings.HasPrefix(key, "stage.resources."):
+		names = mapKeys(c.Stage.Resources)
+	default:
+		names = mapKeys(c.Stage.Ingress.Annotations)
+	}
+	return names
+}
+
+func mapKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// complete says at once all that has to be set before a deploy.
+func (c *configFile) complete(f Folder) error {
+	var missing []string
+	for _, v := range c.values() {
+		if v.State == "missing" {
+			missing = append(missing, v.Key+"=…")
+		}
+	}
+	if len(missing) > 0 {
+		return errorf(CodeUsage, "not configured yet; run: algo-install satellite %s %s configure %s", f.SatelliteID, f.LaunchID, strings.Join(missing, " "))
+	}
+	for _, v := range c.values() { // a file edited by hand
+		if s, _, _, ok := find(v.Key); ok && v.State == "set" {
+			if _, err := s.check(v.Value); err != nil {
+				return wrap(err, CodeUsage, "%s in %s", v.Key, f.Path("config.yaml"))
+			}
+		}
+	}
+	return nil
+}
+
+// Nearest gives the candidate with the fewest edits from s.
+func Nearest(s string, candidates []string) string {
+	best, least := "", -1
+	for _, candidate := range candidates {
+		if d := distance(s, candidate); least < 0 || d < least {
+			best, least = candidate, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := previous
+			if a[i] != b[j] {
+				cost = 1 + min(previous, row[j], row[j+1])
+			}
+			previous, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

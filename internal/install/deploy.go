@@ -1,0 +1,193 @@
+package install
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/constellation-serving/constellation/internal/kube"
+)
+
+// DeployOptions are a deploy's choices.
+type DeployOptions struct {
+	DryRun         bool          // say what would change, and change nothing
+	NoWait         bool          // end when everything is applied
+	Timeout        time.Duration // of the wait
+	Ignored        []string      // names of checks whose problems are warnings
+	ForceConflicts bool          // take fields back that others have set
+	Progress       *Progress
+}
+
+// DeployResult is what a deploy did, and how to call what it deployed.
+type DeployResult struct {
+	SatelliteVersion int           `json:"satellite_version"`
+	Namespace        string        `json:"namespace"`
+	DryRun           bool          `json:"dry_run,omitempty"`
+	Ready            bool          `json:"ready"`
+	Pushed           int           `json:"images_pushed"`
+	Changes          []kube.Change `json:"changes"` // without what is as it was
+	Algorithms       []Endpoint    `json:"algorithms"`
+}
+
+// Endpoint is how to call one algorithm.
+type Endpoint struct {
+	VanityURL string `json:"vanity_url"`
+	Algorithm string `json:"algorithm"`
+	Replicas  int    `json:"replicas"`
+	URL       string `json:"url"`
+	Curl      string `json:"curl"`
+}
+
+// Deploy brings a launch onto its cluster: verify, preflight, push, render,
+// apply, prune, wait. Every step can be repeated and picks up where it
+// stopped; one that fails leaves the version that was there serving.
+func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, error) {
+	s, err := open(ctx, f, "deploy", o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	result, err := s.deploy(ctx, o)
+	return result, interrupted(ctx, err, "the deploy")
+}
+
+func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, error) {
+	checks, cluster, in, err := s.preflight(ctx, o.Ignored)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range checks {
+		if c.State == kube.Warning {
+			s.progress.Line("! %s: %s", c.Name, c.Message)
+		}
+	}
+	cluster.ForceConflicts = o.ForceConflicts
+	objects, err := kube.Render(in)
+	if err != nil {
+		return nil, wrap(err, CodeFailed, "render the manifests")
+	}
+	result := &DeployResult{SatelliteVersion: s.launch.root.Version, Namespace: in.Settings.Namespace}
+	rollout := kube.Rollout{Plan: s.launch.plan, Objects: objects, Wait: !o.NoWait, Report: s.progress.Line}
+	if o.DryRun {
+		return result, s.dryRun(ctx, cluster, in, rollout, result)
+	}
+	pushed, err := s.push(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result.Pushed = pushed.Pushed
+	if err := writeRendered(s.launch.folder, objects); err != nil {
+		return nil, err
+	}
+	if in.Settings.CreateNamespace {
+		if err := cluster.EnsureNamespace(ctx); err != nil {
+			return nil, refusedByCluster(err)
+		}
+	}
+	changes, err := rollOut(ctx, cluster, rollout, o.Timeout)
+	result.Changes = kube.Touched(changes)
+	for _, c := range result.Changes {
+		s.progress.Line("  %s %s", c.Action, c.Object)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result.Ready = !o.NoWait
+	if err := s.endpoints(ctx, cluster, in, result); err != nil {
+		return nil, err
+	}
+	return result, s.record(result)
+}
+
+// rollOut applies within the time that the operator gives it.
+func rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rollout, timeout time.Duration) ([]kube.Change, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	changes, err := cluster.Rollout(limited, r)
+	var late *kube.NotReadyError
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return changes, err
+	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):
+		return changes, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not ready after %s (--timeout gives it longer; deploy again goes on)", timeout), Err: err}
+	}
+	return changes, refusedByCluster(err)
+}
+
+func refusedByCluster(err error) error { return wrap(err, CodeFailed, "the cluster refuses") }
+
+// dryRun asks registry and API server what a deploy would do.
+func (s *session) dryRun(ctx context.Context, cluster *kube.Cluster, in kube.Input, r kube.Rollout, result *DeployResult) error {
+	result.DryRun = true
+	for _, image := range s.launch.plan.Images() {
+		there, err := s.registry.has(ctx, s.images[image.Digest].Tag, image.Digest)
+		if err != nil {
+			return err
+		}
+		if !there {
+			result.Pushed++
+		}
+	}
+	missing, err := cluster.NamespaceMissing(ctx)
+	if err != nil {
+		return refusedByCluster(err)
+	}
+	if missing { // nothing can be tried in it
+		for _, object := range append([]*unstructured.Unstructured{kube.RenderNamespace(in.Settings.Namespace)}, r.Objects...) {
+			result.Changes = append(result.Changes, kube.CreatedChange(object))
+		}
+		return nil
+	}
+	changes, err := cluster.Preview(ctx, r)
+	if err != nil {
+		return refusedByCluster(err)
+	}
+	result.Changes = kube.Touched(changes)
+	return s.endpoints(ctx, cluster, in, result)
+}
+
+// endpoints says how to call each algorithm.
+func (s *session) endpoints(ctx context.Context, cluster *kube.Cluster, in kube.Input, result *DeployResult) error {
+	base := ""
+	switch ingress := in.Settings.Ingress; {
+	case ingress.Provider == "none":
+		base = "http://" + kube.EngineName + "." + in.Settings.Namespace
+	case ingress.Host != "":
+		base = "http://" + ingress.Host
+	default:
+		address, err := cluster.IngressAddress(ctx)
+		if err != nil {
+			return refusedByCluster(err)
+		}
+		if address == "" {
+			address = "INGRESS_ADDRESS"
+		}
+		base = "http://" + address
+	}
+	if in.Settings.Ingress.TLSSecret != "" {
+		base = strings.Replace(base, "http://", "https://", 1)
+	}
+	for _, a := range s.launch.plan.Algorithms {
+		e := Endpoint{VanityURL: a.VanityURL, Algorithm: a.Algorithm, Replicas: in.Wanted(a), URL: base + "/v1/algo/" + a.VanityURL}
+		e.Curl = fmt.Sprintf(`curl -H "Authorization: Simple $API_KEY" -H "Content-Type: application/json" -d '"Neo"' %s`, e.URL)
+		result.Algorithms = append(result.Algorithms, e)
+	}
+	return nil
+}
+
+// record keeps what the last deploy did in the launch's logs.
+func (s *session) record(result *DeployResult) error {
+	data, err := json.Marshal(struct {
+		At time.Time `json:"at"`
+		*DeployResult
+	}{time.Now().UTC(), result})
+	if err != nil {
+		return wrap(err, CodeFailed, "note the deploy")
+	}
+	return writeFile(s.launch.folder.Path("logs", "deploy-"+time.Now().UTC().Format("20060102T150405.000")+".json"), append(data, '\n'))
+}

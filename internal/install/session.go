@@ -1,0 +1,140 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/constellation-serving/constellation/internal/kube"
+)
+
+// session is one run over a launch that is downloaded and configured; it holds
+// the launch's lock.
+type session struct {
+	launch   *launch
+	config   *configFile
+	images   map[string]Mapping
+	registry *registry
+	progress *Progress
+	unlock   func()
+}
+
+// open verifies a launch, reads its configuration and takes its lock.
+func open(ctx context.Context, f Folder, verb string, progress *Progress) (*session, error) {
+	if err := f.exists(); err != nil {
+		return nil, err
+	}
+	unlock, err := f.lock(ctx, verb, progress.Line)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{progress: progress, unlock: unlock}
+	if err := s.read(ctx, f); err != nil {
+		unlock()
+		return nil, interrupted(ctx, err, verb)
+	}
+	return s, nil
+}
+
+func (s *session) read(ctx context.Context, f Folder) (err error) {
+	if s.launch, err = openLaunch(f); err != nil {
+		return err
+	}
+	if err = s.launch.verify(ctx, s.progress); err != nil {
+		return err
+	}
+	if s.config, err = readConfig(f); err != nil {
+		return err
+	}
+	if err = s.config.complete(f); err != nil {
+		return err
+	}
+	s.images = mapImages(s.launch.plan, s.config.Stage)
+	s.registry, err = openRegistry(s.config.Stage)
+	return err
+}
+
+func (s *session) close() {
+	s.registry.transport.CloseIdleConnections()
+	s.unlock()
+}
+
+// connect reaches the configured cluster.
+func (s *session) connect(ctx context.Context) (*kube.Cluster, error) {
+	k := s.config.Stage.Kubernetes
+	cluster, err := kube.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace)
+	switch {
+	case errors.Is(err, kube.ErrKubeconfig):
+		return nil, wrap(err, CodePreflight, "stage.kubernetes")
+	case apierrors.IsUnauthorized(err):
+		return nil, wrap(err, CodeAuth, "the cluster refuses the kubeconfig's credentials")
+	case errors.Is(err, kube.ErrUnreachable):
+		return nil, wrap(err, CodeNetwork, "the cluster cannot be reached")
+	case err != nil:
+		return nil, wrap(err, CodePreflight, "the cluster refuses")
+	}
+	return cluster, nil
+}
+
+// input is what the cluster's objects are rendered from.
+func (s *session) input(apis kube.APIs) (kube.Input, error) {
+	stage := s.config.Stage
+	in := kube.Input{
+		Plan: s.launch.plan, APIs: apis,
+		Images: destinations(s.images), Users: map[string]string{},
+		Settings: kube.Settings{
+			Namespace: stage.Kubernetes.Namespace, CreateNamespace: stage.Kubernetes.CreateNamespace,
+			Ingress: kube.Ingress(stage.Ingress), Profile: stage.Profile,
+			Replicas: stage.Replicas, Resources: map[string]kube.Resources{},
+			MothershipURL: heartbeatURL(stage, s.launch.plan.Mothership.URL),
+		},
+	}
+	for vanity, r := range stage.Resources {
+		in.Settings.Resources[vanity] = kube.Resources(r)
+	}
+	for _, a := range s.launch.plan.Algorithms {
+		config, err := s.launch.config(a.Image.Digest)
+		if err != nil {
+			return in, err
+		}
+		in.Users[a.Image.Digest] = config.Config.User
+	}
+	return in, s.pull(&in.Settings)
+}
+
+// pull settles which Secret pods pull with.
+func (s *session) pull(settings *kube.Settings) (err error) {
+	choice := s.config.Stage.Registry.PullSecret
+	if existing, ok := strings.CutPrefix(choice, "existing:"); ok {
+		settings.PullSecret = existing
+		return nil
+	}
+	if choice != "create" {
+		return nil
+	}
+	if settings.PullConfig, err = s.registry.pullConfig(); err != nil {
+		return err
+	}
+	if settings.PullConfig != nil {
+		settings.PullSecret = kube.PullSecretName
+	}
+	return nil
+}
+
+// heartbeatURL is where the satellite reports to: stage.fqdn, else where the
+// plan comes from; nowhere when heartbeats are off.
+func heartbeatURL(stage Stage, planURL string) string {
+	switch {
+	case stage.Heartbeat == "off":
+		return ""
+	case stage.FQDN == "":
+		return planURL
+	case strings.Contains(stage.FQDN, "://"):
+		return stage.FQDN
+	case strings.HasPrefix(planURL, "http://"):
+		return "http://" + stage.FQDN // the mothership says itself that it has no TLS
+	}
+	return "https://" + stage.FQDN
+}
