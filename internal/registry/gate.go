@@ -68,10 +68,10 @@ func (g *Registry) authorise(principal control.Principal, route route, method st
 	if err := refuseWrite(route, method); err != nil {
 		return err
 	}
-	if err := g.control.CanPush(principal, route.repository); err != nil {
+	if err := checkAlgorithmRepository(route.repository); err != nil {
 		return err
 	}
-	return checkAlgorithmRepository(route.repository)
+	return g.control.CanPush(principal, route.repository)
 }
 
 // refuseWrite refuses changes that no role may make.
