@@ -80,20 +80,21 @@ func runAPIServer(ctx context.Context, program, dir string, stdout, stderr io.Wr
 	defer runner.Wait()
 	defer cancel()
 	runner.Run(serving, node.Process{Name: "etcd", Path: "etcd", Args: node.EtcdArgs(filepath.Join(dir, "etcd"), ports[0], ports[1])})
-	args := append([]string{"kube-apiserver", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + strconv.Itoa(ports[2])},
+	args := append([]string{"kube-apiserver", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--endpoint-reconciler-type=none", "--secure-port=" + strconv.Itoa(ports[2])},
 		node.APIServerArgs(filepath.Join(dir, "certs"), ports[0], "10.96.0.0/20")...)
 	runner.Run(serving, node.Process{Name: "kube-apiserver", Path: program, Args: args})
 	client, err := node.Client(kubeconfig)
 	if err != nil {
 		return err
 	}
-	starting, stop := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("not ready after 2 minutes"))
+	starting, stop := context.WithTimeoutCause(ctx, time.Minute, errors.New("not ready after a minute"))
 	defer stop()
 	if err := node.WaitReady(starting, client); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to stop before it was ready
 		}
-		return err
+		return fmt.Errorf("%w%s", err, node.LogTails(dir, "etcd", "kube-apiserver"))
 	}
 	if _, err := fmt.Fprintln(stdout, kubeconfig); err != nil {
 		return fmt.Errorf("print kubeconfig: %w", err)

@@ -57,7 +57,7 @@ func installed(program string) bool {
 	if _, err := exec.LookPath(program); err == nil {
 		return true
 	}
-	_, err := os.Stat(filepath.Join("/usr/sbin", program)) // not in everyone's PATH
+	_, err := exec.LookPath(filepath.Join("/usr/sbin", program)) // not in everyone's PATH
 	return err == nil
 }
 

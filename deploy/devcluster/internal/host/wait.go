@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -55,7 +53,7 @@ func (h *Host) waitUsable(ctx context.Context, o Options, info Info, ended <-cha
 			continue
 		}
 		if err := poll(ctx, c.probe); err != nil {
-			return fmt.Errorf("wait for %s: %w%s", c.what, err, tails(o.StateDir, "node", c.log))
+			return fmt.Errorf("wait for %s: %w%s", c.what, err, node.LogTails(filepath.Join(o.StateDir, "logs"), "node", c.log))
 		}
 		h.step("%s is ready", c.what)
 	}
@@ -118,20 +116,4 @@ func ingressAnswers(ctx context.Context, url string) error {
 		return err
 	}
 	return response.Body.Close()
-}
-
-// tails gives the last lines of logs, for an error message.
-func tails(stateDir string, names ...string) string {
-	const most = 6
-	var b strings.Builder
-	for _, n := range names {
-		data, err := os.ReadFile(filepath.Join(stateDir, "logs", n+".log"))
-		text := strings.TrimSpace(string(data))
-		if err != nil || text == "" {
-			continue
-		}
-		lines := strings.Split(text, "\n")
-		fmt.Fprintf(&b, "\n%s.log ends:\n%s", n, strings.Join(lines[max(0, len(lines)-most):], "\n"))
-	}
-	return b.String()
 }

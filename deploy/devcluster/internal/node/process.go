@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -139,4 +140,20 @@ func (r *Runner) update(name string, change func(*ProcessState)) {
 
 func (r *Runner) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.Say, "%s "+format+"\n", append([]any{time.Now().UTC().Format(time.RFC3339)}, args...)...)
+}
+
+// LogTails gives the last lines of the logs NAME.log in dir, for an error message.
+func LogTails(dir string, names ...string) string {
+	const most = 6
+	var b strings.Builder
+	for _, n := range names {
+		data, err := os.ReadFile(filepath.Join(dir, n+".log"))
+		text := strings.TrimSpace(string(data))
+		if err != nil || text == "" {
+			continue
+		}
+		lines := strings.Split(text, "\n")
+		fmt.Fprintf(&b, "\n%s.log ends:\n%s", n, strings.Join(lines[max(0, len(lines)-most):], "\n"))
+	}
+	return b.String()
 }
