@@ -83,19 +83,26 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	e.metrics = newMetrics(e)
 	e.routes = newWatchedFile(opts.Dir, config.RoutesFile, e.takeRoutes)
 	e.keysFile = newWatchedFile(opts.Dir, config.KeysFile, e.takeKeys)
-	routes, err := config.ReadRoutes(opts.Dir)
-	if err != nil {
+	if err := e.start(); err != nil {
+		e.stop()
 		return nil, err
-	}
-	if err := e.watchCluster(routes); err != nil {
-		return nil, err
-	}
-	for _, f := range []*watchedFile{&e.keysFile, &e.routes} {
-		if err := e.reload(f); err != nil {
-			return nil, err
-		}
 	}
 	return e, nil
+}
+
+// start reads the files for the first time.
+func (e *Engine) start() error {
+	routes, err := config.ReadRoutes(e.opts.Dir)
+	if err != nil {
+		return err
+	}
+	if err := e.watchCluster(routes); err != nil {
+		return err
+	}
+	if err := e.reload(&e.keysFile); err != nil {
+		return err
+	}
+	return e.reload(&e.routes)
 }
 
 // Run serves until ctx ends, then drains: it is not ready any more but

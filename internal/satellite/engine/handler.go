@@ -263,7 +263,7 @@ func (e *Engine) serveReady(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case e.draining.Load():
 		writeStatus(w, http.StatusServiceUnavailable, "draining: this engine stops soon")
-	case e.watcher != nil && !e.watcher.synced():
+	case e.table.Load().lookedUp && !e.watcher.synced():
 		writeStatus(w, http.StatusServiceUnavailable, "the cluster's endpoints are not known yet")
 	default:
 		writeStatus(w, http.StatusOK, "ready")

@@ -116,12 +116,13 @@ func (e *Engine) takeRoutes(content []byte) error {
 	if err != nil {
 		return err
 	}
-	if service := firstService(routes); service != "" && e.watcher == nil {
+	service := firstService(routes)
+	if service != "" && e.watcher == nil {
 		return noCluster(service)
 	}
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID}
+	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID, lookedUp: service != ""}
 	if at := routes.Satellite.ExpiresAt; !at.IsZero() {
 		next.warning = []string{"satellite expired on " + at.UTC().Format(time.DateOnly)}
 	}

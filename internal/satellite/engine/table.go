@@ -21,6 +21,7 @@ type table struct {
 	vanity    map[string]*route
 	canonical map[string][]*route // lower-case OWNER/NAME
 	routes    []*route
+	lookedUp  bool // some algorithm's replicas come from the cluster
 }
 
 // route is one algorithm with its pool and its metrics; both outlive reloads.

@@ -10,10 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
@@ -30,12 +32,12 @@ func (e *Engine) watchCluster(routes *config.Routes) error {
 	case err == nil:
 		e.watcher = newWatcher(config, namespace, e.log)
 		return nil
-	case !errors.Is(err, rest.ErrNotInCluster):
-		return err
-	case service != "":
+	case service == "" && e.opts.Kubeconfig == "":
+		return nil // nothing to look up: a cluster is not needed
+	case errors.Is(err, rest.ErrNotInCluster):
 		return noCluster(service)
 	}
-	return nil
+	return err
 }
 
 func noCluster(service string) error {
@@ -152,7 +154,7 @@ func (w *watcher) run(ctx context.Context, changed func(service string)) {
 	}
 	w.running.Store(&watching{source: src, indexer: informer.GetIndexer(), synced: handler.HasSynced})
 	w.log.Info("watching endpoints", "api", src.api, "namespace", w.namespace)
-	informer.RunWithContext(ctx)
+	informer.RunWithContext(klog.NewContext(ctx, logr.FromSlogHandler(w.log.Handler())))
 }
 
 // discover waits for the API server and gives the newest source it serves,
