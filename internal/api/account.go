@@ -2,35 +2,22 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
-	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
 const (
 	admin    = constellation.RoleAdmin
 	operator = constellation.RoleOperator
 	viewer   = constellation.RoleViewer
+
+	// owner is an admin, or the user whom the path names.
+	owner constellation.Role = "owner"
 )
 
 func (s *server) accountRoutes() {
-	const tag = "Account"
-	add(s, tag, "GET /v1/account", viewer, "getAccount", "Say who this key is", s.getAccount)
-}
-
-func (s *server) userRoutes() {
-	const tag = "Users"
-	add(s, tag, "GET /v1/users", admin, "listUsers", "List users", s.listUsers)
-	add(s, tag, "POST /v1/users", admin, "createUser", "Make a user", s.createUser)
-	add(s, tag, "GET /v1/users/{username}", admin, "getUser", "Show a user", s.getUser)
-	add(s, tag, "PATCH /v1/users/{username}", admin, "updateUser", "Change a user's role, password or state", s.updateUser)
-	add(s, tag, "DELETE /v1/users/{username}", admin, "deleteUser", "Remove a user and their keys", s.deleteUser)
-	add(s, tag, "GET /v1/users/{username}/keys", admin, "listUserKeys", "List a user's API keys", s.listUserKeys)
-	add(s, tag, "POST /v1/users/{username}/keys", admin, "createUserKey", "Make an API key, shown once", s.createUserKey)
-	add(s, tag, "DELETE /v1/users/{username}/keys/{key_id}", admin, "revokeUserKey", "Revoke an API key", s.revokeUserKey)
+	add(s, tagAccount, "GET /v1/account", viewer, "getAccount", "Say who this key is", s.getAccount)
 }
 
 type accountOutput struct{ Body apiv1.Account }
@@ -38,143 +25,4 @@ type accountOutput struct{ Body apiv1.Account }
 func (s *server) getAccount(ctx context.Context, _ *struct{}) (*accountOutput, error) {
 	p := callOf(ctx).principal
 	return &accountOutput{apiv1.Account{Username: p.Username, Role: string(p.Role), KeyID: p.KeyID, SatelliteID: orNull(p.SatelliteID)}}, nil
-}
-
-type userPath struct {
-	Username string `path:"username" doc:"The user's name, ignoring case." example:"neo"`
-}
-
-type userOutput struct{ Body apiv1.User }
-
-func (s *server) listUsers(ctx context.Context, in *listInput) (*listOutput[apiv1.User], error) {
-	c := callOf(ctx)
-	page, err := c.control.ListAccounts(ctx, c.principal, in.query())
-	if err != nil {
-		return nil, err
-	}
-	return listed(ctx, s, page, wireUser), nil
-}
-
-func (s *server) createUser(ctx context.Context, in *struct{ Body apiv1.UserCreate }) (*userOutput, error) {
-	c := callOf(ctx)
-	account, err := c.control.CreateAccount(ctx, c.principal, control.NewAccount{
-		Username: in.Body.Username, Role: constellation.Role(in.Body.Role), Password: in.Body.Password,
-	})
-	if err != nil {
-		return nil, userCode(err)
-	}
-	return &userOutput{wireUser(account)}, nil
-}
-
-func (s *server) getUser(ctx context.Context, in *userPath) (*userOutput, error) {
-	c := callOf(ctx)
-	account, err := c.control.GetAccount(ctx, c.principal, in.Username)
-	if err != nil {
-		return nil, userCode(err)
-	}
-	return &userOutput{wireUser(account)}, nil
-}
-
-type updateUserInput struct {
-	userPath
-	Body apiv1.UserUpdate
-}
-
-func (s *server) updateUser(ctx context.Context, in *updateUserInput) (*userOutput, error) {
-	c := callOf(ctx)
-	account, err := c.control.UpdateAccount(ctx, c.principal, in.Username, control.AccountChange{
-		Role: (*constellation.Role)(in.Body.Role), Password: in.Body.Password, Disabled: in.Body.Disabled,
-	})
-	if err != nil {
-		return nil, userCode(err)
-	}
-	return &userOutput{wireUser(account)}, nil
-}
-
-func (s *server) deleteUser(ctx context.Context, in *userPath) (*struct{}, error) {
-	c := callOf(ctx)
-	return nil, userCode(c.control.DeleteAccount(ctx, c.principal, in.Username))
-}
-
-type listUserKeysInput struct {
-	userPath
-	listInput
-}
-
-func (s *server) listUserKeys(ctx context.Context, in *listUserKeysInput) (*listOutput[apiv1.Key], error) {
-	c := callOf(ctx)
-	page, err := c.control.ListKeys(ctx, c.principal, in.Username, in.query())
-	if err != nil {
-		return nil, userCode(err)
-	}
-	return listed(ctx, s, page, wireKey), nil
-}
-
-type createUserKeyInput struct {
-	userPath
-	Body apiv1.KeyCreate
-}
-
-type userKeyOutput struct{ Body apiv1.KeyCreated }
-
-func (s *server) createUserKey(ctx context.Context, in *createUserKeyInput) (*userKeyOutput, error) {
-	c := callOf(ctx)
-	secret, key, err := c.control.CreateKey(ctx, c.principal, in.Username, control.NewKey{
-		Name: in.Body.Name, Role: constellation.Role(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: in.Body.ExpiresAt,
-	})
-	if err != nil {
-		return nil, userCode(err)
-	}
-	return &userKeyOutput{apiv1.KeyCreated{Key: wireKey(key), Secret: secret}}, nil
-}
-
-type userKeyPath struct {
-	userPath
-	KeyID string `path:"key_id" doc:"The key's id, not the key."`
-}
-
-func (s *server) revokeUserKey(ctx context.Context, in *userKeyPath) (*struct{}, error) {
-	c := callOf(ctx)
-	return nil, userCode(c.control.RevokeKey(ctx, c.principal, in.Username, in.KeyID))
-}
-
-func wireUser(a *constellation.Account) apiv1.User {
-	return apiv1.User{
-		Username: a.Username, Role: string(a.Role), HasPassword: a.HasPassword, Disabled: a.Disabled,
-		CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(),
-	}
-}
-
-func wireKey(k *constellation.APIKey) apiv1.Key {
-	return apiv1.Key{
-		ID: k.ID, Username: k.Username, Name: k.Name, Prefix: k.Prefix, Role: string(k.Role), SatelliteID: orNull(k.SatelliteID),
-		CreatedAt: k.CreatedAt.UTC(), ExpiresAt: k.ExpiresAt.UTC(), LastUsedAt: utc(k.LastUsedAt), RevokedAt: utc(k.RevokedAt),
-	}
-}
-
-// orNull gives nil for "", which JSON shows as null.
-func orNull(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func utc(t *time.Time) *time.Time {
-	if t == nil {
-		return nil
-	}
-	u := t.UTC()
-	return &u
-}
-
-// userCode gives failures about users their own codes.
-func userCode(err error) error {
-	switch constellation.KindOf(err) {
-	case constellation.KindNotFound:
-		return httpserve.WithCode(err, apiv1.CodeUserNotFound)
-	case constellation.KindConflict:
-		return httpserve.WithCode(err, apiv1.CodeUsernameTaken)
-	}
-	return err
 }

@@ -8,11 +8,10 @@ import (
 )
 
 func (s *server) algorithmRoutes() {
-	const tag = "Algorithms"
-	add(s, tag, "GET /v1/algorithms", viewer, "listAlgorithms", "List algorithms", s.listAlgorithms)
-	add(s, tag, "GET /v1/algorithms/{owner}/{name}", viewer, "getAlgorithm", "Show an algorithm and its newest version", s.getAlgorithm)
-	add(s, tag, "GET /v1/algorithms/{owner}/{name}/versions", viewer, "listAlgorithmVersions", "List an algorithm's versions", s.listAlgorithmVersions)
-	add(s, tag, "GET /v1/algorithms/{owner}/{name}/versions/{git_hash}", viewer, "getAlgorithmVersion", "Show one version of an algorithm", s.getAlgorithmVersion)
+	add(s, tagAlgorithms, "GET /v1/algorithms", viewer, "listAlgorithms", "List algorithms", s.listAlgorithms)
+	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}", viewer, "getAlgorithm", "Show an algorithm and its newest version", s.getAlgorithm)
+	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}/versions", viewer, "listAlgorithmVersions", "List an algorithm's versions", s.listAlgorithmVersions)
+	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}/versions/{git_hash}", viewer, "getAlgorithmVersion", "Show one version of an algorithm", s.getAlgorithmVersion)
 }
 
 type algorithmPath struct {

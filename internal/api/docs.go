@@ -52,7 +52,7 @@ func static(contentType string, data []byte) http.HandlerFunc {
 type docsPage struct {
 	Title, Version string
 	Introduction   []string
-	Groups         []*docsGroup
+	Groups         []docsGroup
 }
 
 type docsGroup struct {
@@ -81,13 +81,14 @@ func newDocsPage(document *huma.OpenAPI) docsPage {
 		Title: document.Info.Title, Version: document.Info.Version,
 		Introduction: strings.Split(document.Info.Description, "\n"),
 	}
-	for _, op := range operations(document) {
-		i := slices.IndexFunc(page.Groups, func(g *docsGroup) bool { return g.Name == op.Tags[0] })
-		if i < 0 {
-			i = len(page.Groups)
-			page.Groups = append(page.Groups, &docsGroup{Name: op.Tags[0], Anchor: strings.ToLower(op.Tags[0])})
+	for _, tag := range document.Tags {
+		group := docsGroup{Name: tag.Name, Anchor: strings.ToLower(tag.Name)}
+		for _, op := range operations(document) {
+			if slices.Contains(op.Tags, tag.Name) {
+				group.Operations = append(group.Operations, newDocsOperation(document.Components.Schemas, op))
+			}
 		}
-		page.Groups[i].Operations = append(page.Groups[i].Operations, newDocsOperation(document.Components.Schemas, op))
+		page.Groups = append(page.Groups, group)
 	}
 	return page
 }

@@ -10,8 +10,7 @@ import (
 )
 
 func (s *server) eventRoutes() {
-	const tag = "Events"
-	add(s, tag, "GET /v1/events", admin, "listEvents", "List the audit log, newest first", s.listEvents)
+	add(s, tagEvents, "GET /v1/events", admin, "listEvents", "List the audit log, newest first", s.listEvents)
 }
 
 type listEventsInput struct {
@@ -42,11 +41,4 @@ func wireEvent(e *constellation.Event) apiv1.Event {
 		TargetKind: e.TargetKind, TargetID: e.TargetID, TargetName: e.TargetName,
 		Before: e.Before, After: e.After, Address: orNull(e.Address),
 	}
-}
-
-func orNone(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,18 +21,37 @@ func (s *server) explanation(op *huma.Operation, model *huma.ErrorModel) error {
 		return constellation.Wrap(model, constellation.KindInternal, "unexpected failure")
 	}
 	fields := make([]constellation.FieldError, 0, len(model.Errors))
+	inBody := false
 	for _, detail := range model.Errors {
 		fields = append(fields, s.explainField(op, detail))
+		inBody = inBody || strings.HasPrefix(detail.Location, "body")
 	}
 	slices.SortStableFunc(fields, func(a, b constellation.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	var v constellation.Validation
 	for _, f := range fields {
 		v.Add(f.Field, "%s", f.Message)
 	}
-	if len(fields) == 1 && fields[0].Field == "limit" {
-		return httpserve.WithCode(v.Err(), apiv1.CodeBadLimit)
+	err := v.Err()
+	var e *constellation.Error
+	if errors.As(err, &e) && !inBody { // as control says of a query
+		e.Kind = constellation.KindMalformed
 	}
-	return v.Err()
+	return err
+}
+
+// listCode gives a bad marker and a bad limit their own codes.
+func listCode(err error) error {
+	var e *constellation.Error
+	if !errors.As(err, &e) || e.Kind != constellation.KindMalformed || len(e.Fields) != 1 {
+		return err
+	}
+	switch e.Fields[0].Field {
+	case "marker":
+		return httpserve.WithCode(err, apiv1.CodeBadMarker)
+	case "limit":
+		return httpserve.WithCode(err, apiv1.CodeBadLimit)
+	}
+	return err
 }
 
 // expectations are Huma's messages about a value's type, and what we say
@@ -67,6 +87,8 @@ func (s *server) explainField(op *huma.Operation, detail *huma.ErrorDetail) cons
 	switch {
 	case detail.Message == validation.MsgUnexpectedProperty:
 		return say("there is no field %s here; there are %s", name, join(s.properties(op, field)))
+	case strings.HasSuffix(detail.Message, " parameter is missing"):
+		return say("%s is missing", name)
 	case detail.Message == "unknown query parameter":
 		return say("there is no query parameter %s here; there are %s", name, join(queryParameters(op)))
 	case strings.HasPrefix(detail.Message, "expected number >= "), strings.HasPrefix(detail.Message, "expected number <= "):

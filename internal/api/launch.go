@@ -14,13 +14,12 @@ import (
 )
 
 func (s *server) launchRoutes() {
-	const tag = "Launches"
-	add(s, tag, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
-	add(s, tag, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
-	add(s, tag, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
-	add(s, tag, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
-	add(s, tag, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
-	add(s, tag, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
+	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
+	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
+	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
+	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
+	add(s, tagLaunches, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
+	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
 }
 
 type launchPath struct {

@@ -15,6 +15,16 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
+// The groups of the document, in the order that they are shown in.
+const (
+	tagAccount    = "Account"
+	tagUsers      = "Users"
+	tagAlgorithms = "Algorithms"
+	tagSatellites = "Satellites"
+	tagLaunches   = "Launches"
+	tagEvents     = "Events"
+)
+
 const schemaPrefix = "#/components/schemas/"
 
 const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key.
@@ -38,6 +48,9 @@ func config(s *server, options Options) huma.Config {
 		},
 		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
 		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
+	}
+	for _, tag := range []string{tagAccount, tagUsers, tagAlgorithms, tagSatellites, tagLaunches, tagEvents} {
+		document.Tags = append(document.Tags, &huma.Tag{Name: tag})
 	}
 	return huma.Config{
 		OpenAPI: document, Formats: map[string]huma.Format{"application/json": json, "json": json}, DefaultFormat: "application/json",
@@ -70,13 +83,13 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 	method, path, _ := strings.Cut(pattern, " ")
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
-		Description:     "Needs a key with the role " + string(role) + needsMore(role) + ".",
+		Description:     needs(role),
 		Extensions:      map[string]any{"x-role": string(role)},
 		Responses:       map[string]*huma.Response{},
 		BodyReadTimeout: -1, // the body is in memory already: see capBody
 		MaxBodyBytes:    2 * maxBody,
 	}
-	errors := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError}
+	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError}
 	if strings.Contains(path, "{") {
 		errors = append(errors, http.StatusNotFound)
 	}
@@ -89,31 +102,36 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		})
 		fallthrough
 	case http.MethodPatch:
-		errors = append(errors, http.StatusBadRequest, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
 	case http.MethodDelete:
 		op.DefaultStatus = http.StatusNoContent
 		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed)
 	}
 	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[apiv1.ErrorBody](), true, "")
 	for _, status := range errors {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{
-			Description: meanings[status],
-			Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		media := &huma.MediaType{Schema: schema}
+		if status != http.StatusUnprocessableEntity { // whose example has fields: see exemplify
+			media.Example = apiv1.ErrorBody{Error: apiv1.Error{ID: "01JD3Z7Q4W5V6X7Y8Z9A0B1C2D", Code: errorCodes[status], Message: meanings[status]}}
 		}
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: meanings[status], Content: map[string]*huma.MediaType{"application/json": media}}
 	}
 	return op
 }
 
-func needsMore(role constellation.Role) string {
-	if role == admin {
-		return ""
+// needs says who may ask.
+func needs(role constellation.Role) string {
+	switch role {
+	case admin:
+		return "Needs a key with the role admin."
+	case owner:
+		return "Needs a key of the user's own, or one with the role admin."
 	}
-	return " or higher"
+	return "Needs a key with the role " + string(role) + " or higher."
 }
 
 // meanings are what a status says here, for the document.
 var meanings = map[int]string{
-	http.StatusBadRequest:            "The request cannot be read: its JSON is malformed, and the message says where.",
+	http.StatusBadRequest:            "The request cannot be read: its JSON or its query is malformed, and the message says where.",
 	http.StatusUnauthorized:          "The key is missing, wrong, expired or revoked.",
 	http.StatusForbidden:             "The key's role or satellite does not allow this.",
 	http.StatusNotFound:              "There is no such thing, or none that this key may see.",
@@ -124,6 +142,20 @@ var meanings = map[int]string{
 	http.StatusUnprocessableEntity:   "The request reads, and breaks a rule; fields says which.",
 	http.StatusTooManyRequests:       "Too many requests; try again later.",
 	http.StatusInternalServerError:   "A fault of the server; its log has the id.",
+}
+
+// errorCodes are the codes that a status usually comes with, for examples.
+var errorCodes = map[int]int{
+	http.StatusBadRequest:            apiv1.CodeMalformedJSON,
+	http.StatusUnauthorized:          apiv1.CodeBadKey,
+	http.StatusForbidden:             apiv1.CodeUnauthorized,
+	http.StatusNotFound:              apiv1.CodeNotFound,
+	http.StatusConflict:              apiv1.CodeNameTaken,
+	http.StatusPreconditionFailed:    apiv1.CodeInvalidRequest,
+	http.StatusRequestEntityTooLarge: apiv1.CodeInvalidRequest,
+	http.StatusUnsupportedMediaType:  apiv1.CodeInvalidRequest,
+	http.StatusTooManyRequests:       apiv1.CodeInvalidRequest,
+	http.StatusInternalServerError:   apiv1.CodeInternal,
 }
 
 // exemplify gives every body of the document an example, made from the
@@ -141,6 +173,9 @@ func exemplify(document *huma.OpenAPI) {
 		}
 		for _, response := range op.Responses {
 			for _, media := range response.Content {
+				if media.Example != nil {
+					continue
+				}
 				media.Example = example(registry, media.Schema, 0)
 			}
 		}
@@ -174,7 +209,7 @@ func example(registry huma.Registry, schema *huma.Schema, depth int) any {
 	case huma.TypeString:
 		switch schema.Format {
 		case "date-time":
-			return "2027-01-31T12:00:00Z"
+			return "2040-01-31T12:00:00Z"
 		case "uuid":
 			return "0b5c3f0e-6f0d-4f7e-9d56-0f6c8b1f3a52"
 		}

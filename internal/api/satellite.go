@@ -9,21 +9,20 @@ import (
 )
 
 func (s *server) satelliteRoutes() {
-	const tag = "Satellites"
-	add(s, tag, "GET /v1/satellites", viewer, "listSatellites", "List satellites", s.listSatellites)
-	add(s, tag, "POST /v1/satellites", admin, "createSatellite", "Make a satellite with its version 1", s.createSatellite)
-	add(s, tag, "GET /v1/satellites/{satellite_id}", viewer, "getSatellite", "Show a satellite and its latest version", s.getSatellite)
-	add(s, tag, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename or renew a satellite", s.updateSatellite)
-	add(s, tag, "DELETE /v1/satellites/{satellite_id}", admin, "deleteSatellite", "Remove a satellite; what runs keeps serving", s.deleteSatellite)
+	add(s, tagSatellites, "GET /v1/satellites", viewer, "listSatellites", "List satellites", s.listSatellites)
+	add(s, tagSatellites, "POST /v1/satellites", admin, "createSatellite", "Make a satellite with its version 1", s.createSatellite)
+	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}", viewer, "getSatellite", "Show a satellite and its latest version", s.getSatellite)
+	add(s, tagSatellites, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename or renew a satellite", s.updateSatellite)
+	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}", admin, "deleteSatellite", "Remove a satellite; what runs keeps serving", s.deleteSatellite)
 
-	add(s, tag, "GET /v1/satellites/{satellite_id}/versions", viewer, "listSatelliteVersions", "List a satellite's versions", s.listSatelliteVersions)
-	add(s, tag, "POST /v1/satellites/{satellite_id}/versions", admin, "createSatelliteVersion", "Make a satellite's next version", s.createSatelliteVersion)
-	add(s, tag, "GET /v1/satellites/{satellite_id}/versions/{number}", viewer, "getSatelliteVersion", "Show one version of a satellite", s.getSatelliteVersion)
-	add(s, tag, "GET /v1/satellites/{satellite_id}/versions/{number}/diff", viewer, "diffSatelliteVersions", "Compare two versions of a satellite", s.diffSatelliteVersions)
+	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions", viewer, "listSatelliteVersions", "List a satellite's versions", s.listSatelliteVersions)
+	add(s, tagSatellites, "POST /v1/satellites/{satellite_id}/versions", admin, "createSatelliteVersion", "Make a satellite's next version", s.createSatelliteVersion)
+	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions/{number}", viewer, "getSatelliteVersion", "Show one version of a satellite", s.getSatelliteVersion)
+	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions/{number}/diff", viewer, "diffSatelliteVersions", "Compare two versions of a satellite", s.diffSatelliteVersions)
 
-	add(s, tag, "GET /v1/satellites/{satellite_id}/keys", viewer, "listSatelliteKeys", "List the keys that may call a satellite's algorithms", s.listSatelliteKeys)
-	add(s, tag, "POST /v1/satellites/{satellite_id}/keys", admin, "createSatelliteKey", "Make a key that may call a satellite's algorithms, shown once", s.createSatelliteKey)
-	add(s, tag, "DELETE /v1/satellites/{satellite_id}/keys/{key_id}", admin, "revokeSatelliteKey", "Revoke a satellite's key", s.revokeSatelliteKey)
+	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/keys", viewer, "listSatelliteKeys", "List the keys that may call a satellite's algorithms", s.listSatelliteKeys)
+	add(s, tagSatellites, "POST /v1/satellites/{satellite_id}/keys", admin, "createSatelliteKey", "Make a key that may call a satellite's algorithms, shown once", s.createSatelliteKey)
+	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}/keys/{key_id}", admin, "revokeSatelliteKey", "Revoke a satellite's key", s.revokeSatelliteKey)
 }
 
 type satellitePath struct {

@@ -68,7 +68,7 @@ func (s *server) answer(op *huma.Operation, r *http.Request, answer *recorder, n
 		request := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 		request.Body = io.NopCloser(bytes.NewReader(body))
 		next(humachi.NewContext(op, request, answer))
-		return c.err
+		return listCode(c.err)
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if key == "" || op.Method != http.MethodPost {

@@ -10,14 +10,14 @@ type ErrorBody struct {
 type Error struct {
 	ID      string       `json:"id" doc:"Names this failure in the server's log." example:"01JD3Z7Q4W5V6X7Y8Z9A0B1C2D"`
 	Code    int          `json:"code" doc:"The sort of failure, as a number: 1000 not found, 1002 name taken, 2001 no key, 2002 bad key, 2013 malformed JSON, 2015 invalid request, 5001 internal, 5002 bad marker, 5003 bad limit, 6001 validation." example:"6001"`
-	Message string       `json:"message" doc:"One sentence: what is wrong, where, and what to do." example:"2 fields need attention"`
+	Message string       `json:"message" doc:"One sentence: what is wrong, where, and what to do." example:"a vanity URL has two segments or more, such as foo/bar; not \"foo\""`
 	Fields  []FieldError `json:"fields,omitempty" doc:"Which fields of the input are wrong." nullable:"false"`
 }
 
 // FieldError is what is wrong with one field of the input.
 type FieldError struct {
 	Field   string `json:"field" doc:"Path of the field in the input." example:"algorithms[1].vanity_url"`
-	Message string `json:"message" doc:"What is wrong with it, and what to do." example:"a vanity URL has two segments or more, such as foo/bar"`
+	Message string `json:"message" doc:"What is wrong with it, and what to do." example:"a vanity URL has two segments or more, such as foo/bar; not \"foo\""`
 }
 
 // The codes of Error.Code that a program may want to tell apart
