@@ -5,11 +5,18 @@ package control
 
 import (
 	"context"
+	"crypto/ed25519"
 	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -26,12 +33,101 @@ type Options struct {
 }
 
 // Service is the use cases, on the database or, inside Idempotent, on one
-// transaction of it. It is safe for concurrent use.
+// transaction of it. It is safe for concurrent use, except inside one.
 type Service struct {
 	options Options
+	db      *postgres.DB // the database, or the transaction
+	memory  *memory
+}
+
+// memory is what every copy of a Service shares.
+type memory struct {
+	passwords *auth.Passwords
+	bundles   *bundleCache
+
+	mu         sync.Mutex
+	signingKey ed25519.PrivateKey // nil until first used
+	stats      Stats
+	statsAt    time.Time
 }
 
 // New makes a Service.
 func New(options Options) *Service {
-	return &Service{options: options}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{options: options, db: options.DB, memory: &memory{
+		passwords: auth.NewPasswords(runtime.GOMAXPROCS(0)),
+		bundles:   newBundleCache(),
+	}}
+}
+
+// now is the mothership's clock, as exact as the database keeps it.
+func (s *Service) now() time.Time { return s.options.Now().UTC().Truncate(time.Microsecond) }
+
+// transact runs f with a Service whose changes happen together or not at all.
+func (s *Service) transact(ctx context.Context, f func(*Service) error) error {
+	return s.db.Transact(ctx, func(tx *postgres.DB) error {
+		bound := *s
+		bound.db = tx
+		return f(&bound)
+	})
+}
+
+// Ready gives nil when the database answers and has the schema that this
+// binary knows.
+func (s *Service) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx) }
+
+// Stats are the mothership's totals.
+type Stats = postgres.Counts
+
+// statsAge is how old Stats may be: counting is not free.
+const statsAge = time.Minute
+
+// Stats gives the totals for metrics, at most a minute old.
+func (s *Service) Stats(ctx context.Context) (Stats, error) {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	if now := s.now(); s.memory.statsAt.IsZero() || now.Sub(s.memory.statsAt) >= statsAge {
+		counts, err := s.options.DB.Counts(ctx)
+		if err != nil {
+			return Stats{}, err
+		}
+		s.memory.stats, s.memory.statsAt = *counts, now
+	}
+	return s.memory.stats, nil
+}
+
+// Purge removes expired sessions, answers of repeated requests older than a
+// day and old login failures; the server calls it once an hour.
+func (s *Service) Purge(ctx context.Context) error {
+	now := s.now()
+	return s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory))
+}
+
+// parseID gives a UUID in its usual form, or says that it names nothing.
+func parseID(what, id string) (string, error) {
+	if len(id) == 36 {
+		if parsed, err := uuid.Parse(id); err == nil {
+			return parsed.String(), nil
+		}
+	}
+	if len(id) > 60 {
+		id = strings.ToValidUTF8(id[:60], "") + "…"
+	}
+	return "", constellation.Errorf(constellation.KindNotFound, "there is no %s %q: its id is a UUID", what, id)
+}
+
+// checkExpiry tells v when a time to expire at is not still to come.
+func checkExpiry(v *constellation.Validation, field string, at *time.Time, now time.Time) {
+	switch {
+	case at == nil:
+	case !at.After(now):
+		v.Add(field, "the expiry %s has passed; give a time that is to come", at.UTC().Format(time.RFC3339))
+	case at.Year() > 9999:
+		v.Add(field, "the expiry is too far away; give a year up to 9999")
+	}
 }

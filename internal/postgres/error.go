@@ -11,14 +11,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// taken is what a user reads when a unique constraint refuses a name.
-var taken = map[string]string{
-	"accounts_username_key_key":              "an account with this username exists already; usernames are unique ignoring case",
-	"satellites_name_key_key":                "a satellite with this name exists already; names are unique ignoring case",
-	"launches_satellite_id_name_key_key":     "a launch of this satellite with this name exists already; names are unique ignoring case",
-	"algorithms_repository_key":              "this algorithm exists already; owner and name are unique ignoring case",
-	"owners_name_key_key":                    "this owner exists already; names are unique ignoring case",
-	"satellite_algorithms_satellite_id_numb": "a vanity URL is there twice",
+// taken is which field of the input a unique constraint refuses, and what a
+// user reads then.
+var taken = map[string]constellation.FieldError{
+	"accounts_username_key_key":          {Field: "username", Message: "an account with this username exists already; usernames are unique ignoring case"},
+	"satellites_name_key_key":            {Field: "name", Message: "a satellite with this name exists already; names are unique ignoring case"},
+	"launches_satellite_id_name_key_key": {Field: "name", Message: "a launch of this satellite with this name exists already; names are unique ignoring case"},
 }
 
 // translate makes an Error of a failure of Postgres, by SQLSTATE and never by
@@ -45,11 +43,12 @@ func translate(err error, what string) error {
 func translateState(cause error, pg *pgconn.PgError) error {
 	switch {
 	case pg.Code == "23505": // unique_violation
-		message, ok := taken[pg.ConstraintName]
-		if !ok {
-			message = "it exists already"
+		if field, ok := taken[pg.ConstraintName]; ok {
+			return &constellation.Error{
+				Kind: constellation.KindConflict, Message: field.Message, Fields: []constellation.FieldError{field}, Err: cause,
+			}
 		}
-		return constellation.Wrap(cause, constellation.KindConflict, "%s", message)
+		return constellation.Wrap(cause, constellation.KindConflict, "somebody else made the same just now; look again and repeat")
 	case pg.Code == "23503": // foreign_key_violation
 		return constellation.Wrap(cause, constellation.KindConflict, "something it refers to was removed meanwhile, or still refers to it; look again and repeat")
 	case pg.Code == "22021", pg.Code == "22P05": // not in the character set: U+0000, broken UTF-8

@@ -1,0 +1,224 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// NewAccount is what CreateAccount needs; Password may be "".
+type NewAccount struct {
+	Username string
+	Role     constellation.Role
+	Password string
+}
+
+// AccountChange is what UpdateAccount changes; nil leaves a field alone.
+type AccountChange struct {
+	Role     *constellation.Role
+	Password *string
+	Disabled *bool
+}
+
+// accountsLock is held by every change of accounts, so that two admins cannot
+// take away each other's role at once.
+const accountsLock = "accounts"
+
+var accountListing = listing[constellation.Account]{
+	name: "accounts", fallback: "name",
+	sorts: map[string]sortKey[constellation.Account]{
+		"name":       byText(func(a *constellation.Account) string { return constellation.Fold(a.Username) }),
+		"created_at": byTime(func(a *constellation.Account) time.Time { return a.CreatedAt }),
+	},
+	id: byUUID(func(a *constellation.Account) string { return a.ID }),
+}
+
+// ListAccounts gives a page of accounts, by name or created_at; admins only.
+func (s *Service) ListAccounts(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Account], error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "listing accounts"); err != nil {
+		return Page[constellation.Account]{}, err
+	}
+	list, err := accountListing.parse(q)
+	if err != nil {
+		return Page[constellation.Account]{}, err
+	}
+	rows, err := s.db.Accounts(ctx, list)
+	return accountListing.page(list, rows), err
+}
+
+// CreateAccount adds an account; without a password it has API keys only.
+func (s *Service) CreateAccount(ctx context.Context, p Principal, n NewAccount) (*constellation.Account, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "creating an account"); err != nil {
+		return nil, err
+	}
+	var v constellation.Validation
+	constellation.CheckUsername(&v, "username", n.Username)
+	constellation.CheckRole(&v, "role", n.Role)
+	if n.Password != "" {
+		constellation.CheckPassword(&v, "password", n.Password)
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	hash, err := s.hashPassword(ctx, n.Password)
+	if err != nil {
+		return nil, err
+	}
+	var account *constellation.Account
+	err = s.transact(ctx, func(s *Service) error {
+		account, err = s.addAccount(ctx, p, n, hash)
+		return err
+	})
+	return account, err
+}
+
+// addAccount stores a checked account with its audit row.
+func (s *Service) addAccount(ctx context.Context, p Principal, n NewAccount, hash string) (*constellation.Account, error) {
+	now := s.now()
+	account := &constellation.Account{
+		ID: uuid.NewString(), Username: n.Username, Role: n.Role, HasPassword: hash != "", CreatedAt: now, UpdatedAt: now,
+	}
+	if err := s.db.Lock(ctx, accountsLock); err != nil {
+		return nil, err
+	}
+	if err := s.db.InsertAccount(ctx, account, hash); err != nil {
+		return nil, err
+	}
+	return account, s.audit(ctx, p, "account.create", accountTarget(account), nil, viewAccount(account))
+}
+
+func accountTarget(a *constellation.Account) target { return target{"account", a.ID, a.Username} }
+
+// hashPassword gives "" for no password.
+func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	return s.memory.passwords.Hash(ctx, password)
+}
+
+// GetAccount gives an account: one's own, or any for an admin.
+func (s *Service) GetAccount(ctx context.Context, p Principal, username string) (*constellation.Account, error) {
+	if err := p.mayAccount(username, "reading another account"); err != nil {
+		return nil, err
+	}
+	return s.account(ctx, username)
+}
+
+// account finds an account by a name from outside.
+func (s *Service) account(ctx context.Context, username string) (*constellation.Account, error) {
+	var v constellation.Validation
+	if constellation.CheckUsername(&v, "username", username); v.Err() != nil {
+		return nil, constellation.Errorf(constellation.KindNotFound, "there is no account %q", clean(username, 63))
+	}
+	return s.db.Account(ctx, username)
+}
+
+// UpdateAccount changes role, password or whether an account is disabled. A
+// new password and being disabled end its sessions. The last enabled admin
+// stays one.
+func (s *Service) UpdateAccount(ctx context.Context, p Principal, username string, c AccountChange) (*constellation.Account, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "changing an account"); err != nil {
+		return nil, err
+	}
+	var v constellation.Validation
+	var hash string
+	if c.Role != nil {
+		constellation.CheckRole(&v, "role", *c.Role)
+	}
+	if c.Password != nil {
+		constellation.CheckPassword(&v, "password", *c.Password)
+	}
+	err := v.Err()
+	if err == nil && c.Password != nil {
+		hash, err = s.hashPassword(ctx, *c.Password)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var account *constellation.Account
+	err = s.transact(ctx, func(s *Service) error {
+		account, err = s.changeAccount(ctx, p, username, c, hash)
+		return err
+	})
+	return account, err
+}
+
+func (s *Service) changeAccount(ctx context.Context, p Principal, username string, c AccountChange, hash string) (*constellation.Account, error) {
+	if err := s.db.Lock(ctx, accountsLock); err != nil {
+		return nil, err
+	}
+	account, err := s.account(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	before := *account
+	if c.Role != nil {
+		account.Role = *c.Role
+	}
+	if c.Disabled != nil {
+		account.Disabled = *c.Disabled
+	}
+	account.HasPassword = account.HasPassword || hash != ""
+	account.UpdatedAt = s.now()
+	if account.Role != constellation.RoleAdmin || account.Disabled {
+		if err := s.keepAnAdmin(ctx, &before); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.db.UpdateAccount(ctx, account); err != nil {
+		return nil, err
+	}
+	if hash != "" {
+		if err := s.db.SetPasswordHash(ctx, account.ID, hash); err != nil {
+			return nil, err
+		}
+	}
+	if hash != "" || account.Disabled {
+		if err := s.db.DeleteSessions(ctx, account.ID); err != nil {
+			return nil, err
+		}
+	}
+	after := viewAccount(account)
+	after.PasswordChanged = hash != ""
+	return account, s.audit(ctx, p, "account.update", accountTarget(account), viewAccount(&before), after)
+}
+
+// keepAnAdmin refuses when account is the last enabled admin.
+func (s *Service) keepAnAdmin(ctx context.Context, account *constellation.Account) error {
+	if account.Role != constellation.RoleAdmin || account.Disabled {
+		return nil
+	}
+	other, err := s.db.HasOtherAdmin(ctx, account.ID)
+	if err != nil || other {
+		return err
+	}
+	return constellation.Errorf(constellation.KindConflict, "%s is the last enabled admin; make another account an admin first", account.Username)
+}
+
+// DeleteAccount removes an account with its keys and sessions; not the last
+// enabled admin. What it did stays in the audit log.
+func (s *Service) DeleteAccount(ctx context.Context, p Principal, username string) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "deleting an account"); err != nil {
+		return err
+	}
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.Lock(ctx, accountsLock); err != nil {
+			return err
+		}
+		account, err := s.account(ctx, username)
+		if err != nil {
+			return err
+		}
+		if err := s.keepAnAdmin(ctx, account); err != nil {
+			return err
+		}
+		if err := s.db.DeleteAccount(ctx, account.ID); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "account.delete", accountTarget(account), viewAccount(account), nil)
+	})
+}

@@ -1,0 +1,209 @@
+package control
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+// Push is an image that has been uploaded and asks to become a version.
+type Push struct {
+	Ref             constellation.AlgorithmRef
+	SemanticVersion string
+	Image           constellation.Image
+	Runtime         constellation.Runtime
+}
+
+var algorithmListing = listing[constellation.Algorithm]{
+	name: "algorithms", fallback: "name",
+	sorts: map[string]sortKey[constellation.Algorithm]{
+		"name": byText(func(a *constellation.Algorithm) string {
+			return constellation.AlgorithmRef{Owner: a.Owner, Name: a.Name}.Repository()
+		}),
+		"created_at": byTime(func(a *constellation.Algorithm) time.Time { return a.CreatedAt }),
+	},
+	id: byUUID(func(a *constellation.Algorithm) string { return a.ID }),
+}
+
+var algorithmVersionListing = listing[constellation.AlgorithmVersion]{
+	name: "algorithm_versions", fallback: "-created_at",
+	sorts: map[string]sortKey[constellation.AlgorithmVersion]{
+		"created_at": byTime(func(v *constellation.AlgorithmVersion) time.Time { return v.CreatedAt }),
+		"git_hash":   byText(func(v *constellation.AlgorithmVersion) string { return v.GitHash }),
+	},
+	id: byUUID(func(v *constellation.AlgorithmVersion) string { return v.ID }),
+}
+
+// ListAlgorithms gives a page of algorithms, by name (OWNER/NAME) or
+// created_at, each with its newest ready version.
+func (s *Service) ListAlgorithms(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Algorithm], error) {
+	if err := p.mayEverywhere(constellation.RoleViewer, "listing algorithms"); err != nil {
+		return Page[constellation.Algorithm]{}, err
+	}
+	list, err := algorithmListing.parse(q)
+	if err != nil {
+		return Page[constellation.Algorithm]{}, err
+	}
+	rows, err := s.db.Algorithms(ctx, list)
+	return algorithmListing.page(list, rows), err
+}
+
+// GetAlgorithm gives an algorithm, ignoring case.
+func (s *Service) GetAlgorithm(ctx context.Context, p Principal, owner, name string) (*constellation.Algorithm, error) {
+	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm"); err != nil {
+		return nil, err
+	}
+	return s.algorithm(ctx, owner, name)
+}
+
+// algorithm finds an algorithm by a name from outside.
+func (s *Service) algorithm(ctx context.Context, owner, name string) (*constellation.Algorithm, error) {
+	if checkRepository(owner, name) != nil {
+		return nil, constellation.Errorf(constellation.KindNotFound, "there is no algorithm %q", clean(owner+"/"+name, 128))
+	}
+	return s.db.Algorithm(ctx, owner, name)
+}
+
+// ListAlgorithmVersions gives a page of an algorithm's versions, newest first
+// or by created_at or git_hash.
+func (s *Service) ListAlgorithmVersions(ctx context.Context, p Principal, owner, name string, q ListQuery) (Page[constellation.AlgorithmVersion], error) {
+	if err := p.mayEverywhere(constellation.RoleViewer, "listing algorithm versions"); err != nil {
+		return Page[constellation.AlgorithmVersion]{}, err
+	}
+	list, err := algorithmVersionListing.parse(q)
+	if err != nil {
+		return Page[constellation.AlgorithmVersion]{}, err
+	}
+	algorithm, err := s.algorithm(ctx, owner, name)
+	if err != nil {
+		return Page[constellation.AlgorithmVersion]{}, err
+	}
+	rows, err := s.db.AlgorithmVersions(ctx, algorithm.ID, list)
+	return algorithmVersionListing.page(list, rows), err
+}
+
+// GetAlgorithmVersion gives one version; when it does not exist, the error
+// says which do.
+func (s *Service) GetAlgorithmVersion(ctx context.Context, p Principal, ref constellation.AlgorithmRef) (*constellation.AlgorithmVersion, error) {
+	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm version"); err != nil {
+		return nil, err
+	}
+	algorithm, err := s.algorithm(ctx, ref.Owner, ref.Name)
+	if err != nil {
+		return nil, err
+	}
+	if constellation.IsGitHash(ref.Hash) {
+		found, err := s.db.AlgorithmVersionsByRef(ctx, []constellation.AlgorithmRef{ref})
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 1 {
+			return &found[0], nil
+		}
+	}
+	message, err := s.noVersion(ctx, algorithm, ref.Hash)
+	if err != nil {
+		return nil, err
+	}
+	return nil, constellation.Errorf(constellation.KindNotFound, "%s", message)
+}
+
+// noVersion says which versions an algorithm has, when it has not this one.
+func (s *Service) noVersion(ctx context.Context, a *constellation.Algorithm, hash string) (string, error) {
+	const shown = 3
+	newest, err := s.db.AlgorithmVersions(ctx, a.ID, postgres.List{Sort: "created_at", Desc: true, Limit: shown})
+	if err != nil {
+		return "", err
+	}
+	hashes := make([]string, len(newest))
+	for i, v := range newest {
+		hashes[i] = v.GitHash
+	}
+	message := a.Owner + "/" + a.Name + " has no version " + clean(hash, 64)
+	switch {
+	case len(hashes) == 0:
+		return message + "; it has none yet", nil
+	case a.VersionCount > shown:
+		return message + "; its newest versions are " + strings.Join(hashes, ", "), nil
+	case len(hashes) == 1:
+		return message + "; its only version is " + hashes[0], nil
+	}
+	return message + "; its versions are " + strings.Join(hashes, ", "), nil
+}
+
+// PushAlgorithm makes an uploaded image an algorithm version, with its owner
+// and algorithm when they are new. store writes the manifest into the
+// registry, and may be called again; it is called before the commit, so that
+// a version without its manifest never shows. The same digest again is a
+// success with created false; another digest is a conflict.
+func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, store func(context.Context) error) (v *constellation.AlgorithmVersion, created bool, err error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an algorithm"); err != nil {
+		return nil, false, err
+	}
+	push.Runtime = push.Runtime.WithDefaults()
+	if err := checkPush(push); err != nil {
+		return nil, false, err
+	}
+	err = s.transact(ctx, func(s *Service) error {
+		if err := s.db.Lock(ctx, "algorithm_version/"+push.Ref.Repository()+":"+push.Ref.Hash); err != nil {
+			return err
+		}
+		found, err := s.db.AlgorithmVersionsByRef(ctx, []constellation.AlgorithmRef{push.Ref})
+		if err != nil {
+			return err
+		}
+		if created = len(found) == 0; !created {
+			v = &found[0]
+			if v.Image.Digest != push.Image.Digest {
+				return constellation.Errorf(constellation.KindConflict, "%s:%s is %s and never moves; push under another hash",
+					push.Ref.Repository(), push.Ref.Hash, v.Image.Digest)
+			}
+			return store(ctx) // heals a registry that lost the manifest
+		}
+		if err := store(ctx); err != nil {
+			return err
+		}
+		v, err = s.addVersion(ctx, p, push)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return v, created, nil
+}
+
+func checkPush(push Push) error {
+	var v constellation.Validation
+	constellation.CheckOwnerName(&v, "owner", push.Ref.Owner, "name", push.Ref.Name)
+	if !constellation.IsGitHash(push.Ref.Hash) {
+		v.Add("git_hash", "the tag %q is no version: push under 40 lower-case hex digits (a Git SHA-1)", clean(push.Ref.Hash, 64))
+	}
+	if clean(push.SemanticVersion, 100) != push.SemanticVersion {
+		v.Add("semantic_version", "a semantic version has at most 100 characters, such as 1.2.0")
+	}
+	push.Runtime.Check(&v, "runtime")
+	return v.Err()
+}
+
+func (s *Service) addVersion(ctx context.Context, p Principal, push Push) (*constellation.AlgorithmVersion, error) {
+	now := s.now()
+	algorithm, err := s.db.EnsureAlgorithm(ctx, push.Ref.Owner, push.Ref.Name, p.Username, now)
+	if err != nil {
+		return nil, err
+	}
+	v := &constellation.AlgorithmVersion{
+		ID: uuid.NewString(), Owner: algorithm.Owner, Name: algorithm.Name, GitHash: push.Ref.Hash,
+		SemanticVersion: push.SemanticVersion, State: constellation.VersionReady, Image: push.Image,
+		Runtime: push.Runtime, CreatedAt: now, CreatedBy: p.Username,
+	}
+	v.Image.Repository = push.Ref.Repository()
+	if err := s.db.InsertAlgorithmVersion(ctx, algorithm.ID, v); err != nil {
+		return nil, err
+	}
+	return v, s.audit(ctx, p, "algorithm_version.create", target{"algorithm_version", v.ID, v.Ref().String()}, nil, viewVersion(v))
+}

@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// target is what a change was made to.
+type target struct{ kind, id, name string }
+
+// audit adds a row to the audit log, in the transaction of the change. before
+// and after are one of the view structs below, or nil: what they have is all
+// that the log gets, and none has a secret or its hash.
+func (s *Service) audit(ctx context.Context, p Principal, action string, t target, before, after any) error {
+	e := &constellation.Event{
+		At: s.now(), Actor: p.Username, ActorKeyID: p.KeyID, Action: action,
+		TargetKind: t.kind, TargetID: t.id, TargetName: t.name, Address: p.Address,
+	}
+	var err error
+	if e.Before, err = viewJSON(before); err != nil {
+		return err
+	}
+	if e.After, err = viewJSON(after); err != nil {
+		return err
+	}
+	return s.db.InsertEvent(ctx, e)
+}
+
+func viewJSON(view any) ([]byte, error) {
+	if view == nil {
+		return nil, nil
+	}
+	data, err := json.Marshal(view)
+	if err != nil {
+		return nil, fmt.Errorf("encode audit row: %w", err)
+	}
+	return data, nil
+}
+
+type accountView struct {
+	Username        string             `json:"username"`
+	Role            constellation.Role `json:"role"`
+	Disabled        bool               `json:"disabled"`
+	HasPassword     bool               `json:"has_password"`
+	PasswordChanged bool               `json:"password_changed,omitempty"`
+}
+
+func viewAccount(a *constellation.Account) accountView {
+	return accountView{Username: a.Username, Role: a.Role, Disabled: a.Disabled, HasPassword: a.HasPassword}
+}
+
+type keyView struct {
+	Name        string             `json:"name"`
+	Prefix      string             `json:"prefix"`
+	Username    string             `json:"username,omitempty"`
+	Role        constellation.Role `json:"role,omitempty"`
+	SatelliteID string             `json:"satellite_id,omitempty"`
+	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
+	RevokedAt   *time.Time         `json:"revoked_at,omitempty"`
+}
+
+func viewKey(k *constellation.APIKey) keyView {
+	return keyView{
+		Name: k.Name, Prefix: k.Prefix, Username: k.Username, Role: k.Role, SatelliteID: k.SatelliteID,
+		ExpiresAt: &k.ExpiresAt, RevokedAt: k.RevokedAt,
+	}
+}
+
+func viewSatelliteKey(satelliteID string, k *constellation.SatelliteKey) keyView {
+	return keyView{Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt}
+}
+
+type versionView struct {
+	Algorithm       string                `json:"algorithm"`
+	SemanticVersion string                `json:"semantic_version,omitempty"`
+	Digest          string                `json:"digest"`
+	Runtime         constellation.Runtime `json:"runtime"`
+}
+
+func viewVersion(v *constellation.AlgorithmVersion) versionView {
+	return versionView{Algorithm: v.Ref().String(), SemanticVersion: v.SemanticVersion, Digest: v.Image.Digest, Runtime: v.Runtime}
+}
+
+type satelliteView struct {
+	Name       string          `json:"name"`
+	ExpiresAt  time.Time       `json:"expires_at"`
+	Version    int             `json:"version"`
+	Algorithms []algorithmView `json:"algorithms"`
+}
+
+type algorithmView struct {
+	VanityURL string `json:"vanity_url"`
+	Algorithm string `json:"algorithm"`
+	Replicas  int    `json:"replicas"`
+}
+
+func viewSatellite(s *constellation.Satellite) satelliteView {
+	view := satelliteView{Name: s.Name, ExpiresAt: s.ExpiresAt, Version: s.LatestVersion.Number, Algorithms: []algorithmView{}}
+	for _, a := range s.LatestVersion.Algorithms {
+		view.Algorithms = append(view.Algorithms, algorithmView{VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas})
+	}
+	return view
+}
+
+type launchView struct {
+	Name             string `json:"name"`
+	Description      string `json:"description"`
+	SatelliteID      string `json:"satellite_id"`
+	SatelliteVersion int    `json:"satellite_version"`
+}
+
+func viewLaunch(l *constellation.Launch) launchView {
+	return launchView{Name: l.Name, Description: l.Description, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion}
+}

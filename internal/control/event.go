@@ -1,0 +1,51 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+// EventQuery asks for a page of the audit log; q looks at target names.
+type EventQuery struct {
+	ListQuery
+	Actor, Action, TargetKind, TargetID string
+	Since, Until                        *time.Time
+}
+
+var eventListing = listing[constellation.Event]{
+	name: "events", fallback: "-at",
+	sorts: map[string]sortKey[constellation.Event]{
+		"at": byTime(func(e *constellation.Event) time.Time { return e.At }),
+	},
+	id: byNumber(func(e *constellation.Event) int64 { return e.ID }),
+}
+
+// ListEvents gives a page of the audit log, newest first or by at; admins
+// only.
+func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Page[constellation.Event], error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "reading the audit log"); err != nil {
+		return Page[constellation.Event]{}, err
+	}
+	var v constellation.Validation
+	for _, filter := range []struct{ field, value string }{
+		{"actor", q.Actor}, {"action", q.Action}, {"target_kind", q.TargetKind}, {"target_id", q.TargetID},
+	} {
+		if clean(filter.value, maxQuery) != filter.value {
+			v.Add(filter.field, "%s has at most %d characters and no control characters", filter.field, maxQuery)
+		}
+	}
+	if err := malformed(v.Err()); err != nil {
+		return Page[constellation.Event]{}, err
+	}
+	list, err := eventListing.parse(q.ListQuery)
+	if err != nil {
+		return Page[constellation.Event]{}, err
+	}
+	rows, err := s.db.Events(ctx, postgres.EventFilter{
+		Actor: q.Actor, Action: q.Action, TargetKind: q.TargetKind, TargetID: q.TargetID, Since: q.Since, Until: q.Until,
+	}, list)
+	return eventListing.page(list, rows), err
+}

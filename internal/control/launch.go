@@ -1,0 +1,193 @@
+package control
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// NewLaunch is what CreateLaunch needs; SatelliteVersion 0 is the latest.
+type NewLaunch struct {
+	SatelliteVersion  int
+	Name, Description string
+}
+
+// LaunchChange is what UpdateLaunch changes; nil leaves a field alone.
+type LaunchChange struct {
+	SatelliteVersion  *int
+	Name, Description *string
+}
+
+const maxDescription = 2000 // characters
+
+var launchListing = listing[constellation.Launch]{
+	name: "launches", fallback: "name",
+	sorts: map[string]sortKey[constellation.Launch]{
+		"name":       byText(func(l *constellation.Launch) string { return constellation.Fold(l.Name) }),
+		"created_at": byTime(func(l *constellation.Launch) time.Time { return l.CreatedAt }),
+	},
+	id: byUUID(func(l *constellation.Launch) string { return l.ID }),
+}
+
+func launchTarget(l *constellation.Launch) target { return target{"launch", l.ID, l.Name} }
+
+// tokenPlace binds a launch's sealed token to its row.
+func tokenPlace(launchID string) string { return "launches/" + launchID + "/token" }
+
+// ListLaunches gives a page of a satellite's launches, by name or created_at.
+func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID string, q ListQuery) (Page[constellation.Launch], error) {
+	list, err := launchListing.parse(q)
+	if err != nil {
+		return Page[constellation.Launch]{}, err
+	}
+	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, satelliteID, "listing launches")
+	if err != nil {
+		return Page[constellation.Launch]{}, err
+	}
+	rows, err := s.db.Launches(ctx, satellite.ID, list)
+	return launchListing.page(list, rows), err
+}
+
+// CreateLaunch makes a launch of one version of a satellite, with a token of
+// its own.
+func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID string, n NewLaunch) (*constellation.Launch, error) {
+	satellite, err := s.satellite(ctx, p, constellation.RoleOperator, satelliteID, "creating a launch")
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	launch := &constellation.Launch{
+		ID: uuid.NewString(), SatelliteID: satellite.ID, SatelliteVersion: n.SatelliteVersion, Name: n.Name,
+		Description: n.Description, CreatedAt: now, CreatedBy: p.Username, UpdatedAt: now, UpdatedBy: p.Username, Revision: 1,
+	}
+	if launch.SatelliteVersion == 0 {
+		launch.SatelliteVersion = satellite.LatestVersion.Number
+	}
+	if err := checkLaunch(satellite, launch); err != nil {
+		return nil, err
+	}
+	token := auth.NewLaunchToken()
+	sealed := s.options.Sealer.Seal(tokenPlace(launch.ID), []byte(token))
+	err = s.transact(ctx, func(s *Service) error {
+		if err := s.db.InsertLaunch(ctx, launch, sealed, auth.HashKey(token)); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "launch.create", launchTarget(launch), nil, viewLaunch(launch))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return launch, nil
+}
+
+func checkLaunch(satellite *constellation.Satellite, l *constellation.Launch) error {
+	var v constellation.Validation
+	constellation.CheckDisplayName(&v, "name", "a launch", l.Name)
+	if utf8.RuneCountInString(l.Description) > maxDescription || !validText(l.Description) {
+		v.Add("description", "a description has at most %d characters, in UTF-8", maxDescription)
+	}
+	if message := noSatelliteVersion(satellite, l.SatelliteVersion); message != "" {
+		v.Add("satellite_version", "%s", message)
+	}
+	return v.Err()
+}
+
+// GetLaunch gives a launch of a satellite.
+func (s *Service) GetLaunch(ctx context.Context, p Principal, satelliteID, launchID string) (*constellation.Launch, error) {
+	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, satelliteID, "reading a launch")
+	if err != nil {
+		return nil, err
+	}
+	return s.launch(ctx, satellite.ID, launchID)
+}
+
+// launch finds a launch of a satellite by an id from outside.
+func (s *Service) launch(ctx context.Context, satelliteID, launchID string) (*constellation.Launch, error) {
+	launchID, err := parseID("launch", launchID)
+	if err != nil {
+		return nil, err
+	}
+	launch, err := s.db.Launch(ctx, launchID)
+	if err != nil {
+		return nil, err
+	}
+	if launch.SatelliteID != satelliteID {
+		return nil, constellation.Errorf(constellation.KindNotFound, "launch %s is of another satellite, not of %s", launchID, satelliteID)
+	}
+	return launch, nil
+}
+
+// UpdateLaunch changes a launch's version, name or description; what runs
+// follows at its next deploy. With ifMatch another revision is
+// KindPreconditionFailed.
+func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, launchID string, ifMatch *int64, c LaunchChange) (*constellation.Launch, error) {
+	var changed *constellation.Launch
+	err := s.editLaunch(ctx, p, satelliteID, launchID, "changing a launch", func(s *Service, satellite *constellation.Satellite, launch *constellation.Launch) error {
+		if err := checkRevision("launch "+launch.Name, ifMatch, launch.Revision, launch.UpdatedBy, launch.UpdatedAt); err != nil {
+			return err
+		}
+		changed = launch
+		before := *launch
+		if c.SatelliteVersion != nil {
+			launch.SatelliteVersion = *c.SatelliteVersion
+		}
+		if c.Name != nil {
+			launch.Name = *c.Name
+		}
+		if c.Description != nil {
+			launch.Description = *c.Description
+		}
+		if err := checkLaunch(satellite, launch); err != nil {
+			return err
+		}
+		if *launch == before {
+			return nil
+		}
+		launch.UpdatedAt, launch.UpdatedBy = s.now(), p.Username
+		launch.Revision++
+		if err := s.db.UpdateLaunch(ctx, launch); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "launch.update", launchTarget(launch), viewLaunch(&before), viewLaunch(launch))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return changed, nil
+}
+
+// DeleteLaunch removes a launch; what it deployed keeps serving.
+func (s *Service) DeleteLaunch(ctx context.Context, p Principal, satelliteID, launchID string) error {
+	return s.editLaunch(ctx, p, satelliteID, launchID, "deleting a launch", func(s *Service, _ *constellation.Satellite, launch *constellation.Launch) error {
+		if err := s.db.DeleteLaunch(ctx, launch.ID); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "launch.delete", launchTarget(launch), viewLaunch(launch), nil)
+	})
+}
+
+// editLaunch runs edit in a transaction that holds the launch.
+func (s *Service) editLaunch(ctx context.Context, p Principal, satelliteID, launchID, doing string, edit func(*Service, *constellation.Satellite, *constellation.Launch) error) error {
+	satellite, err := s.satellite(ctx, p, constellation.RoleOperator, satelliteID, doing)
+	if err != nil {
+		return err
+	}
+	if _, err := s.launch(ctx, satellite.ID, launchID); err != nil {
+		return err
+	}
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.LockLaunch(ctx, launchID); err != nil {
+			return err
+		}
+		launch, err := s.launch(ctx, satellite.ID, launchID)
+		if err != nil {
+			return err
+		}
+		return edit(s, satellite, launch)
+	})
+}

@@ -1,0 +1,174 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+// LaunchBundle gives a launch's bundle: the same rows give the same bytes. An
+// expired satellite's is refused.
+func (s *Service) LaunchBundle(ctx context.Context, p Principal, satelliteID, launchID string) (*bundle.Bundle, *constellation.Launch, error) {
+	satellite, err := s.bundleSatellite(ctx, p, satelliteID)
+	if err != nil {
+		return nil, nil, err
+	}
+	launch, err := s.launch(ctx, satellite.ID, launchID)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := s.build(ctx, satellite, launch)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, launch, nil
+}
+
+// bundleSatellite finds a satellite whose bundles the principal may have.
+func (s *Service) bundleSatellite(ctx context.Context, p Principal, id string) (*constellation.Satellite, error) {
+	satellite, err := s.satellite(ctx, p, constellation.RoleOperator, id, "getting a bundle")
+	if err != nil {
+		return nil, err
+	}
+	if satellite.Expired(s.now()) {
+		return nil, constellation.Errorf(constellation.KindForbidden,
+			"satellite %s expired on %s, so its bundles are not given out; ask an admin to renew it", satellite.Name, day(satellite.ExpiresAt))
+	}
+	return satellite, nil
+}
+
+// build gives the bundle of a launch, from memory when nothing it is made of
+// has changed.
+func (s *Service) build(ctx context.Context, satellite *constellation.Satellite, launch *constellation.Launch) (*bundle.Bundle, error) {
+	plan, err := s.plan(ctx, satellite, launch)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.signingKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := json.Marshal(plan)
+	if err != nil {
+		return nil, fmt.Errorf("encode plan of launch %s: %w", launch.ID, err)
+	}
+	digest := bundle.Digest(inputs)
+	if b := s.memory.bundles.get(digest); b != nil {
+		return b, nil
+	}
+	b, err := bundle.Build(ctx, plan, s.options.Content, key)
+	if err != nil {
+		return nil, fmt.Errorf("build bundle of launch %s: %w", launch.ID, err)
+	}
+	s.memory.bundles.put(cachedBundle{inputs: digest, satelliteID: satellite.ID, launchID: launch.ID, bundle: b})
+	return b, nil
+}
+
+// plan reads all that a launch's plan is made of.
+func (s *Service) plan(ctx context.Context, satellite *constellation.Satellite, launch *constellation.Launch) (*bundle.Plan, error) {
+	version, err := s.db.SatelliteVersion(ctx, satellite.ID, launch.SatelliteVersion)
+	if err != nil {
+		return nil, err
+	}
+	images, err := s.db.SatelliteImages(ctx, satellite.ID, version.Number)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.db.WorkingSatelliteKeys(ctx, satellite.ID)
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.db.LaunchToken(ctx, launch.ID)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.options.Sealer.Open(tokenPlace(launch.ID), sealed)
+	if err != nil {
+		return nil, err
+	}
+	system, err := s.options.SystemImage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get the system image: %w", err)
+	}
+	plan := &bundle.Plan{
+		SchemaVersion: bundle.SchemaVersion,
+		Satellite: bundle.Satellite{
+			ID: satellite.ID, Name: satellite.Name, Version: version.Number,
+			VersionCreatedAt: version.CreatedAt, ExpiresAt: satellite.ExpiresAt,
+		},
+		Launch:     bundle.Launch{ID: launch.ID, Name: launch.Name, Description: launch.Description, Token: string(token)},
+		Mothership: bundle.Mothership{URL: s.options.PublicURL, Version: s.options.Version},
+		System:     system,
+		Algorithms: make([]bundle.Algorithm, len(images)),
+		Keys:       make([]bundle.Key, len(keys)),
+	}
+	for i, image := range images {
+		plan.Algorithms[i] = planAlgorithm(version.Algorithms[i], &image)
+	}
+	for i, key := range keys {
+		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, ExpiresAt: key.ExpiresAt}
+	}
+	return plan, nil
+}
+
+func planAlgorithm(a constellation.SatelliteAlgorithm, v *constellation.AlgorithmVersion) bundle.Algorithm {
+	return bundle.Algorithm{
+		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), SemanticVersion: v.SemanticVersion, Replicas: a.Replicas,
+		Image: bundle.Image{
+			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType, Platforms: v.Image.Platforms,
+		},
+		Runtime: v.Runtime.WithDefaults(),
+	}
+}
+
+// recentLaunches is how many launches of a satellite are looked through for a
+// digest that no bundle in memory holds.
+const recentLaunches = 100
+
+// BundleDocument gives a bundle of the satellite that holds the digest, be it
+// of the bundle's own documents, a manifest or a blob: so a pull by digest
+// goes on after its tag was resolved, though the launch may have changed
+// meanwhile.
+func (s *Service) BundleDocument(ctx context.Context, p Principal, satelliteID, digest string) (*bundle.Bundle, error) {
+	satellite, err := s.bundleSatellite(ctx, p, satelliteID)
+	if err != nil {
+		return nil, err
+	}
+	for _, cached := range s.memory.bundles.of(satellite.ID) {
+		if !holds(cached.bundle, digest) {
+			continue
+		}
+		// Not of a launch that was removed since.
+		if _, err := s.db.Launch(ctx, cached.launchID); err == nil {
+			return cached.bundle, nil
+		} else if constellation.KindOf(err) != constellation.KindNotFound {
+			return nil, err
+		}
+	}
+	launches, err := s.db.Launches(ctx, satellite.ID, postgres.List{Sort: "created_at", Desc: true, Limit: recentLaunches})
+	if err != nil {
+		return nil, err
+	}
+	for _, launch := range launches {
+		b, err := s.build(ctx, satellite, &launch)
+		if err != nil {
+			return nil, err
+		}
+		if holds(b, digest) {
+			return b, nil
+		}
+	}
+	return nil, constellation.Errorf(constellation.KindNotFound, "no bundle of satellite %s holds %s; resolve the launch's tag again", satellite.Name, clean(digest, 80))
+}
+
+func holds(b *bundle.Bundle, digest string) bool {
+	if _, ok := b.Documents[digest]; ok {
+		return true
+	}
+	_, ok := b.Repositories[digest]
+	return ok
+}

@@ -1,0 +1,123 @@
+package control
+
+import (
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// Principal is who asks: an account through a session, one of its API keys,
+// or the shell. Role is the lower of the key's and the account's.
+type Principal struct {
+	AccountID, Username string
+	Role                constellation.Role
+	KeyID               string // "" when no key was used
+	SatelliteID         string // "" unless the key is limited to one satellite
+	Address             string // the caller's
+}
+
+// Shell is administration from a shell with the database at hand.
+func Shell() Principal {
+	return Principal{Username: constellation.ActorShell, Role: constellation.RoleAdmin}
+}
+
+// may gives nil when the principal has a role at least as high as role; doing
+// says what for, as the start of a sentence.
+func (p Principal) may(role constellation.Role, doing string) error {
+	switch {
+	case p.Role.Rank() == 0:
+		return constellation.Errorf(constellation.KindUnauthenticated, "authorization required: sign in, or give an API key")
+	case p.Role.Rank() >= role.Rank():
+		return nil
+	case p.KeyID != "":
+		return constellation.Errorf(constellation.KindForbidden, "%s needs the role %s; this API key of %s has the role %s", doing, role, p.Username, p.Role)
+	}
+	return constellation.Errorf(constellation.KindForbidden, "%s needs the role %s; %s has the role %s", doing, role, p.Username, p.Role)
+}
+
+// mayEverywhere is may, for what is not of one satellite.
+func (p Principal) mayEverywhere(role constellation.Role, doing string) error {
+	if err := p.may(role, doing); err != nil {
+		return err
+	}
+	if p.SatelliteID != "" {
+		return constellation.Errorf(constellation.KindForbidden, "%s needs an API key for every satellite; this one is limited to satellite %s", doing, p.SatelliteID)
+	}
+	return nil
+}
+
+// maySatellite is may, for what is of one satellite.
+func (p Principal) maySatellite(role constellation.Role, satelliteID, doing string) error {
+	if err := p.may(role, doing); err != nil {
+		return err
+	}
+	if p.SatelliteID != "" && !strings.EqualFold(p.SatelliteID, satelliteID) {
+		return constellation.Errorf(constellation.KindForbidden, "this API key is limited to satellite %s; use one for this satellite", p.SatelliteID)
+	}
+	return nil
+}
+
+// managesAccounts says whether the principal may manage every account.
+func (p Principal) managesAccounts() bool {
+	return p.Role == constellation.RoleAdmin && p.SatelliteID == ""
+}
+
+// mayAccount lets admins at any account, and everyone at their own.
+func (p Principal) mayAccount(username, doing string) error {
+	if p.AccountID != "" && constellation.Fold(p.Username) == constellation.Fold(username) {
+		return p.may(constellation.RoleViewer, doing)
+	}
+	return p.mayEverywhere(constellation.RoleAdmin, doing)
+}
+
+// reaches says whether a key of this role and satellite is no more than the
+// principal itself may do.
+func (p Principal) reaches(role constellation.Role, satelliteID string) bool {
+	return p.Role.Rank() >= role.Rank() && (p.SatelliteID == "" || strings.EqualFold(p.SatelliteID, satelliteID))
+}
+
+// systemRepository holds the satellite's system image (DESIGN section 4).
+const systemRepository = "constellation/system"
+
+// CanPull says whether the principal may read a repository of the registry:
+// algorithms with any role, bundles from operator on, the system image with
+// any key.
+func (s *Service) CanPull(p Principal, repository string) error {
+	const doing = "pulling this image"
+	first, second, ok := strings.Cut(repository, "/")
+	switch {
+	case repository == systemRepository:
+		return p.may(constellation.RoleViewer, doing)
+	case ok && first == "satellites":
+		return p.maySatellite(constellation.RoleOperator, second, "pulling a bundle")
+	}
+	if err := p.mayEverywhere(constellation.RoleViewer, doing); err != nil {
+		return err
+	}
+	if checkRepository(first, second) != nil {
+		return constellation.Errorf(constellation.KindNotFound, "there is no such repository; algorithms are OWNER/NAME, bundles satellites/SATELLITE_ID")
+	}
+	return nil
+}
+
+// CanPush says whether the principal may write to a repository: admins to
+// algorithms, nobody to bundles and the system image.
+func (s *Service) CanPush(p Principal, repository string) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an image"); err != nil {
+		return err
+	}
+	first, second, _ := strings.Cut(repository, "/")
+	switch first {
+	case "satellites":
+		return constellation.Errorf(constellation.KindForbidden, "bundles are made by the mothership and cannot be pushed; edit the satellite or its launch")
+	case "constellation":
+		return constellation.Errorf(constellation.KindForbidden, "%s is the mothership's own and cannot be pushed; push algorithms to OWNER/NAME", repository)
+	}
+	return checkRepository(first, second)
+}
+
+func checkRepository(owner, name string) error {
+	var v constellation.Validation
+	constellation.CheckOwnerName(&v, "owner", owner, "name", name)
+	return v.Err()
+}

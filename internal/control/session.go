@@ -1,0 +1,127 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+const (
+	sessionLifetime = 12 * time.Hour
+	setupLifetime   = time.Hour
+	setupLock       = accountsLock // no account appears while set-up looks
+)
+
+// CreateSession makes a browser session for who has signed in with a
+// password, and gives its token. The login is in the audit log.
+func (s *Service) CreateSession(ctx context.Context, p Principal, userAgent string) (token string, expires time.Time, err error) {
+	if err := p.may(constellation.RoleViewer, "signing in"); err != nil {
+		return "", time.Time{}, err
+	}
+	if p.AccountID == "" || p.KeyID != "" {
+		return "", time.Time{}, constellation.Errorf(constellation.KindForbidden, "a session starts with a username and a password, not with an API key")
+	}
+	now := s.now()
+	token, expires = auth.NewToken(), now.Add(sessionLifetime)
+	err = s.transact(ctx, func(s *Service) error {
+		err := s.db.InsertSession(ctx, &postgres.Session{
+			TokenSHA256: auth.HashKey(token), AccountID: p.AccountID, CreatedAt: now, ExpiresAt: expires,
+			Address: clean(p.Address, 64), UserAgent: clean(userAgent, 200),
+		})
+		if err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "account.login", target{"account", p.AccountID, p.Username}, nil, nil)
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return token, expires, nil
+}
+
+// AuthenticateSession gives who a session's token is; KindUnauthenticated
+// when it has ended.
+func (s *Service) AuthenticateSession(ctx context.Context, token, address string) (Principal, error) {
+	h, err := s.db.SessionHolder(ctx, auth.HashKey(token), s.now())
+	if err != nil {
+		return Principal{}, err
+	}
+	if h.Disabled {
+		return Principal{}, errDisabled(h.Username)
+	}
+	return Principal{AccountID: h.AccountID, Username: h.Username, Role: h.Role, Address: address}, nil
+}
+
+// EndSession signs out; a session that has ended already is no error.
+func (s *Service) EndSession(ctx context.Context, token string) error {
+	return s.db.DeleteSession(ctx, auth.HashKey(token))
+}
+
+// SetupToken makes the token of the one-time set-up link, in place of the one
+// before. Once an account exists it gives "".
+func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.Time, err error) {
+	err = s.transact(ctx, func(s *Service) error {
+		if err := s.db.Lock(ctx, setupLock); err != nil {
+			return err
+		}
+		exists, err := s.db.HasAccounts(ctx)
+		if err != nil || exists {
+			return err
+		}
+		token, expiresAt = auth.NewToken(), s.now().Add(setupLifetime)
+		return s.db.SetSetupToken(ctx, auth.HashKey(token), expiresAt)
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return token, expiresAt, nil
+}
+
+// CompleteSetup makes the first account, an admin, and uses the token up. A
+// refused username or password leaves the token good.
+func (s *Service) CompleteSetup(ctx context.Context, token, username, password, address string) (*constellation.Account, error) {
+	var v constellation.Validation
+	constellation.CheckUsername(&v, "username", username)
+	constellation.CheckPassword(&v, "password", password)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.refuseSetUp(ctx); err != nil { // before the work of hashing
+		return nil, err
+	}
+	hash, err := s.hashPassword(ctx, password)
+	if err != nil {
+		return nil, err
+	}
+	var account *constellation.Account
+	err = s.transact(ctx, func(s *Service) error {
+		if err := s.db.Lock(ctx, setupLock); err != nil {
+			return err
+		}
+		if err := s.refuseSetUp(ctx); err != nil {
+			return err
+		}
+		expires, err := s.db.UseSetupToken(ctx, auth.HashKey(token))
+		if err != nil {
+			return err
+		}
+		if !s.now().Before(expires) {
+			return constellation.Errorf(constellation.KindForbidden, "the set-up link has expired; restart the mothership for a new one")
+		}
+		p := Principal{Username: username, Role: constellation.RoleAdmin, Address: clean(address, 64)}
+		account, err = s.addAccount(ctx, p, NewAccount{Username: username, Role: constellation.RoleAdmin}, hash)
+		return err
+	})
+	return account, err
+}
+
+func (s *Service) refuseSetUp(ctx context.Context) error {
+	exists, err := s.db.HasAccounts(ctx)
+	if err != nil || !exists {
+		return err
+	}
+	return constellation.Errorf(constellation.KindConflict, "this mothership is set up already; sign in instead")
+}
