@@ -23,6 +23,13 @@ func newAlgoInstallCommand(std streams) *cobra.Command {
 		Long: `Download a satellite's launch from its mothership, carry it if needed, and
 deploy it to a Kubernetes cluster through that cluster's private registry.`,
 		Example: installExample,
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usageError{fmt.Errorf("there is no command %q; did you mean %q", args[0], launchPath)}
+		},
 	}
 	cmd.AddCommand(newInstallSatelliteCommand(std))
 	return cmd
@@ -86,7 +93,11 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 	case len(ids) < 2 && (help || len(args) == 0):
 		return cmd.Help()
 	case len(ids) == 1 && uuid.Validate(ids[0]) != nil:
-		return usageError{fmt.Errorf("there is no command %q; did you mean %q or %q", "satellite "+ids[0], "satellite list", launchPath+" "+install.Nearest(ids[0], verbNames(verbs)))}
+		near := install.Nearest(ids[0], append(verbNames(verbs), "list"))
+		if near != "list" {
+			near = "SATELLITE_ID LAUNCH_ID " + near
+		}
+		return usageError{fmt.Errorf("there is no command %q; did you mean %q", "satellite "+ids[0], "satellite "+near)}
 	case len(ids) < 2:
 		return usageError{fmt.Errorf("a launch is named by two IDs: %s VERB; 'algo-install satellite list' shows those on this machine", launchPath)}
 	}

@@ -44,7 +44,7 @@ func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
 		return nil
 	}
 	wrong := 0
-	err := d.retry(ctx, "download "+short(blob.Digest), func() error {
+	err := d.retry(ctx, "download "+short(blob.Digest), blobAttempts, func() error {
 		err := d.attempt(ctx, blob)
 		if errors.Is(err, errDigest) {
 			if wrong++; wrong > 1 {

@@ -282,7 +282,7 @@ func (d *downloader) commit(ctx context.Context, l *launch, indexDigest string) 
 // document fetches a small manifest and stores it.
 func (d *downloader) document(ctx context.Context, digest string) ([]byte, error) {
 	var data []byte
-	err := d.retry(ctx, "download "+short(digest), func() error {
+	err := d.retry(ctx, "download "+short(digest), blobAttempts, func() error {
 		response, err := d.get(ctx, "/v2/"+d.repository+"/manifests/"+digest, http.Header{
 			"Accept": {"application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"},
 		})

@@ -23,7 +23,8 @@ const (
 	headerTimeout = 30 * time.Second
 	maxPlanBytes  = 64 << 20
 	maxErrorBytes = 64 << 10
-	attempts      = 6
+	planAttempts  = 4
+	blobAttempts  = 6
 )
 
 // TLS is how the other side of a connection is checked.
@@ -95,7 +96,7 @@ func (m *mothership) plan(ctx context.Context, f Folder, etag string) (*apiv1.Si
 		header.Set("If-None-Match", `"`+etag+`"`)
 	}
 	var plan *apiv1.SignedPlan
-	err := m.retry(ctx, "fetch the plan", func() error {
+	err := m.retry(ctx, "fetch the plan", planAttempts, func() error {
 		response, err := m.get(ctx, path, header)
 		if err != nil {
 			return err
@@ -208,7 +209,7 @@ func messageOf(data []byte) string {
 }
 
 // retry tries again what may get better, one line an attempt.
-func (m *mothership) retry(ctx context.Context, what string, try func() error) error {
+func (m *mothership) retry(ctx context.Context, what string, attempts int, try func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := try()
 		var last final
