@@ -26,7 +26,7 @@ func onControl(cmd *cobra.Command, c *config, do func(context.Context, *control.
 	if err := c.load(cmd); err != nil {
 		return err
 	}
-	return withControl(cmd.Context(), c, func(s *control.Service) error { return do(cmd.Context(), s) })
+	return withControl(cmd, c, func(s *control.Service) error { return do(cmd.Context(), s) })
 }
 
 func newAccountCreateCommand(std streams) *cobra.Command {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -33,8 +36,9 @@ func openDatabase(ctx context.Context, c *config, mode private.Mode, log *slog.L
 
 // withDatabase runs do with the database's URL, for one short command, and
 // ends what it started.
-func withDatabase(ctx context.Context, c *config, do func(url string) error) error {
-	url, server, err := openDatabase(ctx, c, private.ModeCommand, slog.New(slog.DiscardHandler))
+func withDatabase(cmd *cobra.Command, c *config, do func(url string) error) error {
+	ctx := cmd.Context()
+	url, server, err := openDatabase(ctx, c, private.ModeCommand, slog.New(&notices{out: cmd.ErrOrStderr()}))
 	if err != nil {
 		return err
 	}
@@ -48,8 +52,9 @@ func withDatabase(ctx context.Context, c *config, do func(url string) error) err
 }
 
 // withControl runs do with the use cases on the migrated database.
-func withControl(ctx context.Context, c *config, do func(*control.Service) error) error {
-	return withDatabase(ctx, c, func(url string) error {
+func withControl(cmd *cobra.Command, c *config, do func(*control.Service) error) error {
+	ctx := cmd.Context()
+	return withDatabase(cmd, c, func(url string) error {
 		if err := postgres.Migrate(ctx, url); err != nil {
 			return err
 		}
@@ -76,6 +81,25 @@ func sealerFor(c *config) (*auth.Sealer, error) {
 }
 
 func keyFile(c *config) string { return filepath.Join(c.dataDir, "secret.key") }
+
+// notices shows a short command's user what takes its time: messages alone,
+// without the rest of a log.
+type notices struct{ out io.Writer }
+
+// Enabled is part of slog.Handler.
+func (n *notices) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+// Handle is part of slog.Handler.
+func (n *notices) Handle(_ context.Context, r slog.Record) error {
+	_, err := fmt.Fprintln(n.out, r.Message)
+	return err
+}
+
+// WithAttrs is part of slog.Handler.
+func (n *notices) WithAttrs([]slog.Attr) slog.Handler { return n }
+
+// WithGroup is part of slog.Handler.
+func (n *notices) WithGroup(string) slog.Handler { return n }
 
 // readAll gives every item of a paged list.
 func readAll[T any](list func(control.ListQuery) (control.Page[T], error)) ([]T, error) {

@@ -79,5 +79,5 @@ func onDatabase(cmd *cobra.Command, c *config, do func(ctx context.Context, url 
 	if err := c.load(cmd); err != nil {
 		return err
 	}
-	return withDatabase(cmd.Context(), c, func(url string) error { return do(cmd.Context(), url) })
+	return withDatabase(cmd, c, func(url string) error { return do(cmd.Context(), url) })
 }

@@ -58,14 +58,7 @@ func day(t *time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04Z")
 }
 
-// noArguments and exactArguments are cobra's, as usage errors.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q; see '%s --help'", args[0], cmd.CommandPath())}
-	}
-	return nil
-}
-
+// oneArgument wants one word, and names it when it is missing.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {

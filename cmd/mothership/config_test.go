@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+)
+
+// loaded gives the settings that a serve command line ends up with.
+func loaded(args ...string) (config, error) {
+	var c config
+	cmd := &cobra.Command{Use: "serve", RunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }}
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	c.addServeFlags(cmd.Flags())
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	return c, err
+}
+
+func writeFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestFlagOverEnvironmentOverFile(t *testing.T) {
+	file := writeFile(t, "listen: file:1\nlog-format: text\nstop-timeout: 5s\ntrusted-proxy: [10.0.0.1, 10.1.0.0/16]\ndata-dir: /file\n")
+	t.Setenv("CONSTELLATION_LISTEN", "env:1")
+	t.Setenv("CONSTELLATION_DATA_DIR", "/env")
+	t.Setenv("CONSTELLATION_LOG_LEVEL", "")
+	t.Setenv("DATABASE_URL", "postgres://env/db")
+	got, err := loaded("--listen", "flag:1", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config{
+		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
+		stopTimeout: 5 * time.Second, trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestConfigFileOfAnEnvironmentVariable(t *testing.T) {
+	t.Setenv("CONSTELLATION_CONFIG", writeFile(t, "listen: file:1\n"))
+	got, err := loaded()
+	if err != nil || got.listen != "file:1" {
+		t.Errorf("listen = %q, %v; want file:1", got.listen, err)
+	}
+}
+
+// exitOf runs a command line and gives its exit code and output.
+func exitOf(ctx context.Context, stdin string, args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = run(ctx, append([]string{"mothership"}, args...), streams{strings.NewReader(stdin), &out, &err})
+	return code, out.String(), err.String()
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	unknown, nested := filepath.Join(dir, "unknown.yaml"), filepath.Join(dir, "nested.yaml")
+	for path, content := range map[string]string{unknown: "lisen: x\n", nested: "listen: {a: b}\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		args string
+		want string
+	}{
+		{"serve --nonsense", "unknown flag: --nonsense"},
+		{"serve extra", `no argument; not "extra"`},
+		{"serve --config " + unknown, `there is no setting "lisen"`},
+		{"serve --config " + nested, "is a single value or a list"},
+		{"serve --config /nonexistent.yaml", "cannot be read: no such file or directory"},
+		{"serve --tls-cert x", "--tls-cert and --tls-key go together"},
+		{"serve --public-url example.com", "--public-url is http:// or https:// and a host"},
+		{"serve --public-url https://example.com/path", "without a path"},
+		{"serve --log-format xml", "--log-format is json or text"},
+		{"serve --log-level loud", "--log-level is debug, info, warn or error"},
+		{"serve --trusted-proxy proxy.example", "a trusted proxy is an address or a prefix"},
+		{"serve --stop-timeout 0s", "--stop-timeout is longer than 0"},
+		{"account create", "the account's NAME is missing"},
+		{"account create a b", `unexpected argument "b"`},
+		{"account create neo --password-stdin", "there is no password on standard input"},
+		{"account set-password neo", "give --password-stdin"},
+		{"account frobnicate", `unknown command "frobnicate"`},
+		{"api-key create", "--account is missing"},
+		{"api-key create --account neo --expires soon", "--expires is a time from now"},
+		{"api-key revoke", "the key's ID is missing"},
+		{"version -o yaml", "the output is table or json"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := exitOf(t.Context(), "", strings.Fields(tt.args)...)
+			if code != 2 || stdout != "" || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("exit %d, stdout %q, stderr %q; want 2 and one line with %q", code, stdout, stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	for in, want := range map[string]string{
+		"90d": "2026-05-01T12:00:00Z", "12h": "2026-02-01T00:00:00Z",
+		"2027-01-31": "2027-01-31T00:00:00Z", "2027-01-31T10:00:00Z": "2027-01-31T10:00:00Z",
+	} {
+		got, err := expiry(now, in)
+		if err != nil || got.Format(time.RFC3339) != want {
+			t.Errorf("expiry(%q) = %v, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "d", "0d", "-1d", "99999d", "-1h", "tomorrow"} {
+		if got, err := expiry(now, in); err == nil {
+			t.Errorf("expiry(%q) = %v, want an error", in, got)
+		}
+	}
+}
+
+func TestPublicURLMadeUp(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		c         config
+		listening string
+		want      string
+	}{
+		{config{}, "[::]:8080", "http://localhost:8080"},
+		{config{}, "127.0.0.1:99", "http://localhost:99"},
+		{config{tlsCert: "c"}, "192.0.2.1:443", "https://192.0.2.1:443"},
+		{config{publicURL: "https://m.example"}, "[::]:8080", "https://m.example"},
+	}
+	for _, tt := range tests {
+		if got := tt.c.publicURLFor(tt.listening); got != tt.want {
+			t.Errorf("publicURLFor(%s) = %s, want %s", tt.listening, got, tt.want)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	code, stdout, _ := exitOf(t.Context(), "", "version", "-o", "json")
+	if code != 0 || !strings.Contains(stdout, `"version":"`+version+`"`) || !strings.Contains(stdout, `"platform":"`) {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+}

@@ -1,0 +1,370 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// dataDir is a fresh folder that PostgreSQL's unprivileged user can reach,
+// which t.TempDir's is not for root.
+func dataDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "mothership-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "data")
+}
+
+// instance is a running serve.
+type instance struct {
+	url  string
+	stop func() int // ends it and gives its exit code
+
+	mu    sync.Mutex
+	lines []map[string]any
+}
+
+// serveInProcess runs serve and waits until it is ready.
+func serveInProcess(t *testing.T, dir string, args ...string) *instance {
+	t.Helper()
+	i := &instance{}
+	reader, writer := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	exit := make(chan int, 1)
+	go func() {
+		args := append([]string{"mothership", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, args...)
+		exit <- run(ctx, args, streams{strings.NewReader(""), io.Discard, writer})
+		writer.Close()
+	}()
+	ready := make(chan string, 1)
+	go i.read(t, reader, ready)
+	i.stop = sync.OnceValue(func() int { cancel(); return <-exit })
+	t.Cleanup(func() { i.stop() })
+	select {
+	case i.url = <-ready:
+	case <-time.After(time.Minute):
+		t.Fatal("serve is not ready after a minute")
+	}
+	if i.url == "" {
+		t.Fatalf("serve ended with exit code %d", i.stop())
+	}
+	return i
+}
+
+// read keeps the log and tells the URL, or "" when the log ends.
+func (i *instance) read(t *testing.T, r io.Reader, ready chan<- string) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var line map[string]any
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Logf("serve: %s", lines.Text())
+			continue
+		}
+		i.mu.Lock()
+		i.lines = append(i.lines, line)
+		i.mu.Unlock()
+		if line["msg"] == "ready" {
+			ready <- line["url"].(string)
+		}
+	}
+	ready <- ""
+}
+
+// logged waits for a line of the log and gives one of its values.
+func (i *instance) logged(t *testing.T, msg, key string) string {
+	t.Helper()
+	var found string
+	eventually(t, "the log says "+msg, func() bool {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		for _, line := range i.lines {
+			if text, ok := line["msg"].(string); ok && strings.HasPrefix(text, msg) {
+				found, _ = line[key].(string)
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited 30 s: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// fetch sends a request and gives its answer with the body read.
+func fetch(t *testing.T, client *http.Client, method, address, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n+1 < len(header); n += 2 {
+		request.Header.Set(header[n], header[n+1])
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(content)
+}
+
+// browser keeps cookies and does not follow redirects.
+func browser(t *testing.T) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+func form(t *testing.T, client *http.Client, address string, values map[string]string, header ...string) (*http.Response, string) {
+	t.Helper()
+	q := url.Values{}
+	for k, v := range values {
+		q.Set(k, v)
+	}
+	return fetch(t, client, "POST", address, q.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, header...)...)
+}
+
+const goodPassword = "correct horse battery"
+
+func TestCommandsBeforeWhileAndAfterServe(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	do := func(stdin string, args ...string) string {
+		t.Helper()
+		code, stdout, stderr := exitOf(t.Context(), stdin, append(args, "--data-dir", dir)...)
+		if code != 0 {
+			t.Fatalf("%v: exit %d: %s", args, code, stderr)
+		}
+		return stdout
+	}
+	do(goodPassword+"\n", "account", "create", "neo", "--role", "admin", "--password-stdin")
+	early := strings.TrimSpace(do("", "api-key", "create", "--account", "neo", "--role", "admin"))
+
+	i := serveInProcess(t, dir)
+	late := strings.TrimSpace(do("", "api-key", "create", "--account", "NEO", "--role", "viewer", "--name", "late", "--expires", "90d"))
+	for _, key := range []string{early, late} {
+		if !strings.HasPrefix(key, "cst_") || strings.ContainsAny(key, " \n") {
+			t.Errorf("a key is %q, want cst_… alone", key)
+		}
+		response, body := fetch(t, http.DefaultClient, "GET", i.url+"/v1/account", "", "Authorization", "Simple "+key)
+		if response.StatusCode != 200 || !strings.Contains(body, `"neo"`) {
+			t.Errorf("GET /v1/account = %d %s, want neo", response.StatusCode, body)
+		}
+	}
+	var keys []struct{ ID, Name, State string }
+	if err := json.Unmarshal([]byte(do("", "api-key", "list", "-o", "json")), &keys); err != nil || len(keys) != 2 {
+		t.Fatalf("api-key list: %v, %v; want 2 keys", keys, err)
+	}
+	for _, k := range keys {
+		if k.Name == "late" {
+			do("", "api-key", "revoke", k.ID)
+		}
+	}
+	if response, body := fetch(t, http.DefaultClient, "GET", i.url+"/v1/account", "", "Authorization", "Simple "+late); response.StatusCode != 401 {
+		t.Errorf("a revoked key = %d %s, want 401", response.StatusCode, body)
+	}
+	code, _, stderr := exitOf(t.Context(), "", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--log-level", "error")
+	if code != 1 || !strings.Contains(stderr, "is in use by mothership serve, PID") {
+		t.Errorf("a second serve: exit %d, %s", code, stderr)
+	}
+	if code := i.stop(); code != 0 {
+		t.Errorf("serve ended with exit code %d", code)
+	}
+	if out := do("", "account", "list"); !strings.Contains(out, "neo") || !strings.Contains(out, "admin") {
+		t.Errorf("account list after serve:\n%s", out)
+	}
+	do("", "account", "disable", "neo", "--undo")
+	if out := do("", "migrate", "status", "-o", "json"); !strings.Contains(out, `"pending": []`) {
+		t.Errorf("migrate status: %s", out)
+	}
+}
+
+func TestCommandRefusals(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	for _, tt := range []struct {
+		args, stdin, want string
+	}{
+		{"account create neo --role emperor", "", "a role is one of admin, operator, viewer"},
+		{"account create neo --password-stdin", "short\n", "a password has 12 to 256 characters"},
+		{"account create ../neo", "", "a username has 1 to 63"},
+		{"account disable nobody", "", "nobody"},
+		{"api-key create --account nobody", "", "nobody"},
+		{"api-key revoke 00000000-0000-0000-0000-000000000000", "", "there is no API key with the id"},
+	} {
+		code, stdout, stderr := exitOf(t.Context(), tt.stdin, append(strings.Fields(tt.args), "--data-dir", dir)...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, tt.want) {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q; want 1 and %q", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
+
+func TestNoDatabase(t *testing.T) {
+	t.Parallel()
+	empty := t.TempDir()
+	code, _, stderr := exitOf(t.Context(), "", "serve", "--listen", "127.0.0.1:0", "--data-dir", dataDir(t), "--postgres-bin-dir", empty, "--log-level", "error")
+	if want := "PostgreSQL is not installed; install the package"; code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("no binaries: exit %d, %q; want 1 and one line with %q", code, stderr, want)
+	}
+	code, _, stderr = exitOf(t.Context(), "", "migrate", "up", "--database-url", "postgres://127.0.0.1:1/nothing?connect_timeout=2")
+	if code != 1 || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("no server: exit %d, %q; want 1 and one line", code, stderr)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{file, filepath.Join(file, "below")} {
+		code, _, stderr = exitOf(t.Context(), "", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--log-level", "error")
+		if code != 1 || !strings.Contains(stderr, "the data dir "+dir) {
+			t.Errorf("data dir %s: exit %d, %q", dir, code, stderr)
+		}
+	}
+}
+
+func TestSetUpAndSignIn(t *testing.T) {
+	t.Parallel()
+	i := serveInProcess(t, dataDir(t))
+	link := i.logged(t, "there is no account yet", "url")
+	if !strings.HasPrefix(link, i.url+"/setup?token=") {
+		t.Fatalf("the set-up link is %q", link)
+	}
+	token := strings.TrimPrefix(link, i.url+"/setup?token=")
+	b := browser(t)
+	response, body := fetch(t, b, "GET", link, "")
+	if response.StatusCode != 200 || !strings.Contains(body, "Set up this mothership") {
+		t.Fatalf("the set-up page: %d %s", response.StatusCode, body)
+	}
+	checkPage(t, response, body)
+
+	response, body = form(t, b, i.url+"/setup", map[string]string{"token": token, "username": "neo", "password": "short"})
+	if response.StatusCode != 422 || !strings.Contains(body, "12 to 256 characters") || !strings.Contains(body, `value="neo"`) {
+		t.Errorf("a short password: %d, want 422 with the reason and what was typed", response.StatusCode)
+	}
+	response, _ = form(t, b, i.url+"/setup", map[string]string{"token": token, "username": "neo", "password": goodPassword}, "Sec-Fetch-Site", "cross-site")
+	if response.StatusCode != 403 {
+		t.Errorf("a form from another site: %d, want 403", response.StatusCode)
+	}
+	response, body = form(t, b, i.url+"/setup", map[string]string{"token": token, "username": "neo", "password": goodPassword})
+	if response.StatusCode != 303 || response.Header.Get("Location") != "/" {
+		t.Fatalf("set-up: %d %s", response.StatusCode, body)
+	}
+	if cookie := response.Header.Get("Set-Cookie"); !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") || !strings.Contains(cookie, "Path=/") {
+		t.Errorf("the cookie is %q", cookie)
+	}
+	response, body = fetch(t, b, "GET", i.url+"/", "")
+	if response.StatusCode != 200 || !strings.Contains(body, "No satellites yet") || !strings.Contains(body, "neo") {
+		t.Errorf("the first page: %d %s", response.StatusCode, body)
+	}
+	checkPage(t, response, body)
+	if response, _ = form(t, browser(t), i.url+"/setup", map[string]string{"token": token, "username": "smith", "password": goodPassword}); response.StatusCode < 400 {
+		t.Errorf("the set-up link works twice: %d", response.StatusCode)
+	}
+	signInAndOut(t, i, b)
+}
+
+func signInAndOut(t *testing.T, i *instance, b *http.Client) {
+	t.Helper()
+	if response, _ := form(t, b, i.url+"/logout", nil); response.StatusCode != 303 {
+		t.Errorf("sign out: %d, want 303", response.StatusCode)
+	}
+	response, _ := fetch(t, b, "GET", i.url+"/satellites/x?tab=algorithms", "")
+	if want := "/login?next=%2Fsatellites%2Fx%3Ftab%3Dalgorithms"; response.Header.Get("Location") != want {
+		t.Errorf("a page after signing out goes to %q, want %q", response.Header.Get("Location"), want)
+	}
+	response, body := form(t, b, i.url+"/login", map[string]string{"username": "neo", "password": "wrong password"})
+	if response.StatusCode != 401 || !strings.Contains(body, `role="alert"`) || response.Header.Get("Set-Cookie") != "" {
+		t.Errorf("a wrong password: %d", response.StatusCode)
+	}
+	checkPage(t, response, body)
+	for next, want := range map[string]string{"/satellites/x": "/satellites/x", "//evil.example": "/", "https://evil.example": "/", `/\evil.example`: "/"} {
+		response, _ = form(t, b, i.url+"/login", map[string]string{"username": "neo", "password": goodPassword, "next": next})
+		if response.StatusCode != 303 || response.Header.Get("Location") != want {
+			t.Errorf("sign in with next=%s: %d to %q, want %q", next, response.StatusCode, response.Header.Get("Location"), want)
+		}
+	}
+	response, body = fetch(t, b, "GET", i.url+"/satellites/00000000-0000-0000-0000-000000000000", "")
+	if response.StatusCode != 404 || !strings.Contains(body, "Not found") {
+		t.Errorf("an unknown satellite: %d", response.StatusCode)
+	}
+}
+
+// checkPage looks for what every page must and must not have.
+func checkPage(t *testing.T, response *http.Response, body string) {
+	t.Helper()
+	csp := response.Header.Get("Content-Security-Policy")
+	if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
+		t.Errorf("Content-Security-Policy is %q", csp)
+	}
+	for _, inline := range []string{"<style", "<script", " style=", " onclick=", "javascript:"} {
+		if strings.Contains(body, inline) {
+			t.Errorf("%s has %q, which the policy forbids", response.Request.URL.Path, inline)
+		}
+	}
+	for _, name := range []string{"X-Content-Type-Options", "X-Frame-Options", "X-Request-Id"} {
+		if response.Header.Get(name) == "" {
+			t.Errorf("%s has no %s", response.Request.URL.Path, name)
+		}
+	}
+}
+
+func TestProbesAndLimits(t *testing.T) {
+	t.Parallel()
+	i := serveInProcess(t, dataDir(t))
+	for path, want := range map[string]string{
+		"/healthz": "ok", "/readyz": `{"name":"database","ready":true}`, "/metrics": "constellation_db_connections",
+		"/openapi.json": `"openapi":"3.1`, "/docs/api": "<html",
+	} {
+		response, body := fetch(t, http.DefaultClient, "GET", i.url+path, "")
+		if response.StatusCode != 200 || !strings.Contains(body, want) {
+			t.Errorf("GET %s = %d %.200s, want 200 with %s", path, response.StatusCode, body, want)
+		}
+	}
+	response, body := fetch(t, http.DefaultClient, "POST", i.url+"/v1/satellites", strings.Repeat("x", 11<<20))
+	if response.StatusCode != 413 || !strings.Contains(body, `"error"`) {
+		t.Errorf("11 MB without a key = %d %s, want 413", response.StatusCode, body)
+	}
+	if response, _ := fetch(t, http.DefaultClient, "GET", i.url+"/v2/", ""); response.StatusCode != 401 {
+		t.Errorf("GET /v2/ without a key = %d, want 401", response.StatusCode)
+	}
+}
