@@ -42,16 +42,16 @@ type Cluster struct {
 type Host struct {
 	Say   io.Writer
 	Slots Slots
-	start time.Time
+	began time.Time
 }
 
 // New is a Host of this machine.
 func New(say io.Writer) *Host {
-	return &Host{Say: say, Slots: Slots{Dir: RunDir}, start: time.Now()}
+	return &Host{Say: say, Slots: Slots{Dir: RunDir}, began: time.Now()}
 }
 
 func (h *Host) step(format string, args ...any) {
-	_, _ = fmt.Fprintf(h.Say, "%6.1fs  %s\n", time.Since(h.start).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(h.Say, "%6.1fs  %s\n", time.Since(h.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // Up starts a cluster and waits until it can be used. One that is up already
@@ -92,7 +92,7 @@ func (h *Host) Up(ctx context.Context, o Options) (*Cluster, error) {
 	}
 	cluster, err := h.launch(ctx, o, record, programs)
 	if err != nil {
-		h.step("removing the cluster again: %v", err)
+		h.step("removing the cluster again")
 		return nil, errors.Join(err, h.tearDownNow(o.Name))
 	}
 	return cluster, nil
@@ -193,7 +193,7 @@ func (h *Host) launch(ctx context.Context, o Options, record Record, programs ma
 		return nil, err
 	}
 	h.step("starting cluster %s: node %s, pods %s, services %s", o.Name, spec.Network.Node, spec.Network.Pods, spec.Network.Services)
-	ended, err := h.start1(&record, spec)
+	ended, err := h.start(&record, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -225,8 +225,8 @@ func prepare(stateDir string, spec node.Spec, programs map[string]string) error 
 	return spec.Write(stateDir)
 }
 
-// start1 starts the cluster's PID 1 in its namespaces, connects it and lets it go on.
-func (h *Host) start1(record *Record, spec node.Spec) (<-chan struct{}, error) {
+// start starts the cluster's PID 1 in its namespaces, connects it and lets it go on.
+func (h *Host) start(record *Record, spec node.Spec) (<-chan struct{}, error) {
 	log, err := os.OpenFile(filepath.Join(record.StateDir, "logs", "node.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open node.log: %w", err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -20,7 +21,8 @@ import (
 
 // waitUsable waits until what a user needs answers, or says what does not.
 func (h *Host) waitUsable(ctx context.Context, o Options, info Info, ended <-chan struct{}) error {
-	ctx, stop := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("not ready after %s", o.Timeout))
+	outer := ctx
+	ctx, stop := context.WithTimeoutCause(outer, o.Timeout, fmt.Errorf("not ready after %s", o.Timeout))
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -53,6 +55,9 @@ func (h *Host) waitUsable(ctx context.Context, o Options, info Info, ended <-cha
 			continue
 		}
 		if err := poll(ctx, c.probe); err != nil {
+			if outer.Err() != nil {
+				return errors.New("interrupted")
+			}
 			return fmt.Errorf("wait for %s: %w%s", c.what, err, node.LogTails(filepath.Join(o.StateDir, "logs"), "node", c.log))
 		}
 		h.step("%s is ready", c.what)
@@ -77,7 +82,16 @@ func poll(ctx context.Context, probe func(context.Context) error) error {
 }
 
 func apiReady(ctx context.Context, client kubernetes.Interface) error {
-	_, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	answer, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	var failing []string
+	for line := range strings.Lines(string(answer)) {
+		if check, ok := strings.CutPrefix(strings.TrimSpace(line), "[-]"); ok {
+			failing = append(failing, check)
+		}
+	}
+	if err != nil && len(failing) > 0 {
+		return errors.New(strings.Join(failing, ", "))
+	}
 	return err
 }
 

@@ -22,8 +22,13 @@ const settle = 100 * time.Millisecond
 // Watch keeps nginx and the status of the Ingress objects up to date until
 // ctx ends. Trouble with one configuration is said on log and tried again.
 func Watch(ctx context.Context, client kubernetes.Interface, nginx *Nginx, log io.Writer) error {
-	if err := createClass(ctx, client); err != nil {
-		return err
+	for err := createClass(ctx, client); err != nil; err = createClass(ctx, client) {
+		_, _ = fmt.Fprintf(log, "ingress: %v\n", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
 	}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	changed := make(chan struct{}, 1)
