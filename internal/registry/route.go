@@ -39,7 +39,7 @@ const (
 var (
 	repositoryPattern = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$`)
 	tagPattern        = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	uploadPattern     = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+	uuidPattern       = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
 // parseRoute takes a path of /v2 apart; the error is an OCI error.
@@ -83,13 +83,23 @@ func parseRoute(path string) (route, error) {
 		return route{}, errUnknownPath
 	}
 	r.repository = strings.Join(name, "/")
-	return r, r.check()
+	if err := r.check(); err != nil {
+		return route{}, err
+	}
+	if id, ok := strings.CutPrefix(r.repository, satellitesPrefix); ok {
+		r.satelliteID = id
+	}
+	return r, nil
 }
 
 // check holds the parts to their grammar.
-func (r *route) check() error {
+func (r route) check() error {
 	if len(r.repository) > 200 || !repositoryPattern.MatchString(r.repository) {
 		return ociErrorf(http.StatusBadRequest, codeNameInvalid, "%q is not a repository name: it has lower-case letters and digits, with '.', '_' or '-' between them, and '/' between its parts", shorten(r.repository))
+	}
+	// satellites/ holds nothing but satellites/SATELLITE_ID, which is a UUID.
+	if id, ok := strings.CutPrefix(r.repository, satellitesPrefix); ok && !uuidPattern.MatchString(id) {
+		return ociErrorf(http.StatusNotFound, codeNameUnknown, "no repository %s: a bundle is at satellites/SATELLITE_ID:LAUNCH_ID", shorten(r.repository))
 	}
 	switch r.kind {
 	case routeManifest:
@@ -104,24 +114,10 @@ func (r *route) check() error {
 			return err
 		}
 	case routeUpload:
-		if !uploadPattern.MatchString(r.reference) {
+		if !uuidPattern.MatchString(r.reference) {
 			return ociErrorf(http.StatusNotFound, codeUploadUnknown, "no such upload")
 		}
 	}
-	return r.checkSatellite()
-}
-
-// checkSatellite fills in satelliteID; satellites/ holds nothing but
-// satellites/SATELLITE_ID.
-func (r *route) checkSatellite() error {
-	id, ok := strings.CutPrefix(r.repository, satellitesPrefix)
-	if !ok {
-		return nil
-	}
-	if !uploadPattern.MatchString(id) { // a satellite's ID is a UUID too
-		return ociErrorf(http.StatusNotFound, codeNameUnknown, "no repository %s: a bundle is at satellites/SATELLITE_ID:LAUNCH_ID", shorten(r.repository))
-	}
-	r.satelliteID = id
 	return nil
 }
 

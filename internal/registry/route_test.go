@@ -33,6 +33,11 @@ func TestParseRoute(t *testing.T) {
 		{"/v2/tags/list/tags/list", route{kind: routeTags, repository: "tags/list"}},
 		{"/v2/satellites/" + someUUID + "/manifests/" + someUUID,
 			route{kind: routeManifest, repository: "satellites/" + someUUID, reference: someUUID, satelliteID: someUUID}},
+		{"/v2/satellites/" + someUUID + "/manifests/" + someDigest,
+			route{kind: routeManifest, repository: "satellites/" + someUUID, reference: someDigest, satelliteID: someUUID}},
+		{"/v2/satellites/" + someUUID + "/blobs/" + someDigest,
+			route{kind: routeBlob, repository: "satellites/" + someUUID, reference: someDigest, satelliteID: someUUID}},
+		{"/v2/satellites/" + someUUID + "/tags/list", route{kind: routeTags, repository: "satellites/" + someUUID, satelliteID: someUUID}},
 	}
 	for _, tt := range tests {
 		got, err := parseRoute(tt.path)

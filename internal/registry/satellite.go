@@ -46,7 +46,7 @@ func (g *Registry) serveBundleManifest(w http.ResponseWriter, q request) error {
 	if strings.Contains(digest, ":") {
 		b, err = g.control.BundleDocument(q.Context(), q.principal, q.route.satelliteID, digest)
 	} else {
-		if !uploadPattern.MatchString(digest) { // a launch's ID is a UUID too
+		if !uuidPattern.MatchString(digest) { // no launch's ID
 			return unknownManifest(q.route)
 		}
 		b, _, err = g.control.LaunchBundle(q.Context(), q.principal, q.route.satelliteID, digest)
