@@ -14,14 +14,15 @@ func (s *server) algorithmRoutes() {
 	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}/versions/{git_hash}", viewer, "getAlgorithmVersion", "Show one version of an algorithm", s.getAlgorithmVersion)
 }
 
-type algorithmPath struct {
+// AlgorithmPath names an algorithm.
+type AlgorithmPath struct {
 	Owner string `path:"owner" doc:"Ignoring case." example:"neo"`
 	Name  string `path:"name" doc:"Ignoring case." example:"hello"`
 }
 
 type algorithmOutput struct{ Body apiv1.Algorithm }
 
-func (s *server) listAlgorithms(ctx context.Context, in *listInput) (*listOutput[apiv1.Algorithm], error) {
+func (s *server) listAlgorithms(ctx context.Context, in *ListInput) (*listOutput[apiv1.Algorithm], error) {
 	c := callOf(ctx)
 	page, err := c.control.ListAlgorithms(ctx, c.principal, in.query())
 	if err != nil {
@@ -30,7 +31,7 @@ func (s *server) listAlgorithms(ctx context.Context, in *listInput) (*listOutput
 	return listed(ctx, s, page, wireAlgorithm), nil
 }
 
-func (s *server) getAlgorithm(ctx context.Context, in *algorithmPath) (*algorithmOutput, error) {
+func (s *server) getAlgorithm(ctx context.Context, in *AlgorithmPath) (*algorithmOutput, error) {
 	c := callOf(ctx)
 	algorithm, err := c.control.GetAlgorithm(ctx, c.principal, in.Owner, in.Name)
 	if err != nil {
@@ -40,8 +41,8 @@ func (s *server) getAlgorithm(ctx context.Context, in *algorithmPath) (*algorith
 }
 
 type listAlgorithmVersionsInput struct {
-	algorithmPath
-	listInput
+	AlgorithmPath
+	ListInput
 }
 
 func (s *server) listAlgorithmVersions(ctx context.Context, in *listAlgorithmVersionsInput) (*listOutput[apiv1.AlgorithmVersion], error) {
@@ -54,7 +55,7 @@ func (s *server) listAlgorithmVersions(ctx context.Context, in *listAlgorithmVer
 }
 
 type algorithmVersionPath struct {
-	algorithmPath
+	AlgorithmPath
 	GitHash string `path:"git_hash" doc:"40 lower-case hex digits." example:"0123456789012345678901234567890123456789"`
 }
 

@@ -89,7 +89,7 @@ func TestRevision(t *testing.T) {
 		{`"other"`, number(0), true}, {`"-3"`, number(0), true}, {`"1", "2"`, nil, false},
 	}
 	for _, test := range tests {
-		got, err := ifMatchInput{IfMatch: test.header}.revision()
+		got, err := IfMatchInput{IfMatch: test.header}.revision()
 		if diff := cmp.Diff(test.want, got); diff != "" || (err == nil) != test.ok {
 			t.Errorf("revision of %s = %v, %v (-want +got):\n%s", test.header, got, err, diff)
 		}

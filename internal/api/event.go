@@ -14,7 +14,7 @@ func (s *server) eventRoutes() {
 }
 
 type listEventsInput struct {
-	listInput
+	ListInput
 	Actor      string    `query:"actor" doc:"Only what this user did." example:"neo"`
 	Action     string    `query:"action" doc:"Only this sort of change." example:"satellite.create"`
 	TargetKind string    `query:"target_kind" doc:"Only changes to this sort of thing." example:"satellite"`

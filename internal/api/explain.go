@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -93,7 +94,8 @@ func (s *server) explainField(op *huma.Operation, detail *huma.ErrorDetail) cons
 		return say("there is no query parameter %s here; there are %s", name, join(queryParameters(op)))
 	case strings.HasPrefix(detail.Message, "expected number >= "), strings.HasPrefix(detail.Message, "expected number <= "):
 		word := map[byte]string{'>': "at least", '<': "at most"}[detail.Message[len("expected number ")]]
-		return say("%s is %s %s; not %s", name, word, detail.Message[len("expected number >= "):], describe(detail.Value))
+		bound, _ := strconv.ParseFloat(detail.Message[len("expected number >= "):], 64)
+		return say("%s is %s %s; not %s", name, word, strconv.FormatFloat(bound, 'f', -1, 64), describe(detail.Value))
 	case strings.HasPrefix(detail.Message, "invalid date/time"):
 		return say("%s %s; not %s", name, expectations[validation.MsgExpectedRFC3339DateTime], describe(detail.Value))
 	case where == "body":

@@ -22,8 +22,9 @@ func (s *server) launchRoutes() {
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
 }
 
-type launchPath struct {
-	satellitePath
+// LaunchPath names a launch instance.
+type LaunchPath struct {
+	SatellitePath
 	LaunchID string `path:"launch_id" doc:"The launch instance's UUID." example:"b8f7a1de-52c1-4dc0-a1b6-3c4f7b1e9d10"`
 }
 
@@ -34,8 +35,8 @@ type launchOutput struct {
 }
 
 type listLaunchesInput struct {
-	satellitePath
-	listInput
+	SatellitePath
+	ListInput
 }
 
 func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*listOutput[apiv1.Launch], error) {
@@ -48,7 +49,7 @@ func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*list
 }
 
 type createLaunchInput struct {
-	satellitePath
+	SatellitePath
 	Body apiv1.LaunchCreate
 }
 
@@ -67,7 +68,7 @@ func (s *server) createLaunch(ctx context.Context, in *createLaunchInput) (*laun
 	}, nil
 }
 
-func (s *server) getLaunch(ctx context.Context, in *launchPath) (*launchOutput, error) {
+func (s *server) getLaunch(ctx context.Context, in *LaunchPath) (*launchOutput, error) {
 	c := callOf(ctx)
 	launch, err := c.control.GetLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
 	if err != nil {
@@ -77,8 +78,8 @@ func (s *server) getLaunch(ctx context.Context, in *launchPath) (*launchOutput, 
 }
 
 type updateLaunchInput struct {
-	launchPath
-	ifMatchInput
+	LaunchPath
+	IfMatchInput
 	Body apiv1.LaunchUpdate
 }
 
@@ -97,13 +98,27 @@ func (s *server) updateLaunch(ctx context.Context, in *updateLaunchInput) (*laun
 	return &launchOutput{ETag: etag(launch.Revision), Body: wireLaunch(launch)}, nil
 }
 
-func (s *server) deleteLaunch(ctx context.Context, in *launchPath) (*struct{}, error) {
+type deleteLaunchInput struct {
+	LaunchPath
+	IfMatchInput
+}
+
+func (s *server) deleteLaunch(ctx context.Context, in *deleteLaunchInput) (*struct{}, error) {
 	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	if revision != nil { // a change of nothing compares the revision
+		if _, err := c.control.UpdateLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID, revision, control.LaunchChange{}); err != nil {
+			return nil, err
+		}
+	}
 	return nil, c.control.DeleteLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
 }
 
 type planInput struct {
-	launchPath
+	LaunchPath
 	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of the plan that is at hand: answers 304 when it is still the same."`
 }
 

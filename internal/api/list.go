@@ -7,15 +7,15 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
-// listInput is what every list takes (DESIGN section 3).
-type listInput struct {
+// ListInput is what every list takes (DESIGN section 3).
+type ListInput struct {
 	Q      string `query:"q" doc:"Keeps what has this in its name, ignoring case."`
 	Sort   string `query:"sort" doc:"A field of the list, with - before it for descending." example:"-created_at"`
 	Limit  int    `query:"limit" default:"50" minimum:"1" maximum:"500" doc:"Results a page."`
 	Marker string `query:"marker" doc:"The marker of the page before."`
 }
 
-func (in listInput) query() control.ListQuery {
+func (in ListInput) query() control.ListQuery {
 	return control.ListQuery{Q: in.Q, Sort: in.Sort, Limit: in.Limit, Marker: in.Marker}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -81,6 +82,11 @@ func checkOperation(t *testing.T, name string, op map[string]any, ids map[string
 	}
 	if body, ok := op["requestBody"]; ok && !strings.Contains(mustJSON(t, body), `"example":`) {
 		t.Errorf("%s has a body without an example", name)
+	}
+	for _, match := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(name, -1) {
+		if !slices.ContainsFunc(asList(op["parameters"]), func(p any) bool { return p.(map[string]any)["name"] == match[1] }) {
+			t.Errorf("%s does not document %s", name, match[1])
+		}
 	}
 	for _, p := range asList(op["parameters"]) {
 		if p.(map[string]any)["description"] == nil {

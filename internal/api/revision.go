@@ -7,8 +7,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// ifMatchInput makes a change depend on the state that its maker has seen.
-type ifMatchInput struct {
+// IfMatchInput makes a change depend on the state that its maker has seen.
+type IfMatchInput struct {
 	IfMatch string `header:"If-Match" doc:"The ETag of the state that is to be changed: another editor's change in between answers 412. * or nothing: whatever the state." example:"\"3\""`
 }
 
@@ -17,7 +17,7 @@ func etag(revision int64) string { return strconv.Quote(strconv.FormatInt(revisi
 
 // revision reads If-Match; nil is any. A tag that we never made is revision
 // 0, which nothing has. W/ is let pass, since proxies that compress add it.
-func (in ifMatchInput) revision() (*int64, error) {
+func (in IfMatchInput) revision() (*int64, error) {
 	header := strings.TrimSpace(in.IfMatch)
 	switch {
 	case header == "" || header == "*":

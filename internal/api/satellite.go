@@ -25,7 +25,8 @@ func (s *server) satelliteRoutes() {
 	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}/keys/{key_id}", admin, "revokeSatelliteKey", "Revoke a satellite's key", s.revokeSatelliteKey)
 }
 
-type satellitePath struct {
+// SatellitePath names a satellite.
+type SatellitePath struct {
 	SatelliteID string `path:"satellite_id" doc:"The satellite's UUID." example:"0b5c3f0e-6f0d-4f7e-9d56-0f6c8b1f3a52"`
 }
 
@@ -35,7 +36,7 @@ type satelliteOutput struct {
 	Body     apiv1.Satellite
 }
 
-func (s *server) listSatellites(ctx context.Context, in *listInput) (*listOutput[apiv1.Satellite], error) {
+func (s *server) listSatellites(ctx context.Context, in *ListInput) (*listOutput[apiv1.Satellite], error) {
 	c := callOf(ctx)
 	page, err := c.control.ListSatellites(ctx, c.principal, in.query())
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *server) createSatellite(ctx context.Context, in *struct{ Body apiv1.Sat
 	}, nil
 }
 
-func (s *server) getSatellite(ctx context.Context, in *satellitePath) (*satelliteOutput, error) {
+func (s *server) getSatellite(ctx context.Context, in *SatellitePath) (*satelliteOutput, error) {
 	c := callOf(ctx)
 	satellite, err := c.control.GetSatellite(ctx, c.principal, in.SatelliteID)
 	if err != nil {
@@ -67,8 +68,8 @@ func (s *server) getSatellite(ctx context.Context, in *satellitePath) (*satellit
 }
 
 type updateSatelliteInput struct {
-	satellitePath
-	ifMatchInput
+	SatellitePath
+	IfMatchInput
 	Body apiv1.SatelliteUpdate
 }
 
@@ -88,8 +89,8 @@ func (s *server) updateSatellite(ctx context.Context, in *updateSatelliteInput) 
 }
 
 type deleteSatelliteInput struct {
-	satellitePath
-	ifMatchInput
+	SatellitePath
+	IfMatchInput
 }
 
 func (s *server) deleteSatellite(ctx context.Context, in *deleteSatelliteInput) (*struct{}, error) {

@@ -9,8 +9,8 @@ import (
 )
 
 type listSatelliteKeysInput struct {
-	satellitePath
-	listInput
+	SatellitePath
+	ListInput
 }
 
 func (s *server) listSatelliteKeys(ctx context.Context, in *listSatelliteKeysInput) (*listOutput[apiv1.SatelliteKey], error) {
@@ -23,7 +23,7 @@ func (s *server) listSatelliteKeys(ctx context.Context, in *listSatelliteKeysInp
 }
 
 type createSatelliteKeyInput struct {
-	satellitePath
+	SatellitePath
 	Body apiv1.SatelliteKeyCreate
 }
 
@@ -41,7 +41,7 @@ func (s *server) createSatelliteKey(ctx context.Context, in *createSatelliteKeyI
 }
 
 type satelliteKeyPath struct {
-	satellitePath
+	SatellitePath
 	KeyID string `path:"key_id" doc:"The key's id, not the key."`
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 type listSatelliteVersionsInput struct {
-	satellitePath
-	listInput
+	SatellitePath
+	ListInput
 }
 
 func (s *server) listSatelliteVersions(ctx context.Context, in *listSatelliteVersionsInput) (*listOutput[apiv1.SatelliteVersion], error) {
@@ -22,8 +22,8 @@ func (s *server) listSatelliteVersions(ctx context.Context, in *listSatelliteVer
 }
 
 type createSatelliteVersionInput struct {
-	satellitePath
-	ifMatchInput
+	SatellitePath
+	IfMatchInput
 	Body apiv1.SatelliteVersionCreate
 }
 
@@ -50,12 +50,13 @@ func (s *server) createSatelliteVersion(ctx context.Context, in *createSatellite
 	}, nil
 }
 
-type satelliteVersionPath struct {
-	satellitePath
+// SatelliteVersionPath names a version of a satellite.
+type SatelliteVersionPath struct {
+	SatellitePath
 	Number int `path:"number" minimum:"1" maximum:"2147483647" doc:"1, 2, 3, …" example:"2"`
 }
 
-func (s *server) getSatelliteVersion(ctx context.Context, in *satelliteVersionPath) (*satelliteVersionOutput, error) {
+func (s *server) getSatelliteVersion(ctx context.Context, in *SatelliteVersionPath) (*satelliteVersionOutput, error) {
 	c := callOf(ctx)
 	version, err := c.control.GetSatelliteVersion(ctx, c.principal, in.SatelliteID, in.Number)
 	if err != nil {
@@ -65,7 +66,7 @@ func (s *server) getSatelliteVersion(ctx context.Context, in *satelliteVersionPa
 }
 
 type diffInput struct {
-	satelliteVersionPath
+	SatelliteVersionPath
 	From int `query:"from" required:"true" minimum:"1" maximum:"2147483647" doc:"The version to compare with." example:"1"`
 }
 

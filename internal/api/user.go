@@ -20,13 +20,14 @@ func (s *server) userRoutes() {
 	add(s, tagUsers, "DELETE /v1/users/{username}/keys/{key_id}", owner, "revokeUserKey", "Revoke an API key", s.revokeUserKey)
 }
 
-type userPath struct {
+// UserPath names a user. Huma reads what is embedded only when it is exported.
+type UserPath struct {
 	Username string `path:"username" doc:"The user's name, ignoring case." example:"neo"`
 }
 
 type userOutput struct{ Body apiv1.User }
 
-func (s *server) listUsers(ctx context.Context, in *listInput) (*listOutput[apiv1.User], error) {
+func (s *server) listUsers(ctx context.Context, in *ListInput) (*listOutput[apiv1.User], error) {
 	c := callOf(ctx)
 	page, err := c.control.ListAccounts(ctx, c.principal, in.query())
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *server) createUser(ctx context.Context, in *struct{ Body apiv1.UserCrea
 	return &userOutput{wireUser(account)}, nil
 }
 
-func (s *server) getUser(ctx context.Context, in *userPath) (*userOutput, error) {
+func (s *server) getUser(ctx context.Context, in *UserPath) (*userOutput, error) {
 	c := callOf(ctx)
 	account, err := c.control.GetAccount(ctx, c.principal, in.Username)
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *server) getUser(ctx context.Context, in *userPath) (*userOutput, error)
 }
 
 type updateUserInput struct {
-	userPath
+	UserPath
 	Body apiv1.UserUpdate
 }
 
@@ -74,14 +75,14 @@ func (s *server) updateUser(ctx context.Context, in *updateUserInput) (*userOutp
 	return &userOutput{wireUser(account)}, nil
 }
 
-func (s *server) deleteUser(ctx context.Context, in *userPath) (*struct{}, error) {
+func (s *server) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error) {
 	c := callOf(ctx)
 	return nil, userCode(c.control.DeleteAccount(ctx, c.principal, in.Username))
 }
 
 type listUserKeysInput struct {
-	userPath
-	listInput
+	UserPath
+	ListInput
 }
 
 func (s *server) listUserKeys(ctx context.Context, in *listUserKeysInput) (*listOutput[apiv1.Key], error) {
@@ -94,7 +95,7 @@ func (s *server) listUserKeys(ctx context.Context, in *listUserKeysInput) (*list
 }
 
 type createUserKeyInput struct {
-	userPath
+	UserPath
 	Body apiv1.KeyCreate
 }
 
@@ -112,7 +113,7 @@ func (s *server) createUserKey(ctx context.Context, in *createUserKeyInput) (*us
 }
 
 type userKeyPath struct {
-	userPath
+	UserPath
 	KeyID string `path:"key_id" doc:"The key's id, not the key."`
 }
 

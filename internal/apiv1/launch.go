@@ -19,7 +19,7 @@ type Launch struct {
 
 // LaunchCreate is the body of POST /v1/satellites/{satellite_id}/launches.
 type LaunchCreate struct {
-	SatelliteVersion int    `json:"satellite_version" doc:"Which version to install." example:"1"`
+	SatelliteVersion int    `json:"satellite_version,omitempty" minimum:"1" doc:"Which version to install; left out, the latest." example:"1"`
 	Name             string `json:"name" doc:"At most 200 characters; unique in the satellite." example:"berlin-1"`
 	Description      string `json:"description,omitempty" example:"The cluster in the basement"`
 }

@@ -1,0 +1,213 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+// route is an operation of the document, with what to send it.
+type route struct {
+	method, path, role, body string
+}
+
+// routes reads every operation from the document, its parameters filled in
+// with things that exist, its body with the document's example.
+func routes(t *testing.T, w *world) []route {
+	t.Helper()
+	satellite := w.satellite("routes")
+	launch := w.launch(satellite, "routes")
+	fill := strings.NewReplacer(
+		"/v1/satellites/{satellite_id}/launches/{launch_id}", launch, "/v1/satellites/{satellite_id}", satellite,
+		"{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
+		"{key_id}", "00000000-0000-4000-8000-000000000000",
+	)
+	var list []route
+	for path, item := range document(t)["paths"].(map[string]any) {
+		for method, op := range item.(map[string]any) {
+			op := op.(map[string]any)
+			r := route{method: strings.ToUpper(method), path: fill.Replace(path), role: op["x-role"].(string)}
+			if strings.HasSuffix(path, "/diff") {
+				r.path += "?from=1"
+			}
+			if body, ok := op["requestBody"].(map[string]any); ok {
+				media := body["content"].(map[string]any)["application/json"].(map[string]any)
+				data, _ := json.Marshal(media["example"])
+				r.body = string(data)
+			}
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func TestEveryRouteWantsAKeyAndARole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	unknown := auth.NewKey()
+	keys := map[string]string{"viewer": w.viewer, "operator": w.operator, "admin": w.admin}
+	for _, r := range routes(t, w) {
+		missing := w.call("", r.method, r.path, r.body)
+		missing.refused(t, http.StatusUnauthorized, 2001, "", "API key is required")
+		if missing.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s %s: 401 without WWW-Authenticate", r.method, r.path)
+		}
+		w.call("nonsense", r.method, r.path, r.body).refused(t, http.StatusUnauthorized, 2002, "", "")
+		w.call(unknown, r.method, r.path, r.body).refused(t, http.StatusUnauthorized, 2002, "", "")
+		for role, key := range keys {
+			least := constellation.Role(r.role)
+			if least == owner { // the path names neo, whose is the admin's key
+				least = admin
+			}
+			may := constellation.Role(role).Rank() >= least.Rank()
+			switch {
+			case !may:
+				w.call(key, r.method, r.path, r.body).refused(t, http.StatusForbidden, 2001, "", "")
+			case r.method == http.MethodGet:
+				w.call(key, r.method, r.path, r.body).want(t, http.StatusOK)
+			}
+		}
+	}
+}
+
+func TestAuthorizationForms(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, header := range []string{"Bearer " + w.viewer, "Simple " + w.viewer, w.viewer, "simple " + w.viewer} {
+		body := w.call("", "GET", "/v1/account", "", "Authorization: "+header).want(t, http.StatusOK)
+		if body["username"] != "morpheus" || body["role"] != "viewer" || body["key_id"] == "" || body["satellite_id"] != nil {
+			t.Errorf("GET /v1/account = %v", body)
+		}
+	}
+	w.call("", "GET", "/v1/account", "", "Authorization: Basic bmVvOng=").refused(t, http.StatusUnauthorized, 2002, "", "Bearer KEY")
+}
+
+func TestKeysThatDoNotWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+
+	soon := time.Now().Add(time.Hour)
+	expiring := w.key("neo", control.NewKey{Name: "expiring", ExpiresAt: &soon})
+	w.call(expiring, "GET", "/v1/satellites", "").want(t, http.StatusOK)
+	w.clock.Store(7200)
+	w.call(expiring, "GET", "/v1/satellites", "").refused(t, http.StatusUnauthorized, 2002, "", "expired")
+	w.clock.Store(0)
+
+	secret, key, err := w.control.CreateKey(ctx, control.Shell(), "neo", control.NewKey{Name: "revoked"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.call(secret, "GET", "/v1/satellites", "").want(t, http.StatusOK)
+	w.call(w.admin, "DELETE", "/v1/users/neo/keys/"+key.ID, "").want(t, http.StatusNoContent)
+	w.call(secret, "GET", "/v1/satellites", "").refused(t, http.StatusUnauthorized, 2002, "", "revoked")
+
+	w.call(w.admin, "PATCH", "/v1/users/trinity", `{"disabled":true}`).want(t, http.StatusOK)
+	w.call(w.operator, "GET", "/v1/satellites", "").refused(t, http.StatusUnauthorized, 2002, "", "disabled")
+
+	mistyped := w.admin[:len(w.admin)-1] + "0"
+	if mistyped == w.admin {
+		mistyped = w.admin[:len(w.admin)-1] + "1"
+	}
+	w.call(mistyped, "GET", "/v1/satellites", "").refused(t, http.StatusUnauthorized, 2002, "", "")
+	w.call(strings.Repeat("k", 8000), "GET", "/v1/satellites", "").refused(t, http.StatusUnauthorized, 2002, "", "")
+}
+
+func TestKeyOfAnotherSatellite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine, other := w.satellite("mine"), w.satellite("other")
+	launch := w.launch(other, "theirs")
+	key := w.key("neo", control.NewKey{Name: "limited", SatelliteID: strings.TrimPrefix(mine, "/v1/satellites/")})
+
+	w.call(key, "GET", mine, "").want(t, http.StatusOK)
+	body := w.call(key, "GET", "/v1/account", "").want(t, http.StatusOK)
+	if body["satellite_id"] != strings.TrimPrefix(mine, "/v1/satellites/") {
+		t.Errorf("GET /v1/account satellite_id = %v", body["satellite_id"])
+	}
+	for _, r := range []route{
+		{"GET", other, "", ""}, {"PATCH", other, "", `{"name":"stolen"}`}, {"DELETE", other, "", ""},
+		{"GET", other + "/versions", "", ""}, {"GET", other + "/keys", "", ""}, {"POST", other + "/keys", "", `{"name":"k"}`},
+		{"GET", other + "/launches", "", ""}, {"GET", launch, "", ""}, {"GET", launch + "/plan", "", ""},
+		{"POST", "/v1/satellites", "", satelliteJSON("third")}, {"POST", "/v1/users", "", `{"username":"smith","role":"admin"}`},
+	} {
+		got := w.call(key, r.method, r.path, r.body)
+		if got.StatusCode != http.StatusForbidden && got.StatusCode != http.StatusNotFound {
+			t.Errorf("%s %s with another satellite's key = %d %s, want 403 or 404", r.method, r.path, got.StatusCode, got.body)
+			continue
+		}
+		checkErrorShape(t, r.method+" "+r.path, got.Response)
+	}
+	list := w.call(key, "GET", "/v1/satellites", "").want(t, http.StatusOK)["results"].([]any)
+	if len(list) != 1 {
+		t.Errorf("GET /v1/satellites with a limited key gave %d satellites, want its own", len(list))
+	}
+}
+
+func TestASatellitesOwnKeyIsNoAPIKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("s")
+	key := w.call(w.admin, "POST", satellite+"/keys", `{"name":"caller"}`).want(t, http.StatusCreated)["key"].(string)
+	w.call(key, "GET", satellite, "").refused(t, http.StatusUnauthorized, 2002, "", "")
+}
+
+func TestLaunchOfAnotherSatellite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine, other := w.satellite("mine"), w.satellite("other")
+	id := strings.TrimPrefix(w.launch(other, "theirs"), other)
+	for _, r := range []route{
+		{"GET", mine + id, "", ""}, {"PATCH", mine + id, "", `{"name":"x"}`}, {"DELETE", mine + id, "", ""}, {"GET", mine + id + "/plan", "", ""},
+	} {
+		w.call(w.admin, r.method, r.path, r.body).refused(t, http.StatusNotFound, 1000, "", "launch")
+	}
+	w.call(w.admin, "GET", other+id, "").want(t, http.StatusOK)
+}
+
+func TestUnknownThings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("s")
+	const uuid = "00000000-0000-4000-8000-000000000000"
+	for _, test := range []struct {
+		method, path, body string
+		code               int
+	}{
+		{"GET", "/v1/satellites/" + uuid, "", 1000},
+		{"GET", "/v1/satellites/not-a-uuid", "", 1000},
+		{"GET", "/v1/satellites/..%2f..%2fetc%2fpasswd", "", 1000},
+		{"GET", "/v1/satellites/" + strings.Repeat("a", 3000), "", 1000},
+		{"PATCH", "/v1/satellites/" + uuid, `{"name":"x"}`, 1000},
+		{"DELETE", "/v1/satellites/" + uuid, "", 1000},
+		{"GET", satellite + "/versions/2", "", 1000},
+		{"GET", satellite + "/versions/2147483647", "", 1000},
+		{"GET", satellite + "/versions/1/diff?from=7", "", 1000},
+		{"DELETE", satellite + "/keys/" + uuid, "", 1000},
+		{"DELETE", satellite + "/keys/x", "", 1000},
+		{"GET", satellite + "/launches/" + uuid, "", 1000},
+		{"GET", satellite + "/launches/x/plan", "", 1000},
+		{"GET", "/v1/algorithms/neo/nothing", "", 1000},
+		{"GET", "/v1/algorithms/..%2f..%2fetc/passwd", "", 1000},
+		{"GET", "/v1/algorithms/neo/hello/versions/" + strings.Repeat("f", 40), "", 1000},
+		{"GET", "/v1/algorithms/neo/hello/versions/HEAD", "", 1000},
+		{"GET", "/v1/users/nobody", "", 3000},
+		{"PATCH", "/v1/users/%3Cscript%3E", `{"role":"viewer"}`, 3000},
+		{"DELETE", "/v1/users/nobody", "", 3000},
+		{"GET", "/v1/users/nobody/keys", "", 3000},
+		{"DELETE", "/v1/users/neo/keys/" + uuid, "", 1000},
+	} {
+		w.call(w.admin, test.method, test.path, test.body).refused(t, http.StatusNotFound, test.code, "", "")
+	}
+	body := w.call(w.admin, "GET", "/v1/algorithms/NEO/Hello", "").want(t, http.StatusOK)
+	if body["owner"] != "neo" || body["name"] != "hello" {
+		t.Errorf("GET /v1/algorithms/NEO/Hello = %v, want neo/hello", fmt.Sprint(body))
+	}
+}
