@@ -87,9 +87,11 @@ func Build(ctx context.Context, plan *Plan, content Content, key ed25519.Private
 	if b.Manifest, err = planManifest(b); err != nil {
 		return nil, err
 	}
+	// No artifactType here: skopeo of Debian 12 does not know it in a
+	// descriptor, drops it, and so would change the index's digest.
 	index.Manifests = append(index.Manifests, v1.Descriptor{
-		MediaType: types.OCIManifestSchema1, ArtifactType: MediaTypePlan,
-		Digest: hashOf(b.Manifest), Size: int64(len(b.Manifest)),
+		MediaType: types.OCIManifestSchema1,
+		Digest:    hashOf(b.Manifest), Size: int64(len(b.Manifest)),
 		Annotations: map[string]string{AnnotationPlan: "true"},
 	})
 	if b.Index, err = encode(index); err != nil {
