@@ -97,7 +97,10 @@ func checkJSON(body []byte) error {
 	}
 	c := checker{decoder: json.NewDecoder(bytes.NewReader(body))}
 	c.decoder.UseNumber()
-	c.value("")
+	c.value()
+	if c.tooDeep {
+		return malformed("the body nests deeper than %d levels", maxDepth)
+	}
 	return c.fields.Err()
 }
 
@@ -113,60 +116,79 @@ func position(body []byte, offset int64) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// checker walks JSON that is known to be valid.
+const (
+	maxDepth  = 64 // levels of a body; the API's own have five
+	maxFields = 50 // fields that one answer complains about
+)
+
+// checker walks JSON that is known to be valid. It writes a field's path only
+// to complain about it, so that long names many times cost nothing.
 type checker struct {
 	decoder *json.Decoder
+	path    []string // with the dots and brackets between
+	tooDeep bool
 	fields  constellation.Validation
+	count   int
 }
 
-func (c *checker) value(path string) {
+func (c *checker) complain(format string, args ...any) {
+	if c.count++; c.count <= maxFields {
+		field := shorten(strings.TrimPrefix(strings.Join(c.path, ""), "."))
+		c.fields.Add(field, field+" "+format, args...)
+	}
+}
+
+func (c *checker) value() {
 	token, err := c.decoder.Token()
-	if err != nil {
+	if err != nil || c.tooDeep {
 		return
 	}
 	switch token := token.(type) {
 	case json.Delim:
-		if token == '{' {
-			c.object(path)
-		} else {
-			c.array(path)
+		switch {
+		case len(c.path) >= maxDepth:
+			c.tooDeep = true
+		case token == '{':
+			c.object()
+		default:
+			c.array()
 		}
 	case string:
 		if strings.ContainsRune(token, 0) {
-			c.fields.Add(path, "%s has a NUL character, which text cannot hold", path)
+			c.complain("has a NUL character, which text cannot hold")
 		}
 	case json.Number:
 		if _, err := strconv.ParseInt(token.String(), 10, 64); err != nil {
-			c.fields.Add(path, "%s is a whole number, written without a point or an exponent; not %s", path, shorten(token.String()))
+			c.complain("is a whole number, written without a point or an exponent; not %s", shorten(token.String()))
 		}
 	}
 }
 
-func (c *checker) object(path string) {
+func (c *checker) object() {
 	seen := map[string]bool{}
-	for c.decoder.More() {
+	for c.decoder.More() && !c.tooDeep {
 		token, err := c.decoder.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
 			return
 		}
-		field := name
-		if path != "" {
-			field = path + "." + name
-		}
+		c.path = append(c.path, "."+name)
 		if folded := strings.ToLower(name); seen[folded] { // as the decoder does
-			c.fields.Add(shorten(field), "%s is given twice", shorten(field))
+			c.complain("is given twice")
 		} else {
 			seen[folded] = true
 		}
-		c.value(field)
+		c.value()
+		c.path = c.path[:len(c.path)-1]
 	}
 	_, _ = c.decoder.Token() // the closing brace
 }
 
-func (c *checker) array(path string) {
-	for i := 0; c.decoder.More(); i++ {
-		c.value(fmt.Sprintf("%s[%d]", path, i))
+func (c *checker) array() {
+	for i := 0; c.decoder.More() && !c.tooDeep; i++ {
+		c.path = append(c.path, "["+strconv.Itoa(i)+"]")
+		c.value()
+		c.path = c.path[:len(c.path)-1]
 	}
 	_, _ = c.decoder.Token() // the closing bracket
 }

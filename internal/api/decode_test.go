@@ -27,6 +27,9 @@ func TestCheckJSON(t *testing.T) {
 		{`{"name":"a"} trailing`, "", "invalid character 't' after top-level value at line 1, column 14", constellation.KindMalformed},
 		{"\xff\xfe{}", "", "it is not UTF-8", constellation.KindMalformed},
 		{strings.Repeat("[", 20000), "", "exceeded max depth", constellation.KindMalformed},
+		{strings.Repeat("[", 100) + strings.Repeat("]", 100), "", "nests deeper than 64 levels", constellation.KindMalformed},
+		{strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100), "", "nests deeper than 64 levels", constellation.KindMalformed},
+		{strings.Repeat("[", 60) + strings.Repeat("]", 60), "", "", ""},
 		{`{"name":"a","Name":"b"}`, "Name", "Name is given twice", constellation.KindInvalid},
 		{`{"a":[{"b":"x\u0000"}]}`, "a[0].b", "a[0].b has a NUL character", constellation.KindInvalid},
 		{`{"replicas":1e3}`, "replicas", "is a whole number, written without a point or an exponent; not 1e3", constellation.KindInvalid},
@@ -48,6 +51,22 @@ func TestCheckJSON(t *testing.T) {
 		if test.field != "" && (len(e.Fields) != 1 || e.Fields[0].Field != test.field) {
 			t.Errorf("checkJSON(%.40q) fields = %v, want %q", test.body, e.Fields, test.field)
 		}
+	}
+}
+
+func TestComplaintsAreBounded(t *testing.T) {
+	t.Parallel()
+	body := `{"` + strings.Repeat("x", maxBody/2) + `":[` + strings.Repeat("1.5,", maxBody/8) + `1.5]}`
+	var e *constellation.Error
+	if err := checkJSON([]byte(body)); !errors.As(err, &e) {
+		t.Fatalf("checkJSON() = %v", err)
+	}
+	size := len(e.Message)
+	for _, f := range e.Fields {
+		size += len(f.Field) + len(f.Message)
+	}
+	if len(e.Fields) != maxFields || size > 1<<16 {
+		t.Errorf("%d fields of %d bytes, want %d of a few hundred each", len(e.Fields), size, maxFields)
 	}
 }
 

@@ -21,12 +21,15 @@ func (s *server) explanation(op *huma.Operation, model *huma.ErrorModel) error {
 	if len(model.Errors) == 0 || model.Status >= http.StatusInternalServerError {
 		return constellation.Wrap(model, constellation.KindInternal, "unexpected failure")
 	}
-	fields := make([]constellation.FieldError, 0, len(model.Errors))
-	inBody := false
-	for _, detail := range model.Errors {
-		fields = append(fields, s.explainField(op, detail))
-		inBody = inBody || strings.HasPrefix(detail.Location, "body")
+	fields := make([]constellation.FieldError, 0, maxFields)
+	for _, detail := range model.Errors[:min(len(model.Errors), maxFields)] {
+		field := s.explainField(op, detail)
+		if detail.Location == "body" && field.Field == "" {
+			return constellation.Errorf(constellation.KindInvalid, "%s", field.Message)
+		}
+		fields = append(fields, field)
 	}
+	inBody := strings.HasPrefix(model.Errors[len(model.Errors)-1].Location, "body")
 	slices.SortStableFunc(fields, func(a, b constellation.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	var v constellation.Validation
 	for _, f := range fields {
@@ -69,10 +72,13 @@ var expectations = map[string]string{
 }
 
 func (s *server) explainField(op *huma.Operation, detail *huma.ErrorDetail) constellation.FieldError {
-	where, field, _ := strings.Cut(detail.Location, ".")
+	where, field, inside := strings.Cut(detail.Location, ".")
 	name := shorten(field)
-	if strings.HasPrefix(detail.Location, "body[") || field == "" {
+	switch {
+	case !inside:
 		name = "the request's body"
+	case name == "":
+		name = `""`
 	}
 	say := func(format string, args ...any) constellation.FieldError {
 		return constellation.FieldError{Field: shorten(field), Message: fmt.Sprintf(format, args...)}
@@ -87,11 +93,19 @@ func (s *server) explainField(op *huma.Operation, detail *huma.ErrorDetail) cons
 	}
 	switch {
 	case detail.Message == validation.MsgUnexpectedProperty:
-		return say("there is no field %s here; there are %s", name, join(s.properties(op, field)))
+		known := s.properties(op, field)
+		if len(known) == 0 {
+			return say("there is no field %s here", name)
+		}
+		return say("there is no field %s here; there are %s", name, strings.Join(known, ", "))
 	case strings.HasSuffix(detail.Message, " parameter is missing"):
 		return say("%s is missing", name)
 	case detail.Message == "unknown query parameter":
-		return say("there is no query parameter %s here; there are %s", name, join(queryParameters(op)))
+		known := queryParameters(op)
+		if len(known) == 0 {
+			return say("there is no query parameter %s here", name)
+		}
+		return say("there is no query parameter %s here; there are %s", name, strings.Join(known, ", "))
 	case strings.HasPrefix(detail.Message, "expected number >= "), strings.HasPrefix(detail.Message, "expected number <= "):
 		word := map[byte]string{'>': "at least", '<': "at most"}[detail.Message[len("expected number ")]]
 		bound, _ := strconv.ParseFloat(detail.Message[len("expected number >= "):], 64)
@@ -152,11 +166,4 @@ func queryParameters(op *huma.Operation) []string {
 		}
 	}
 	return names
-}
-
-func join(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return strings.Join(names, ", ")
 }

@@ -48,7 +48,7 @@ func (s *server) listSatellites(ctx context.Context, in *ListInput) (*listOutput
 func (s *server) createSatellite(ctx context.Context, in *struct{ Body apiv1.SatelliteCreate }) (*satelliteOutput, error) {
 	c := callOf(ctx)
 	satellite, err := c.control.CreateSatellite(ctx, c.principal, control.NewSatellite{
-		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt, Algorithms: specs(in.Body.Algorithms),
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Algorithms: specs(in.Body.Algorithms),
 	})
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (s *server) updateSatellite(ctx context.Context, in *updateSatelliteInput) 
 		return nil, err
 	}
 	satellite, err := c.control.UpdateSatellite(ctx, c.principal, in.SatelliteID, revision, control.SatelliteChange{
-		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt,
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
 		return nil, err

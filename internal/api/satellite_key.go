@@ -32,7 +32,7 @@ type satelliteKeyOutput struct{ Body apiv1.SatelliteKeyCreated }
 func (s *server) createSatelliteKey(ctx context.Context, in *createSatelliteKeyInput) (*satelliteKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateSatelliteKey(ctx, c.principal, in.SatelliteID, control.NewSatelliteKey{
-		Name: in.Body.Name, ExpiresAt: in.Body.ExpiresAt,
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
 		return nil, err

@@ -104,7 +104,7 @@ type userKeyOutput struct{ Body apiv1.KeyCreated }
 func (s *server) createUserKey(ctx context.Context, in *createUserKeyInput) (*userKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateKey(ctx, c.principal, in.Username, control.NewKey{
-		Name: in.Body.Name, Role: constellation.Role(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: in.Body.ExpiresAt,
+		Name: in.Body.Name, Role: constellation.Role(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
 		return nil, userCode(err)
