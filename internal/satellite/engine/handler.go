@@ -44,7 +44,10 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 			e.log.Error("the engine panicked", "request_id", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			c.outcome, c.status = outcomeFault, http.StatusInternalServerError
 			e.finish(c, nil)
-			panic(http.ErrAbortHandler) // part of an answer may be out already
+			if c.answering {
+				panic(http.ErrAbortHandler) // part of an answer is out already
+			}
+			_ = writeFailure(w, c, &failure{status: c.status, message: "the engine failed; its log has request " + c.id})
 		}
 	}()
 	err := e.call(c, w, r, path)
@@ -103,6 +106,7 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 	if f != nil {
 		return f
 	}
+	c.answering = true
 	if c.raw {
 		return writeRaw(w, &res)
 	}

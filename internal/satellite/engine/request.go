@@ -36,6 +36,7 @@ type call struct {
 	wait, run time.Duration
 	status    int
 	outcome   outcome
+	answering bool // the answer is being written
 }
 
 // readQuery reads timeout, stdout, output and timing; it leaves alone what it

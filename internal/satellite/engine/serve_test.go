@@ -369,7 +369,7 @@ func TestDrainLosesNoCall(t *testing.T) {
 		<-leave
 		return 200, `{"result":"done"}`
 	})
-	e := startEngineWith(t, Options{DrainDelay: 300 * time.Millisecond}, config.Routes{Algorithms: []config.Route{lsRoute("foo/bar", s.addr)}})
+	e := startEngineWith(t, Options{DrainDelay: 2 * time.Second}, config.Routes{Algorithms: []config.Route{lsRoute("foo/bar", s.addr)}})
 	if got := e.do(request{method: "GET", path: "/readyz"}); got.status != 200 {
 		t.Errorf("/readyz = %d, want 200", got.status)
 	}
@@ -442,5 +442,18 @@ func TestCutOffBody(t *testing.T) {
 	})
 	if n := s.count(&s.calls); n != 0 {
 		t.Errorf("the replica got %d calls, want none", n)
+	}
+}
+
+func TestEngineFault(t *testing.T) {
+	e := startEngine(t)
+	broken := &route{Route: lsRoute("foo/bar").WithDefaults(), timeout: time.Second, metrics: e.Engine.metrics.route("foo/bar")} // no pool
+	e.table.Store(&table{vanity: map[string]*route{"foo/bar": broken}})
+	got := e.do(request{})
+	if got.status != 500 || !strings.Contains(errorMessage(t, got), "req-") {
+		t.Errorf("call that panics = %d %s, want 500 and an error object", got.status, got.body)
+	}
+	if !strings.Contains(e.log.String(), "the engine panicked") {
+		t.Error("the log does not tell of the panic")
 	}
 }
