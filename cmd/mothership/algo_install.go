@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/constellation-serving/constellation/internal/install"
 )
@@ -116,6 +118,7 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 	if !isVerb(ids[2]) {
 		return usageError{fmt.Errorf("there is no verb %q; did you mean %q", ids[2], install.Nearest(ids[2], verbNames(launch)))}
 	}
+	klog.SetLogger(logr.Discard()) // the Kubernetes client's own lines are no messages of ours
 	launch.SetArgs(append([]string{ids[2]}, rest...))
 	return launch.ExecuteContext(cmd.Context())
 }

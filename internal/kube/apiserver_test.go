@@ -365,12 +365,9 @@ func (s *space) makeReady(ctx context.Context) {
 	}
 }
 
-func (s *space) preflight(t *testing.T, cluster *kube.Cluster, in kube.Input) []kube.Check {
+func preflight(t *testing.T, cluster *kube.Cluster, in kube.Input) []kube.Check {
 	t.Helper()
-	if in.Settings.Namespace == "" {
-		in.Settings.Namespace = s.namespace
-	}
-	in.APIs = cluster.APIs
+	in.Settings.Namespace, in.APIs = cluster.Namespace, cluster.APIs
 	return cluster.Preflight(t.Context(), in)
 }
 
@@ -386,7 +383,7 @@ func problem(checks []kube.Check, name string) string {
 func TestPreflight(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		in := testInput()
-		if got := problem(s.preflight(t, s.Cluster, in), "ingress"); !strings.Contains(got, "no ingress controller") {
+		if got := problem(preflight(t, s.Cluster, in), "ingress"); !strings.Contains(got, "no ingress controller") {
 			t.Errorf("without IngressClass: %q", got)
 		}
 		class := &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/test"}}
@@ -397,28 +394,26 @@ func TestPreflight(t *testing.T) {
 			_ = s.admin.NetworkingV1().IngressClasses().Delete(context.WithoutCancel(t.Context()), class.Name, metav1.DeleteOptions{})
 		})
 		in.Settings.Ingress.Class = "nonesuch"
-		if got := problem(s.preflight(t, s.Cluster, in), "ingress"); !strings.Contains(got, `no ingress class "nonesuch"`) || !strings.Contains(got, class.Name) {
+		if got := problem(preflight(t, s.Cluster, in), "ingress"); !strings.Contains(got, `no ingress class "nonesuch"`) || !strings.Contains(got, class.Name) {
 			t.Errorf("wrong IngressClass: %q", got)
 		}
 		in.Settings.Ingress.Class = class.Name
-		if problems := kube.Problems(s.preflight(t, s.Cluster, in)); len(problems) != 0 {
+		if problems := kube.Problems(preflight(t, s.Cluster, in)); len(problems) != 0 {
 			t.Errorf("problems of a good cluster: %+v", problems)
 		}
 		s.mustRollout(t, in)
-		if problems := kube.Problems(s.preflight(t, s.Cluster, in)); len(problems) != 0 {
+		if problems := kube.Problems(preflight(t, s.Cluster, in)); len(problems) != 0 {
 			t.Errorf("problems of a second deploy: %+v", problems)
 		}
 		other := in
 		plan := *in.Plan
 		plan.Launch.ID = "11111111-2222-4333-8444-555555555555"
 		other.Plan = &plan
-		if got := problem(s.preflight(t, s.Cluster, other), "other objects"); !strings.Contains(got, "holds another launch, "+in.Plan.Launch.ID) {
+		if got := problem(preflight(t, s.Cluster, other), "other objects"); !strings.Contains(got, "holds another launch, "+in.Plan.Launch.ID) {
 			t.Errorf("another launch in the namespace: %q", got)
 		}
-		missing := in
-		missing.Settings.Namespace = "nonesuch"
 		cluster := connect(t, s.kubeconfig, "nonesuch")
-		if got := problem(s.preflight(t, cluster, missing), "namespace"); !strings.Contains(got, "kubectl create namespace nonesuch") {
+		if got := problem(preflight(t, cluster, in), "namespace"); !strings.Contains(got, "kubectl create namespace nonesuch") {
 			t.Errorf("a namespace that is not there: %q", got)
 		}
 	})
@@ -432,7 +427,7 @@ func TestPreflightFindsObjectsOfOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := problem(s.preflight(t, s.Cluster, testInput()), "other objects"); !strings.Contains(got, "Service/execution-engine") {
+		if got := problem(preflight(t, s.Cluster, testInput()), "other objects"); !strings.Contains(got, "Service/execution-engine") {
 			t.Errorf("an object of our name: %q", got)
 		}
 	})
@@ -441,7 +436,7 @@ func TestPreflightFindsObjectsOfOthers(t *testing.T) {
 func TestPreflightWithoutRights(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		kubeconfig := s.powerless(t)
-		checks := s.preflight(t, connect(t, kubeconfig, s.namespace), testInput())
+		checks := preflight(t, connect(t, kubeconfig, s.namespace), testInput())
 		got := problem(checks, "permissions")
 		for _, want := range []string{"get, create, patch, delete configmaps", "get pods/log", "list pods", "patch, delete deployments.apps", "kind: Role", "endpointslices"} {
 			if !strings.Contains(got, want) {

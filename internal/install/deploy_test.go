@@ -1,0 +1,199 @@
+package install_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/constellation-serving/constellation/internal/install"
+)
+
+// startAPIServer runs a real kube-apiserver and gives its kubeconfig.
+func startAPIServer(t *testing.T) string {
+	t.Helper()
+	program := os.Getenv("CONSTELLATION_APISERVER")
+	if program == "" {
+		t.Skip("needs CONSTELLATION_APISERVER, the path of the compiled deploy/devcluster; 'make test' sets it")
+	}
+	command := exec.Command(program, "apiserver", "--version", "1.37.2", "--state", filepath.Join(t.TempDir(), "api"))
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stdin.Close(); _ = command.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("start the API server: %v", err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// customer is an operator's registry that wants a login.
+type customer struct {
+	*httptest.Server
+	host    string
+	writes  atomic.Int64
+	refuses atomic.Bool // pushes
+}
+
+func newCustomer(t *testing.T) *customer {
+	t.Helper()
+	c := &customer{}
+	inner := registry.New(registry.WithReferrersSupport(true), registry.Logger(discard()))
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "neo" || password != "zion" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="customer"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if c.refuses.Load() {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			c.writes.Add(1)
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(c.Close)
+	c.host = strings.TrimPrefix(c.URL, "http://")
+	return c
+}
+
+// login writes a docker configuration and makes it the process's.
+func login(t *testing.T, host, password string) {
+	t.Helper()
+	dir := t.TempDir()
+	auth := base64.StdEncoding.EncodeToString([]byte("neo:" + password))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, host, auth)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+}
+
+func configure(t *testing.T, f install.Folder, assignments ...string) {
+	t.Helper()
+	if _, err := install.Configure(t.Context(), f, assignments, install.NewProgress(io.Discard)); err != nil {
+		t.Fatalf("Configure %q: %v", assignments, err)
+	}
+}
+
+func TestPush(t *testing.T) {
+	c := newCustomer(t)
+	login(t, c.host, "zion")
+	m, f := newMother(t, newKey(t), 1, 30_000), folder(t)
+	mustGet(t, f, m.options())
+	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
+	progress := install.NewProgress(io.Discard)
+	result, err := install.Push(t.Context(), f, progress)
+	if err != nil || result.Pushed != 2 {
+		t.Fatalf("Push = %+v, %v; want 2 images pushed", result, err)
+	}
+	if want := c.host + "/team/satellite-" + satelliteID + "@" + m.plan.Algorithms[0].Image.Digest; result.Images[0].Destination != want {
+		t.Errorf("destination %s, want %s", result.Images[0].Destination, want)
+	}
+	for _, image := range result.Images {
+		ref, err := name.NewDigest(image.Destination)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.Head(ref, remote.WithAuthFromKeychain(keychain{})); err != nil {
+			t.Errorf("pull %s: %v", image.Destination, err)
+		}
+	}
+	c.writes.Store(0)
+	if result, err = install.Push(t.Context(), f, progress); err != nil || result.Pushed != 0 || c.writes.Load() != 0 {
+		t.Errorf("second Push = %+v, %v with %d writes; want none", result, err, c.writes.Load())
+	}
+	configure(t, f, "stage.registry.layout=per-image")
+	if result, err = install.Push(t.Context(), f, progress); err != nil || !strings.HasPrefix(result.Images[0].Destination, c.host+"/team/neo/hello@") {
+		t.Errorf("per-image Push = %+v, %v", result, err)
+	}
+	login(t, c.host, "wrong")
+	_, err = install.Push(t.Context(), f, progress)
+	wantCode(t, err, install.CodeAuth, "refuses the login")
+}
+
+func TestDeploy(t *testing.T) {
+	kubeconfig, c := startAPIServer(t), newCustomer(t)
+	login(t, c.host, "zion")
+	key := newKey(t)
+	m, f := newMother(t, key, 1, 5000), folder(t)
+	mustGet(t, f, m.options())
+	progress := install.NewProgress(io.Discard)
+	o := install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: progress}
+
+	_, err := install.Deploy(t.Context(), f, o)
+	wantCode(t, err, install.CodeUsage, "configure stage.container_registry=… stage.kubernetes.kubeconfig_path=… stage.kubernetes.namespace=…")
+
+	configure(t, f, "stage.container_registry="+c.host+"/team", ".stage.kubernetes.kubeconfig_path="+kubeconfig, "stage.kubernetes.namespace=algorithms")
+	c.refuses.Store(true)
+	_, err = install.Deploy(t.Context(), f, o)
+	wantCode(t, err, install.CodePreflight, "registry", "namespace algorithms does not exist", "no ingress controller")
+	c.refuses.Store(false)
+
+	configure(t, f, "stage.kubernetes.create_namespace=true", "stage.ingress.provider=none")
+	dry := o
+	dry.DryRun = true
+	result, err := install.Deploy(t.Context(), f, dry)
+	if err != nil || result.Pushed != 2 || len(result.Changes) < 15 {
+		t.Fatalf("dry run = %+v, %v", result, err)
+	}
+	result, err = install.Deploy(t.Context(), f, o)
+	if err != nil || result.Pushed != 2 || len(result.Changes) < 15 || len(result.Algorithms) != 1 {
+		t.Fatalf("Deploy = %+v, %v", result, err)
+	}
+	manifests, err := filepath.Glob(f.Path("rendered", "*-deployment-algo-foo-bar.yaml"))
+	if err != nil || len(manifests) != 1 {
+		t.Errorf("rendered manifests: %q, %v", manifests, err)
+	}
+	c.writes.Store(0)
+	result, err = install.Deploy(t.Context(), f, o)
+	if err != nil || result.Pushed != 0 || len(result.Changes) != 0 {
+		t.Fatalf("Deploy again = %+v, %v; want nothing to do", result, err)
+	}
+	status, err := install.Status(t.Context(), f)
+	if err != nil || status.Installed != 1 || len(status.Deployments) != 2 {
+		t.Errorf("Status = %+v, %v", status, err)
+	}
+
+	// Nothing runs pods here: the wait has to end and say so.
+	configure(t, f, "stage.replicas.foo/bar=3")
+	o.NoWait, o.Timeout = false, 2*time.Second
+	_, err = install.Deploy(t.Context(), f, o)
+	wantCode(t, err, install.CodeTimeout, "not ready after 2s", "algo-foo-bar: 0 of 3 ready")
+}
+
+func TestDeployCannotReachTheCluster(t *testing.T) {
+	c := newCustomer(t)
+	login(t, c.host, "zion")
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err := install.Deploy(ctx, f, install.DeployOptions{Timeout: time.Minute, Progress: install.NewProgress(io.Discard)})
+	wantCode(t, err, install.CodePreflight, "127.0.0.1:1", "does not answer")
+}
