@@ -73,7 +73,8 @@ func startNode(ctx context.Context, runner *Runner, kube func(string, ...string)
 	kube("kube-controller-manager", kubeconfig, "--bind-address=127.0.0.1", "--leader-elect=false",
 		"--use-service-account-credentials=true", "--service-account-private-key-file="+certs+"/sa.key",
 		"--root-ca-file="+certs+"/ca.crt", "--cluster-signing-cert-file="+certs+"/ca.crt", "--cluster-signing-key-file="+certs+"/ca.key",
-		"--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins")
+		"--flex-volume-plugin-dir=/var/lib/kubelet/volume-plugins",
+		"--kube-api-qps=300", "--kube-api-burst=600") // it makes an identity per controller first: seconds at the default rate
 	kube("kube-scheduler", kubeconfig, "--bind-address=127.0.0.1", "--leader-elect=false")
 	kube("kubelet", "--config="+Inside+"/kubelet.yaml", "--kubeconfig="+Inside+"/kubelet.kubeconfig",
 		"--hostname-override="+s.Name, "--root-dir=/var/lib/kubelet", "--node-ip="+s.Network.Node.String())
