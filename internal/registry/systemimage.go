@@ -94,11 +94,11 @@ func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) 
 	if err == nil && descriptor == nil {
 		descriptor, err = s.packSystem(ctx, key, executable, caBundle)
 	}
+	if err == nil {
+		err = s.tag(ctx, systemRepository, versionTag(config.Version), *descriptor)
+	}
 	if err != nil {
 		return bundle.System{}, constellation.Wrap(err, constellation.KindUnavailable, "the satellite's system image could not be stored; the server's log says why")
-	}
-	if err := s.tag(ctx, systemRepository, versionTag(config.Version), *descriptor); err != nil {
-		return bundle.System{}, err
 	}
 	return bundle.System{
 		Version: config.Version,

@@ -57,6 +57,21 @@ func binaryFiles(executable io.Reader, size int64) []entry {
 	}
 }
 
+// contextReader ends with its context, so that a server which stops does not
+// wait for the binary to be packed.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}
+
 // entry is a file of a layer; a name ending in '/' is a directory.
 type entry struct {
 	name    string

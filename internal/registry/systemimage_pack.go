@@ -81,7 +81,7 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	if err != nil {
 		return nil, err
 	}
-	binary, err := s.writeLayer(ctx, systemRepository, binaryFiles(executable, info.Size()))
+	binary, err := s.writeLayer(ctx, systemRepository, binaryFiles(contextReader{ctx, executable}, info.Size()))
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package registry
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -210,6 +211,20 @@ func unpack(t *testing.T, s *Storage, layer v1.Descriptor, root string) []string
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSystemImageGivenUp shows that stopping half way leaves nothing in the
+// way of the next start.
+func TestSystemImageGivenUp(t *testing.T) {
+	t.Parallel()
+	s := openTestStorage(t, t.TempDir())
+	config := SystemImageConfig{Version: "dev", Executable: buildProgram(t, ""), CABundle: testCABundle(t)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := StartSystemImage(ctx, s, config).System(t.Context()); constellation.KindOf(err) != constellation.KindUnavailable {
+		t.Errorf("an image that was given up gives %v, want an unavailable error", err)
+	}
+	mustSystem(t, s, config)
 }
 
 func TestSystemImageRefuses(t *testing.T) {
