@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -63,7 +64,11 @@ func Status(ctx context.Context, url string) (MigrationStatus, error) {
 
 // CheckSchema gives nil when the schema is the one this binary knows.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	current, err := scalar[int64](ctx, db, "read schema version", `SELECT max(version_id) FROM goose_db_version WHERE is_applied`, nil)
+	current, err := scalar[int64](ctx, db, "read schema version", `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42P01" { // undefined_table: an empty database
+		current, err = 0, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,14 @@ func TestMigrateTogetherThenRefuseNewer(t *testing.T) {
 	if err != nil || before.Current != 0 || len(before.Pending) == 0 {
 		t.Fatalf("Status of an empty database = %+v, %v, want version 0 and pending files", before, err)
 	}
+	db, err := postgres.Open(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.CheckSchema(ctx); constellation.KindOf(err) != constellation.KindUnavailable {
+		t.Errorf("CheckSchema of an empty database = %v, want unavailable", err)
+	}
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
@@ -35,11 +43,6 @@ func TestMigrateTogetherThenRefuseNewer(t *testing.T) {
 	if err != nil || after.Current != before.Target || len(after.Pending) != 0 {
 		t.Fatalf("Status after Migrate = %+v, %v, want version %d and nothing pending", after, err, before.Target)
 	}
-	db, err := postgres.Open(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
 	if err := db.CheckSchema(ctx); err != nil {
 		t.Errorf("CheckSchema = %v, want nil", err)
 	}
