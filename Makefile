@@ -55,9 +55,9 @@ e2e: ## Run the end-to-end test alone
 	@$(MAKE) --no-print-directory build bin/devcluster
 	@deploy/test.sh ./internal/e2e/...
 
-conformance: build ## Run the OCI distribution-spec suite against /v2
+conformance: ## Run the OCI distribution-spec suite against /v2
 	@deploy/packages.sh postgresql ca-certificates
-	@deploy/conformance/run-local.sh
+	@$(GO) test -count=1 -run TestConformance -v ./internal/registry
 
 crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates

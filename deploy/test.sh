@@ -26,8 +26,6 @@ if [ $# -gt 0 ]; then
 else
   gotestsum main . ./...
   gotestsum devcluster deploy/devcluster ./...
-  deploy/conformance/run-local.sh >"$results/conformance.log" 2>&1 || { status=1; tail -n 40 "$results/conformance.log"; }
-  tail -n 1 "$results/conformance.log"
 fi
 
 count() { cat "$results"/*.json | grep -F '"Test":' | grep -cF "\"Action\":\"$1\"" || true; }
