@@ -198,8 +198,11 @@ func (e *Engine) runOn(ctx context.Context, c *call, rep *replica, deadline time
 		return result{}, c.notServed(errCallerGone), nil
 	default:
 		if _, ok := errors.AsType[notStartedError](err); ok {
-			e.log.Warn("the replica refused the connection", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr, "error", err)
-			pool.putAside(rep)
+			// A caller who left, or had no time left, says nothing of the replica.
+			if ctx.Err() == nil && time.Now().Before(deadline) {
+				e.log.Warn("the replica refused the connection", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr, "error", err)
+				pool.putAside(rep)
+			}
 			return result{}, nil, err
 		}
 		return result{}, lost(err), nil

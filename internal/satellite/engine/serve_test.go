@@ -457,3 +457,24 @@ func TestEngineFault(t *testing.T) {
 		t.Error("the log does not tell of the panic")
 	}
 }
+
+// TestNoTimeLeftIsNotARefusal: a call that gets its slot in the moment of its
+// deadline fails before it connects; the replica is not put aside for it.
+func TestNoTimeLeftIsNotARefusal(t *testing.T) {
+	e := startEngine(t, httpRoute("foo/bar", newStrict(t, nil).addr))
+	r := e.table.Load().routes[0]
+	for name, ctx := range map[string]func() context.Context{
+		"no time left":    t.Context,
+		"caller who left": func() context.Context { ctx, cancel := context.WithCancel(t.Context()); cancel(); return ctx },
+	} {
+		c := &call{id: "req-x", start: time.Now().Add(-time.Minute), route: r, timeout: 30 * time.Second}
+		body := newBuffer(1)
+		if _, f := e.dispatch(ctx(), c, body); f == nil {
+			t.Errorf("%s: the call succeeds, want a failure", name)
+		}
+		body.release()
+		if s := r.pool.state(); s.ready != 1 || s.inFlight != 0 {
+			t.Errorf("%s: pool = %+v, want the replica ready and idle", name, s)
+		}
+	}
+}
