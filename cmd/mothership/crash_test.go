@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -201,7 +202,7 @@ func (c *crasher) writeSatellite(ctx context.Context) error {
 }
 
 func (c *crasher) pushImage(ctx context.Context) error {
-	image, err := random.Image(32<<10, 2)
+	image, err := randomImage()
 	if err != nil {
 		return err
 	}
@@ -221,6 +222,21 @@ func (c *crasher) pushImage(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.images[hash], c.newest = digest.String(), hash
 	return nil
+}
+
+// randomImage is one that nobody has pushed before.
+func randomImage() (v1.Image, error) {
+	image, err := random.Image(32<<10, 2)
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", "amd64"
+	return mutate.ConfigFile(image, config)
 }
 
 // check looks for what was acknowledged: at most so many satellites and
