@@ -275,24 +275,56 @@ func TestPushAlgorithm(t *testing.T) {
 	_, err = h.GetAlgorithmVersion(ctx, shell, push.Ref)
 	wantKind(t, "version whose store failed", err, constellation.KindNotFound)
 
-	// Many at once, one digest each: one wins, no tag moves.
+	// While one push stores its manifest, another of the same tag waits: it
+	// does not store its own, which would move the tag in the registry.
+	_, _, err = h.PushAlgorithm(ctx, shell, push, func(ctx context.Context) error {
+		impatient, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		defer cancel()
+		rival := push
+		rival.Image.Digest = first.Image.Digest
+		_, _, err := h.PushAlgorithm(impatient, shell, rival, func(context.Context) error {
+			t.Error("a second push stored its manifest while the first was under way")
+			return nil
+		})
+		if err == nil {
+			t.Error("a second push = nil error while the first was under way, want it to wait")
+		}
+		return errors.New("roll back")
+	})
+	wantKind(t, "push that is rolled back", err, constellation.KindInternal)
+
+	// Many at once, two of each digest: one digest wins, for both that push
+	// it, and no other is stored.
 	var group sync.WaitGroup
 	var mu sync.Mutex
-	winners := map[string]bool{}
+	winners, stored := map[string]int{}, map[string]bool{}
 	for i := range 8 {
 		group.Go(func() {
 			p := push
-			p.Image.Digest = fmt.Sprintf("sha256:%064d", i)
-			if v, _, err := h.PushAlgorithm(ctx, shell, p, func(context.Context) error { return nil }); err == nil {
+			p.Image.Digest = fmt.Sprintf("sha256:%064d", i/2)
+			_, _, err := h.PushAlgorithm(ctx, shell, p, func(context.Context) error {
 				mu.Lock()
-				winners[v.Image.Digest] = true
-				mu.Unlock()
+				defer mu.Unlock()
+				stored[p.Image.Digest] = true
+				return nil
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				winners[p.Image.Digest]++
+			} else if constellation.KindOf(err) != constellation.KindConflict {
+				t.Errorf("push of another digest = %v, want conflict", err)
 			}
 		})
 	}
 	group.Wait()
-	if len(winners) != 1 {
-		t.Errorf("%d digests won the tag, want 1", len(winners))
+	if len(winners) != 1 || len(stored) != 1 {
+		t.Errorf("%v won the tag and %v were stored, want one", winners, stored)
+	}
+	for digest, n := range winners {
+		if n != 2 {
+			t.Errorf("%d pushes of %s succeeded, want both", n, digest)
+		}
 	}
 	_, err = h.GetAlgorithmVersion(ctx, shell, constellation.AlgorithmRef{Owner: "NEO", Name: "Hello", Hash: hashC})
 	if err == nil || !strings.Contains(err.Error(), "its versions are "+hashB+", "+hashA) {
