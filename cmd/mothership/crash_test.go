@@ -34,10 +34,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKillLosesNothing kills serve with SIGKILL at random moments, of its
+// TestCrashLosesNothing kills serve with SIGKILL at random moments, of its
 // start as well, under REST writes and image pushes. CONSTELLATION_CRASH_ROUNDS
 // says how often; the default is 5.
-func TestKillLosesNothing(t *testing.T) {
+func TestCrashLosesNothing(t *testing.T) {
 	t.Parallel()
 	rounds := 5
 	if s := os.Getenv("CONSTELLATION_CRASH_ROUNDS"); s != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/api"
+	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/registry"
 )
@@ -20,7 +22,7 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	metrics := httpserve.NewMetrics(version, buildCommit(), poolMetrics(m)...)
+	metrics := httpserve.NewMetrics(version, buildCommit(), append(poolMetrics(m), totals{m.control})...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: version})
 	images := registry.New(m.control, m.storage, registry.Options{Log: m.log})
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log})
@@ -57,5 +59,30 @@ func poolMetrics(m *mothership) []prometheus.Collector {
 			func() float64 { return float64(m.db.Stat().AcquireCount()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "constellation_db_acquire_wait_seconds_total", Help: "Time spent waiting for a connection."},
 			func() float64 { return m.db.Stat().AcquireDuration().Seconds() }),
+	}
+}
+
+// totals collects how much there is of everything; without a database it has
+// nothing to say.
+type totals struct{ control *control.Service }
+
+var totalDesc = prometheus.NewDesc("constellation_objects", "How many of a kind there are; at most a minute old.", []string{"kind"}, nil)
+
+// Describe is part of prometheus.Collector.
+func (totals) Describe(ch chan<- *prometheus.Desc) { ch <- totalDesc }
+
+// Collect is part of prometheus.Collector, whose calls have no context.
+func (t totals) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	s, err := t.control.Stats(ctx)
+	if err != nil {
+		return
+	}
+	for kind, n := range map[string]int64{
+		"account": s.Accounts, "algorithm": s.Algorithms, "algorithm_version": s.AlgorithmVersions,
+		"satellite": s.Satellites, "launch": s.Launches,
+	} {
+		ch <- prometheus.MustNewConstMetric(totalDesc, prometheus.GaugeValue, float64(n), kind)
 	}
 }

@@ -352,7 +352,7 @@ func TestProbesAndLimits(t *testing.T) {
 	t.Parallel()
 	i := serveInProcess(t, dataDir(t))
 	for path, want := range map[string]string{
-		"/healthz": "ok", "/readyz": `{"name":"database","ready":true}`, "/metrics": "constellation_db_connections",
+		"/healthz": "ok", "/readyz": `{"name":"database","ready":true}`, "/metrics": `constellation_objects{kind="satellite"} 0`,
 		"/openapi.json": `"openapi":"3.1`, "/docs/api": "<html",
 	} {
 		response, body := fetch(t, http.DefaultClient, "GET", i.url+path, "")

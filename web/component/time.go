@@ -24,10 +24,10 @@ func Relative(t, now time.Time) string {
 		words = count(int(d.Round(time.Hour).Hours()), "hour")
 	case d < 60*24*time.Hour:
 		words = count(int((d+12*time.Hour).Hours()/24), "day")
-	case d < 700*24*time.Hour:
-		words = count(int(d.Hours()/24/30.4), "month")
+	case d < 350*24*time.Hour:
+		words = count(int(d.Hours()/24/30.4+0.5), "month")
 	default:
-		words = count(int(d.Hours()/24/365), "year")
+		words = count(max(1, int(d.Hours()/24/365.25+0.1)), "year")
 	}
 	if past {
 		return words + " ago"

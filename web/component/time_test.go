@@ -13,7 +13,7 @@ func TestRelative(t *testing.T) {
 		time.Minute: "1 minute ago", 59 * time.Minute: "59 minutes ago",
 		3 * time.Hour: "3 hours ago", -26 * time.Hour: "in 26 hours",
 		48 * time.Hour: "2 days ago", -45 * 24 * time.Hour: "in 45 days",
-		365 * 24 * time.Hour: "12 months ago", 800 * 24 * time.Hour: "2 years ago",
+		-365 * 24 * time.Hour: "in 1 year", 200 * 24 * time.Hour: "7 months ago", 800 * 24 * time.Hour: "2 years ago",
 	} {
 		if got := Relative(now.Add(-d), now); got != want {
 			t.Errorf("Relative(%v ago) = %q, want %q", d, got, want)
