@@ -192,7 +192,7 @@ func makeDataDir(dir string) error {
 	if os.Geteuid() == 0 {
 		mode = 0o711 // the private PostgreSQL's user passes through
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // PostgreSQL's user passes through
 		return unusable(dir, err)
 	}
 	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, os.ErrExist) {

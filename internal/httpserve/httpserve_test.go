@@ -30,7 +30,7 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 		if r.Context().Err() != nil {
 			t.Error("the request was cancelled by the server's stop")
 		}
-		io.WriteString(w, "done")
+		_, _ = io.WriteString(w, "done")
 	})
 	listener, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {

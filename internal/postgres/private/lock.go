@@ -43,12 +43,12 @@ func acquire(ctx context.Context, o Options) (*lock, holder, error) {
 			return l, holder{}, l.write()
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			file.Close()
+			_ = file.Close() // only a lock, and not ours
 			return nil, holder{}, dataDirError(o.Dir, err)
 		}
 		h := readHolder(path)
 		if done, err := h.settle(ctx, o, time.Since(since)); done {
-			file.Close()
+			_ = file.Close() // only a lock, and not ours
 			return nil, h, err
 		}
 		if !said {
@@ -56,7 +56,7 @@ func acquire(ctx context.Context, o Options) (*lock, holder, error) {
 			said = true
 		}
 		if pause(ctx, 25*time.Millisecond) != nil {
-			file.Close()
+			_ = file.Close() // only a lock, and not ours
 			return nil, holder{}, constellation.Wrap(ctx.Err(), constellation.KindUnavailable,
 				"the data dir %s is still in use by PID %d (%s); try again when it has ended", o.Dir, h.PID, h.Mode)
 		}

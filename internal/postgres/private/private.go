@@ -85,8 +85,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}
 	s, err := start(ctx, o, l)
 	if err != nil {
-		l.release()
-		return nil, err
+		return nil, errors.Join(err, l.release())
 	}
 	return s, nil
 }
@@ -127,7 +126,7 @@ func makeDataDir(dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the data dir: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // PostgreSQL's user passes through
 		return "", dataDirError(dir, err)
 	}
 	mode := fs.FileMode(0o700)

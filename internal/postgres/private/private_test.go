@@ -135,7 +135,11 @@ func TestOpenStopOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer again.Stop(context.WithoutCancel(t.Context()))
+	defer func() {
+		if err := again.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
 	if got := exec1(t, again.URL(), "SELECT x FROM kept"); got != "yes" {
 		t.Errorf("after a restart kept = %q, want yes", got)
 	}
@@ -313,7 +317,7 @@ func TestOpenRefusals(t *testing.T) {
 			}
 			s, err := private.Open(t.Context(), tt.o)
 			if err == nil {
-				s.Stop(t.Context())
+				_ = s.Stop(t.Context()) // the test has failed already
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Open: %v, want one line with %q", err, tt.want)

@@ -58,14 +58,14 @@ func (c *cluster) launch() (*process, error) {
 	go func() {
 		defer close(copied)
 		p.output.copy(reader)
-		reader.Close()
+		_ = reader.Close() // read to its end
 	}()
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // until the server ends; see attributes
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
-		writer.Close()
+		_ = writer.Close() // the child has its own
 		started <- err
 		if err != nil {
 			return

@@ -59,11 +59,16 @@ func (u runAs) own(path string) error {
 	if u.credential == nil {
 		return nil
 	}
-	return filepath.WalkDir(path, func(p string, _ fs.DirEntry, err error) error {
+	root, err := os.OpenRoot(path) // nobody can lead us out by a link
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // only walked
+	return fs.WalkDir(root.FS(), ".", func(p string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		return os.Lchown(p, int(u.credential.Uid), int(u.credential.Gid))
+		return root.Lchown(p, int(u.credential.Uid), int(u.credential.Gid))
 	})
 }
 
@@ -85,7 +90,7 @@ func (u runAs) makeDir(path string) error {
 		uid = u.credential.Uid
 	}
 	if st.Uid == uid {
-		return os.Chmod(path, 0o700)
+		return os.Chmod(path, 0o700) //nolint:gosec // a folder
 	}
 	// A folder of a stranger, in /tmp say, must not be trusted.
 	if u.credential == nil || st.Uid != 0 {
