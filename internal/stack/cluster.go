@@ -33,7 +33,7 @@ func StartCluster(ctx context.Context, devcluster, name, dir string, progress io
 	}
 	c := &Cluster{devcluster: devcluster, Name: name, state: filepath.Join(dir, "cluster")}
 	_, err := Command{
-		Args:     []string{devcluster, "up", "--name", name, "--state", c.state, "--insecure-registry", "host:" + CustomerPort},
+		Args:     []string{devcluster, "up", "--name", name, "--state", c.state, "--insecure-registry", ":" + CustomerPort},
 		Progress: progress,
 	}.Run(ctx)
 	if err != nil {
@@ -54,6 +54,6 @@ func (c *Cluster) Stop(ctx context.Context, progress io.Writer) error {
 	if c == nil || c.devcluster == "" {
 		return nil
 	}
-	_, err := Command{Args: []string{c.devcluster, "down", "--name", c.Name, "--state", c.state}, Progress: progress}.Run(ctx)
+	_, err := Command{Args: []string{c.devcluster, "down", "--name", c.Name}, Progress: progress}.Run(ctx)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd"             // the login of the customer's registry
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // its storage
+	"github.com/sirupsen/logrus"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -56,10 +58,9 @@ func StartCustomerRegistry(ctx context.Context, dir, address, password string) (
 		Storage: configuration.Storage{"filesystem": configuration.Parameters{"rootdirectory": filepath.Join(dir, "data")}},
 		Auth:    configuration.Auth{"htpasswd": configuration.Parameters{"realm": "customer", "path": htpasswd}},
 	}
-	config.Log.Level = "error"
-	config.Log.AccessLog.Disabled = true
 	config.HTTP.Secret = password
 	config.Catalog.MaxEntries = 100
+	logrus.SetOutput(io.Discard) // distribution logs to logrus's one logger
 	appContext, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	r.server = &http.Server{Handler: handlers.NewApp(appContext, config), ReadHeaderTimeout: 10 * time.Second}
