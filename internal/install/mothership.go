@@ -186,6 +186,8 @@ func (m *mothership) refused(response *http.Response) error {
 		return final{errorf(CodeAuth, "the API key may not do this: %s", text)}
 	case code == http.StatusNotFound && messageOf(data) == "":
 		return final{errorf(CodeNetwork, "%s has no such page; check that this is the mothership's address", m.base)}
+	case code == http.StatusNotFound:
+		return final{errorf(CodeFailed, "the mothership does not have it: %s", text)}
 	case code == http.StatusTooManyRequests || code >= 500:
 		return errorf(CodeNetwork, "the mothership cannot answer now: %s", text)
 	default:
