@@ -120,7 +120,7 @@ func (c *configFile) together() error {
 		return nil
 	}
 	if err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context); err != nil {
-		return wrap(err, CodeUsage, "nothing was changed")
+		return wrap(err, CodeUsage, "nothing was changed: stage.kubernetes")
 	}
 	return nil
 }

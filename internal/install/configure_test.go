@@ -2,7 +2,6 @@ package install_test
 
 import (
 	"io"
-	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,6 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 )
-
-func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // keychain is the customer's login.
 type keychain struct{}
@@ -50,7 +47,7 @@ func TestConfigureRefuses(t *testing.T) {
 		texts       []string
 	}{
 		{"no value", []string{"stage.fqdn"}, []string{"KEY=VALUE"}},
-		{"unknown key", []string{"stage.container_registy=a.b/c"}, []string{"did you mean stage.container_registry"}},
+		{"unknown key", []string{"stage.container_registri=a.b/c"}, []string{"did you mean stage.container_registry"}},
 		{"empty and required", []string{"stage.container_registry="}, []string{"cannot be empty"}},
 		{"URL", []string{"stage.container_registry=https://a.b/c"}, []string{"write a.b/c"}},
 		{"no host", []string{"stage.container_registry=team/x"}, []string{`"team" is none`}},

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,7 +62,7 @@ type customer struct {
 func newCustomer(t *testing.T) *customer {
 	t.Helper()
 	c := &customer{}
-	inner := registry.New(registry.WithReferrersSupport(true), registry.Logger(discard()))
+	inner := registry.New(registry.WithReferrersSupport(true), registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)))
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "neo" || password != "zion" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="customer"`)

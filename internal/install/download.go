@@ -90,9 +90,10 @@ func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) error 
 		return final{wrap(err, CodeFailed, "read %s", file.Name())}
 	}
 	if have > blob.Size {
-		if have, err = restart(file, sum); err != nil {
+		if err := restart(file, sum); err != nil {
 			return err
 		}
+		have = 0
 	}
 	d.transfer.add(have)
 	written, err := d.rest(ctx, blob, file, sum, have)
@@ -102,8 +103,7 @@ func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) error 
 	}
 	if digest := "sha256:" + hex.EncodeToString(sum.Sum(nil)); digest != blob.Digest {
 		d.transfer.add(-written)
-		_, err := restart(file, sum)
-		return errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), err)
+		return errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), restart(file, sum))
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
 		return final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
@@ -111,13 +111,13 @@ func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) error 
 	return nil
 }
 
-func restart(file *os.File, sum hash.Hash) (int64, error) {
+func restart(file *os.File, sum hash.Hash) error {
 	sum.Reset()
 	_, err := file.Seek(0, io.SeekStart)
 	if err = errors.Join(err, file.Truncate(0)); err != nil {
-		return 0, final{wrap(err, CodeFailed, "store %s", file.Name())}
+		return final{wrap(err, CodeFailed, "store %s", file.Name())}
 	}
-	return 0, nil
+	return nil
 }
 
 // rest fetches the bytes from have on; it gives how many are there now.
@@ -138,9 +138,10 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusPartialContent,
 		response.StatusCode == http.StatusRequestedRangeNotSatisfiable:
 		d.transfer.add(-have)
-		if have, err = restart(file, sum); err != nil {
+		if err := restart(file, sum); err != nil {
 			return 0, err
 		}
+		have = 0
 		if response.StatusCode != http.StatusOK {
 			return 0, errorf(CodeNetwork, "the mothership answered another range than the one asked for")
 		}
@@ -152,7 +153,7 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 	n, err := io.Copy(io.MultiWriter(file, sum, meter{d.transfer}), io.LimitReader(body, blob.Size-have+1))
 	have += n
 	switch {
-	case err != nil && context.Cause(ctx) == errIdle:
+	case err != nil && errors.Is(context.Cause(ctx), errIdle):
 		return have, wrap(errIdle, CodeNetwork, "download %s", short(blob.Digest))
 	case isDiskError(err):
 		return have, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}

@@ -102,7 +102,7 @@ func (l *launch) missing() (blobs []bundle.Descriptor, size int64) {
 }
 
 // checkIndex holds the bundle's index, which no signature covers, to the
-// signed root: the same images in the same order, and a plan artifact that
+// signed root: the same images in the same order, and a manifest that
 // carries this root and this plan.
 func (l *launch) checkIndex(index []byte, read func(digest string) ([]byte, error)) error {
 	wrong := errorf(CodeIntegrity, "the bundle's index does not match launch.json; run get again")
@@ -119,9 +119,9 @@ func (l *launch) checkIndex(index []byte, read func(digest string) ([]byte, erro
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
-	artifact, err := v1.ParseManifest(bytes.NewReader(data))
-	if err != nil || len(artifact.Layers) != 2 || artifact.Layers[0].Digest.String() != l.root.Plan.Digest ||
-		artifact.Layers[1].Digest.String() != bundle.Digest(l.rootBytes) {
+	carrier, err := v1.ParseManifest(bytes.NewReader(data))
+	if err != nil || len(carrier.Layers) != 2 || carrier.Layers[0].Digest.String() != l.root.Plan.Digest ||
+		carrier.Layers[1].Digest.String() != bundle.Digest(l.rootBytes) {
 		return wrong
 	}
 	return nil

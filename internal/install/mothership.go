@@ -85,7 +85,7 @@ type mothership struct {
 // it random.
 func backoff(attempt int) time.Duration {
 	d := min(500*time.Millisecond<<attempt, 15*time.Second)
-	return d/2 + rand.N(d/2)
+	return d/2 + rand.N(d/2) //nolint:gosec // spreads attempts, guards nothing
 }
 
 // plan fetches the signed plan; nil when it is still the one of etag.
