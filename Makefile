@@ -19,12 +19,12 @@ demo: ## From nothing to an algorithm answering from a real cluster; stays up un
 	@deploy/packages.sh postgresql ca-certificates
 	@[ -n "$$KUBECONFIG" ] || deploy/packages.sh $(CLUSTER_PACKAGES)
 	@$(MAKE) --no-print-directory build bin/devcluster
-	@$(GO) build -o bin/demo ./deploy/demo
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
 	@exec bin/demo up
 
 demo-down: ## Remove all that a demo left behind, also one that was killed
 	@[ -x bin/devcluster ] || $(MAKE) --no-print-directory bin/devcluster
-	@$(GO) build -o bin/demo ./deploy/demo
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
 	@exec bin/demo down
 
 run: build ## Run the mothership alone, on http://127.0.0.1:8080
@@ -72,7 +72,7 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 
 bench: build ## Measure: start-up time and idle memory of the server, and the Go benchmarks
 	@deploy/packages.sh postgresql ca-certificates
-	@$(GO) build -o bin/bench ./deploy/bench
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./deploy/bench
 	@bin/bench
 	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...
 

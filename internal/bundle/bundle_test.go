@@ -221,7 +221,8 @@ func TestParseRefusesOtherSchemas(t *testing.T) {
 func TestInternalKeyFollowsTheToken(t *testing.T) {
 	t.Parallel()
 	a, b := Plan{Launch: Launch{Token: "a"}}, Plan{Launch: Launch{Token: "b"}}
-	if a.InternalKey() != a.InternalKey() || a.InternalKey() == b.InternalKey() {
-		t.Errorf("InternalKey: %q and %q, want one a token", a.InternalKey(), b.InternalKey())
+	again := Plan{Launch: Launch{Token: "a"}}
+	if a.InternalKey() != again.InternalKey() || a.InternalKey() == b.InternalKey() {
+		t.Errorf("InternalKey: %q, again %q, of another token %q; want one a token", a.InternalKey(), again.InternalKey(), b.InternalKey())
 	}
 }

@@ -180,8 +180,8 @@ func (j *journey) launchDir() string {
 func (j *journey) getRefuses(t *testing.T) {
 	const missing = "00000000-0000-4000-8000-000000000000"
 	j.refused(t, 6, "key", j.satelliteID, j.launchID, "get", "cst_wrong")
-	j.refused(t, 1, "not", missing, j.launchID, "get", j.AdminKey)
-	j.refused(t, 1, "not", j.satelliteID, missing, "get", j.AdminKey)
+	j.refused(t, 1, "there is no satellite", missing, j.launchID, "get", j.AdminKey)
+	j.refused(t, 1, "there is no launch", j.satelliteID, missing, "get", j.AdminKey)
 	j.refused(t, 7, "127.0.0.1:1", j.satelliteID, j.launchID, "get", j.AdminKey, "--mothership", "http://127.0.0.1:1")
 	j.refused(t, 2, "get", j.satelliteID, j.launchID, "gte", j.AdminKey)
 	if _, err := os.Stat(filepath.Join(j.launchDir(), "launch.json")); !errors.Is(err, os.ErrNotExist) {
@@ -385,6 +385,6 @@ func (j *journey) removeLaunch(t *testing.T) {
 	if err := j.Client.DeleteLaunch(t.Context(), j.satelliteID, j.launchID); err != nil {
 		t.Fatal(err)
 	}
-	j.refused(t, 1, "not", j.satelliteID, j.launchID, "get", j.AdminKey)
+	j.refused(t, 1, "there is no launch", j.satelliteID, j.launchID, "get", j.AdminKey)
 	j.call(t, j.key, "demo/greet", "text/plain", "Neo", 200, `"Hello Neo"`)
 }

@@ -27,7 +27,6 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{}
-	err  error
 }
 
 // startProcess starts args with env added to this process's own.
@@ -54,7 +53,7 @@ func startProcess(name, log string, env []string, args ...string) (*process, err
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = cmd.Wait()
+			_ = cmd.Wait() // cmd.ProcessState says how it ended
 			close(p.done)
 		}
 	}()
@@ -116,7 +115,7 @@ func (p *process) waitUntil(ctx context.Context, what string, ready func() bool)
 	for !ready() {
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it would %s (%v); the end of %s:\n%s", p.name, what, p.err, p.log, p.tail(15))
+			return fmt.Errorf("%s ended before it would %s (%s); the end of %s:\n%s", p.name, what, p.cmd.ProcessState, p.log, p.tail(15))
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not %s: %w; the end of %s:\n%s", p.name, what, ctx.Err(), p.log, p.tail(15))
 		case <-tick.C:

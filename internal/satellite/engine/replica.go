@@ -207,7 +207,7 @@ func (c *conn) roundTrip(head *buffer, body []byte, limit int) (a answer, keep b
 		return answer{}, false, notStartedError{writeErr}
 	}
 	// After a failed write there may still be an answer, such as "too large".
-	response, err := readResponse(c.br)
+	response, err := readResponse(c.br) //nolint:bodyclose // the connection is ours: it is kept or closed whole
 	if err != nil {
 		if writeErr != nil {
 			err = writeErr

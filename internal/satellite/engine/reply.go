@@ -269,7 +269,7 @@ func writeRaw(w http.ResponseWriter, r *result) error {
 
 // compact gives valid JSON without the space around its tokens.
 func compact(raw []byte) []byte {
-	if bytes.IndexAny(raw, " \n\t\r") < 0 {
+	if !bytes.ContainsAny(raw, " \n\t\r") {
 		return raw
 	}
 	var b bytes.Buffer
