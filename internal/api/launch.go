@@ -109,12 +109,7 @@ func (s *server) deleteLaunch(ctx context.Context, in *deleteLaunchInput) (*stru
 	if err != nil {
 		return nil, err
 	}
-	if revision != nil { // a change of nothing compares the revision
-		if _, err := c.control.UpdateLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID, revision, control.LaunchChange{}); err != nil {
-			return nil, err
-		}
-	}
-	return nil, c.control.DeleteLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
+	return nil, c.control.DeleteLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID, revision)
 }
 
 type planInput struct {

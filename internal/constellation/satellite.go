@@ -21,6 +21,7 @@ type Satellite struct {
 	UpdatedBy     string
 	Revision      int64 // grows with every change; the ETag
 	LatestVersion SatelliteVersion
+	LaunchCount   int // launches it has, when it was read
 }
 
 // Expired says whether the satellite's bundles are refused at now.

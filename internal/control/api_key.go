@@ -82,7 +82,7 @@ func (s *Service) checkKey(ctx context.Context, p Principal, account *constellat
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "an API key", n.Name)
-	checkExpiry(&v, "expires_at", n.ExpiresAt, now)
+	checkExpiry(&v, n.ExpiresAt, now)
 	role := n.Role
 	if role == "" {
 		role = account.Role

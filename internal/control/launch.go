@@ -127,10 +127,7 @@ func (s *Service) launch(ctx context.Context, satelliteID, launchID string) (*co
 // KindPreconditionFailed.
 func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, launchID string, ifMatch *int64, c LaunchChange) (*constellation.Launch, error) {
 	var changed *constellation.Launch
-	err := s.editLaunch(ctx, p, satelliteID, launchID, "changing a launch", func(s *Service, satellite *constellation.Satellite, launch *constellation.Launch) error {
-		if err := checkRevision("launch "+launch.Name, ifMatch, launch.Revision, launch.UpdatedBy, launch.UpdatedAt); err != nil {
-			return err
-		}
+	err := s.editLaunch(ctx, p, satelliteID, launchID, ifMatch, "changing a launch", func(s *Service, satellite *constellation.Satellite, launch *constellation.Launch) error {
 		changed = launch
 		before := *launch
 		if c.SatelliteVersion != nil {
@@ -161,9 +158,10 @@ func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, la
 	return changed, nil
 }
 
-// DeleteLaunch removes a launch; what it deployed keeps serving.
-func (s *Service) DeleteLaunch(ctx context.Context, p Principal, satelliteID, launchID string) error {
-	return s.editLaunch(ctx, p, satelliteID, launchID, "deleting a launch", func(s *Service, _ *constellation.Satellite, launch *constellation.Launch) error {
+// DeleteLaunch removes a launch; what it deployed keeps serving. With ifMatch
+// another revision is KindPreconditionFailed.
+func (s *Service) DeleteLaunch(ctx context.Context, p Principal, satelliteID, launchID string, ifMatch *int64) error {
+	return s.editLaunch(ctx, p, satelliteID, launchID, ifMatch, "deleting a launch", func(s *Service, _ *constellation.Satellite, launch *constellation.Launch) error {
 		if err := s.db.DeleteLaunch(ctx, launch.ID); err != nil {
 			return err
 		}
@@ -171,8 +169,9 @@ func (s *Service) DeleteLaunch(ctx context.Context, p Principal, satelliteID, la
 	})
 }
 
-// editLaunch runs edit in a transaction that holds the launch.
-func (s *Service) editLaunch(ctx context.Context, p Principal, satelliteID, launchID, doing string, edit func(*Service, *constellation.Satellite, *constellation.Launch) error) error {
+// editLaunch runs edit in a transaction that holds the launch, at the revision
+// of ifMatch when that is given.
+func (s *Service) editLaunch(ctx context.Context, p Principal, satelliteID, launchID string, ifMatch *int64, doing string, edit func(*Service, *constellation.Satellite, *constellation.Launch) error) error {
 	satellite, err := s.satellite(ctx, p, constellation.RoleOperator, satelliteID, doing)
 	if err != nil {
 		return err
@@ -186,6 +185,9 @@ func (s *Service) editLaunch(ctx context.Context, p Principal, satelliteID, laun
 		}
 		launch, err := s.launch(ctx, satellite.ID, launchID)
 		if err != nil {
+			return err
+		}
+		if err := checkRevision("launch "+launch.Name, ifMatch, launch.Revision, launch.UpdatedBy, launch.UpdatedAt); err != nil {
 			return err
 		}
 		return edit(s, satellite, launch)

@@ -64,10 +64,11 @@ func TestLaunches(t *testing.T) {
 		_, err := h.GetLaunch(ctx, shell, s.ID, id)
 		wantKind(t, "launch "+id, err, constellation.KindNotFound)
 	}
-	if err := h.DeleteLaunch(ctx, shell, s.ID, l.ID); err != nil {
+	wantKind(t, "stale delete", h.DeleteLaunch(ctx, shell, s.ID, l.ID, ptr(int64(1))), constellation.KindPreconditionFailed)
+	if err := h.DeleteLaunch(ctx, shell, s.ID, l.ID, ptr(int64(2))); err != nil {
 		t.Fatal(err)
 	}
-	wantKind(t, "delete again", h.DeleteLaunch(ctx, shell, s.ID, l.ID), constellation.KindNotFound)
+	wantKind(t, "delete again", h.DeleteLaunch(ctx, shell, s.ID, l.ID, nil), constellation.KindNotFound)
 }
 
 func TestLaunchBundle(t *testing.T) {
@@ -166,7 +167,7 @@ func TestLaunchBundle(t *testing.T) {
 	if _, _, err := h.LaunchBundle(ctx, shell, s.ID, l.ID); err != nil {
 		t.Errorf("bundle of a renewed satellite = %v, want nil", err)
 	}
-	if err := h.DeleteLaunch(ctx, shell, s.ID, l.ID); err != nil {
+	if err := h.DeleteLaunch(ctx, shell, s.ID, l.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, err = h.BundleDocument(ctx, shell, s.ID, bundle.Digest(first.Plan))

@@ -121,7 +121,7 @@ func TestRoles(t *testing.T) {
 			_, err := h.UpdateLaunch(ctx, p, s.ID, l.ID, nil, control.LaunchChange{})
 			return err
 		}, "+++-++---"},
-		{"DeleteLaunch", func(p control.Principal) error { return h.DeleteLaunch(ctx, p, s.ID, missing) }, "+++-++---"},
+		{"DeleteLaunch", func(p control.Principal) error { return h.DeleteLaunch(ctx, p, s.ID, missing, nil) }, "+++-++---"},
 		{"LaunchBundle", func(p control.Principal) error { _, _, err := h.LaunchBundle(ctx, p, s.ID, l.ID); return err }, "+++-++---"},
 		{"BundleDocument", func(p control.Principal) error {
 			_, err := h.BundleDocument(ctx, p, s.ID, bundle.Digest(nil))

@@ -58,7 +58,7 @@ func (s *Service) CreateSatellite(ctx context.Context, p Principal, n NewSatelli
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a satellite", n.Name)
-	checkExpiry(&v, "expires_at", n.ExpiresAt, now)
+	checkExpiry(&v, n.ExpiresAt, now)
 	expires := now.Add(constellation.DefaultSatelliteLifetime)
 	if n.ExpiresAt != nil {
 		expires = n.ExpiresAt.UTC().Truncate(time.Microsecond)
@@ -120,7 +120,7 @@ func (s *Service) UpdateSatellite(ctx context.Context, p Principal, id string, i
 		if c.ExpiresAt != nil {
 			expires := c.ExpiresAt.UTC().Truncate(time.Microsecond)
 			if !expires.Equal(before.ExpiresAt) { // sending back what was read is no change
-				checkExpiry(&v, "expires_at", &expires, s.now())
+				checkExpiry(&v, &expires, s.now())
 			}
 			satellite.ExpiresAt = expires
 		}

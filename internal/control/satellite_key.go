@@ -50,7 +50,7 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a key", n.Name)
-	checkExpiry(&v, "expires_at", n.ExpiresAt, now)
+	checkExpiry(&v, n.ExpiresAt, now)
 	if err := v.Err(); err != nil {
 		return "", nil, err
 	}

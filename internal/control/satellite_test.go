@@ -83,6 +83,39 @@ func TestSatelliteLifecycle(t *testing.T) {
 	}
 }
 
+func TestSatellitesSayHowManyLaunches(t *testing.T) {
+	t.Parallel()
+	ctx, h, shell := t.Context(), newHouse(t), control.Shell()
+	h.push(t, "neo", "hello", hashA)
+	busy := h.satellite(t, "busy")
+	h.satellite(t, "idle")
+	for i := range 3 {
+		if _, err := h.CreateLaunch(ctx, shell, busy.ID, control.NewLaunch{Name: fmt.Sprint("plant ", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := h.ListSatellites(ctx, shell, control.ListQuery{Sort: "name"})
+	if err != nil || len(page.Items) != 2 || page.Items[0].LaunchCount != 3 || page.Items[1].LaunchCount != 0 {
+		t.Errorf("ListSatellites = %+v, %v, want 3 launches of busy and none of idle", page.Items, err)
+	}
+	if got, err := h.GetSatellite(ctx, shell, busy.ID); err != nil || got.LaunchCount != 3 {
+		t.Errorf("GetSatellite(busy) = %+v, %v, want 3 launches", got, err)
+	}
+}
+
+func TestExpiryInTheYear10000(t *testing.T) {
+	t.Parallel()
+	ctx, h, shell := t.Context(), newHouse(t), control.Shell()
+	h.push(t, "neo", "hello", hashA)
+	s := h.satellite(t, "edge")
+	last := time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC)
+	late := time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -2*60*60)) // 10000 in UTC
+	for at, want := range map[time.Time]constellation.Kind{last: "", late: constellation.KindInvalid} {
+		_, _, err := h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: at.Format(time.RFC3339), ExpiresAt: &at})
+		wantKind(t, "a key until "+at.String(), err, want)
+	}
+}
+
 func TestCreateSatelliteRefusals(t *testing.T) {
 	t.Parallel()
 	ctx, h, shell := t.Context(), newHouse(t), control.Shell()

@@ -121,13 +121,15 @@ func parseID(what, id string) (string, error) {
 	return "", constellation.Errorf(constellation.KindNotFound, "there is no %s %q: its id is a UUID", what, id)
 }
 
-// checkExpiry tells v when a time to expire at is not still to come.
-func checkExpiry(v *constellation.Validation, field string, at *time.Time, now time.Time) {
+// checkExpiry tells v when expires_at is not still to come, or is too far away
+// to be written as RFC 3339.
+func checkExpiry(v *constellation.Validation, at *time.Time, now time.Time) {
+	const field = "expires_at"
 	switch {
 	case at == nil:
 	case !at.After(now):
 		v.Add(field, "the expiry %s has passed; give a time that is to come", at.UTC().Format(time.RFC3339))
-	case at.Year() > 9999:
+	case at.UTC().Year() > 9999:
 		v.Add(field, "the expiry is too far away; give a year up to 9999")
 	}
 }

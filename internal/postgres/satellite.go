@@ -32,6 +32,7 @@ type satelliteRow struct {
 	LatestVersion    int
 	VersionCreatedAt time.Time
 	VersionCreatedBy string
+	LaunchCount      int
 }
 
 func (r satelliteRow) satellite() constellation.Satellite {
@@ -41,15 +42,17 @@ func (r satelliteRow) satellite() constellation.Satellite {
 		LatestVersion: constellation.SatelliteVersion{
 			Number: r.LatestVersion, CreatedAt: r.VersionCreatedAt, CreatedBy: r.VersionCreatedBy,
 		},
+		LaunchCount: r.LaunchCount,
 	}
 }
 
-// Satellites gives a page of satellites with their latest version; onlyID
-// not "" is that one at most.
+// Satellites gives a page of satellites with their latest version and how many
+// launches they have; onlyID not "" is that one at most.
 func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
 	sql, args := satelliteOrder.page(`
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by
+			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			(SELECT count(*) FROM launches l WHERE l.satellite_id = s.id) AS launch_count
 		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
 		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID})
@@ -64,7 +67,8 @@ func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constell
 func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellite, error) {
 	row, err := collectOne[satelliteRow](ctx, db, "get satellite", `
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by
+			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			(SELECT count(*) FROM launches l WHERE l.satellite_id = s.id) AS launch_count
 		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		WHERE s.id = @id`,
 		pgx.NamedArgs{"id": id}, noSatellite(id))
