@@ -52,7 +52,7 @@ func serveInProcess(t *testing.T, dir string, args ...string) *instance {
 	ctx, cancel := context.WithCancel(t.Context())
 	exit := make(chan int, 1)
 	go func() {
-		args := append([]string{"mothership", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, args...)
+		args := append([]string{"mothership", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--stop-delay", "0s"}, args...)
 		exit <- run(ctx, args, streams{strings.NewReader(""), io.Discard, writer})
 		writer.Close()
 	}()
@@ -297,6 +297,9 @@ func TestSetUpAndSignIn(t *testing.T) {
 		t.Errorf("the first page: %d %s", response.StatusCode, body)
 	}
 	checkPage(t, response, body)
+	if response, body = fetch(t, browser(t), "GET", i.url+"/setup?token="+token, ""); response.StatusCode != 409 || !strings.Contains(body, "set up already") {
+		t.Errorf("the set-up link after its use: %d, want 409", response.StatusCode)
+	}
 	if response, _ = form(t, browser(t), i.url+"/setup", map[string]string{"token": token, "username": "smith", "password": goodPassword}); response.StatusCode < 400 {
 		t.Errorf("the set-up link works twice: %d", response.StatusCode)
 	}

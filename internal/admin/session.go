@@ -99,6 +99,9 @@ func (s *server) showSetup(w http.ResponseWriter, r *http.Request) error {
 	if token == "" {
 		return constellation.Errorf(constellation.KindNotFound, "The set-up link is incomplete. The server's log has the whole link.")
 	}
+	if err := s.control.CheckSetup(r.Context(), token); err != nil {
+		return err
+	}
 	return render(r.Context(), w, http.StatusOK, page.SetupPage(page.Setup{Frame: s.frame("Set up", control.Principal{}), Token: token}))
 }
 

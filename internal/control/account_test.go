@@ -30,11 +30,14 @@ func TestSetup(t *testing.T) {
 	}
 	_, err = h.CompleteSetup(ctx, old, "ada", password, "")
 	wantKind(t, "replaced token", err, constellation.KindForbidden)
+	wantKind(t, "look at a replaced token", h.CheckSetup(ctx, old), constellation.KindForbidden)
+	wantKind(t, "look at the token", h.CheckSetup(ctx, token), "")
 	_, err = h.CompleteSetup(ctx, token, "ada", "short", "")
 	wantKind(t, "short password", err, constellation.KindInvalid)
 	h.ahead(2 * time.Hour)
 	_, err = h.CompleteSetup(ctx, token, "ada", password, "")
 	wantKind(t, "expired token", err, constellation.KindForbidden)
+	wantKind(t, "look at an expired token", h.CheckSetup(ctx, token), constellation.KindForbidden)
 	h.ahead(-2 * time.Hour)
 
 	var group sync.WaitGroup
@@ -54,6 +57,7 @@ func TestSetup(t *testing.T) {
 	if done != 1 {
 		t.Errorf("set-up succeeded %d times, want once", done)
 	}
+	wantKind(t, "look at a token after set-up", h.CheckSetup(ctx, token), constellation.KindConflict)
 	if token, _, err := h.SetupToken(ctx); err != nil || token != "" {
 		t.Errorf("SetupToken with an account = %q, %v, want none", token, err)
 	}

@@ -80,6 +80,18 @@ func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.
 	return token, expiresAt, nil
 }
 
+// CheckSetup gives nil while the token of a set-up link can be used.
+func (s *Service) CheckSetup(ctx context.Context, token string) error {
+	if err := s.refuseSetUp(ctx); err != nil {
+		return err
+	}
+	expires, err := s.db.SetupExpiry(ctx, auth.HashKey(token))
+	if err != nil {
+		return err
+	}
+	return s.refuseExpiredSetup(expires)
+}
+
 // CompleteSetup makes the first account, an admin, and uses the token up. A
 // refused username or password leaves the token good.
 func (s *Service) CompleteSetup(ctx context.Context, token, username, password, address string) (*constellation.Account, error) {
@@ -108,14 +120,21 @@ func (s *Service) CompleteSetup(ctx context.Context, token, username, password, 
 		if err != nil {
 			return err
 		}
-		if !s.now().Before(expires) {
-			return constellation.Errorf(constellation.KindForbidden, "the set-up link has expired; restart the mothership for a new one")
+		if err := s.refuseExpiredSetup(expires); err != nil {
+			return err
 		}
 		p := Principal{Username: username, Role: constellation.RoleAdmin, Address: clean(address, 64)}
 		account, err = s.addAccount(ctx, p, NewAccount{Username: username, Role: constellation.RoleAdmin}, hash)
 		return err
 	})
 	return account, err
+}
+
+func (s *Service) refuseExpiredSetup(expires time.Time) error {
+	if s.now().Before(expires) {
+		return nil
+	}
+	return constellation.Errorf(constellation.KindForbidden, "the set-up link has expired; restart the mothership for a new one")
 }
 
 func (s *Service) refuseSetUp(ctx context.Context) error {

@@ -71,12 +71,26 @@ func (db *DB) UseSetupToken(ctx context.Context, tokenSHA256 string) (time.Time,
 	type row struct{ ExpiresAt time.Time }
 	used, err := collectOne[row](ctx, db, "use set-up token",
 		`DELETE FROM setup_token WHERE token_sha256 = @token RETURNING expires_at`, pgx.NamedArgs{"token": tokenSHA256},
-		constellation.Errorf(constellation.KindForbidden, "the set-up link is not valid any more; use the newest one in the mothership's log"))
+		errNoSetup)
 	if err != nil {
 		return time.Time{}, err
 	}
 	return used.ExpiresAt, nil
 }
+
+// SetupExpiry says until when the set-up token is good.
+func (db *DB) SetupExpiry(ctx context.Context, tokenSHA256 string) (time.Time, error) {
+	type row struct{ ExpiresAt time.Time }
+	found, err := collectOne[row](ctx, db, "get set-up token",
+		`SELECT expires_at FROM setup_token WHERE token_sha256 = @token`, pgx.NamedArgs{"token": tokenSHA256},
+		errNoSetup)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return found.ExpiresAt, nil
+}
+
+var errNoSetup = constellation.Errorf(constellation.KindForbidden, "the set-up link is not valid any more; use the newest one in the mothership's log")
 
 // Purge removes what has expired: sessions, answers kept for repeated
 // requests made before answersBefore, login failures before failuresBefore.
