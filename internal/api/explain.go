@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,7 +31,7 @@ func (s *server) explanation(op *huma.Operation, model *huma.ErrorModel) error {
 		fields = append(fields, field)
 	}
 	inBody := strings.HasPrefix(model.Errors[len(model.Errors)-1].Location, "body")
-	slices.SortStableFunc(fields, func(a, b constellation.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortStableFunc(fields, func(a, b constellation.FieldError) int { return compareFields(a.Field, b.Field) })
 	var v constellation.Validation
 	for _, f := range fields {
 		v.Add(f.Field, "%s", f.Message)
@@ -42,6 +43,28 @@ func (s *server) explanation(op *huma.Operation, model *huma.ErrorModel) error {
 	}
 	return err
 }
+
+// compareFields orders paths as a reader does: algorithms[2] before
+// algorithms[10].
+func compareFields(a, b string) int {
+	for a != "" && b != "" {
+		x, y := leadingNumber(a), leadingNumber(b)
+		if x == "" || y == "" {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		if order := cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)); order != 0 {
+			return order
+		}
+		a, b = a[len(x):], b[len(y):]
+	}
+	return cmp.Compare(a, b)
+}
+
+func leadingNumber(s string) string { return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))] }
 
 // listCode gives a bad marker and a bad limit their own codes.
 func listCode(err error) error {

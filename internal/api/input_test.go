@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestBadInputOfSatellites(t *testing.T) {
@@ -66,6 +68,24 @@ func TestBadInputOfSatellites(t *testing.T) {
 			t.Parallel()
 			w.call(w.admin, "POST", "/v1/satellites", test.body).refused(t, test.status, test.code, test.field, test.message)
 		})
+	}
+}
+
+func TestFieldErrorsAreInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entry := `{"algorithm":"neo/hello/` + hash1 + `","vanity_url":"foo/bar","replicas":"many"}`
+	body := w.call(w.admin, "POST", "/v1/satellites", `{"algorithms":[`+strings.Repeat(entry+",", 11)+entry+`]}`).want(t, http.StatusUnprocessableEntity)
+	var got []string
+	for _, f := range body["error"].(map[string]any)["fields"].([]any) {
+		got = append(got, f.(map[string]any)["field"].(string))
+	}
+	var want []string
+	for i := range 12 {
+		want = append(want, fmt.Sprintf("algorithms[%d].replicas", i))
+	}
+	if diff := cmp.Diff(append(want, "name"), got); diff != "" {
+		t.Errorf("fields (-want +got):\n%s", diff)
 	}
 }
 

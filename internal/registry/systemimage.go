@@ -56,6 +56,10 @@ func StartSystemImage(ctx context.Context, storage *Storage, config SystemImageC
 		defer close(i.done)
 		start := time.Now()
 		i.system, i.err = makeSystemImage(ctx, storage, config)
+		if i.err != nil && ctx.Err() != nil {
+			config.Log.InfoContext(ctx, "the satellite's system image was given up; the next start makes it")
+			return
+		}
 		if i.err != nil {
 			config.Log.ErrorContext(ctx, "the satellite's system image could not be made", "error", i.err)
 			return

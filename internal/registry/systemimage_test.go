@@ -2,12 +2,14 @@ package registry
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -218,11 +220,17 @@ func unpack(t *testing.T, s *Storage, layer v1.Descriptor, root string) []string
 func TestSystemImageGivenUp(t *testing.T) {
 	t.Parallel()
 	s := openTestStorage(t, t.TempDir())
-	config := SystemImageConfig{Version: "dev", Executable: buildProgram(t, ""), CABundle: testCABundle(t)}
+	var logged bytes.Buffer
+	config := SystemImageConfig{
+		Version: "dev", Executable: buildProgram(t, ""), CABundle: testCABundle(t), Log: slog.New(slog.NewTextHandler(&logged, nil)),
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := StartSystemImage(ctx, s, config).System(t.Context()); constellation.KindOf(err) != constellation.KindUnavailable {
 		t.Errorf("an image that was given up gives %v, want an unavailable error", err)
+	}
+	if strings.Contains(logged.String(), "ERROR") || !strings.Contains(logged.String(), "given up") {
+		t.Errorf("stopping is no error, but the log says:\n%s", &logged)
 	}
 	mustSystem(t, s, config)
 }
