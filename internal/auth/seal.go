@@ -53,7 +53,7 @@ func (s *Sealer) Seal(place string, secret []byte) []byte {
 	sealed := make([]byte, size, size+len(secret)+s.aead.Overhead())
 	sealed[0] = sealVersion
 	rand.Read(sealed[1:size])
-	return s.aead.Seal(sealed, sealed[1:size], secret, []byte(place))
+	return s.aead.Seal(sealed, sealed[1:size], secret, []byte(place)) //nolint:gosec // the nonce is the random bytes above
 }
 
 // Open decrypts what Seal made for the same place.

@@ -96,7 +96,7 @@ func (db *DB) Transact(ctx context.Context, f func(*DB) error) error {
 		if db.tx != nil || attempt == attempts || !retryable(err) {
 			return translate(err, "transaction")
 		}
-		pause := time.Duration(attempt) * (5*time.Millisecond + rand.N(10*time.Millisecond))
+		pause := time.Duration(attempt) * (5*time.Millisecond + rand.N(10*time.Millisecond)) //nolint:gosec // spreads retries, guards nothing
 		select {
 		case <-ctx.Done():
 			return translate(err, "transaction")
