@@ -35,6 +35,7 @@ type config struct {
 	trustedProxies []string
 	logFormat      string
 	logLevel       string
+	stopDelay      time.Duration
 	stopTimeout    time.Duration
 }
 
@@ -55,6 +56,7 @@ func (c *config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
+	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
 }
 
@@ -167,6 +169,9 @@ func (c *config) check() error {
 	}
 	if c.logFormat != "json" && c.logFormat != "text" {
 		return usageError{fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
+	}
+	if c.stopDelay < 0 || c.stopDelay > time.Minute {
+		return usageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
 	}
 	if c.stopTimeout <= 0 {
 		return usageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}

@@ -83,11 +83,10 @@ func newRootCommand(name string, std streams) *cobra.Command {
 	if filepath.Base(name) == "algo-install" {
 		root = newAlgoInstallCommand(std)
 	} else {
-		root = &cobra.Command{
+		root = subcommands(&cobra.Command{
 			Use:   "mothership",
 			Short: "Distribute algorithms from where they are developed to where they must run",
-		}
-		root.AddCommand(
+		},
 			newServeCommand(std),
 			newMigrateCommand(std),
 			newAccountCommand(std),

@@ -13,12 +13,10 @@ import (
 // newSatelliteCommand is the satellite's runtime, run in pods that
 // algo-install makes, or on a laptop (DESIGN section 7).
 func newSatelliteCommand(std streams) *cobra.Command {
-	cmd := &cobra.Command{
+	return subcommands(&cobra.Command{
 		Use:   "satellite",
 		Short: "Run the parts of a satellite",
-	}
-	cmd.AddCommand(newSatelliteEngineCommand(std))
-	return cmd
+	}, newSatelliteEngineCommand(std))
 }
 
 func newSatelliteEngineCommand(std streams) *cobra.Command {

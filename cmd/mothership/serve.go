@@ -89,7 +89,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	go func() {
 		defer cancel() // a server that cannot listen on ends the start too
 		served <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, Log: log, Grace: c.stopTimeout, OnStop: ready.Stopping,
+			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, Log: log, Grace: c.stopTimeout,
+			OnStop: func() time.Duration {
+				ready.Stopping()
+				if !gate.Opened() { // nobody was sent here yet
+					return 0
+				}
+				return c.stopDelay
+			},
 		}, gate)
 	}()
 	m, err := start(ctx, c, publicURL, log)

@@ -41,7 +41,7 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, Log: quiet(), Grace: 10 * time.Second, OnStop: func() { close(stopping) },
+			Listener: listener, Log: quiet(), Grace: 10 * time.Second, OnStop: func() time.Duration { close(stopping); return 0 },
 		}, handler)
 	}()
 	type answer struct {
@@ -71,6 +71,38 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 	}
 	if _, err := http.Get("http://" + listener.Addr().String()); err == nil {
 		t.Error("the stopped server still answers")
+	}
+}
+
+func TestServeStaysOpenForAWhile(t *testing.T) {
+	t.Parallel()
+	ready := &httpserve.Readiness{}
+	listener, err := httpserve.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopping := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- httpserve.Serve(ctx, httpserve.Config{
+			Listener: listener, Log: quiet(), Grace: 10 * time.Second,
+			OnStop: func() time.Duration { ready.Stopping(); close(stopping); return 500 * time.Millisecond },
+		}, ready)
+	}()
+	stop()
+	<-stopping
+	response, err := http.Get("http://" + listener.Addr().String() + "/readyz")
+	if err != nil {
+		t.Fatalf("a new connection while stopping: %v, want an answer", err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "stopping") {
+		t.Errorf("/readyz = %d %s, %v, want 503 stopping", response.StatusCode, body, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
 	}
 }
 

@@ -21,8 +21,9 @@ type Config struct {
 	Log      *slog.Logger
 	// Grace bounds how long requests may take to finish after ctx has ended.
 	Grace time.Duration
-	// OnStop is called when stopping begins, before the listener closes.
-	OnStop func()
+	// OnStop is called when stopping begins. The listener stays open for as
+	// long as it says, so that load balancers see that we are not ready.
+	OnStop func() time.Duration
 }
 
 // Listen opens the address; its error says what to do.
@@ -74,7 +75,11 @@ func Serve(ctx context.Context, c Config, handler http.Handler) error {
 	case <-ctx.Done():
 	}
 	if c.OnStop != nil {
-		c.OnStop()
+		select {
+		case err := <-failed:
+			return fmt.Errorf("serve HTTP: %w", err)
+		case <-time.After(c.OnStop()):
+		}
 	}
 	c.Log.Info("stopping: finishing the requests under way", "at_most", c.Grace.String())
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
