@@ -25,7 +25,8 @@ if [ ! -e $policy ]; then
   chmod +x $policy
   made=1
 fi
-trap '[ -z "$made" ] || rm -f $policy' EXIT INT TERM
+trap '[ -z "$made" ] || rm -f $policy' EXIT
+trap 'exit 130' INT TERM
 log=$(mktemp)
 # Package lists may be missing or stale on a fresh machine.
 if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then

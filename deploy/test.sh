@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 root=$PWD
 export CONSTELLATION_BIN="$root/bin" CONSTELLATION_APISERVER="$root/bin/devcluster"
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT INT TERM
+trap 'rm -rf "$results"' EXIT
+trap 'exit 130' INT TERM
 started=$(date +%s)
 status=0
 
