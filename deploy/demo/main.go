@@ -83,7 +83,7 @@ func (d demo) up(ctx context.Context) error {
 		return errors.New("KUBECONFIG is set, so the demo uses that cluster; set DEMO_REGISTRY too, to a registry that it can pull from (host[:port]/path, after docker login)")
 	}
 	s, err := stack.Start(ctx, stack.Options{
-		Dir: d.dir, Bin: d.bin, Name: "demo", Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
+		Dir: d.dir, Bin: d.bin, Name: d.cluster(), Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
 	})
 	if err != nil {
 		return errors.Join(err, d.clean(context.WithoutCancel(ctx)))

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +19,16 @@ import (
 
 // The demo's state dir has a sibling lock file, DIR.lock, which holds the
 // process ID of the demo that is up.
+
+// cluster is the name of the demo's cluster: one for each state dir.
+func (d demo) cluster() string {
+	if os.Getenv("DEMO_DIR") == "" {
+		return "demo"
+	}
+	h := fnv.New32a()
+	h.Write([]byte(d.dir))
+	return fmt.Sprintf("demo-%08x", h.Sum32())
+}
 
 // lock takes the demo's lock, or says which process has it.
 func (d demo) lock() (*os.File, error) {
@@ -95,11 +108,10 @@ func (d demo) waitLock(ctx context.Context, limit time.Duration) (*os.File, erro
 // clean removes the state of a demo that is no longer running, its cluster
 // too. The mothership and its PostgreSQL end with the demo's process.
 func (d demo) clean(ctx context.Context) error {
-	if _, err := os.Stat(d.dir); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err := stack.CleanUp(ctx, d.bin, "demo", d.dir, d.out); err != nil {
-		return err
+	if runtime.GOOS == "linux" && os.Geteuid() == 0 {
+		if err := stack.RemoveCluster(ctx, filepath.Join(d.bin, "devcluster"), d.cluster(), io.Discard); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(d.dir); err != nil {
 		return fmt.Errorf("remove the demo's folder: %w", err)

@@ -19,7 +19,6 @@ type Cluster struct {
 	IngressURL  string `json:"ingress_url"`
 
 	devcluster string // the program that started it, "" for the user's own
-	state      string
 }
 
 // CustomerPort is where the customer's registry listens on the dev cluster's
@@ -31,15 +30,15 @@ func StartCluster(ctx context.Context, devcluster, name, dir string, progress io
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
 		return nil, errors.New("the dev cluster needs Linux and root; elsewhere set KUBECONFIG to a cluster of yours and DEMO_REGISTRY to a registry that it can pull from")
 	}
-	c := &Cluster{devcluster: devcluster, Name: name, state: filepath.Join(dir, "cluster")}
+	c, state := &Cluster{devcluster: devcluster, Name: name}, filepath.Join(dir, "cluster")
 	_, err := Command{
-		Args:     []string{devcluster, "up", "--name", name, "--state", c.state, "--insecure-registry", ":" + CustomerPort},
+		Args:     []string{devcluster, "up", "--name", name, "--state", state, "--insecure-registry", ":" + CustomerPort},
 		Progress: progress,
 	}.Run(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("start the dev cluster: %w", err)
 	}
-	data, err := os.ReadFile(filepath.Join(c.state, "cluster.json"))
+	data, err := os.ReadFile(filepath.Join(state, "cluster.json"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the dev cluster: %w", err), c.Stop(ctx, progress))
 	}
@@ -47,6 +46,12 @@ func StartCluster(ctx context.Context, devcluster, name, dir string, progress io
 		return nil, errors.Join(fmt.Errorf("start the dev cluster: read cluster.json: %w", err), c.Stop(ctx, progress))
 	}
 	return c, nil
+}
+
+// RemoveCluster removes a dev cluster of that name, whatever state it is in;
+// none is fine.
+func RemoveCluster(ctx context.Context, devcluster, name string, progress io.Writer) error {
+	return (&Cluster{devcluster: devcluster, Name: name}).Stop(ctx, progress)
 }
 
 // Stop removes the dev cluster and all it made; a user's own cluster stays.

@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -115,11 +111,3 @@ func (s *Stack) CallUntil(ctx context.Context, key, vanityURL, contentType, body
 	}
 }
 
-// CleanUp removes the dev cluster that a stack of that name left in dir.
-func CleanUp(ctx context.Context, bin, name, dir string, progress io.Writer) error {
-	c := &Cluster{devcluster: filepath.Join(bin, "devcluster"), Name: name, state: filepath.Join(dir, "cluster")}
-	if _, err := os.Stat(c.state); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return c.Stop(ctx, progress)
-}
