@@ -110,4 +110,3 @@ func (s *Stack) CallUntil(ctx context.Context, key, vanityURL, contentType, body
 		}
 	}
 }
-
