@@ -137,7 +137,7 @@ func (s *server) signedIn(h func(w http.ResponseWriter, r *http.Request, p contr
 // log.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := httpserve.Status(err)
-	m := page.Failure{Frame: s.frame("", control.Principal{}), Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
+	m := page.Failure{Frame: s.frame("", s.visitor(r, status)), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
 		m.Title, m.Message = title(e.Kind), e.Message
@@ -152,6 +152,19 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if err := render(r.Context(), w, status, page.FailurePage(m)); err != nil {
 		s.log.ErrorContext(r.Context(), "render an error", "error", err)
 	}
+}
+
+// visitor is who an error is shown to: someone signed in keeps the panel
+// around it. A server in trouble is not asked.
+func (s *server) visitor(r *http.Request, status int) control.Principal {
+	if status >= http.StatusInternalServerError {
+		return control.Principal{}
+	}
+	p, err := s.session(r)
+	if err != nil {
+		return control.Principal{}
+	}
+	return p
 }
 
 func title(kind constellation.Kind) string {

@@ -4,11 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
@@ -45,7 +43,8 @@ func (s *server) listSatellites(w http.ResponseWriter, r *http.Request, p contro
 		return err
 	}
 	m := page.SatelliteList{
-		Frame: s.frame("Constellation", p, component.Crumb{Name: "Constellation"}), Query: q.Q, Sort: q.Sort,
+		Frame: s.frame("Satellites", p, component.Crumb{Name: "Constellation"}), Query: q.Q, Sort: q.Sort,
+		Create:    s.createSatelliteCommands(p),
 		ByName:    address("/", "q", q.Q, "sort", other(q.Sort, "name")),
 		ByCreated: address("/", "q", q.Q, "sort", other(q.Sort, "created_at")),
 	}
@@ -91,7 +90,7 @@ func (s *server) showSatellite(w http.ResponseWriter, r *http.Request, p control
 		return err
 	}
 	path := "/satellites/" + sat.ID
-	m.Query, m.Launches = q.Q, launches.Items
+	m.Query, m.Launches, m.Create = q.Q, launches.Items, s.createLaunchCommands(sat)
 	if q.Marker != "" {
 		m.First = address(path, "q", q.Q, "sort", q.Sort)
 	}
@@ -113,26 +112,6 @@ func (s *server) showLaunch(w http.ResponseWriter, r *http.Request, p control.Pr
 	return render(r.Context(), w, http.StatusOK, page.LaunchPage(page.Launch{
 		Frame: s.frame(launch.Name, p, component.Crumb{Name: "Constellation", URL: "/"},
 			component.Crumb{Name: sat.Name, URL: "/satellites/" + sat.ID}, component.Crumb{Name: launch.Name}),
-		Satellite: sat, Launch: launch, Commands: s.commands(launch),
+		Satellite: sat, Launch: launch, Commands: s.installCommands(launch),
 	}))
-}
-
-// commands are the three of the mission, with what this mothership knows.
-func (s *server) commands(l *constellation.Launch) []page.Command {
-	install := "algo-install satellite " + l.SatelliteID + " " + l.ID
-	host := s.publicURL
-	if u, err := url.Parse(s.publicURL); err == nil && u.Scheme == "https" {
-		host = u.Host
-	}
-	return []page.Command{
-		{
-			Name: "Download", Help: "The algorithms' images and the plan. Put your admin API key in place of ADMIN_API_KEY.",
-			Text: strings.Join([]string{install, "get ADMIN_API_KEY --mothership", s.publicURL}, " "),
-		},
-		{
-			Name: "Configure", Help: "The target: its registry, which you are logged in to, and its cluster.",
-			Text: install + " configure stage.container_registry=REGISTRY stage.kubernetes.kubeconfig_path=KUBECONFIG stage.kubernetes.namespace=NAMESPACE stage.fqdn=" + host,
-		},
-		{Name: "Deploy", Help: "Pushes the images to the registry and starts the satellite.", Text: install + " deploy"},
-	}
 }

@@ -19,15 +19,15 @@ func Relative(t, now time.Time) string {
 	case d < 45*time.Second:
 		return "just now"
 	case d < 90*time.Minute:
-		words = count(max(1, int(d.Round(time.Minute).Minutes())), "minute")
+		words = Count(max(1, int(d.Round(time.Minute).Minutes())), "minute")
 	case d < 36*time.Hour:
-		words = count(int(d.Round(time.Hour).Hours()), "hour")
+		words = Count(int(d.Round(time.Hour).Hours()), "hour")
 	case d < 60*24*time.Hour:
-		words = count(int((d+12*time.Hour).Hours()/24), "day")
+		words = Count(int((d+12*time.Hour).Hours()/24), "day")
 	case d < 350*24*time.Hour:
-		words = count(int(d.Hours()/24/30.4+0.5), "month")
+		words = Count(int(d.Hours()/24/30.4+0.5), "month")
 	default:
-		words = count(max(1, int(d.Hours()/24/365.25+0.1)), "year")
+		words = Count(max(1, int(d.Hours()/24/365.25+0.1)), "year")
 	}
 	if past {
 		return words + " ago"
@@ -35,7 +35,8 @@ func Relative(t, now time.Time) string {
 	return "in " + words
 }
 
-func count(n int, unit string) string {
+// Count is a number of things: "1 day", "3 days".
+func Count(n int, unit string) string {
 	if n == 1 {
 		return "1 " + unit
 	}
@@ -45,11 +46,3 @@ func count(n int, unit string) string {
 func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func exact(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-// Middle shortens a long value in its middle, as a hash.
-func Middle(s string, keep int) string {
-	if len(s) <= 2*keep+1 {
-		return s
-	}
-	return s[:keep] + "…" + s[len(s)-keep:]
-}

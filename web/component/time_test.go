@@ -20,13 +20,3 @@ func TestRelative(t *testing.T) {
 		}
 	}
 }
-
-func TestMiddle(t *testing.T) {
-	t.Parallel()
-	if got := Middle("0123456789abcdef", 4); got != "0123…cdef" {
-		t.Errorf("Middle = %q", got)
-	}
-	if got := Middle("short", 4); got != "short" {
-		t.Errorf("Middle = %q", got)
-	}
-}

@@ -31,7 +31,7 @@ func TestPagesEscapeAndHaveNothingInline(t *testing.T) {
 		"empty":    page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile}),
 		"launches": page.SatellitePage(page.Satellite{Frame: frame, Satellite: satellite, Tab: "launches", Query: hostile, Launches: []constellation.Launch{launch}}),
 		"algos":    page.SatellitePage(page.Satellite{Frame: frame, Satellite: satellite, Tab: "algorithms"}),
-		"launch":   page.LaunchPage(page.Launch{Frame: frame, Satellite: satellite, Launch: &launch, Commands: []page.Command{{Name: hostile, Help: hostile, Text: hostile}}}),
+		"launch":   page.LaunchPage(page.Launch{Frame: frame, Satellite: satellite, Launch: &launch, Commands: []component.Command{{Name: hostile, Help: hostile, Text: hostile}}}),
 	}
 	for name, c := range pages {
 		t.Run(name, func(t *testing.T) {
