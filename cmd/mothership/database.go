@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
@@ -63,7 +65,7 @@ func withControl(cmd *cobra.Command, c *config, do func(*control.Service) error)
 			return err
 		}
 		defer db.Close()
-		sealer, err := sealerFor(c)
+		sealer, err := sealerFor(ctx, c, db)
 		if err != nil {
 			return err
 		}
@@ -73,11 +75,38 @@ func withControl(cmd *cobra.Command, c *config, do func(*control.Service) error)
 
 // sealerFor opens the key that seals secrets in a private database. A command
 // on a database elsewhere has no data dir, and seals nothing.
-func sealerFor(c *config) (*auth.Sealer, error) {
+func sealerFor(ctx context.Context, c *config, db *postgres.DB) (*auth.Sealer, error) {
 	if c.databaseURL != "" {
 		return nil, nil
 	}
+	return openSealer(ctx, c, db)
+}
+
+// openSealer reads the key file, and makes it only for a database without
+// secrets: those of another key would be lost.
+func openSealer(ctx context.Context, c *config, db *postgres.DB) (*auth.Sealer, error) {
+	sealer, err := auth.LoadSealer(keyFile(c))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return sealer, err
+	}
+	sealed, err := db.HasSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if sealed {
+		return nil, constellation.Errorf(constellation.KindConflict,
+			"the key file %s is missing, and this database has secrets that only it opens; restore it from a backup, or copy it from another server of this database", keyFile(c))
+	}
 	return auth.LoadOrCreateSealer(keyFile(c))
+}
+
+// wrongKeyFile says so when err comes from a key file of another database.
+func wrongKeyFile(c *config, err error) error {
+	if !errors.Is(err, auth.ErrOtherKey) {
+		return err
+	}
+	return constellation.Wrap(err, constellation.KindConflict,
+		"the key file %s belongs to another database: it does not open this one's secrets; restore the right one from a backup, or copy it from another server of this database", keyFile(c))
 }
 
 func keyFile(c *config) string { return filepath.Join(c.dataDir, "secret.key") }

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/api"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -29,7 +31,8 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
-		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")))
+		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")), middleware.GetHead)
+	r.MethodNotAllowed(methodNotAllowed)
 	r.Get("/healthz", httpserve.Healthz)
 	r.Method(http.MethodGet, "/readyz", ready)
 	r.Method(http.MethodGet, "/metrics", metrics.Handler())
@@ -41,9 +44,15 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 		r.Handle("/v1/*", rest)
 		r.Handle("/openapi.json", rest)
 		r.Handle("/docs/*", rest)
-		r.Handle("/*", panel)
+		r.Get("/*", panel.ServeHTTP)
+		r.Post("/*", panel.ServeHTTP)
 	})
 	return r, nil
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	httpserve.WriteErrorStatus(w, r, http.StatusMethodNotAllowed,
+		constellation.Errorf(constellation.KindMalformed, "this address does not take the method %s", r.Method))
 }
 
 // poolMetrics are the numbers of the database's connections.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
@@ -161,7 +161,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 	if m.db, err = postgres.Open(ctx, url); err != nil {
 		return m, err
 	}
-	sealer, err := auth.LoadOrCreateSealer(keyFile(c))
+	sealer, err := openSealer(ctx, c, m.db)
 	if err != nil {
 		return m, err
 	}
@@ -172,12 +172,15 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 	if m.storage, err = registry.OpenStorage(ctx, registry.FilesystemStorage(images), log); err != nil {
 		return m, err
 	}
+	m.control = control.New(control.Options{
+		DB: m.db, Sealer: sealer, Content: m.storage, PublicURL: publicURL, Version: version, Log: log,
+		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
+	})
+	if _, err := m.control.PublicKey(ctx); err != nil { // makes the signing key, or opens it
+		return m, wrongKeyFile(c, err)
+	}
 	chores, endChores := context.WithCancel(ctx)
 	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: version, Log: log})
-	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, Content: m.storage, SystemImage: m.system.System,
-		PublicURL: publicURL, Version: version, Log: log,
-	})
 	purged := make(chan struct{})
 	go func() {
 		defer close(purged)

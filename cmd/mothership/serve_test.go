@@ -3,8 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -247,8 +251,17 @@ func TestNoDatabase(t *testing.T) {
 		t.Errorf("no binaries: exit %d, %q; want 1 and one line with %q", code, stderr, want)
 	}
 	code, _, stderr = exitOf(t.Context(), "", "migrate", "up", "--database-url", "postgres://127.0.0.1:1/nothing?connect_timeout=2")
-	if code != 1 || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("no server: exit %d, %q; want 1 and one line", code, stderr)
+	if want := "the database at 127.0.0.1:1 cannot be reached (connection refused); check DATABASE_URL"; code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("no server: exit %d, %q; want 1 and one line with %q", code, stderr, want)
+	}
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // takes connections, answers nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	code, _, stderr = exitOf(t.Context(), "", "account", "list", "--database-url", "postgres://neo:hunter2@"+silent.Addr().String()+"/x?connect_timeout=1")
+	if code != 1 || !strings.Contains(stderr, "(no answer within 1s)") || strings.Contains(stderr, "hunter2") || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("a silent server: exit %d, %q; want 1 and one line that says how long we waited", code, stderr)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -260,6 +273,42 @@ func TestNoDatabase(t *testing.T) {
 			t.Errorf("data dir %s: exit %d, %q", dir, code, stderr)
 		}
 	}
+}
+
+func TestKeyFileOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	serveInProcess(t, dir).stop()
+	path := filepath.Join(dir, "secret.key")
+	right, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(want string) {
+		t.Helper()
+		code, _, stderr := exitOf(t.Context(), "", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--log-level", "error")
+		if code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("exit %d, %q; want 1 and one line with %q", code, stderr, want)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	refused("secret.key is missing")
+	if code, _, stderr := exitOf(t.Context(), "", "account", "list", "--data-dir", dir); code != 1 || !strings.Contains(stderr, "secret.key is missing") {
+		t.Errorf("account list without the key file: exit %d, %q", code, stderr)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a key file was made in place of the missing one: %v", err)
+	}
+	if err := os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("secret.key belongs to another database")
+	if err := os.WriteFile(path, right, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serveInProcess(t, dir)
 }
 
 func TestSetUpAndSignIn(t *testing.T) {
@@ -366,6 +415,18 @@ func TestProbesAndLimits(t *testing.T) {
 	response, body := fetch(t, http.DefaultClient, "POST", i.url+"/v1/satellites", strings.Repeat("x", 11<<20))
 	if response.StatusCode != 413 || !strings.Contains(body, `"error"`) {
 		t.Errorf("11 MB without a key = %d %s, want 413", response.StatusCode, body)
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/login"} {
+		response, body := fetch(t, http.DefaultClient, "HEAD", i.url+path, "")
+		if response.StatusCode != 200 || body != "" {
+			t.Errorf("HEAD %s = %d %q, want 200 without a body", path, response.StatusCode, body)
+		}
+	}
+	for _, method := range []string{"PUT", "NONSENSE"} {
+		response, body := fetch(t, http.DefaultClient, method, i.url+"/login", "")
+		if response.StatusCode != 405 || !strings.Contains(body, `"error"`) {
+			t.Errorf("%s /login = %d %q, want 405", method, response.StatusCode, body)
+		}
 	}
 	if response, _ := fetch(t, http.DefaultClient, "GET", i.url+"/v2/", ""); response.StatusCode != 401 {
 		t.Errorf("GET /v2/ without a key = %d, want 401", response.StatusCode)

@@ -33,17 +33,20 @@ func NewSealer(key []byte) (*Sealer, error) {
 	return &Sealer{aead: aead}, nil
 }
 
+// ErrOtherKey is what Open gives for a secret that another key has sealed.
+var ErrOtherKey = errors.New("it was sealed with another key")
+
 // LoadOrCreateSealer reads the key file at path, or makes it with mode 0600.
 // Two servers that start at once end up with the same key.
 func LoadOrCreateSealer(path string) (*Sealer, error) {
-	sealer, err := loadSealer(path)
+	sealer, err := LoadSealer(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sealer, err
 	}
 	if err := createKeyFile(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("create key file %s: %w", path, err)
 	}
-	return loadSealer(path)
+	return LoadSealer(path)
 }
 
 // Seal encrypts secret. Place names the row and column it is for, and Open
@@ -64,12 +67,13 @@ func (s *Sealer) Open(place string, sealed []byte) ([]byte, error) {
 	}
 	secret, err := s.aead.Open(nil, sealed[1:size], sealed[size:], []byte(place))
 	if err != nil {
-		return nil, fmt.Errorf("open secret of %s: it was sealed with another key; restore the key file that belongs to this database: %w", place, err)
+		return nil, fmt.Errorf("open secret of %s: %w; restore the key file that belongs to this database", place, ErrOtherKey)
 	}
 	return secret, nil
 }
 
-func loadSealer(path string) (*Sealer, error) {
+// LoadSealer reads the key file at path; fs.ErrNotExist when there is none.
+func LoadSealer(path string) (*Sealer, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)

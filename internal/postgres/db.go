@@ -55,16 +55,25 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		})
 		return nil
 	}
+	boundConnecting(config.ConnConfig, url)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	db := &DB{pool: pool}
-	if err := db.Ping(ctx); err != nil {
+	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, err
+		return nil, cannotConnect(config.ConnConfig, err)
 	}
 	return db, nil
+}
+
+// boundConnecting lets one attempt to connect take ten seconds, unless the
+// URL has a bound of its own.
+func boundConnecting(config *pgx.ConnConfig, url string) {
+	if !strings.Contains(url, "connect_timeout") {
+		config.ConnectTimeout = 10 * time.Second
+	}
 }
 
 // Close ends every connection.

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
+	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -59,6 +63,32 @@ func translateState(cause error, pg *pgconn.PgError) error {
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
 	}
 	return cause
+}
+
+// cannotConnect says what keeps us from the database: which one, and the
+// reason without the user's password.
+func cannotConnect(config *pgx.ConnConfig, err error) error {
+	var pg *pgconn.PgError
+	place := net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("connect to the database: %w", err)
+	case errors.As(err, &pg):
+		return constellation.Wrap(err, constellation.KindUnavailable, "the database at %s refuses us (%s); check DATABASE_URL", place, pg.Message)
+	}
+	reason := "no PostgreSQL answers there"
+	var dns *net.DNSError
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &dns):
+		reason = "there is no such host"
+	case errors.As(err, &number):
+		reason = number.Error()
+	case pgconn.Timeout(err):
+		reason = "no answer within " + config.ConnectTimeout.String()
+	}
+	return constellation.Wrap(err, constellation.KindUnavailable,
+		"the database at %s cannot be reached (%s); check DATABASE_URL, and that PostgreSQL takes connections there", place, reason)
 }
 
 // retryable says whether the whole transaction may be run again.

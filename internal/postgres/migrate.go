@@ -28,7 +28,7 @@ type MigrationStatus struct {
 // lock, so that servers which start together do it once. A schema that is
 // newer than this binary knows is refused: KindConflict.
 func Migrate(ctx context.Context, url string) error {
-	return withProvider(url, func(db *sql.DB, p *goose.Provider) error {
+	return withProvider(ctx, url, func(db *sql.DB, p *goose.Provider) error {
 		current, err := schemaVersion(ctx, db)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func Migrate(ctx context.Context, url string) error {
 // Status says how far the schema at url is.
 func Status(ctx context.Context, url string) (MigrationStatus, error) {
 	var status MigrationStatus
-	err := withProvider(url, func(db *sql.DB, p *goose.Provider) error {
+	err := withProvider(ctx, url, func(db *sql.DB, p *goose.Provider) error {
 		var err error
 		if status.Current, err = schemaVersion(ctx, db); err != nil {
 			return err
@@ -125,13 +125,17 @@ func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 	return version, translate(err, "read schema version")
 }
 
-func withProvider(url string, f func(*sql.DB, *goose.Provider) error) (err error) {
+func withProvider(ctx context.Context, url string, f func(*sql.DB, *goose.Provider) error) (err error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return constellation.Wrap(errors.New("parse database URL"), constellation.KindInvalid,
 			"DATABASE_URL cannot be read; it looks like postgres://user:password@host:5432/database")
 	}
+	boundConnecting(config, url)
 	db := stdlib.OpenDB(*config)
+	if err := db.PingContext(ctx); err != nil {
+		return errors.Join(cannotConnect(config, err), db.Close())
+	}
 	// Another server may be migrating: ask for the lock once a second, for five minutes.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {

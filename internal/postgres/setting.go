@@ -20,6 +20,12 @@ func (db *DB) InsertSetting(ctx context.Context, name string, sealed []byte) err
 		pgx.NamedArgs{"name": name, "sealed": sealed})
 }
 
+// HasSecrets says whether anything is stored that was sealed for good.
+func (db *DB) HasSecrets(ctx context.Context) (bool, error) {
+	return scalar[bool](ctx, db, "look for sealed secrets",
+		`SELECT EXISTS (SELECT FROM settings) OR EXISTS (SELECT FROM launches)`, nil)
+}
+
 // StoredAnswer is the sealed answer to a request that may be repeated.
 type StoredAnswer struct{ Request, Response []byte }
 
