@@ -149,17 +149,32 @@ with a dot. KEY= takes a setting back. With no argument, all are shown.`,
   ` + launchPath + ` configure`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			values, err := install.Configure(cmd.Context(), v.folder(), args, v.progress())
+			result, err := install.Configure(cmd.Context(), v.folder(), args, v.progress())
 			if err != nil {
 				return err
 			}
-			return v.flags.print(v.std.out, values, func(w io.Writer) {
-				fmt.Fprintln(w, "KEY\tVALUE\tSTATE")
-				for _, value := range values {
-					fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, value.State)
-				}
-			})
+			return v.flags.print(v.std.out, result, func(w io.Writer) { printConfigured(w, result) })
 		}),
+	}
+}
+
+// printConfigured writes what was set, or all when nothing was.
+func printConfigured(w io.Writer, r *install.Configured) {
+	for _, value := range r.Set {
+		if value.State == "set" {
+			fmt.Fprintf(w, "%s = %s\n", value.Key, value.Value)
+		} else {
+			fmt.Fprintf(w, "%s = %s (%s)\n", value.Key, value.Value, value.State)
+		}
+	}
+	if len(r.Set) == 0 {
+		fmt.Fprintln(w, "KEY\tVALUE\tSTATE")
+		for _, value := range r.Values {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, value.State)
+		}
+	}
+	if len(r.Needed) > 0 {
+		fmt.Fprintf(w, "still needed: %s\n", strings.Join(r.Needed, ", "))
 	}
 }
 
@@ -207,8 +222,24 @@ func printDeploy(w io.Writer, r *install.DeployResult) {
 		fmt.Fprintf(w, "version %d is applied in namespace %s; 'status' says when it is ready\n", r.SatelliteVersion, r.Namespace)
 	}
 	for _, e := range r.Algorithms {
-		fmt.Fprintf(w, "\n%s (%d replicas)\n  %s\n", e.VanityURL, e.Replicas, e.Curl)
+		fmt.Fprintf(w, "\n%s (%s)\n  %s\n", e.VanityURL, counted(e.Replicas, "replica"), e.Curl)
 	}
+	if len(r.Algorithms) == 0 {
+		return
+	}
+	if len(r.Keys) > 0 {
+		fmt.Fprintf(w, "\nAPI_KEY is the secret of a key that may call this satellite: %s\n", strings.Join(r.Keys, ", "))
+	} else {
+		fmt.Fprint(w, "\nno key may call this satellite yet\n")
+	}
+	fmt.Fprintf(w, "to make one: %s, then get and deploy again\n", r.KeysPage)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (v verbs) doctor() *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -31,7 +33,7 @@ type journey struct {
 	kube                  *kubernetes.Clientset
 	hello, helloB, shout  string
 	satelliteID, launchID string
-	key                   string
+	key, keyID            string
 }
 
 func TestMainJob(t *testing.T) {
@@ -52,6 +54,7 @@ func TestMainJob(t *testing.T) {
 		{"another launch is refused in the namespace", (*journey).otherLaunch},
 		{"an edit leaves the running satellite alone", (*journey).edit},
 		{"the next deploy brings the edit and prunes", (*journey).upgrade},
+		{"key changes come with the next deploy", (*journey).keys},
 		{"a removed launch keeps serving", (*journey).removeLaunch},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
@@ -138,9 +141,11 @@ func (j *journey) create(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if j.key, err = j.CreateCallerKey(t.Context(), j.satelliteID, "caller"); err != nil {
+	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
+	if err != nil {
 		t.Fatal(err)
 	}
+	j.key, j.keyID = key.Secret, key.ID
 	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "cluster"); err != nil {
 		t.Fatal(err)
 	}
@@ -361,10 +366,22 @@ func (j *journey) upgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.operate(t, "get", j.AdminKey)
+	before := j.engines(t)
+	stop := j.hammer(t, "demo/hello")
 	j.operate(t, "deploy")
-	j.call(t, j.key, "demo/greet", "text/plain", "Neo", 200, `"Hello Neo"`)
-	j.call(t, j.key, j.helloB, "text/plain", "Neo", 200, `"Hello Neo"`)
-	j.call(t, j.key, "demo/shout", "text/plain", "gone", 404, "not found")
+	// Deploy says ready when every engine has the new routes: no call may be
+	// early, whichever engine it comes to.
+	for range 10 {
+		j.callNow(t, j.key, "demo/greet", "Neo", 200, `"Hello Neo"`)
+		j.callNow(t, j.key, j.helloB, "Neo", 200, `"Hello Neo"`)
+		j.callNow(t, j.key, "demo/shout", "gone", 404, "not found")
+	}
+	if failed := stop(); failed != "" {
+		t.Errorf("a call during the deploy: %s", failed)
+	}
+	if diff := cmp.Diff(before, j.engines(t)); diff != "" {
+		t.Errorf("the deploy restarted engines (-before +after):\n%s", diff)
+	}
 	for name := range j.generations(t) {
 		if strings.Contains(name, "shout") {
 			t.Errorf("deployment %s is still there", name)
@@ -379,6 +396,72 @@ func (j *journey) upgrade(t *testing.T) {
 			t.Errorf("service %s is still there", service.Name)
 		}
 	}
+}
+
+// callNow wants the right answer at the first call.
+func (j *journey) callNow(t *testing.T, key, vanity, body string, status int, want string) {
+	t.Helper()
+	got, answer, err := j.Call(t.Context(), key, vanity, "text/plain", body)
+	if err != nil || got != status || !strings.Contains(answer, want) {
+		t.Errorf("first call of %s = %d %s, %v; want %d with %s", vanity, got, answer, err, status, want)
+	}
+}
+
+// hammer calls an algorithm until it is stopped, and gives the first answer
+// that was not 200.
+func (j *journey) hammer(t *testing.T, vanity string) (stop func() string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan string, 1)
+	go func() {
+		defer close(failed)
+		for ctx.Err() == nil {
+			status, answer, err := j.Call(ctx, j.key, vanity, "text/plain", "Neo")
+			if ctx.Err() == nil && (err != nil || status != 200) {
+				failed <- fmt.Sprintf("%d %s %v", status, answer, err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}()
+	return func() string { cancel(); return <-failed }
+}
+
+// engines gives each engine pod's identity and restarts.
+func (j *journey) engines(t *testing.T) map[string]int32 {
+	t.Helper()
+	pods, err := j.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=execution-engine"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	engines := map[string]int32{}
+	for _, pod := range pods.Items {
+		for _, c := range pod.Status.ContainerStatuses {
+			engines[pod.Name] = c.RestartCount
+		}
+	}
+	return engines
+}
+
+func (j *journey) keys(t *testing.T) {
+	created, err := j.CreateCallerKey(t.Context(), j.satelliteID, "second caller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Client.RevokeSatelliteKey(t.Context(), j.satelliteID, j.keyID); err != nil {
+		t.Fatal(err)
+	}
+	j.callNow(t, created, "demo/hello", "Neo", 401, "error")
+	j.callNow(t, j.key, "demo/hello", "Neo", 200, "Hello Neo")
+	j.operate(t, "get", j.AdminKey)
+	j.operate(t, "deploy")
+	for range 10 {
+		j.callNow(t, created, "demo/hello", "Neo", 200, "Hello Neo")
+		j.callNow(t, j.key, "demo/hello", "Neo", 401, "error")
+	}
+	j.key = created
 }
 
 func (j *journey) removeLaunch(t *testing.T) {

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -17,9 +18,30 @@ type Value struct {
 	State string `json:"state"` // set, default, missing or unset
 }
 
+// Configured is what configure shows.
+type Configured struct {
+	Set    []Value  `json:"set,omitempty"` // what this run set
+	Needed []string `json:"needed"`        // keys that a deploy still needs
+	Values []Value  `json:"values"`        // all
+}
+
+func (c *configFile) configured(set []string) *Configured {
+	result := &Configured{Needed: []string{}, Values: c.values()}
+	for _, v := range result.Values {
+		if v.State == "missing" {
+			result.Needed = append(result.Needed, v.Key)
+		}
+	}
+	for _, key := range set {
+		s, path, _, _ := find(key)
+		result.Set = append(result.Set, valueOf(s, key, c.get(path)))
+	}
+	return result
+}
+
 // Configure sets every "KEY=VALUE", or none when one is refused. A value that
 // is empty goes back to the default.
-func Configure(ctx context.Context, f Folder, assignments []string, progress *Progress) ([]Value, error) {
+func Configure(ctx context.Context, f Folder, assignments []string, progress *Progress) (*Configured, error) {
 	l, err := openLaunch(f)
 	if err != nil {
 		return nil, err
@@ -29,7 +51,7 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 		if err != nil {
 			return nil, err
 		}
-		return c.values(), nil
+		return c.configured(nil), nil
 	}
 	unlock, err := f.lock(ctx, "configure", progress.Line)
 	if err != nil {
@@ -40,10 +62,14 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 	if err != nil {
 		return nil, err
 	}
-	var wrong []string
+	var wrong, set []string
 	for _, assignment := range assignments {
-		if err := c.assign(l, assignment); err != nil {
+		key, err := c.assign(l, assignment)
+		if err != nil {
 			wrong = append(wrong, err.Error())
+		}
+		if !slices.Contains(set, key) {
+			set = append(set, key)
 		}
 	}
 	if len(wrong) > 0 {
@@ -62,38 +88,38 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 	if err := writeFile(f.Path("config.yaml"), data); err != nil {
 		return nil, wrap(err, CodeFailed, "write the configuration")
 	}
-	return c.values(), nil
+	return c.configured(set), nil
 }
 
 // assign checks and sets one KEY=VALUE.
-func (c *configFile) assign(l *launch, assignment string) error {
+func (c *configFile) assign(l *launch, assignment string) (key string, err error) {
 	key, value, ok := strings.Cut(assignment, "=")
 	key, value = strings.TrimPrefix(strings.TrimSpace(key), "."), strings.TrimSpace(value)
 	if !ok {
-		return fmt.Errorf("%q is no KEY=VALUE", assignment)
+		return key, fmt.Errorf("%q is no KEY=VALUE", assignment)
 	}
 	s, path, chosen, ok := find(key)
 	if !ok {
-		return fmt.Errorf("there is no setting %q; did you mean %s", key, Nearest(key, settingKeys()))
+		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, Nearest(key, settingKeys()))
 	}
 	if strings.Contains(s.key, "<vanity>") && value != "" {
 		if err := known(l, chosen); err != nil {
-			return err
+			return key, err
 		}
 	}
 	if value == "" {
 		if s.required {
-			return fmt.Errorf("%s cannot be empty", key)
+			return key, fmt.Errorf("%s cannot be empty", key)
 		}
 		c.set(path, "", s.text)
-		return nil
+		return key, nil
 	}
 	normal, err := s.check(value)
 	if err != nil {
-		return fmt.Errorf("%s %w", key, err)
+		return key, fmt.Errorf("%s %w", key, err)
 	}
 	c.set(path, normal, s.text)
-	return nil
+	return key, nil
 }
 
 // known refuses a vanity URL that the launch does not have.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/constellation-serving/constellation/internal/install"
 )
 
@@ -104,7 +106,7 @@ func TestConfigureSetsAndShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := map[string]string{}
-	for _, v := range values {
+	for _, v := range values.Values {
 		got[v.Key] = v.Value
 	}
 	for key, value := range want {
@@ -140,5 +142,34 @@ func TestConfigureKeepsComments(t *testing.T) {
 	configure(t, f, "stage.fqdn=")
 	if data, err = os.ReadFile(path); err != nil || strings.Contains(string(data), "fqdn") {
 		t.Errorf("stage.fqdn= left it in config.yaml, %v:\n%s", err, data)
+	}
+}
+
+func TestConfigureSaysWhatItSetAndWhatIsNeeded(t *testing.T) {
+	t.Parallel()
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	set := func(assignments ...string) *install.Configured {
+		t.Helper()
+		result, err := install.Configure(t.Context(), f, assignments, install.NewProgress(io.Discard))
+		if err != nil {
+			t.Fatalf("Configure %q: %v", assignments, err)
+		}
+		return result
+	}
+	got := set(".stage.container_registry=registry.example.com/team", "stage.replicas.foo/bar=3", "stage.replicas.foo/bar=4")
+	want := []install.Value{
+		{Key: "stage.container_registry", Value: "registry.example.com/team", State: "set"},
+		{Key: "stage.replicas.foo/bar", Value: "4", State: "set"},
+	}
+	if diff := cmp.Diff(want, got.Set); diff != "" {
+		t.Errorf("what was set (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"stage.kubernetes.kubeconfig_path", "stage.kubernetes.namespace"}, got.Needed); diff != "" {
+		t.Errorf("what is needed (-want +got):\n%s", diff)
+	}
+	got = set("stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms", "stage.replicas.foo/bar=")
+	if len(got.Needed) != 0 || len(got.Set) != 3 || got.Set[2].State == "set" {
+		t.Errorf("Configure = %+v, want nothing needed and the replicas taken back", got)
 	}
 }

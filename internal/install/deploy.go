@@ -32,6 +32,8 @@ type DeployResult struct {
 	Pushed           int           `json:"images_pushed"`
 	Changes          []kube.Change `json:"changes"` // without what is as it was
 	Algorithms       []Endpoint    `json:"algorithms"`
+	Keys             []string      `json:"keys"`      // names of the keys that may call
+	KeysPage         string        `json:"keys_page"` // of the mothership, where keys are made
 }
 
 // Endpoint is how to call one algorithm.
@@ -47,20 +49,49 @@ type Endpoint struct {
 // apply, prune, wait. Every step can be repeated and picks up where it
 // stopped; one that fails leaves the version that was there serving.
 func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, error) {
+	o.Progress.Phase("verify")
 	s, err := open(ctx, f, "deploy", o.Progress)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	s.progress.Line("version %d of satellite %s for launch %s", s.launch.root.Version, s.launch.plan.Satellite.Name, s.launch.plan.Launch.Name)
 	result, err := s.deploy(ctx, o)
+	if err != nil && ctx.Err() == nil {
+		err = next(f, err)
+	}
 	return result, interrupted(ctx, err, "the deploy")
 }
 
+// next adds to a failure what to do after it.
+func next(f Folder, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	deploy := "algo-install satellite " + f.SatelliteID + " " + f.LaunchID
+	told := *e
+	switch e.Code {
+	case CodePreflight:
+		told.Next = "→ then run the deploy again"
+	case CodeTimeout:
+		told.Next = "→ the cluster keeps trying; to look: " + deploy + " status\n" +
+			"→ when it is mended, run the deploy again: it goes on where it stopped (--timeout gives it longer)"
+	case CodeAuth, CodeNetwork, CodeFailed:
+		told.Next = "→ when it is mended, run the deploy again: it goes on where it stopped"
+	default:
+		return err
+	}
+	return &told
+}
+
 func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, error) {
+	s.progress.Phase("preflight")
 	checks, cluster, in, err := s.preflight(ctx, o.Ignored)
 	if err != nil {
 		return nil, err
 	}
+	s.progress.Line("%s is Kubernetes %s; %d checks done", cluster.Server, cluster.Version, len(checks))
 	for _, c := range checks {
 		if c.State == kube.Warning {
 			s.progress.Line("! %s: %s", c.Name, c.Message)
@@ -71,11 +102,14 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	if err != nil {
 		return nil, wrap(err, CodeFailed, "render the manifests")
 	}
-	result := &DeployResult{SatelliteVersion: s.launch.root.Version, Namespace: in.Settings.Namespace}
-	rollout := kube.Rollout{Plan: s.launch.plan, Objects: objects, Wait: !o.NoWait, Report: s.progress.Line}
+	result := &DeployResult{SatelliteVersion: s.launch.root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(),
+		KeysPage: strings.TrimRight(s.launch.plan.Mothership.URL, "/") + "/satellites/" + s.launch.plan.Satellite.ID}
+	rollout := kube.Rollout{Plan: s.launch.plan, Objects: objects, Wait: !o.NoWait, Report: s.progress.Line, Phase: s.progress.Phase,
+		Changed: func(c kube.Change) { s.progress.Line("%s %s", c.Action, c.Object) }}
 	if o.DryRun {
 		return result, s.dryRun(ctx, cluster, in, rollout, result)
 	}
+	s.progress.Phase("push")
 	pushed, err := s.push(ctx)
 	if err != nil {
 		return nil, err
@@ -91,12 +125,10 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	}
 	changes, err := rollOut(ctx, cluster, rollout, o.Timeout)
 	result.Changes = kube.Touched(changes)
-	for _, c := range result.Changes {
-		s.progress.Line("  %s %s", c.Action, c.Object)
-	}
 	if err != nil {
 		return nil, err
 	}
+	s.progress.Phase("done")
 	result.Ready = !o.NoWait
 	if err := s.endpoints(ctx, cluster, in, result); err != nil {
 		return nil, err
@@ -114,7 +146,7 @@ func rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rollout, timeout
 	case err == nil || ctx.Err() != nil:
 		return changes, err
 	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):
-		return changes, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not ready after %s (--timeout gives it longer; deploy again goes on)", timeout), Err: err}
+		return changes, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not ready after %s", timeout), Err: err}
 	}
 	return changes, refusedByCluster(err)
 }
@@ -174,10 +206,21 @@ func (s *session) endpoints(ctx context.Context, cluster *kube.Cluster, in kube.
 	}
 	for _, a := range s.launch.plan.Algorithms {
 		e := Endpoint{VanityURL: a.VanityURL, Algorithm: a.Algorithm, Replicas: in.Wanted(a), URL: base + "/v1/algo/" + a.VanityURL}
-		e.Curl = fmt.Sprintf(`curl -H "Authorization: Simple $API_KEY" -H "Content-Type: application/json" -d '"Neo"' %s`, e.URL)
+		e.Curl = fmt.Sprintf(`curl -H "Authorization: Simple $API_KEY" -H "Content-Type: text/plain" -d Neo %s`, e.URL)
 		result.Algorithms = append(result.Algorithms, e)
 	}
 	return nil
+}
+
+// keys names the keys that this launch came with and that still work.
+func (s *session) keys() []string {
+	names := []string{}
+	for _, k := range s.launch.plan.Keys {
+		if k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt) {
+			names = append(names, k.Name)
+		}
+	}
+	return names
 }
 
 // record keeps what the last deploy did in the launch's logs.

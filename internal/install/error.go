@@ -26,19 +26,25 @@ const (
 )
 
 // Error is a failure with its exit code. Message is one clear sentence; Err,
-// when there is one, is the cause and reads on from it.
+// when there is one, is the cause and reads on from it; Next, when there is
+// one, says what to do.
 type Error struct {
 	Code    Code
 	Message string
 	Err     error
+	Next    string
 }
 
-// Error gives the message and the cause.
+// Error gives the message and the cause, and on lines of its own what to do.
 func (e *Error) Error() string {
-	if e.Err == nil {
-		return e.Message
+	text := e.Message
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
 	}
-	return e.Message + ": " + e.Err.Error()
+	if e.Next != "" {
+		text += "\n" + e.Next
+	}
+	return text
 }
 
 // Unwrap gives the cause.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,28 +22,51 @@ const progressEvery = 5 * time.Second
 type Progress struct {
 	out      io.Writer
 	terminal bool
+	start    time.Time
 
-	mu  sync.Mutex
-	bar *mpb.Progress // set while a transfer's bar is shown
+	mu    sync.Mutex
+	bar   *mpb.Progress // set while a transfer's bar is shown
+	phase string        // the last heading
 }
 
 // NewProgress writes to out.
 func NewProgress(out io.Writer) *Progress {
 	file, ok := out.(*os.File)
-	return &Progress{out: out, terminal: ok && term.IsTerminal(int(file.Fd()))}
+	return &Progress{out: out, terminal: ok && term.IsTerminal(int(file.Fd())), start: time.Now()}
+}
+
+// Phase writes a heading with the time since the start; what Line writes from
+// then on is indented below it. The same heading again is not repeated.
+func (p *Progress) Phase(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase != name {
+		p.phase = name
+		p.write(fmt.Sprintf("[%5.1fs] %s", time.Since(p.start).Seconds(), name))
+	}
 }
 
 // Line writes one line, above the bar when there is one.
 func (p *Progress) Line(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	line := fmt.Sprintf(format, args...) + "\n"
+	line := fmt.Sprintf(format, args...)
+	if p.phase != "" {
+		line = phaseIndent + strings.ReplaceAll(line, "\n", "\n"+phaseIndent)
+	}
+	p.write(line)
+}
+
+// phaseIndent puts a line below its heading.
+const phaseIndent = "         "
+
+func (p *Progress) write(line string) {
 	if p.bar != nil {
-		if _, err := p.bar.Write([]byte(line)); err == nil {
+		if _, err := p.bar.Write([]byte(line + "\n")); err == nil {
 			return
 		}
 	}
-	fmt.Fprint(p.out, line)
+	fmt.Fprintln(p.out, line)
 }
 
 // transfer shows how many of total things and bytes are moved.

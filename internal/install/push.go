@@ -3,9 +3,11 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -57,14 +59,28 @@ func (s *session) push(ctx context.Context) (*PushResult, error) {
 		}
 	}
 	result.Pushed = len(todo)
-	for _, m := range result.Images {
-		s.progress.Line("  %s → %s", m.Source, m.Destination)
+	for _, image := range todo {
+		m := s.images[image.Digest]
+		name, _, _ := strings.Cut(m.Source, "@")
+		repository, digest, _ := strings.Cut(m.Destination, "@")
+		s.progress.Line("pushed %s → %s@sha256:%s…", name, repository, short(digest))
+	}
+	if there := len(result.Images) - len(todo); there > 0 {
+		s.progress.Line("%s in %s already", images(there), result.Registry)
 	}
 	file := s.launch.folder.Path("lock", notInFiles.ReplaceAllString(result.Registry, "_")+".json")
 	if err := writeJSON(file, result.Images); err != nil {
 		return nil, wrap(err, CodeFailed, "write the lock file")
 	}
 	return result, nil
+}
+
+// images counts images in words.
+func images(n int) string {
+	if n == 1 {
+		return "1 image is"
+	}
+	return fmt.Sprintf("%d images are", n)
 }
 
 var notInFiles = regexp.MustCompile(`[^A-Za-z0-9.-]+`)

@@ -143,7 +143,7 @@ func eachServer(t *testing.T, f func(t *testing.T, s *space)) {
 func (s *space) rollout(t *testing.T, in kube.Input) ([]kube.Change, error) {
 	t.Helper()
 	in.Settings.Namespace, in.APIs = s.namespace, s.APIs
-	return s.Rollout(t.Context(), kube.Rollout{Plan: in.Plan, Objects: render(t, in), Report: t.Logf})
+	return s.Rollout(t.Context(), kube.Rollout{Plan: in.Plan, Objects: render(t, in), Report: t.Logf, Phase: func(name string) { t.Log(name) }})
 }
 
 func (s *space) mustRollout(t *testing.T, in kube.Input) map[string]kube.Action {
@@ -298,7 +298,7 @@ func TestRolloutWaitsBeforeTheRoutesChange(t *testing.T) {
 		in.Plan.Algorithms[0].Replicas = 5
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := kube.Rollout{Plan: in.Plan, Objects: render(t, in), Wait: true, Report: t.Logf}
+		r := kube.Rollout{Plan: in.Plan, Objects: render(t, in), Wait: true, Report: t.Logf, Phase: func(name string) { t.Log(name) }}
 		_, err := s.Rollout(ctx, r)
 		var late *kube.NotReadyError
 		if !errors.As(err, &late) || !strings.Contains(err.Error(), "keeps serving") {
@@ -438,7 +438,7 @@ func TestPreflightWithoutRights(t *testing.T) {
 		kubeconfig := s.powerless(t)
 		checks := preflight(t, connect(t, kubeconfig, s.namespace), testInput())
 		got := problem(checks, "permissions")
-		for _, want := range []string{"get, create, patch, delete configmaps", "get pods/log", "list pods", "patch, delete deployments.apps", "kind: Role", "endpointslices"} {
+		for _, want := range []string{"get, create, patch, delete configmaps", "get pods/log", "list, patch pods", "patch, delete deployments.apps", "kind: Role", "endpointslices"} {
 			if !strings.Contains(got, want) {
 				t.Errorf("permissions: %q does not say %q", got, want)
 			}

@@ -92,7 +92,7 @@ func compared(object *unstructured.Unstructured) map[string]any {
 }
 
 // write applies the objects that Compare found to differ, in stages.
-func (c *Cluster) write(ctx context.Context, objects []*unstructured.Unstructured, changes []Change) error {
+func (c *Cluster) write(ctx context.Context, r Rollout, objects []*unstructured.Unstructured, changes []Change) error {
 	for n := range stages {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(applyWidth)
@@ -102,6 +102,9 @@ func (c *Cluster) write(ctx context.Context, objects []*unstructured.Unstructure
 			}
 			group.Go(func() error {
 				_, err := c.apply(ctx, object, c.options())
+				if err == nil {
+					r.changed(changes[i])
+				}
 				return err
 			})
 		}

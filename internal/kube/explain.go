@@ -15,13 +15,14 @@ import (
 const logLines = 5
 
 // explain says why a Deployment is not ready: what its controller complains
-// of, else what is wrong with its youngest pod that is not ready.
-func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) string {
+// of, else what is wrong with its youngest pod that is not ready. The kind
+// stays the same while the words change.
+func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) (kind, reason string) {
 	conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
 	for _, condition := range conditions {
 		m, _ := condition.(map[string]any)
 		if m["type"] == "ReplicaFailure" && m["status"] == "True" {
-			return fmt.Sprint(m["message"])
+			return "controller", fmt.Sprint(m["message"])
 		}
 	}
 	selector, _, _ := unstructured.NestedStringMap(d.Object, "spec", "selector", "matchLabels")
@@ -29,18 +30,18 @@ func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) str
 		LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: selector}),
 	})
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	items := pods.Items
 	sort.Slice(items, func(i, j int) bool { return items[j].CreationTimestamp.Before(&items[i].CreationTimestamp) })
 	for i := range items {
 		if pod := &items[i]; pod.DeletionTimestamp == nil && !podReady(pod) {
-			if reason := c.explainPod(ctx, pod); reason != "" {
-				return "pod " + pod.Name + ": " + reason
+			if kind, reason := c.explainPod(ctx, pod); reason != "" {
+				return kind, "pod " + pod.Name + ": " + reason
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 func podReady(pod *corev1.Pod) bool {
@@ -52,43 +53,47 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) string {
+func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) (kind, reason string) {
 	if pod.Status.Phase == corev1.PodFailed {
-		return strings.TrimSpace(pod.Status.Reason + " " + pod.Status.Message)
+		return "failed", strings.TrimSpace(pod.Status.Reason + " " + pod.Status.Message)
 	}
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return "cannot be scheduled: " + condition.Message
+			return "schedule", "cannot be scheduled: " + condition.Message
 		}
 	}
 	statuses := append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...)
 	for _, s := range statuses {
-		if reason := c.explainContainer(ctx, pod, s); reason != "" {
-			return reason
+		if kind, reason := c.explainContainer(ctx, pod, s); reason != "" {
+			return kind, reason
 		}
 	}
-	return ""
+	return "", ""
 }
 
-func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev1.ContainerStatus) string {
-	failed := s.LastTerminationState.Terminated
+func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev1.ContainerStatus) (kind, reason string) {
+	failed, waiting := s.LastTerminationState.Terminated, s.State.Waiting
 	switch {
 	case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
-		return c.explainExit(ctx, pod, s.Name, s.State.Terminated, false)
-	case s.State.Waiting != nil && s.State.Waiting.Reason == "CrashLoopBackOff" && failed != nil:
-		return c.explainExit(ctx, pod, s.Name, failed, true)
-	case s.State.Waiting != nil && s.State.Waiting.Reason == "ContainerCreating":
-		return c.warning(ctx, pod)
-	case s.State.Waiting != nil && s.State.Waiting.Message != "":
-		return s.State.Waiting.Reason + ": " + s.State.Waiting.Message
-	case s.State.Waiting != nil && s.State.Waiting.Reason != "PodInitializing":
-		return s.State.Waiting.Reason
+		return "exit", c.explainExit(ctx, pod, s.Name, s.State.Terminated, false)
+	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && failed != nil:
+		return "exit", c.explainExit(ctx, pod, s.Name, failed, true)
+	case waiting != nil && waiting.Reason == "ContainerCreating":
+		reason = c.warning(ctx, pod)
+		kind, _, _ = strings.Cut(reason, ":")
+		return kind, reason
+	case waiting != nil && pullReasons[waiting.Reason]:
+		return "image", c.explainPull(ctx, pod, s.Image, waiting)
+	case waiting != nil && waiting.Message != "":
+		return waiting.Reason, waiting.Reason + ": " + waiting.Message
+	case waiting != nil && waiting.Reason != "PodInitializing":
+		return waiting.Reason, waiting.Reason
 	case s.State.Running != nil && failed != nil:
-		return c.explainExit(ctx, pod, s.Name, failed, true)
+		return "exit", c.explainExit(ctx, pod, s.Name, failed, true)
 	case s.State.Running != nil && !s.Ready:
-		return "runs, and is not ready yet"
+		return "", "runs, and is not ready yet" // as every pod does
 	}
-	return ""
+	return "", ""
 }
 
 func (c *Cluster) explainExit(ctx context.Context, pod *corev1.Pod, container string, exit *corev1.ContainerStateTerminated, previous bool) string {

@@ -23,6 +23,7 @@ type Inventory struct {
 	LaunchID    string   `json:"launch_id"`
 	Wanted      int      `json:"wanted_version"`    // satellite version of the last deploy begun
 	Installed   int      `json:"installed_version"` // of the last deploy done; 0 is none
+	Config      string   `json:"config,omitempty"`  // of the routes and keys that every engine said it uses
 	Objects     []Object `json:"objects"`
 }
 

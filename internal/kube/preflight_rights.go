@@ -15,8 +15,8 @@ import (
 )
 
 // Rules are the rights that the installer needs in the namespace: to write
-// what it renders, to say why something is not ready, and those it hands on to
-// the engine.
+// what it renders, to make engines take new routes and hear that they did, to
+// say why something is not ready, and those it hands on to the engine.
 func Rules(apis APIs) []rbacv1.PolicyRule {
 	write := []string{"get", "create", "patch", "delete"}
 	rules := []rbacv1.PolicyRule{
@@ -25,7 +25,7 @@ func Rules(apis APIs) []rbacv1.PolicyRule {
 		{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses", "networkpolicies"}, Verbs: write},
 		{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: write},
 		{APIGroups: []string{"rbac.authorization.k8s.io"}, Resources: []string{"roles", "rolebindings"}, Verbs: write},
-		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "patch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"}},
 	}

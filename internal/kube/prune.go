@@ -18,19 +18,24 @@ var pruneOrder = map[string]int{
 // prune deletes objects that an inventory has and the launch no longer wants.
 // An object that lost the launch's label is someone else's now, and stays; a
 // namespace is in no inventory and in no order.
-func (c *Cluster) prune(ctx context.Context, launchID string, gone []Object) ([]Change, error) {
+func (c *Cluster) prune(ctx context.Context, r Rollout, gone []Object) ([]Change, error) {
+	if len(gone) > 0 {
+		r.phase("prune")
+	}
 	sort.SliceStable(gone, func(i, j int) bool { return pruneOrder[gone[i].Kind] < pruneOrder[gone[j].Kind] })
 	var changes []Change
 	for _, o := range gone {
 		if _, ok := pruneOrder[o.Kind]; !ok {
 			continue
 		}
-		deleted, err := c.delete(ctx, launchID, o)
+		deleted, err := c.delete(ctx, r.Plan.Launch.ID, o)
 		if err != nil {
 			return changes, err
 		}
 		if deleted {
-			changes = append(changes, Change{Object: o, Action: Deleted})
+			change := Change{Object: o, Action: Deleted}
+			changes = append(changes, change)
+			r.changed(change)
 		}
 	}
 	return changes, nil

@@ -120,6 +120,9 @@ func (r *renderer) enginePod() corev1.PodTemplateSpec {
 					Items: []corev1.KeyToPath{{Key: config.KeysFile, Path: config.KeysFile},
 						{Key: tokenFile, Path: tokenFile}},
 				}},
+				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
+					Path: config.AskedFile, FieldRef: fieldRef("metadata.annotations['" + config.AskedAnnotation + "']").FieldRef,
+				}}}},
 			}},
 		}}},
 	}}

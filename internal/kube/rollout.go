@@ -15,6 +15,20 @@ type Rollout struct {
 	Objects []*unstructured.Unstructured // as Render gives them
 	Wait    bool                         // until everything is ready
 	Report  func(format string, args ...any)
+	Phase   func(name string)   // what begins: apply, wait or prune; may be nil
+	Changed func(change Change) // what was written or deleted; may be nil
+}
+
+func (r Rollout) phase(name string) {
+	if r.Phase != nil {
+		r.Phase(name)
+	}
+}
+
+func (r Rollout) changed(change Change) {
+	if r.Changed != nil {
+		r.Changed(change)
+	}
 }
 
 // Preview says what a rollout would do, and does nothing.
@@ -36,9 +50,11 @@ func (c *Cluster) Preview(ctx context.Context, r Rollout) ([]Change, error) {
 // Rollout puts the launch on the cluster. Everything is tried without effect
 // first. When a version is installed already, the algorithms of the new one
 // are brought up beside it, and only when they are ready does the engine get
-// the new routes: a deploy that fails leaves the old version serving. The
-// inventory names every object before it is made, so nothing is forgotten.
+// the new routes; what the launch no longer has goes when every engine uses
+// them. So a deploy that fails leaves the old version serving. The inventory
+// names every object before it is made, so nothing is forgotten.
 func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
+	r.phase("apply")
 	changes, err := c.Compare(ctx, r.Objects)
 	if err != nil {
 		return nil, err
@@ -54,7 +70,7 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	}
 	var gone []Object
 	if old != nil {
-		inventory.Installed, inventory.Objects = old.Installed, union(old.Objects, wanted)
+		inventory.Installed, inventory.Config, inventory.Objects = old.Installed, old.Config, union(old.Objects, wanted)
 		gone = missing(old.Objects, wanted)
 	}
 	if old == nil || len(Touched(changes)) > 0 || len(gone) > 0 || old.Wanted != inventory.Wanted {
@@ -65,15 +81,13 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	if err := c.swap(ctx, r, changes, inventory.Installed > 0); err != nil {
 		return changes, err
 	}
-	deleted, err := c.prune(ctx, r.Plan.Launch.ID, gone)
+	if err := c.bringUp(ctx, r, &inventory); err != nil {
+		return changes, err
+	}
+	deleted, err := c.prune(ctx, r, gone)
 	changes = append(changes, deleted...)
 	if err != nil {
 		return changes, err
-	}
-	if r.Wait {
-		if err := c.wait(ctx, r, deployments(r.Objects)); err != nil {
-			return changes, err
-		}
 	}
 	inventory.Installed, inventory.Objects = r.Plan.Satellite.Version, union(nil, wanted)
 	return changes, c.writeInventory(ctx, r.Plan, inventory)
@@ -92,17 +106,45 @@ func (c *Cluster) swap(ctx context.Context, r Rollout, changes []Change, serving
 		objects[n], found[n] = append(objects[n], object), append(found[n], changes[i])
 	}
 	if !serving || !r.Wait {
-		return c.write(ctx, r.Objects, changes)
+		return c.write(ctx, r, r.Objects, changes)
 	}
-	if err := c.write(ctx, objects[0], found[0]); err != nil {
+	if err := c.write(ctx, r, objects[0], found[0]); err != nil {
 		return err
 	}
-	if len(Touched(found[1])) > 0 { // even when an earlier deploy wrote the algorithms
-		if err := c.wait(ctx, r, deployments(objects[0])); err != nil {
-			return fmt.Errorf("the version that was installed keeps serving: %w", err)
-		}
+	if len(Touched(found[1])) == 0 {
+		return nil
 	}
-	return c.write(ctx, objects[1], found[1])
+	r.phase("wait") // even when an earlier deploy wrote the algorithms
+	if err := c.wait(ctx, r, deployments(objects[0])); err != nil {
+		return fmt.Errorf("the version that was installed keeps serving: %w", err)
+	}
+	r.phase("apply")
+	return c.write(ctx, r, objects[1], found[1])
+}
+
+// bringUp waits until all is ready and every engine uses the new routes and
+// keys, which the inventory then remembers.
+func (c *Cluster) bringUp(ctx context.Context, r Rollout, inventory *Inventory) error {
+	want := configOf(r.Objects).String()
+	if !r.Wait {
+		if inventory.Config != want {
+			c.ask(ctx, r)
+		}
+		return nil
+	}
+	r.phase("wait")
+	if err := c.wait(ctx, r, deployments(r.Objects)); err != nil {
+		return err
+	}
+	if inventory.Config == want {
+		return nil
+	}
+	sure, err := c.adopt(ctx, r)
+	inventory.Config = ""
+	if sure {
+		inventory.Config = want
+	}
+	return err
 }
 
 func (c *Cluster) writeInventory(ctx context.Context, plan *bundle.Plan, inventory Inventory) error {

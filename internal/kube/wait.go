@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -24,7 +25,7 @@ type NotReadyError struct {
 
 // Error lists what is not ready, a line each.
 func (e *NotReadyError) Error() string {
-	lines := []string{fmt.Sprintf("%d of the satellite's deployments not ready in time", len(e.Waiting))}
+	lines := []string{fmt.Sprintf("%d of the satellite's deployments", len(e.Waiting))}
 	for _, h := range e.Waiting {
 		lines = append(lines, "  "+h.String())
 	}
@@ -42,39 +43,35 @@ type Health struct {
 	Desired int64  `json:"desired"`
 	Running int64  `json:"running"` // ready pods
 	Reason  string `json:"reason,omitempty"`
+
+	kind  string // of the reason: what is of one kind is told once
+	state string // that Running pods are in, "" is ready
 }
 
 // String is the Health as one line.
 func (h Health) String() string {
-	line := fmt.Sprintf("%s: %d of %d ready", h.Name, h.Running, h.Desired)
+	line := fmt.Sprintf("%s: %d of %d %s", h.Name, h.Running, h.Desired, cmp.Or(h.state, "ready"))
 	if h.Reason != "" {
 		line += ": " + h.Reason
 	}
 	return line
 }
 
-// wait looks until every named Deployment is ready, and reports a line
-// whenever something changes.
+// wait looks until every named Deployment is ready.
 func (c *Cluster) wait(ctx context.Context, r Rollout, names []string) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	said, last := map[string]string{}, []Health(nil)
+	tell, last := narrator{report: r.Report}, []Health(nil)
 	for {
 		health, err := c.Health(ctx, r.Plan.Launch.ID, names)
 		switch {
 		case err == nil:
-			last = notReady(health)
-			for _, h := range health {
-				if line := h.String(); said[h.Name] != line {
-					said[h.Name] = line
-					r.Report("%s", line)
-				}
-			}
-			if len(last) == 0 {
+			tell.tell(health)
+			if last = notReady(health); len(last) == 0 {
 				return nil
 			}
 		case ctx.Err() == nil:
-			r.Report("the cluster did not answer, trying again: %v", err)
+			tell.trouble(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -135,9 +132,9 @@ func (c *Cluster) health(ctx context.Context, d *unstructured.Unstructured) Heal
 	case result.Status == status.CurrentStatus:
 		h.Ready = true
 	default:
-		h.Reason = c.explain(ctx, d)
+		h.kind, h.Reason = c.explain(ctx, d)
 		if h.Reason == "" && running >= desired {
-			h.Reason = result.Message
+			h.kind, h.Reason = "rollout", result.Message
 		}
 	}
 	return h

@@ -60,6 +60,8 @@ type Engine struct {
 	routes   watchedFile
 	keysFile watchedFile
 	warned   time.Time
+	asked    string // the installer's last question, and
+	answered string // the last one that was answered
 }
 
 // New reads the configuration. A file that is missing or broken, or services

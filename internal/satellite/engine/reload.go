@@ -2,10 +2,12 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
@@ -17,7 +19,7 @@ type watchedFile struct {
 	path, name string
 	take       func([]byte) error
 	seen       os.FileInfo
-	content    []byte // as last taken or refused
+	content    []byte // as last taken
 	problem    string // why it was last refused or not read
 }
 
@@ -50,7 +52,7 @@ func (e *Engine) reload(f *watchedFile) error {
 	}
 	f.content, f.problem = content, ""
 	e.metrics.reloaded(f.name, true)
-	e.log.Info("configuration taken", "file", f.name)
+	e.log.Info("configuration taken", "file", f.name, "sha256", config.Digest(content))
 	return nil
 }
 
@@ -73,6 +75,7 @@ func (e *Engine) watchFiles(ctx context.Context) {
 	defer tidy.Stop()
 	for {
 		e.warnExpired()
+		e.answer()
 		select {
 		case <-ctx.Done():
 			return
@@ -80,6 +83,7 @@ func (e *Engine) watchFiles(ctx context.Context) {
 			e.closeIdle(time.Now().Add(-idleFor))
 			e.accessOut.flush()
 		case <-reload.C:
+			e.readAsked() // before the files: they are as new as the question, or newer
 			for _, f := range []*watchedFile{&e.keysFile, &e.routes} {
 				if err := e.reload(f); err != nil {
 					e.log.Error("the new configuration is refused; the old one stays in use", "file", f.name, "error", err)
@@ -87,6 +91,29 @@ func (e *Engine) watchFiles(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// readAsked looks for the installer's question. Outside a cluster there is
+// none.
+func (e *Engine) readAsked() {
+	content, err := os.ReadFile(filepath.Join(e.opts.Dir, config.AskedFile))
+	if err == nil {
+		e.asked = strings.TrimSpace(string(content))
+	}
+}
+
+// answer logs once for each question what configuration is in use: the
+// installer reads it there, since nothing else reaches it from every cluster.
+func (e *Engine) answer() {
+	if e.asked == e.answered {
+		return
+	}
+	e.answered = e.asked
+	args := []any{"asked", e.asked, "routes", config.Digest(e.routes.content), "keys", config.Digest(e.keysFile.content)}
+	if problem := cmp.Or(e.routes.problem, e.keysFile.problem); problem != "" {
+		args = append(args, "refused", problem)
+	}
+	e.log.Info(config.InUseMessage, args...)
 }
 
 // warnExpired logs once a day that the satellite is past its date.
