@@ -4,7 +4,6 @@ GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
-TOOL      = $(GO) tool -modfile=deploy/tools/go.mod
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx-light
 TEST_PACKAGES    = postgresql skopeo ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
 
@@ -63,8 +62,9 @@ crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
 
 lint: ## Lint every module, and check that generated code and formatting are fresh
-	@$(TOOL) golangci-lint run ./...
-	@cd deploy/devcluster && $(GO) tool -modfile=../tools/go.mod golangci-lint run --config ../../.golangci.yml ./...
+	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@bin/golangci-lint run ./...
+	@cd deploy/devcluster && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
 	@$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
