@@ -30,7 +30,7 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log})
 
 	r := chi.NewRouter()
-	r.Use(httpserve.RequestID, address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
+	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
 		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")), middleware.GetHead)
 	r.MethodNotAllowed(methodNotAllowed)
 	r.Get("/healthz", httpserve.Healthz)
@@ -39,7 +39,7 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 	r.Handle("/v2", images) // images of any size, for as long as it takes
 	r.Handle("/v2/*", images)
 	r.Group(func(r chi.Router) {
-		r.Use(httpserve.LimitBody(httpserve.DefaultBodyLimit), httpserve.ReadTimeout(2*time.Minute))
+		r.Use(httpserve.LimitBody(httpserve.DefaultBodyLimit))
 		r.Handle("/v1", rest)
 		r.Handle("/v1/*", rest)
 		r.Handle("/openapi.json", rest)

@@ -179,6 +179,9 @@ func checkRevision(what string, ifMatch *int64, revision int64, by string, at ti
 	if ifMatch == nil || *ifMatch == revision {
 		return nil
 	}
+	if *ifMatch == 0 {
+		return constellation.Errorf(constellation.KindPreconditionFailed, "If-Match is no ETag of %s; read it again and send the one that it has", what)
+	}
 	return constellation.Errorf(constellation.KindPreconditionFailed,
 		"%s was changed by %s on %s (it is at revision %d, not %d); read it again and repeat your change",
 		what, by, at.UTC().Format("2006-01-02 at 15:04:05 UTC"), revision, *ifMatch)

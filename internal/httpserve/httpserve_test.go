@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -230,6 +231,29 @@ func TestLimitBody(t *testing.T) {
 		if w.Code != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, w.Code, tt.want)
 		}
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(httpserve.Timeouts(200*time.Millisecond, time.Minute)(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(401) // without a look at the body, as for who has no key
+	})))
+	defer server.Close()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn) // until the server closes
+	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 401") {
+		t.Errorf("a body that never comes: %q, %v; want 401 and the end of the connection", got, err)
 	}
 }
 

@@ -140,13 +140,15 @@ func LimitBody(limit int64) func(http.Handler) http.Handler {
 	}
 }
 
-// ReadTimeout bounds how long a request's body may take to arrive. Routes
-// that stream images have no such bound.
-func ReadTimeout(d time.Duration) func(http.Handler) http.Handler {
+// Timeouts bound how long a request's body may take to arrive, and its answer
+// to be taken. Routes that stream images replace both.
+func Timeouts(read, write time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// A writer without deadlines, as in tests, has none to set.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d))
+			c := http.NewResponseController(w)
+			_ = c.SetReadDeadline(time.Now().Add(read))
+			_ = c.SetWriteDeadline(time.Now().Add(write))
 			next.ServeHTTP(w, r)
 		})
 	}

@@ -59,6 +59,8 @@ func translateState(cause error, pg *pgconn.PgError) error {
 		return constellation.Wrap(cause, constellation.KindMalformed, "a text has the character U+0000 or is not UTF-8; remove it")
 	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03": // serialization, deadlock, lock
 		return constellation.Wrap(cause, constellation.KindUnavailable, "too many changes at once; try again in a moment")
+	case pg.Code == "53100": // disk_full
+		return constellation.Wrap(cause, constellation.KindUnavailable, "the database's disk is full, so nothing was changed; free some space there and try again")
 	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "53"):
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
 	}

@@ -26,7 +26,11 @@ func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser)
 		return err
 	}
 	w.Header().Del(apiVersionHeader) // distribution adds its own
-	g.storage.app.ServeHTTP(w, g.outgoing(q.Context(), q, body))
+	out := &guarded{ResponseWriter: w}
+	g.storage.app.ServeHTTP(out, g.outgoing(q.Context(), q, body))
+	if out.failed {
+		return g.fault(q.Context())
+	}
 	return nil
 }
 

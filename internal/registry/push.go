@@ -73,6 +73,9 @@ func contentType(r *http.Request, doc *document) string {
 // missing after a crash is made then.
 func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*answer, error) {
 	a := g.hold(ctx, q, body)
+	if a.status >= http.StatusInternalServerError {
+		return nil, g.fault(ctx)
+	}
 	if !a.ok() || doc.Subject == nil {
 		return a, nil
 	}

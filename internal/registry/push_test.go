@@ -207,6 +207,24 @@ func TestPushRefusesManifest(t *testing.T) {
 	w.wantAnswer(404, "NAME_UNKNOWN", "GET", "/v2/neo/hello/nothing/here", nil)
 }
 
+// TestFaultKeepsPathsToItself breaks the storage under distribution, whose
+// own answer names the file.
+func TestFaultKeepsPathsToItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	owner := filepath.Join(w.dir, "docker", "registry", "v2", "repositories", "neo")
+	if err := os.MkdirAll(filepath.Dir(owner), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(owner, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	response, body := w.do("POST", "/v2/neo/hello/blobs/uploads/", nil)
+	if response.StatusCode != 500 || !strings.Contains(body, "the server's log says why") || strings.Contains(body, w.dir) {
+		t.Errorf("broken storage = %d %s, want 500 without a path", response.StatusCode, body)
+	}
+}
+
 // TestStoreFails shows that an image which could not be stored registers
 // nothing, and can be pushed once storage is well again.
 func TestStoreFails(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/constellation-serving/constellation/internal/control"
 )
@@ -60,7 +59,8 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := g.authorise(principal, route, r.Method); err != nil {
 		return err
 	}
-	liftDeadlines(w)
+	w, done := moving(w, r, stallTimeout) // now that we know who sends or asks
+	defer done()
 	q := request{Request: r, principal: principal, route: route}
 	switch {
 	case route.kind == routeBase:
@@ -81,14 +81,6 @@ type request struct {
 	*http.Request
 	principal control.Principal
 	route     route
-}
-
-// liftDeadlines lets an image of many gigabytes take as long as it takes, now
-// that we know who sends or asks for it.
-func liftDeadlines(w http.ResponseWriter) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Time{}) // a writer without deadlines has none to lift
-	_ = c.SetWriteDeadline(time.Time{})
 }
 
 func serveBase(w http.ResponseWriter) error {

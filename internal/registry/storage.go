@@ -134,6 +134,9 @@ func (s *Storage) Check(ctx context.Context) error {
 	const path = ownRoot + "/probe"
 	want := []byte("ok")
 	if err := s.driver.PutContent(ctx, path, want); err != nil {
+		if diskFull(err) {
+			return constellation.Wrap(err, constellation.KindUnavailable, "the disk is full; free some space")
+		}
 		return fmt.Errorf("write to registry storage: %w", err)
 	}
 	got, err := s.driver.GetContent(ctx, path)

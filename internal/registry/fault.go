@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/distribution/distribution/v3/registry/storage/driver"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// errDiskFull is what a push gets that does not fit.
+var errDiskFull = ociErrorf(http.StatusInsufficientStorage, codeUnavailable,
+	"the mothership's disk is full, so nothing was stored; free some space there and push again")
+
+// diskFull says whether err comes from a disk or a quota without room.
+func diskFull(err error) bool {
+	var inDriver driver.Error // which does not unwrap
+	if errors.As(err, &inDriver) {
+		err = inDriver.Detail
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// fault says what a failure inside distribution is to the client. Its own
+// answer names files of ours.
+func (g *Registry) fault(ctx context.Context) error {
+	var e *constellation.Error
+	if err := g.storage.Check(ctx); errors.As(err, &e) {
+		return errDiskFull
+	} else if err != nil {
+		return err
+	}
+	return constellation.Errorf(constellation.KindInternal, "distribution failed; its own line in the log says why")
+}
+
+// guarded is a response that keeps distribution's account of a failure to
+// itself.
+type guarded struct {
+	http.ResponseWriter
+	failed bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *guarded) WriteHeader(status int) {
+	if w.failed = status >= http.StatusInternalServerError; !w.failed {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (w *guarded) Write(p []byte) (int, error) {
+	if w.failed {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *guarded) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// stallTimeout is how long a transfer may stand still. An image of many
+// gigabytes takes as long as it takes, as long as it moves.
+const stallTimeout = 2 * time.Minute
+
+// moving replaces a request's deadlines by ones that move on with every read
+// and write. The function is called when the request is done.
+func moving(w http.ResponseWriter, r *http.Request, stall time.Duration) (http.ResponseWriter, func()) {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // a writer without deadlines, as in tests, has none to set
+	_ = c.SetWriteDeadline(time.Now().Add(stall))
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &movingBody{r.Body, c, stall}
+	}
+	return &movingWriter{w, c, stall}, func() {
+		_ = c.SetWriteDeadline(time.Now().Add(stall))
+		if r.Body != nil && r.Body != http.NoBody { // net/http reads what is left of it
+			_ = c.SetReadDeadline(time.Now().Add(stall))
+		}
+	}
+}
+
+type movingBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+// Read implements io.Reader.
+func (b *movingBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(b.stall))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil { // the end: now net/http watches whether the client stays
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+type movingWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *movingWriter) WriteHeader(status int) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *movingWriter) Write(p []byte) (int, error) {
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.stall))
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *movingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
