@@ -27,9 +27,10 @@ const (
 
 const schemaPrefix = "#/components/schemas/"
 
-const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key.
+const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key. Try yours: curl -H "Authorization: Bearer $KEY" and the address of /v1/account.
+Images are pushed to this host by any OCI client, logged in with an account's name and, as the password, an admin key: OWNER/NAME:GIT_HASH, in lower case, registers that version of the algorithm.
 Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","message","fields"}}.
-Lists take q, sort, limit and marker; follow next_link until it is null.
+Lists take q, sort, limit and marker; follow next_link until it is null. A sort that the list does not know is refused with those it knows.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
 Satellites and launch instances have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
 
@@ -89,7 +90,7 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		BodyReadTimeout: -1, // the body is in memory already: see capBody
 		MaxBodyBytes:    2 * maxBody,
 	}
-	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError}
+	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if strings.Contains(path, "{") {
 		errors = append(errors, http.StatusNotFound)
 	}
@@ -142,6 +143,7 @@ var meanings = map[int]string{
 	http.StatusUnprocessableEntity:   "The request reads, and breaks a rule; fields says which.",
 	http.StatusTooManyRequests:       "Too many requests; try again later.",
 	http.StatusInternalServerError:   "A fault of the server; its log has the id.",
+	http.StatusServiceUnavailable:    "The server starts, or has no database or no room on its disk; the message says which. Try again later.",
 }
 
 // errorCodes are the codes that a status usually comes with, for examples.
@@ -156,6 +158,7 @@ var errorCodes = map[int]int{
 	http.StatusUnsupportedMediaType:  apiv1.CodeInvalidRequest,
 	http.StatusTooManyRequests:       apiv1.CodeInvalidRequest,
 	http.StatusInternalServerError:   apiv1.CodeInternal,
+	http.StatusServiceUnavailable:    apiv1.CodeInternal,
 }
 
 // exemplify gives every body of the document an example, made from the
@@ -165,6 +168,9 @@ func exemplify(document *huma.OpenAPI) {
 	for _, op := range operations(document) {
 		if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-None-Match" }) {
 			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
+		}
+		if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-Match" }) {
+			delete(op.Responses, strconv.Itoa(http.StatusPreconditionFailed))
 		}
 		if op.RequestBody != nil {
 			for _, media := range op.RequestBody.Content {

@@ -60,10 +60,14 @@ func checkOperation(t *testing.T, name string, op map[string]any, ids map[string
 		t.Errorf("%s has no summary", name)
 	}
 	responses := op["responses"].(map[string]any)
-	for _, status := range []string{"400", "401", "403", "500"} {
+	for _, status := range []string{"400", "401", "403", "500", "503"} {
 		if responses[status] == nil {
 			t.Errorf("%s does not say when it answers %s", name, status)
 		}
+	}
+	parameters, _ := json.Marshal(op["parameters"])
+	if asks, says := strings.Contains(string(parameters), `"If-Match"`), responses["412"] != nil; asks != says {
+		t.Errorf("%s: takes If-Match %v, answers 412 %v", name, asks, says)
 	}
 	success := 0
 	for status, response := range responses {
