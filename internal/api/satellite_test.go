@@ -96,9 +96,9 @@ func TestTwoEditors(t *testing.T) {
 	w.call(w.admin, "PATCH", satellite, `{"name":"first"}`, "If-Match: "+seen).want(t, http.StatusOK)
 
 	version := `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":2}]}`
-	for _, stale := range []string{seen, `"nonsense"`} {
+	for stale, says := range map[string]string{seen: "neo", `"nonsense"`: "If-Match is no ETag of satellite first"} {
 		for _, r := range []route{{"PATCH", satellite, "", `{"name":"second"}`}, {"DELETE", satellite, "", ""}, {"POST", satellite + "/versions", "", version}} {
-			w.call(w.admin, r.method, r.path, r.body, "If-Match: "+stale).refused(t, http.StatusPreconditionFailed, 2015, "", "neo")
+			w.call(w.admin, r.method, r.path, r.body, "If-Match: "+stale).refused(t, http.StatusPreconditionFailed, 2015, "", says)
 		}
 	}
 	now := w.call(w.viewer, "GET", satellite, "")
