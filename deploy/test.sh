@@ -15,7 +15,7 @@ gotestsum() { # NAME DIR PACKAGE...
   name=$1 dir=$2
   shift 2
   (cd "$dir" && "$root/bin/gotestsum" --format pkgname-and-test-fails --hide-summary skipped \
-    --jsonfile "$results/$name.json" -- -race -timeout 40m "$@") || status=1
+    --jsonfile "$results/$name.json" -- -race -count=1 -timeout 40m "$@") || status=1
 }
 
 go build -modfile=deploy/tools/go.mod -o bin/gotestsum gotest.tools/gotestsum
