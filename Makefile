@@ -4,7 +4,7 @@ GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
-CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx-light
+CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 TEST_PACKAGES    = postgresql skopeo ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
