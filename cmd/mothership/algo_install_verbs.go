@@ -191,6 +191,9 @@ there serving.`,
   ` + launchPath + ` deploy --timeout 20m`,
 		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
+			if o.Timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+			}
 			o.Progress = v.progress()
 			result, err := install.Deploy(cmd.Context(), v.folder(), o)
 			if err != nil {

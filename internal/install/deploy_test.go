@@ -137,6 +137,26 @@ func TestPush(t *testing.T) {
 	wantCode(t, err, install.CodeAuth, "refuses the login")
 }
 
+// A login that is refused, or a registry that is away, is one problem however
+// many repositories are behind it, and said without the chain of requests.
+func TestDoctorSaysOnceWhatIsWrongWithTheRegistry(t *testing.T) {
+	c := newCustomer(t)
+	login(t, c.host, "wrong")
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
+	for _, test := range []struct{ name, want string }{{"login", "refuses the login"}, {"away", "connection refused"}} {
+		if test.name == "away" {
+			c.Close()
+		}
+		_, err := install.Doctor(t.Context(), f, nil, install.NewProgress(io.Discard))
+		wantCode(t, err, install.CodePreflight, test.want)
+		if n := strings.Count(err.Error(), "✗ registry"); n != 1 || strings.Contains(err.Error(), "push check transport") {
+			t.Errorf("%s: %d problems with the registry, want 1, shortened: %v", test.name, n, err)
+		}
+	}
+}
+
 func TestDeploy(t *testing.T) {
 	kubeconfig, c := startAPIServer(t), newCustomer(t)
 	login(t, c.host, "zion")

@@ -28,8 +28,11 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]kube.Check
 	cluster, err := s.connect(ctx)
 	var in kube.Input
 	if err != nil {
-		checks = append(checks, kube.Check{Name: "cluster", State: kube.Problem, Message: err.Error(),
-			Fix: "check stage.kubernetes.kubeconfig_path and that this machine reaches the cluster"})
+		fix := "check stage.kubernetes.kubeconfig_path and that this machine reaches the cluster"
+		if codeOf(err) == CodeAuth {
+			fix = "configure stage.kubernetes.kubeconfig_path=FILE with credentials that are still valid"
+		}
+		checks = append(checks, kube.Check{Name: "cluster", State: kube.Problem, Message: err.Error(), Fix: fix})
 	} else {
 		if in, err = s.input(cluster.APIs); err != nil {
 			return checks, cluster, in, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,8 +50,25 @@ type GetResult struct {
 // is there already it costs one request.
 func Get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 	result, err := get(ctx, f, o)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		err = &Error{Code: CodeFailed, Err: noRoom{err}, Message: fmt.Sprintf("no room is left in %s; make room and get again, which goes on where it stopped, or choose another folder with --deployment-dir", f.Root)}
+	}
 	return result, interrupted(ctx, err, "the download")
 }
+
+// noRoom is a full disk, without the path of the file that met it.
+type noRoom struct{ error }
+
+// Error gives the system's words.
+func (e noRoom) Error() string {
+	var number syscall.Errno
+	if errors.As(e.error, &number) {
+		return number.Error()
+	}
+	return e.error.Error()
+}
+
+func (e noRoom) Unwrap() error { return e.error }
 
 func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 	if err := f.make(); err != nil {

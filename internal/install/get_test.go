@@ -241,6 +241,7 @@ func TestGetRefuses(t *testing.T) {
 			other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
 			t.Cleanup(other.Close)
 			o.Mothership = other.URL
+			o.Backoff = func(int) time.Duration { t.Error("a web page is asked for again"); return 0 }
 		}, install.CodeNetwork, []string{"not as a mothership does"}},
 		"self-signed": {func(t *testing.T, m *mother, _ *install.Folder, o *install.GetOptions) {
 			other := httptest.NewUnstartedServer(http.HandlerFunc(m.serve))

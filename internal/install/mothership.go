@@ -109,6 +109,9 @@ func (m *mothership) plan(ctx context.Context, f Folder, etag string) (*apiv1.Si
 		if response.StatusCode != http.StatusOK {
 			return m.refused(response)
 		}
+		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
+			return final{errorf(CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)}
+		}
 		plan = &apiv1.SignedPlan{}
 		if err := json.NewDecoder(io.LimitReader(response.Body, maxPlanBytes)).Decode(plan); err != nil || plan.Launch == "" {
 			return wrap(err, CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)
@@ -155,7 +158,7 @@ func (m *mothership) unreachable(ctx context.Context, err error) error {
 	}
 	switch {
 	case errors.As(err, &unknown):
-		return final{wrap(cause, CodeNetwork, "the certificate of %s is signed by no authority that this machine knows; give the mothership's CA with --ca-file FILE (or --insecure to go on without checking)", m.base.Host)}
+		return final{errorf(CodeNetwork, "the certificate of %s is signed by no authority that this machine knows; give the mothership's CA with --ca-file FILE (or --insecure to go on without checking)", m.base.Host)}
 	case errors.As(err, &host), errors.As(err, &invalid):
 		return final{wrap(cause, CodeNetwork, "the certificate of %s is not valid for it", m.base.Host)}
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
@@ -210,6 +213,15 @@ func messageOf(data []byte) string {
 	return body.Error.Message
 }
 
+// brief leaves out what the last attempt's error will say.
+func brief(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
 // retry tries again what may get better, one line an attempt.
 func (m *mothership) retry(ctx context.Context, what string, attempts int, try func() error) error {
 	for attempt := 0; ; attempt++ {
@@ -226,7 +238,7 @@ func (m *mothership) retry(ctx context.Context, what string, attempts int, try f
 			return err
 		}
 		delay := m.delay(attempt)
-		m.report("%s: %v; trying again in %.1f s (%d of %d)", what, err, delay.Seconds(), attempt+2, attempts)
+		m.report("%s: %s; trying again in %.1f s (%d of %d)", what, brief(err), delay.Seconds(), attempt+2, attempts)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -96,8 +96,8 @@ func (r *registry) check(ctx context.Context, images map[string]Mapping) []kube.
 		}
 		e := r.explain(err, "push to "+repository)
 		checks = append(checks, kube.Check{Name: "registry", State: kube.Problem, Message: e.Error(), Fix: r.fix(e, repository)})
-		if e.Code == CodeNetwork {
-			break // the other repositories are behind the same address
+		if refusal := new(transport.Error); e.Code == CodeNetwork || errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized {
+			break // the other repositories are behind the same address and login
 		}
 	}
 	return checks
@@ -128,7 +128,7 @@ func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
 func (r *registry) explain(err error, what string) *Error {
 	var refusal *transport.Error
 	if !errors.As(err, &refusal) {
-		return wrap(err, CodeNetwork, "the registry %s does not answer as a registry does: %s", r.host, what)
+		return errorf(CodeNetwork, "the registry %s does not answer as a registry does: %s: %s", r.host, what, lastCause(err))
 	}
 	text := http.StatusText(refusal.StatusCode)
 	if len(refusal.Errors) > 0 && refusal.Errors[0].Message != "" {
@@ -143,6 +143,16 @@ func (r *registry) explain(err error, what string) *Error {
 	return errorf(CodeFailed, "the registry %s answered %d: %s: %s", r.host, refusal.StatusCode, what, text)
 }
 
+// lastCause gives the end of a chain of failed requests: the last one's, after
+// its URL.
+func lastCause(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, `": `); i >= 0 {
+		text = text[i+len(`": `):]
+	}
+	return text
+}
+
 func (r *registry) fix(e *Error, repository string) string {
 	host, path, _ := strings.Cut(repository, "/")
 	switch {
@@ -150,6 +160,8 @@ func (r *registry) fix(e *Error, repository string) string {
 		return "run 'docker login " + host + "' with an account that may push"
 	case e.Code == CodeNetwork && !r.stage.Registry.Insecure:
 		return "check the address and the network; for a registry with its own CA configure stage.registry.ca_file=FILE, for plain HTTP stage.registry.insecure=true"
+	case e.Code == CodeNetwork:
+		return "check stage.container_registry, and that this machine reaches it"
 	case strings.Contains(host, ".dkr.ecr."):
 		return "make the repository with 'aws ecr create-repository --repository-name " + path + "'"
 	}

@@ -71,7 +71,7 @@ func (s *session) connect(ctx context.Context) (*kube.Cluster, error) {
 	case apierrors.IsUnauthorized(err):
 		return nil, wrap(err, CodeAuth, "the cluster refuses the kubeconfig's credentials")
 	case errors.Is(err, kube.ErrUnreachable):
-		return nil, wrap(err, CodeNetwork, "the cluster cannot be reached")
+		return nil, wrap(err, CodeNetwork, "stage.kubernetes")
 	case err != nil:
 		return nil, wrap(err, CodePreflight, "the cluster refuses")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -104,7 +105,11 @@ func Connect(ctx context.Context, path, contextName, namespace string) (*Cluster
 		if errors.As(err, &status) {
 			return nil, fmt.Errorf("%s: %w", config.Host, err)
 		}
-		return nil, fmt.Errorf("%s: %w: %w", config.Host, err, ErrUnreachable)
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			err = asked.Err // without the URL
+		}
+		return nil, fmt.Errorf("%s: %w: %w", config.Host, ErrUnreachable, err)
 	}
 	return c, ctx.Err()
 }

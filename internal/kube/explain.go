@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -117,10 +118,14 @@ func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
 	events, err := c.typed.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "involvedObject.name=" + pod.Name + ",type=Warning",
 	})
-	if err != nil || len(events.Items) == 0 {
+	if err != nil {
 		return ""
 	}
-	items := events.Items
+	// Of an image that cannot be pulled the container's own state says more.
+	items := slices.DeleteFunc(events.Items, func(e corev1.Event) bool { return e.Reason == "Failed" || e.Reason == "BackOff" })
+	if len(items) == 0 {
+		return ""
+	}
 	sort.Slice(items, func(i, j int) bool { return items[i].LastTimestamp.Before(&items[j].LastTimestamp) })
 	last := items[len(items)-1]
 	return last.Reason + ": " + last.Message

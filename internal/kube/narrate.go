@@ -71,11 +71,17 @@ func brief(missing []Health) string {
 	parts := make([]string, len(missing))
 	for i, h := range missing {
 		reason, _, _ := strings.Cut(h.Reason, "\n")
-		parts[i] = fmt.Sprintf("%s (%d of %d", h.Name, h.Running, h.Desired)
-		if reason != "" {
-			parts[i] += ": " + shorten(reason, 80)
+		if pod, rest, ok := strings.Cut(reason, ": "); ok && strings.HasPrefix(pod, "pod ") {
+			reason = rest
 		}
-		parts[i] += ")"
+		state := fmt.Sprintf("%d of %d", h.Running, h.Desired)
+		if h.outgoing() {
+			state = "new pods"
+		}
+		if reason != "" {
+			state += ": " + shorten(reason, 110)
+		}
+		parts[i] = h.Name + " (" + state + ")"
 	}
 	return strings.Join(parts, ", ")
 }

@@ -34,6 +34,10 @@ func TestNarratorSaysEachKindOfTroubleOnce(t *testing.T) {
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
+	n.tell([]Health{{Name: "b", Desired: 1, Running: 1, kind: "image", Reason: "pod b-1: cannot pull x"}})
+	if want := []string{"b: the new pods are not ready, the old ones serve: pod b-1: cannot pull x"}; cmp.Diff(want, said[4:]) != "" {
+		t.Errorf("said %q, want %q", said[4:], want)
+	}
 	said, n.last = nil, time.Now().Add(-heartbeatEvery)
 	n.begun = n.last
 	state("image", "cannot pull x\n  more", 1)

@@ -48,9 +48,18 @@ type Health struct {
 	state string // that Running pods are in, "" is ready
 }
 
+// outgoing says whether the pods that are ready are those of the version
+// before.
+func (h Health) outgoing() bool {
+	return !h.Ready && h.state == "" && h.Desired > 0 && h.Running >= h.Desired
+}
+
 // String is the Health as one line.
 func (h Health) String() string {
 	line := fmt.Sprintf("%s: %d of %d %s", h.Name, h.Running, h.Desired, cmp.Or(h.state, "ready"))
+	if h.outgoing() {
+		line = h.Name + ": the new pods are not ready, the old ones serve"
+	}
 	if h.Reason != "" {
 		line += ": " + h.Reason
 	}
@@ -132,9 +141,11 @@ func (c *Cluster) health(ctx context.Context, d *unstructured.Unstructured) Heal
 	case result.Status == status.CurrentStatus:
 		h.Ready = true
 	default:
-		h.kind, h.Reason = c.explain(ctx, d)
+		if observed, _, _ := unstructured.NestedInt64(d.Object, "status", "observedGeneration"); observed >= d.GetGeneration() {
+			h.kind, h.Reason = c.explain(ctx, d) // before that its pods are the old ones
+		}
 		if h.Reason == "" && running >= desired {
-			h.kind, h.Reason = "rollout", result.Message
+			h.Reason = result.Message
 		}
 	}
 	return h
