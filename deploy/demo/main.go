@@ -80,10 +80,17 @@ func (d demo) up(ctx context.Context) error {
 	}
 	kubeconfig, registry := os.Getenv("KUBECONFIG"), os.Getenv("DEMO_REGISTRY")
 	if kubeconfig != "" && registry == "" {
-		return errors.New("KUBECONFIG is set, so the demo uses that cluster; set DEMO_REGISTRY too, to a registry that it can pull from (host[:port]/path, after docker login)")
+		return errors.New("KUBECONFIG is set, so the demo uses that cluster; set DEMO_REGISTRY too, to a registry that it can pull from (host[:port]/path, after docker login), and DEMO_REGISTRY_INSECURE=1 if it speaks plain HTTP")
+	}
+	if strings.Contains(kubeconfig, string(os.PathListSeparator)) {
+		return fmt.Errorf("KUBECONFIG lists several files; set it to one: %s", kubeconfig)
+	}
+	listen := ""
+	if kubeconfig != "" {
+		listen = "127.0.0.1:8080"
 	}
 	s, err := stack.Start(ctx, stack.Options{
-		Dir: d.dir, Bin: d.bin, Name: d.cluster(), Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
+		Listen: listen, Insecure: os.Getenv("DEMO_REGISTRY_INSECURE") != "", Dir: d.dir, Bin: d.bin, Name: d.cluster(), Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
 	})
 	if err != nil {
 		return errors.Join(err, d.clean(context.WithoutCancel(ctx)))
@@ -94,8 +101,14 @@ func (d demo) up(ctx context.Context) error {
 		<-ctx.Done()
 	}
 	s.Say("Taking everything down again")
+	if kubeconfig != "" {
+		fmt.Fprintf(d.out, "    what was deployed to your cluster stays there; to remove it: kubectl delete namespace %s\n", namespace)
+	}
 	return errors.Join(err, s.Stop(context.WithoutCancel(ctx)), d.clean(context.WithoutCancel(ctx)))
 }
+
+// namespace is where the demo deploys to; a user's own cluster keeps it.
+const namespace = "satellite-demo"
 
 // told is what the story made.
 type told struct{ satelliteID, launchID, key string }
@@ -125,7 +138,7 @@ func (d demo) story(ctx context.Context, s *stack.Stack) (told, error) {
 	if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "get", s.AdminKey); err != nil {
 		return t, err
 	}
-	for _, setting := range append(s.Configure("satellite-demo"), "stage.kubernetes.create_namespace=true") {
+	for _, setting := range append(s.Configure(namespace), "stage.kubernetes.create_namespace=true") {
 		if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "configure", setting); err != nil {
 			return t, err
 		}
@@ -138,14 +151,13 @@ func (d demo) story(ctx context.Context, s *stack.Stack) (told, error) {
 
 // call calls the algorithm through the cluster's ingress.
 func (d demo) call(ctx context.Context, s *stack.Stack, t told) error {
-	if s.Cluster.IngressURL == "" {
-		s.Say("Deployed. The summary above says how to call each algorithm through your cluster's ingress")
-		return nil
-	}
 	s.Say("Calling the algorithm through the cluster's ingress")
-	fmt.Fprintf(d.out, "\n  $ %s\n", curl(s, t))
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	if err := s.Cluster.FindIngress(ctx, namespace); err != nil {
+		return err
+	}
+	fmt.Fprintf(d.out, "\n  $ %s\n", curl(s, t))
 	answer, err := s.CallUntil(ctx, t.key, "demo/hello", "text/plain", "Neo", 200)
 	if err != nil {
 		return err
@@ -174,9 +186,9 @@ func (d demo) goOn(s *stack.Stack, t told) {
 
   Call it        %[9]s
   Go on          %[10]s/algo-install satellite %[11]s %[12]s status
-                 kubectl --kubeconfig %[6]s -n satellite-demo get pods
+                 kubectl --kubeconfig %[6]s -n %[13]s get pods
 
   Ctrl-C takes everything down again; from elsewhere: make demo-down
 `, s.Mothership.URL, stack.AdminUsername, s.AdminPassword, s.AdminKey, s.Mothership.Host, s.Cluster.Kubeconfig,
-		s.DeploymentDir(), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID)
+		s.DeploymentDir(), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID, namespace)
 }

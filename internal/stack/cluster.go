@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // Cluster is where the satellite goes.
@@ -52,6 +58,37 @@ func StartCluster(ctx context.Context, devcluster, name, dir string, progress io
 // none is fine.
 func RemoveCluster(ctx context.Context, devcluster, name string, progress io.Writer) error {
 	return (&Cluster{devcluster: devcluster, Name: name}).Stop(ctx, progress)
+}
+
+// FindIngress learns where the user's own cluster answers for the satellite's
+// Ingress, from that object's status; it waits for the controller to say.
+func (c *Cluster) FindIngress(ctx context.Context, namespace string) error {
+	if c.IngressURL != "" {
+		return nil
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	kube, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		ingress, err := kube.NetworkingV1().Ingresses(namespace).Get(ctx, "execution-engine", metav1.GetOptions{})
+		if err == nil && len(ingress.Status.LoadBalancer.Ingress) > 0 {
+			at := ingress.Status.LoadBalancer.Ingress[0]
+			c.IngressURL = "http://" + cmp.Or(at.Hostname, at.IP)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(errors.New("the cluster's ingress controller gave the Ingress execution-engine no address"), err)
+		case <-tick.C:
+		}
+	}
 }
 
 // Stop removes the dev cluster and all it made; a user's own cluster stays.

@@ -27,7 +27,9 @@ type Options struct {
 	// Kubeconfig and Registry (host[:port]/path, logged in with docker) name
 	// the user's own cluster and registry; "" starts them here.
 	Kubeconfig, Registry string
-	Out                  io.Writer // what is going on, for a person
+	// Insecure says that the user's own Registry speaks plain HTTP.
+	Insecure bool
+	Out      io.Writer // what is going on, for a person
 }
 
 // Stack is a whole Constellation, running.
@@ -169,8 +171,11 @@ func (s *Stack) Configure(namespace string) []string {
 		".stage.kubernetes.namespace=" + namespace,
 		".stage.fqdn=" + s.Mothership.Host,
 	}
-	if s.Customer != nil {
-		settings = append(settings, "stage.registry.insecure=true", "stage.ingress.provider=nginx")
+	if s.Customer != nil || s.Insecure {
+		settings = append(settings, "stage.registry.insecure=true")
+	}
+	if s.Kubeconfig == "" {
+		settings = append(settings, "stage.ingress.provider=nginx")
 	}
 	return settings
 }
