@@ -16,13 +16,11 @@ help: ## List the targets
 demo: ## From nothing to an algorithm answering from a real cluster; stays up until Ctrl-C
 	@deploy/packages.sh postgresql ca-certificates
 	@[ -n "$$KUBECONFIG" ] || deploy/packages.sh $(CLUSTER_PACKAGES)
-	@$(MAKE) --no-print-directory build bin/devcluster
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
+	@$(MAKE) --no-print-directory -j2 bin/demo $(if $(KUBECONFIG),,components)
 	@exec bin/demo up
 
 demo-down: ## Remove all that a demo left behind, also one that was killed
-	@[ -x bin/devcluster ] || $(MAKE) --no-print-directory bin/devcluster
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
+	@$(MAKE) --no-print-directory -j2 bin/demo bin/devcluster
 	@exec bin/demo down
 
 run: build ## Run the mothership alone, on http://127.0.0.1:8080
@@ -32,20 +30,28 @@ run: build ## Run the mothership alone, on http://127.0.0.1:8080
 build: ## Build bin/mothership and its link bin/algo-install
 	@mkdir -p bin
 	@echo "==> building bin/mothership $(VERSION) (a first build takes a few minutes)" >&2
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
+	@CGO_ENABLED=0 deploy/progress.sh "building bin/mothership" $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
 	@ln -sf mothership bin/algo-install
 
-.PHONY: bin/devcluster
+.PHONY: bin/devcluster bin/demo components
 bin/devcluster:
 	@mkdir -p bin
-	@cd deploy/devcluster && CGO_ENABLED=0 $(GO) build -o ../../bin/devcluster .
+	@cd deploy/devcluster && CGO_ENABLED=0 ../progress.sh "building bin/devcluster" $(GO) build -o ../../bin/devcluster .
+
+bin/demo: build # after it, since both compile the same packages
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
+
+# Kubernetes itself, compiled once a machine; it fills the cores that the
+# linking of the other programs leaves idle.
+components: bin/devcluster
+	@[ "$$(id -u)" != 0 ] || bin/devcluster build
 
 generate: ## Generate code: the templ pages
 	@$(GO) tool templ generate -path web
 
 test: ## Run all tests; installs what they need
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build bin/devcluster
+	@$(MAKE) --no-print-directory -j2 build components
 	@deploy/test.sh
 
 e2e: ## Run the end-to-end test alone
