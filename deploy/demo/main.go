@@ -90,7 +90,7 @@ func (d demo) up(ctx context.Context) error {
 		listen = "127.0.0.1:8080"
 	}
 	s, err := stack.Start(ctx, stack.Options{
-		Listen: listen, Insecure: os.Getenv("DEMO_REGISTRY_INSECURE") != "", Dir: d.dir, Bin: d.bin, Name: d.cluster(), Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
+		Listen: listen, Insecure: os.Getenv("DEMO_REGISTRY_INSECURE") != "", Ingress: os.Getenv("DEMO_INGRESS"), Dir: d.dir, Bin: d.bin, Name: d.cluster(), Kubeconfig: kubeconfig, Registry: registry, Out: d.out,
 	})
 	if err != nil {
 		return errors.Join(err, d.clean(context.WithoutCancel(ctx)))

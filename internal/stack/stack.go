@@ -29,7 +29,10 @@ type Options struct {
 	Kubeconfig, Registry string
 	// Insecure says that the user's own Registry speaks plain HTTP.
 	Insecure bool
-	Out      io.Writer // what is going on, for a person
+	// Ingress is the provider of the user's own cluster (stage.ingress.provider);
+	// "" is generic, which takes the cluster's default class.
+	Ingress string
+	Out     io.Writer // what is going on, for a person
 }
 
 // Stack is a whole Constellation, running.
@@ -174,8 +177,11 @@ func (s *Stack) Configure(namespace string) []string {
 	if s.Customer != nil || s.Insecure {
 		settings = append(settings, "stage.registry.insecure=true")
 	}
-	if s.Kubeconfig == "" {
+	switch {
+	case s.Kubeconfig == "":
 		settings = append(settings, "stage.ingress.provider=nginx")
+	case s.Ingress != "":
+		settings = append(settings, "stage.ingress.provider="+s.Ingress)
 	}
 	return settings
 }
