@@ -74,7 +74,8 @@ func (d demo) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // released with the process at the latest
+	defer lock.Close()               //nolint:errcheck // released with the process at the latest
+	defer os.Remove(d.dir + ".lock") //nolint:errcheck // one that is held next makes it again
 	if err := d.clean(ctx); err != nil {
 		return err
 	}
