@@ -19,9 +19,6 @@ gotestsum() { # NAME DIR PACKAGE...
 }
 
 go build -modfile=deploy/tools/go.mod -o bin/gotestsum gotest.tools/gotestsum
-if [ "$(id -u)" = 0 ] && [ "$(uname)" = Linux ]; then
-  bin/devcluster build --apiserver 1.32.2
-fi
 if [ $# -gt 0 ]; then
   gotestsum chosen . "$@"
 else
