@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/install"
+)
+
+func (v verbs) deploy() *cobra.Command {
+	var o install.DeployOptions
+	cmd := &cobra.Command{
+		Use:   "deploy",
+		Short: "Bring the launch onto its cluster",
+		Long: `Verify the launch, check registry and cluster, push the images, apply the
+manifests, remove what the launch no longer has, and wait until all is ready.
+Every step can be repeated. A deploy that fails leaves the version that was
+there serving.`,
+		Example: `  ` + launchPath + ` deploy --dry-run
+  ` + launchPath + ` deploy --timeout 20m`,
+		Args: noArguments,
+		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
+			if o.Timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+			}
+			o.Progress = v.progress()
+			result, err := install.Deploy(cmd.Context(), v.folder(), o)
+			if err != nil {
+				return err
+			}
+			return v.flags.print(v.std.out, result, func(w io.Writer) { printDeploy(w, result) })
+		}),
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would change, and change nothing")
+	flags.BoolVar(&o.NoWait, "no-wait", false, "end when everything is applied")
+	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until all is ready")
+	flags.StringSliceVar(&o.Ignored, "ignore", nil, "checks whose problems are warnings, such as 'room for pods'")
+	flags.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields back that others have set")
+	return cmd
+}
+
+func printDeploy(w io.Writer, r *install.DeployResult) {
+	switch {
+	case r.DryRun:
+		fmt.Fprintf(w, "deploying version %d to namespace %s would push %d images and make %d changes\n", r.SatelliteVersion, r.Namespace, r.Pushed, len(r.Changes))
+		for _, c := range r.Changes {
+			fmt.Fprintf(w, "  %s\t%s\n", c.Action, c.Object)
+		}
+		return
+	case r.Ready:
+		fmt.Fprintf(w, "version %d is ready in namespace %s\n", r.SatelliteVersion, r.Namespace)
+	default:
+		fmt.Fprintf(w, "version %d is applied in namespace %s; 'status' says when it is ready\n", r.SatelliteVersion, r.Namespace)
+	}
+	for _, e := range r.Algorithms {
+		fmt.Fprintf(w, "\n%s (%s)\n  %s\n", e.VanityURL, counted(e.Replicas, "replica"), e.Curl)
+	}
+	if len(r.Algorithms) == 0 {
+		return
+	}
+	if len(r.Keys) > 0 {
+		fmt.Fprintf(w, "\nAPI_KEY is the secret of a key that may call this satellite: %s\n", strings.Join(r.Keys, ", "))
+	} else {
+		fmt.Fprint(w, "\nno key may call this satellite yet\n")
+	}
+	fmt.Fprintf(w, "to make one: %s, then get and deploy again\n", r.KeysPage)
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

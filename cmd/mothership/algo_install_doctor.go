@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/kube"
+)
+
+func (v verbs) doctor() *cobra.Command {
+	var ignored []string
+	cmd := &cobra.Command{
+		Use:     "doctor",
+		Short:   "Check registry and cluster, and change nothing",
+		Example: "  " + launchPath + " doctor",
+		Args:    noArguments,
+		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
+			checks, err := install.Doctor(cmd.Context(), v.folder(), ignored, v.progress())
+			if len(checks) > 0 {
+				if printErr := v.flags.print(v.std.out, checks, func(w io.Writer) { printChecks(w, checks) }); printErr != nil {
+					return printErr
+				}
+			}
+			return err
+		}),
+	}
+	cmd.Flags().StringSliceVar(&ignored, "ignore", nil, "checks whose problems are warnings")
+	return cmd
+}
+
+func printChecks(w io.Writer, checks []kube.Check) {
+	marks := map[kube.State]string{kube.OK: "✓", kube.Warning: "!", kube.Unknown: "?", kube.Problem: "✗"}
+	for _, c := range checks {
+		fmt.Fprintf(w, "%s %s\t%s\n", marks[c.State], c.Name, c.Message)
+	}
+}
