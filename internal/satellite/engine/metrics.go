@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/constellation-serving/constellation/internal/satellite/stats"
 )
 
 // metrics are the engine's, one series set per algorithm of the satellite:
@@ -23,6 +26,10 @@ type metrics struct {
 type routeMetrics struct {
 	calls     [outcomes]prometheus.Counter
 	wait, run prometheus.Observer
+
+	// The same counts, for Snapshot.
+	counts  [outcomes]atomic.Uint64
+	latency stats.Recorder
 }
 
 // secondsBuckets go from half a millisecond to the longest time-out.
@@ -91,7 +98,9 @@ func (m *metrics) finish(c *call) {
 	}
 	r := c.route.metrics
 	r.calls[c.outcome].Inc()
+	r.counts[c.outcome].Add(1)
 	if c.run > 0 {
+		r.latency.Record(c.wait + c.run)
 		r.wait.Observe(c.wait.Seconds())
 		r.run.Observe(c.run.Seconds())
 	}

@@ -266,12 +266,12 @@ func (p *pool) isWithheld(r *replica) bool {
 }
 
 // poolState is what metrics show of a pool.
-type poolState struct{ ready, inFlight, queued int }
+type poolState struct{ known, ready, inFlight, queued int }
 
 func (p *pool) state() poolState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := poolState{queued: p.queued}
+	s := poolState{known: len(p.replicas), queued: p.queued}
 	for _, r := range p.replicas {
 		if !r.withheld && !r.aside {
 			s.ready++
