@@ -15,6 +15,72 @@ type Launch struct {
 	FirstSeenAt      *time.Time `json:"first_seen_at" doc:"When it first reported; null: never."`
 	LastSeenAt       *time.Time `json:"last_seen_at" doc:"When it last reported; null: never."`
 	RunningVersion   *int       `json:"running_version" doc:"The version it last said it runs; null: not known."`
+	SystemVersion    string     `json:"system_version" doc:"The version of its engines' program; empty: not known." example:"v1.4.0"`
+	Status           string     `json:"status" enum:"never_seen,up,degraded,stale" doc:"By the mothership's clock. never_seen: it did not report yet, or cannot reach the mothership, and may serve."`
+	StatusReason     string     `json:"status_reason" doc:"Why, in words." example:"foo/bar has 1 of 2 replicas ready"`
+	StatusSince      *time.Time `json:"status_since" doc:"Since when the status is this; null: never seen."`
+	Ready            int        `json:"ready" doc:"Replicas of all algorithms that can be called."`
+	Wanted           int        `json:"wanted" doc:"Replicas of all algorithms that there should be."`
+}
+
+// LaunchDetail answers GET …/launches/{launch_id}: the launch and what it last
+// reported.
+type LaunchDetail struct {
+	Launch
+	Report *LaunchReport `json:"report" doc:"null: it never reported."`
+}
+
+// LaunchReport is what a launch last reported.
+type LaunchReport struct {
+	Engine          string            `json:"engine" doc:"The engine that reports." example:"execution-engine-6d9f-x2x7q/8f3a51"`
+	IntervalSeconds int               `json:"interval_seconds" doc:"How often it was told to report."`
+	Engines         []LaunchEngine    `json:"engines" nullable:"false"`
+	Algorithms      []LaunchAlgorithm `json:"algorithms" nullable:"false"`
+}
+
+// LaunchEngine is one engine of a launch.
+type LaunchEngine struct {
+	ID        string    `json:"id" example:"execution-engine-6d9f-x2x7q/8f3a51"`
+	StartedAt time.Time `json:"started_at" doc:"By the engine's clock."`
+}
+
+// LaunchAlgorithm is one algorithm of a launch as last reported.
+type LaunchAlgorithm struct {
+	VanityURL string     `json:"vanity_url" example:"foo/bar"`
+	Wanted    int        `json:"wanted" doc:"Replicas that there should be."`
+	Ready     int        `json:"ready" doc:"Replicas that can be called."`
+	Queued    int        `json:"queued" doc:"Calls that waited for a replica."`
+	InFlight  int        `json:"in_flight" doc:"Calls that ran."`
+	Reason    string     `json:"reason" doc:"Why fewer are ready than wanted, in words."`
+	Day       CallCounts `json:"last_24_hours"`
+	Ever      CallCounts `json:"since_first_seen"`
+}
+
+// CallCounts are how many calls ended, how, and how long they took.
+type CallCounts struct {
+	Calls        int64            `json:"calls"`
+	Errors       int64            `json:"errors" doc:"How many of the calls ended badly."`
+	ErrorsByType map[string]int64 `json:"errors_by_type" nullable:"false"`
+	P50          float64          `json:"p50_seconds" doc:"Half of the calls took at most this, as exactly as the histogram of heartbeats has it; 0 without calls."`
+	P95          float64          `json:"p95_seconds"`
+	P99          float64          `json:"p99_seconds"`
+}
+
+// LaunchHistory answers GET …/launches/{launch_id}/history, for charts.
+type LaunchHistory struct {
+	ResolutionSeconds int           `json:"resolution_seconds" doc:"How long a point lasts." example:"300"`
+	From              time.Time     `json:"from" doc:"The start of what is kept in this resolution."`
+	To                time.Time     `json:"to"`
+	Points            []LaunchPoint `json:"points" doc:"Oldest first; there is none where the launch did not report." nullable:"false"`
+}
+
+// LaunchPoint is one stretch of a history.
+type LaunchPoint struct {
+	At         time.Time `json:"at" doc:"Its start."`
+	Heartbeats int       `json:"heartbeats"`
+	Ready      int       `json:"ready" doc:"The fewest replicas that were ready."`
+	Wanted     int       `json:"wanted" doc:"The replicas that were wanted last."`
+	CallCounts
 }
 
 // LaunchCreate is the body of POST /v1/satellites/{satellite_id}/launches.

@@ -12,6 +12,16 @@ type Satellite struct {
 	UpdatedAt     time.Time        `json:"updated_at"`
 	ExpiresAt     time.Time        `json:"expires_at" doc:"From then on bundles are refused; what runs keeps serving."`
 	LatestVersion SatelliteVersion `json:"latest_version"`
+	Launches      LaunchCounts     `json:"launches"`
+}
+
+// LaunchCounts are how many launch instances a satellite has and how they do;
+// what is in no other count was never seen.
+type LaunchCounts struct {
+	Total    int `json:"total"`
+	Up       int `json:"up"`
+	Degraded int `json:"degraded"`
+	Stale    int `json:"stale"`
 }
 
 // SatelliteVersion is one immutable list of algorithms.

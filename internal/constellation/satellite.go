@@ -21,7 +21,10 @@ type Satellite struct {
 	UpdatedBy     string
 	Revision      int64 // grows with every change; the ETag
 	LatestVersion SatelliteVersion
-	LaunchCount   int // launches it has, when it was read
+
+	// Launches it has, and how many of them are up, degraded and stale; the rest
+	// was never seen. They follow what happens by a few seconds.
+	LaunchCount, LaunchesUp, LaunchesDegraded, LaunchesStale int
 }
 
 // Expired says whether the satellite's bundles are refused at now.
@@ -143,23 +146,6 @@ type SatelliteKey struct {
 	CreatedBy string
 	ExpiresAt *time.Time
 	RevokedAt *time.Time
-}
-
-// Launch is one installation of one satellite version.
-type Launch struct {
-	ID               string // UUID
-	SatelliteID      string
-	SatelliteVersion int
-	Name             string
-	Description      string
-	CreatedAt        time.Time
-	CreatedBy        string
-	UpdatedAt        time.Time
-	UpdatedBy        string
-	Revision         int64 // grows with every change; the ETag
-	FirstSeenAt      *time.Time
-	LastSeenAt       *time.Time
-	RunningVersion   *int
 }
 
 // Event is one row of the audit log: who did what to what, when.

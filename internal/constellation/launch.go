@@ -1,0 +1,135 @@
+package constellation
+
+import (
+	"fmt"
+	"time"
+)
+
+// LaunchStatus is how a launch does, as far as the mothership knows.
+type LaunchStatus string
+
+// The statuses of a launch. A launch that cannot reach its mothership stays
+// LaunchNeverSeen, and serves.
+const (
+	LaunchNeverSeen LaunchStatus = "never_seen"
+	LaunchUp        LaunchStatus = "up"
+	LaunchDegraded  LaunchStatus = "degraded" // reports, and lacks replicas
+	LaunchStale     LaunchStatus = "stale"    // reported once, and no longer does
+)
+
+// StaleAfter is how long after its last heartbeat a launch is stale, when it
+// was told to report every interval: three in a row may get lost.
+func StaleAfter(interval time.Duration) time.Duration { return 3*interval + interval/2 }
+
+// Launch is one installation of one satellite version.
+type Launch struct {
+	ID               string // UUID
+	SatelliteID      string
+	SatelliteVersion int // the version wanted
+	Name             string
+	Description      string
+	CreatedAt        time.Time
+	CreatedBy        string
+	UpdatedAt        time.Time
+	UpdatedBy        string
+	Revision         int64 // grows with every change; the ETag
+
+	// What it reports, by the mothership's clock; zero before the first time.
+	FirstSeenAt    *time.Time
+	LastSeenAt     *time.Time
+	RunningVersion *int
+	SystemVersion  string
+	Status         LaunchStatus
+	StatusReason   string     // why, in words; a sentence without its full stop
+	StatusSince    *time.Time // nil when never seen
+	Ready, Wanted  int        // replicas, of all algorithms
+}
+
+// Relaunch says whether the launch runs another version than it should.
+func (l *Launch) Relaunch() bool {
+	return l.RunningVersion != nil && *l.RunningVersion != l.SatelliteVersion
+}
+
+// LaunchReport is what a launch reports of its algorithms.
+type LaunchReport struct {
+	Engine        string            // which engine reports
+	IntervalAsked time.Duration     // how often it was told to
+	Algorithms    []LaunchAlgorithm // in the order of the report
+	Engines       []LaunchEngine    // that it counts the calls of
+}
+
+// LaunchEngine is one engine of a launch.
+type LaunchEngine struct {
+	ID        string
+	StartedAt time.Time // by its own clock
+}
+
+// LaunchAlgorithm is one algorithm of a launch: how it is now, and what was
+// called in the last 24 hours and since the launch was first seen.
+type LaunchAlgorithm struct {
+	VanityURL                       string
+	Wanted, Ready, Queued, InFlight int
+	Reason                          string // why fewer are ready than wanted
+	Day, Ever                       CallCounts
+}
+
+// CallCounts are how many calls ended, how, and how long they took.
+type CallCounts struct {
+	Calls         int64
+	Errors        int64            // of Calls
+	ErrorsByType  map[string]int64 // nil for none
+	P50, P95, P99 time.Duration    // 0 without calls; exact to the bucket
+}
+
+// LaunchHistory is how a launch did over time, for charts: points of one
+// length each, oldest first; where it did not report there is none.
+type LaunchHistory struct {
+	Resolution time.Duration
+	From, To   time.Time // what is kept, whether or not it has points
+	Points     []LaunchPoint
+}
+
+// LaunchPoint is one stretch of a history.
+type LaunchPoint struct {
+	At         time.Time // its start
+	Heartbeats int
+	Ready      int // replicas: the fewest there were
+	Wanted     int // replicas: the last that were wanted
+	CallCounts
+}
+
+// HistoryResolutions are the lengths of a history's points, and how far back
+// each is kept.
+var HistoryResolutions = []HistoryResolution{
+	{"5m", 5 * time.Minute, 24 * time.Hour},
+	{"1h", time.Hour, 30 * 24 * time.Hour},
+	{"1d", 24 * time.Hour, 366 * 24 * time.Hour},
+}
+
+// HistoryResolution is how fine a history is and how far back it goes.
+type HistoryResolution struct {
+	Name   string
+	Length time.Duration
+	Kept   time.Duration
+}
+
+// Health is what one heartbeat says of a launch: "" when it lacks nothing,
+// else what it lacks.
+func Health(algorithms []LaunchAlgorithm) string {
+	short, first := 0, ""
+	for _, a := range algorithms {
+		if a.Ready >= a.Wanted {
+			continue
+		}
+		if short++; short == 1 {
+			first = fmt.Sprintf("%s has %d of %d replicas ready", a.VanityURL, a.Ready, a.Wanted)
+			if a.Reason != "" {
+				first += ": " + a.Reason
+			}
+		}
+	}
+	if short > 1 {
+		return fmt.Sprintf("%d algorithms lack replicas; %s", short, first)
+	}
+	return first
+}
