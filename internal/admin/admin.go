@@ -4,24 +4,18 @@
 package admin
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/a-h/templ"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
-	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
 	"github.com/constellation-serving/constellation/web/static"
 )
@@ -51,17 +45,10 @@ func New(service *control.Service, options Options) http.Handler {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	r := chi.NewRouter()
-	r.Use(s.policy, s.sameOrigin, middleware.GetHead)
-
-	r.Get("/", s.signedIn(s.listSatellites))
-	r.Get("/satellites/{satellite_id}", s.signedIn(s.showSatellite))
-	r.Get("/satellites/{satellite_id}/launches/{launch_id}", s.signedIn(s.showLaunch))
-
-	r.Get("/setup", s.handle(s.showSetup))
-	r.Post("/setup", s.handle(s.setup))
-	r.Get("/login", s.handle(s.showLogin))
-	r.Post("/login", s.handle(s.login))
-	r.Post("/logout", s.handle(s.logout))
+	r.Use(s.policy, s.sameOrigin, middleware.GetHead, middleware.Compress(5, "text/html"), s.takeFlash)
+	for _, route := range s.routes() {
+		r.Method(route.method, route.pattern, s.open(route))
+	}
 	r.Handle("/static/*", static.Handler())
 
 	r.NotFound(s.handle(func(http.ResponseWriter, *http.Request) error {
@@ -73,9 +60,9 @@ func New(service *control.Service, options Options) http.Handler {
 	return r
 }
 
-// contentPolicy lets a page load our own styles and images and send forms to
-// us: no script, nothing inline, nothing from elsewhere.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// contentPolicy lets a page load our own styles, scripts and images, and talk
+// to us: nothing inline, no eval, nothing from elsewhere.
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 func (s *server) policy(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,31 +100,11 @@ func (s *server) handle(h handler) http.HandlerFunc {
 	}
 }
 
-// signedIn lets only those through who have a session; others sign in first
-// and come back.
-func (s *server) signedIn(h func(w http.ResponseWriter, r *http.Request, p control.Principal) error) http.HandlerFunc {
-	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
-		p, err := s.session(r)
-		if err == nil {
-			return h(w, r, p)
-		}
-		if constellation.KindOf(err) != constellation.KindUnauthenticated {
-			return err
-		}
-		target := "/login"
-		if next := r.URL.RequestURI(); next != "/" {
-			target += "?next=" + url.QueryEscape(next)
-		}
-		http.Redirect(w, r, target, http.StatusSeeOther)
-		return nil
-	})
-}
-
 // fail renders an error: its own sentence for the visitor, the chain for the
 // log.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := httpserve.Status(err)
-	m := page.Failure{Frame: s.frame("", s.visitor(r, status)), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
+	m := page.Failure{Frame: s.frame(r, "", s.visitor(r, status)), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
 		m.Title, m.Message = title(e.Kind), e.Message
@@ -149,7 +116,8 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	m.Frame.Title = m.Title
-	if err := render(r.Context(), w, status, page.FailurePage(m)); err != nil {
+	wholePage(w, r)
+	if err := render(w, r, status, page.FailurePage(m)); err != nil {
 		s.log.ErrorContext(r.Context(), "render an error", "error", err)
 	}
 }
@@ -181,20 +149,3 @@ func title(kind constellation.Kind) string {
 	return "That did not work"
 }
 
-// render writes a whole page or, when it fails, nothing.
-func render(ctx context.Context, w http.ResponseWriter, status int, c templ.Component) error {
-	var b bytes.Buffer
-	if err := c.Render(ctx, &b); err != nil {
-		return fmt.Errorf("render page: %w", err)
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // the visitor is gone: nobody to tell
-	return nil
-}
-
-func (s *server) frame(title string, p control.Principal, trail ...component.Crumb) component.Frame {
-	return component.Frame{
-		Title: title, Section: "constellation", Username: p.Username, Role: string(p.Role), Trail: trail, Now: s.now(),
-	}
-}

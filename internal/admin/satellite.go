@@ -43,7 +43,7 @@ func (s *server) listSatellites(w http.ResponseWriter, r *http.Request, p contro
 		return err
 	}
 	m := page.SatelliteList{
-		Frame: s.frame("Satellites", p, component.Crumb{Name: "Constellation"}), Query: q.Q, Sort: q.Sort,
+		Frame: s.frame(r, "Satellites", p, component.Crumb{Name: "Constellation"}), Query: q.Q, Sort: q.Sort,
 		Create:    s.createSatelliteCommands(p),
 		ByName:    address("/", "q", q.Q, "sort", other(q.Sort, "name")),
 		ByCreated: address("/", "q", q.Q, "sort", other(q.Sort, "created_at")),
@@ -60,7 +60,7 @@ func (s *server) listSatellites(w http.ResponseWriter, r *http.Request, p contro
 			Version: sat.LatestVersion.Number, Algorithms: len(sat.LatestVersion.Algorithms), Launches: strconv.Itoa(sat.LaunchCount),
 		})
 	}
-	return render(r.Context(), w, http.StatusOK, page.SatelliteListPage(m))
+	return render(w, r, http.StatusOK, page.SatelliteListPage(m))
 }
 
 // other is the order a click on a column's head asks for.
@@ -77,12 +77,12 @@ func (s *server) showSatellite(w http.ResponseWriter, r *http.Request, p control
 		return err
 	}
 	m := page.Satellite{
-		Frame:     s.frame(sat.Name, p, component.Crumb{Name: "Constellation", URL: "/"}, component.Crumb{Name: sat.Name}),
+		Frame:     s.frame(r, sat.Name, p, component.Crumb{Name: "Constellation", URL: "/"}, component.Crumb{Name: sat.Name}),
 		Satellite: sat, Tab: "launches",
 	}
 	if r.URL.Query().Get("tab") == "algorithms" {
 		m.Tab = "algorithms"
-		return render(r.Context(), w, http.StatusOK, page.SatellitePage(m))
+		return render(w, r, http.StatusOK, page.SatellitePage(m))
 	}
 	q := listQuery(r.URL.Query(), "-created_at")
 	launches, err := s.control.ListLaunches(r.Context(), p, sat.ID, q)
@@ -97,7 +97,7 @@ func (s *server) showSatellite(w http.ResponseWriter, r *http.Request, p control
 	if launches.Marker != "" {
 		m.Next = address(path, "q", q.Q, "sort", q.Sort, "marker", launches.Marker)
 	}
-	return render(r.Context(), w, http.StatusOK, page.SatellitePage(m))
+	return render(w, r, http.StatusOK, page.SatellitePage(m))
 }
 
 func (s *server) showLaunch(w http.ResponseWriter, r *http.Request, p control.Principal) error {
@@ -109,8 +109,8 @@ func (s *server) showLaunch(w http.ResponseWriter, r *http.Request, p control.Pr
 	if err != nil {
 		return err
 	}
-	return render(r.Context(), w, http.StatusOK, page.LaunchPage(page.Launch{
-		Frame: s.frame(launch.Name, p, component.Crumb{Name: "Constellation", URL: "/"},
+	return render(w, r, http.StatusOK, page.LaunchPage(page.Launch{
+		Frame: s.frame(r, launch.Name, p, component.Crumb{Name: "Constellation", URL: "/"},
 			component.Crumb{Name: sat.Name, URL: "/satellites/" + sat.ID}, component.Crumb{Name: launch.Name}),
 		Satellite: sat, Launch: launch, Commands: s.installCommands(launch),
 	}))

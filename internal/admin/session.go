@@ -45,7 +45,7 @@ func (s *server) showLogin(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
 		return nil
 	}
-	return render(r.Context(), w, http.StatusOK, page.LoginPage(page.Login{Frame: s.frame("Sign in", control.Principal{}), Next: next}))
+	return render(w, r, http.StatusOK, page.LoginPage(page.Login{Frame: s.frame(r, "Sign in", control.Principal{}), Next: next}))
 }
 
 func (s *server) login(w http.ResponseWriter, r *http.Request) error {
@@ -56,19 +56,34 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) error {
 	p, err := s.control.AuthenticatePassword(r.Context(), username, r.PostForm.Get("password"), httpserve.Address(r))
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
-		return render(r.Context(), w, httpserve.Status(err), page.LoginPage(page.Login{
-			Frame: s.frame("Sign in", control.Principal{}), Username: username, Next: next, Problem: e.Message,
+		return render(w, r, httpserve.Status(err), page.LoginPage(page.Login{
+			Frame: s.frame(r, "Sign in", control.Principal{}), Username: username, Next: next, Problem: e.Message, Kept: keptForm(r),
 		}))
 	}
 	if err != nil {
 		return err
 	}
+	if kept := keptForm(r); len(kept) > 0 {
+		if err := s.begin(w, r, p); err != nil {
+			return err
+		}
+		return s.sendOn(w, r, p, kept)
+	}
 	return s.enter(w, r, p, next)
 }
 
-// enter begins a session and goes to a page. An older session in the same
-// browser ends, so that its cookie cannot be used beside the new one.
+// enter begins a session and goes to a page.
 func (s *server) enter(w http.ResponseWriter, r *http.Request, p control.Principal, next string) error {
+	if err := s.begin(w, r, p); err != nil {
+		return err
+	}
+	redirect(w, r, next)
+	return nil
+}
+
+// begin begins a session. An older one in the same browser ends, so that its
+// cookie cannot be used beside the new one.
+func (s *server) begin(w http.ResponseWriter, r *http.Request, p control.Principal) error {
 	if cookie, err := r.Cookie(s.cookieName()); err == nil {
 		if err := s.control.EndSession(r.Context(), cookie.Value); err != nil && constellation.KindOf(err) == constellation.KindInternal {
 			return err
@@ -79,7 +94,6 @@ func (s *server) enter(w http.ResponseWriter, r *http.Request, p control.Princip
 		return err
 	}
 	s.setCookie(w, token, expires)
-	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
 	return nil
 }
 
@@ -102,14 +116,14 @@ func (s *server) showSetup(w http.ResponseWriter, r *http.Request) error {
 	if err := s.control.CheckSetup(r.Context(), token); err != nil {
 		return err
 	}
-	return render(r.Context(), w, http.StatusOK, page.SetupPage(page.Setup{Frame: s.frame("Set up", control.Principal{}), Token: token}))
+	return render(w, r, http.StatusOK, page.SetupPage(page.Setup{Frame: s.frame(r, "Set up", control.Principal{}), Token: token}))
 }
 
 func (s *server) setup(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
-	m := page.Setup{Frame: s.frame("Set up", control.Principal{}), Token: r.PostForm.Get("token"), Username: r.PostForm.Get("username")}
+	m := page.Setup{Frame: s.frame(r, "Set up", control.Principal{}), Token: r.PostForm.Get("token"), Username: r.PostForm.Get("username")}
 	password := r.PostForm.Get("password")
 	account, err := s.control.CompleteSetup(r.Context(), m.Token, m.Username, password, httpserve.Address(r))
 	var e *constellation.Error
@@ -121,7 +135,7 @@ func (s *server) setup(w http.ResponseWriter, r *http.Request) error {
 		if m.Fields["username"] == "" && m.Fields["password"] == "" {
 			m.Problem = e.Message
 		}
-		return render(r.Context(), w, httpserve.Status(err), page.SetupPage(m))
+		return render(w, r, httpserve.Status(err), page.SetupPage(m))
 	}
 	if err != nil {
 		return err

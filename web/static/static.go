@@ -1,9 +1,14 @@
-// Package static is the panel's style sheet and icons, embedded and served
-// under names that change with their content.
+// Package static is the panel's style sheets, scripts and icons, embedded and
+// served compressed under names that change with their content.
+//
+// Every *.css is a part of the one style sheet app.css: base.css first, which
+// orders the layers, then the others by name. htmx.min.js is htmx 2.0.10 as
+// its npm package htmx.org has it (0BSD licence).
 package static
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -15,12 +20,21 @@ import (
 	"time"
 )
 
-//go:embed *.css *.svg
+//go:embed *.css *.svg *.js
 var files embed.FS
 
+// Modules are the scripts of every page, beside htmx.
+var Modules = []string{"app.js"}
+
+// Stylesheet is the name of all style sheets in one.
+const Stylesheet = "app.css"
+
+// firstStyle orders the layers, so it comes before the others.
+const firstStyle = "base.css"
+
 type asset struct {
-	name string
-	data []byte
+	name         string
+	data, zipped []byte
 }
 
 // byURL and urls are computed once, from what is embedded.
@@ -31,19 +45,49 @@ func index() (map[string]asset, map[string]string) {
 	if err != nil {
 		panic("read the embedded assets: " + err.Error())
 	}
-	assets, addresses := map[string]asset{}, map[string]string{}
+	sources := map[string][]byte{Stylesheet: read(firstStyle)}
 	for _, entry := range entries {
-		data, err := files.ReadFile(entry.Name())
-		if err != nil {
-			panic("read the embedded assets: " + err.Error())
+		switch name := entry.Name(); {
+		case name == firstStyle:
+		case path.Ext(name) == ".css":
+			sources[Stylesheet] = append(sources[Stylesheet], read(name)...)
+		default:
+			sources[name] = read(name)
 		}
+	}
+	assets, addresses := map[string]asset{}, map[string]string{}
+	for name, data := range sources {
 		sum := sha256.Sum256(data)
-		extension := path.Ext(entry.Name())
-		url := "/static/" + strings.TrimSuffix(entry.Name(), extension) + "." + hex.EncodeToString(sum[:6]) + extension
-		assets[url] = asset{entry.Name(), data}
-		addresses[entry.Name()] = url
+		extension := path.Ext(name)
+		url := "/static/" + strings.TrimSuffix(name, extension) + "." + hex.EncodeToString(sum[:6]) + extension
+		assets[url] = asset{name, data, zip(data)}
+		addresses[name] = url
 	}
 	return assets, addresses
+}
+
+func read(name string) []byte {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic("read the embedded assets: " + err.Error())
+	}
+	return data
+}
+
+// zip compresses as well as gzip can: it happens once.
+func zip(data []byte) []byte {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic("compress an embedded asset: " + err.Error())
+	}
+	return b.Bytes()
 }
 
 // URL is where the asset of that name is served; it panics on a name that is
@@ -64,8 +108,15 @@ func Handler() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(a.name)))
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		http.ServeContent(w, r, a.name, time.Time{}, bytes.NewReader(a.data))
+		h := w.Header()
+		h.Set("Content-Type", mime.TypeByExtension(path.Ext(a.name)))
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Vary", "Accept-Encoding")
+		data := a.data
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			h.Set("Content-Encoding", "gzip")
+			data = a.zipped
+		}
+		http.ServeContent(w, r, a.name, time.Time{}, bytes.NewReader(data))
 	})
 }

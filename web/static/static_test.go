@@ -10,7 +10,7 @@ import (
 
 func TestAssets(t *testing.T) {
 	t.Parallel()
-	for name, kind := range map[string]string{"app.css": "text/css", "favicon.svg": "image/svg+xml"} {
+	for name, kind := range map[string]string{"app.css": "text/css", "favicon.svg": "image/svg+xml", "app.js": "text/javascript", "htmx.min.js": "text/javascript"} {
 		w := httptest.NewRecorder()
 		static.Handler().ServeHTTP(w, httptest.NewRequest("GET", static.URL(name), nil))
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {

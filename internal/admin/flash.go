@@ -1,0 +1,69 @@
+package admin
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/constellation-serving/constellation/web/component"
+)
+
+type flashKey struct{}
+
+// takeFlash gives a whole page the line that the form before it left, once.
+func (s *server) takeFlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cookie, err := r.Cookie(flashCookie)
+		if err != nil || r.Method != http.MethodGet || r.Header.Get("HX-Request") != "" || r.Header.Get("X-Live") != "" || r.URL.Path == "/live" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode}) //nolint:gosec // ends a cookie
+		var f component.Flash
+		data, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+		if err == nil && json.Unmarshal(data, &f) == nil {
+			f.URL = ownPath(f.URL)
+			r = r.WithContext(context.WithValue(r.Context(), flashKey{}, f))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func flashOf(r *http.Request) component.Flash {
+	f, _ := r.Context().Value(flashKey{}).(component.Flash)
+	return f
+}
+
+// ownPath is a link of ours, or none.
+func ownPath(path string) string {
+	if path == "" || localPath(path) != path {
+		return ""
+	}
+	return path
+}
+
+const themeCookie = "constellation_theme"
+
+// theme is the colours that the visitor chose, "" for the system's.
+func theme(r *http.Request) string {
+	if cookie, err := r.Cookie(themeCookie); err == nil && (cookie.Value == "light" || cookie.Value == "dark") {
+		return cookie.Value
+	}
+	return ""
+}
+
+// setTheme keeps the colours for a year, and comes back.
+func (s *server) setTheme(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	c := &http.Cookie{Name: themeCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever the public URL is https
+	if chosen := r.PostForm.Get("theme"); chosen == "light" || chosen == "dark" {
+		c.Value, c.Expires, c.MaxAge = chosen, s.now().Add(365*24*time.Hour), 365*24*3600
+	}
+	http.SetCookie(w, c)
+	redirect(w, r, localPath(r.PostForm.Get("back")))
+	return nil
+}

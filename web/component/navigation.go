@@ -1,0 +1,40 @@
+package component
+
+import "github.com/constellation-serving/constellation/internal/constellation"
+
+// Entry is a link of the navigation; Section names it in Frame.Section.
+type Entry struct{ Section, Name, URL string }
+
+// Group is entries under one heading; Name "" has none.
+type Group struct {
+	Name    string
+	Entries []Entry
+}
+
+// AccountURL is where a visitor's own account is.
+const AccountURL = "/account"
+
+// Navigation is what someone of that role finds at the side of every page.
+func Navigation(role string) []Group {
+	groups := []Group{{Entries: []Entry{{"constellation", "Constellation", "/"}}}}
+	if role == string(constellation.RoleAdmin) {
+		groups = append(groups, adminGroup...)
+	}
+	return append(groups, Group{Entries: []Entry{{"docs", "API reference", "/docs/api"}}})
+}
+
+// adminGroup is what only administrators find.
+var adminGroup []Group
+
+// Key is a key of the keyboard and what it does anywhere in the panel.
+type Key struct{ Key, Does string }
+
+// Keys are the keyboard's short ways.
+var Keys = []Key{
+	{"/", "Search this page"},
+	{"J", "Next row"},
+	{"K", "Row before"},
+	{"Enter", "Open the row"},
+	{"Esc", "Close a dialog or side sheet"},
+	{"?", "This list"},
+}
