@@ -38,6 +38,7 @@ there serving.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would change, and change nothing")
 	flags.BoolVar(&o.NoWait, "no-wait", false, "end when everything is applied")
+	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long to try again when the cluster does not answer")
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until all is ready")
 	flags.StringSliceVar(&o.Ignored, "ignore", nil, "checks whose problems are warnings, such as 'room for pods'")
 	flags.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields back that others have set")
@@ -51,6 +52,9 @@ func printDeploy(w io.Writer, r *install.DeployResult) {
 		for _, c := range r.Changes {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Action, c.Object)
 		}
+		return
+	case r.Pending:
+		fmt.Fprintf(w, "version %d is coming up in namespace %s beside the one that serves; run deploy again to switch when it is ready\n", r.SatelliteVersion, r.Namespace)
 		return
 	case r.Ready:
 		fmt.Fprintf(w, "version %d is ready in namespace %s\n", r.SatelliteVersion, r.Namespace)

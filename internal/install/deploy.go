@@ -2,9 +2,7 @@ package install
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -20,6 +18,7 @@ type DeployOptions struct {
 	Timeout        time.Duration // of the wait
 	Ignored        []string      // names of checks whose problems are warnings
 	ForceConflicts bool          // take fields back that others have set
+	Patience       time.Duration // with an API server that is away
 	Progress       *Progress
 }
 
@@ -29,6 +28,7 @@ type DeployResult struct {
 	Namespace        string        `json:"namespace"`
 	DryRun           bool          `json:"dry_run,omitempty"`
 	Ready            bool          `json:"ready"`
+	Pending          bool          `json:"pending,omitempty"` // comes up beside the version that serves
 	Pushed           int           `json:"images_pushed"`
 	Changes          []kube.Change `json:"changes"` // without what is as it was
 	Algorithms       []Endpoint    `json:"algorithms"`
@@ -55,12 +55,16 @@ func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, erro
 		return nil, err
 	}
 	defer s.close()
+	s.patience = o.Patience
 	s.progress.Line("version %d of satellite %s for launch %s", s.launch.root.Version, s.launch.plan.Satellite.Name, s.launch.plan.Launch.Name)
 	result, err := s.deploy(ctx, o)
 	if err != nil && ctx.Err() == nil {
-		err = next(f, err)
+		return nil, next(f, err)
 	}
-	return result, interrupted(ctx, err, "the deploy")
+	if err != nil {
+		return nil, s.stopped(ctx, err, "deploy")
+	}
+	return result, nil
 }
 
 // next adds to a failure what to do after it.
@@ -71,14 +75,17 @@ func next(f Folder, err error) error {
 	}
 	deploy := "algo-install satellite " + f.SatelliteID + " " + f.LaunchID
 	told := *e
+	if told.Next != "" {
+		told.Next += "\n"
+	}
 	switch e.Code {
 	case CodePreflight:
-		told.Next = "→ then run the deploy again"
+		told.Next += "→ then run the deploy again"
 	case CodeTimeout:
-		told.Next = "→ the cluster keeps trying; to look: " + deploy + " status\n" +
+		told.Next += "→ the cluster keeps trying; to look: " + deploy + " status\n" +
 			"→ when it is mended, run the deploy again: it goes on where it stopped (--timeout gives it longer)"
 	case CodeAuth, CodeNetwork, CodeFailed:
-		told.Next = "→ when it is mended, run the deploy again: it goes on where it stopped"
+		told.Next += "→ when it is mended, run the deploy again: it goes on where it stopped"
 	default:
 		return err
 	}
@@ -86,7 +93,7 @@ func next(f Folder, err error) error {
 }
 
 func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, error) {
-	s.progress.Phase("preflight")
+	s.phase("preflight")
 	checks, cluster, in, err := s.preflight(ctx, o.Ignored)
 	if err != nil {
 		return nil, err
@@ -104,17 +111,16 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	}
 	result := &DeployResult{SatelliteVersion: s.launch.root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(),
 		KeysPage: strings.TrimRight(s.launch.plan.Mothership.URL, "/") + "/satellites/" + s.launch.plan.Satellite.ID}
-	rollout := kube.Rollout{Plan: s.launch.plan, Objects: objects, Wait: !o.NoWait, Report: s.progress.Line, Phase: s.progress.Phase,
-		Changed: func(c kube.Change) { s.progress.Line("%s %s", c.Action, c.Object) }}
+	rollout := s.rollout(objects, !o.NoWait)
 	if o.DryRun {
 		return result, s.dryRun(ctx, cluster, in, rollout, result)
 	}
-	s.progress.Phase("push")
+	s.phase("push")
 	pushed, err := s.push(ctx)
 	if err != nil {
 		return nil, err
 	}
-	result.Pushed = pushed.Pushed
+	result.Pushed, s.done.pushed = pushed.Pushed, pushed.Pushed
 	if err := writeRendered(s.launch.folder, objects); err != nil {
 		return nil, err
 	}
@@ -123,35 +129,18 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 			return nil, refusedByCluster(err)
 		}
 	}
-	changes, err := rollOut(ctx, cluster, rollout, o.Timeout)
+	changes, err := s.rollOut(ctx, cluster, rollout, o.Timeout)
 	result.Changes = kube.Touched(changes)
-	if err != nil {
+	if result.Pending = errors.Is(err, kube.ErrPending); err != nil && !result.Pending {
 		return nil, err
 	}
-	s.progress.Phase("done")
+	s.phase("done")
 	result.Ready = !o.NoWait
 	if err := s.endpoints(ctx, cluster, in, result); err != nil {
 		return nil, err
 	}
 	return result, s.record(result)
 }
-
-// rollOut applies within the time that the operator gives it.
-func rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rollout, timeout time.Duration) ([]kube.Change, error) {
-	limited, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	changes, err := cluster.Rollout(limited, r)
-	var late *kube.NotReadyError
-	switch {
-	case err == nil || ctx.Err() != nil:
-		return changes, err
-	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):
-		return changes, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not ready after %s", timeout), Err: err}
-	}
-	return changes, refusedByCluster(err)
-}
-
-func refusedByCluster(err error) error { return wrap(err, CodeFailed, "the cluster refuses") }
 
 // dryRun asks registry and API server what a deploy would do.
 func (s *session) dryRun(ctx context.Context, cluster *kube.Cluster, in kube.Input, r kube.Rollout, result *DeployResult) error {
@@ -181,56 +170,4 @@ func (s *session) dryRun(ctx context.Context, cluster *kube.Cluster, in kube.Inp
 	}
 	result.Changes = kube.Touched(changes)
 	return s.endpoints(ctx, cluster, in, result)
-}
-
-// endpoints says how to call each algorithm.
-func (s *session) endpoints(ctx context.Context, cluster *kube.Cluster, in kube.Input, result *DeployResult) error {
-	base := ""
-	switch ingress := in.Settings.Ingress; {
-	case ingress.Provider == "none":
-		base = "http://" + kube.EngineName + "." + in.Settings.Namespace
-	case ingress.Host != "":
-		base = "http://" + ingress.Host
-	default:
-		address, err := cluster.IngressAddress(ctx)
-		if err != nil {
-			return refusedByCluster(err)
-		}
-		if address == "" {
-			address = "INGRESS_ADDRESS"
-		}
-		base = "http://" + address
-	}
-	if in.Settings.Ingress.TLSSecret != "" {
-		base = strings.Replace(base, "http://", "https://", 1)
-	}
-	for _, a := range s.launch.plan.Algorithms {
-		e := Endpoint{VanityURL: a.VanityURL, Algorithm: a.Algorithm, Replicas: in.Wanted(a), URL: base + "/v1/algo/" + a.VanityURL}
-		e.Curl = fmt.Sprintf(`curl -H "Authorization: Simple $API_KEY" -H "Content-Type: text/plain" -d Neo %s`, e.URL)
-		result.Algorithms = append(result.Algorithms, e)
-	}
-	return nil
-}
-
-// keys names the keys that this launch came with and that still work.
-func (s *session) keys() []string {
-	names := []string{}
-	for _, k := range s.launch.plan.Keys {
-		if k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt) {
-			names = append(names, k.Name)
-		}
-	}
-	return names
-}
-
-// record keeps what the last deploy did in the launch's logs.
-func (s *session) record(result *DeployResult) error {
-	data, err := json.Marshal(struct {
-		At time.Time `json:"at"`
-		*DeployResult
-	}{time.Now().UTC(), result})
-	if err != nil {
-		return wrap(err, CodeFailed, "note the deploy")
-	}
-	return writeFile(s.launch.folder.Path("logs", "deploy-"+time.Now().UTC().Format("20060102T150405.000")+".json"), append(data, '\n'))
 }

@@ -186,7 +186,7 @@ func TestDeploy(t *testing.T) {
 	if err != nil || result.Pushed != 2 || len(result.Changes) < 15 || len(result.Algorithms) != 1 {
 		t.Fatalf("Deploy = %+v, %v", result, err)
 	}
-	manifests, err := filepath.Glob(f.Path("rendered", "*-deployment-algo-foo-bar.yaml"))
+	manifests, err := filepath.Glob(f.Path("rendered", "*-deployment-algo-foo-bar-*.yaml"))
 	if err != nil || len(manifests) != 1 {
 		t.Errorf("rendered manifests: %q, %v", manifests, err)
 	}
@@ -196,7 +196,7 @@ func TestDeploy(t *testing.T) {
 		t.Fatalf("Deploy again = %+v, %v; want nothing to do", result, err)
 	}
 	status, err := install.Status(t.Context(), f)
-	if err != nil || status.Installed != 1 || len(status.Deployments) != 2 {
+	if err != nil || status.Wanted != 1 || status.Installed != 0 || len(status.Deployments) != 2 {
 		t.Errorf("Status = %+v, %v", status, err)
 	}
 
@@ -204,7 +204,7 @@ func TestDeploy(t *testing.T) {
 	configure(t, f, "stage.replicas.foo/bar=3")
 	o.NoWait, o.Timeout = false, 2*time.Second
 	_, err = install.Deploy(t.Context(), f, o)
-	wantCode(t, err, install.CodeTimeout, "not ready after 2s", "algo-foo-bar: 0 of 3 ready")
+	wantCode(t, err, install.CodeTimeout, "not ready after 2s", "algo-foo-bar-", ": 0 of 3 ready")
 }
 
 func TestDeployCannotReachTheCluster(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -19,6 +20,8 @@ type session struct {
 	registry *registry
 	progress *Progress
 	unlock   func()
+	done     done
+	patience time.Duration // with an API server that is away
 }
 
 // open verifies a launch, reads its configuration and takes its lock.
@@ -64,7 +67,11 @@ func (s *session) close() {
 // connect reaches the configured cluster.
 func (s *session) connect(ctx context.Context) (*kube.Cluster, error) {
 	k := s.config.Stage.Kubernetes
-	cluster, err := kube.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace)
+	patience := kube.Patience{For: s.patience}
+	if s.progress != nil {
+		patience.Report = s.progress.Line
+	}
+	cluster, err := kube.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace, patience)
 	switch {
 	case errors.Is(err, kube.ErrKubeconfig):
 		return nil, wrap(err, CodePreflight, "stage.kubernetes")

@@ -114,6 +114,9 @@ func (c *Cluster) adopt(ctx context.Context, r Rollout) (sure bool, err error) {
 			r.Report("every engine uses the new routes and keys (%d of %d)", len(a.engines), len(a.engines))
 			return true, nil
 		case err == nil:
+			if refused := a.refused(waiting); refused != nil {
+				return false, refused
+			}
 			if blind := a.blind(waiting); blind != "" {
 				r.Report("! %s; they take the new routes and keys within two minutes", blind)
 				return false, nil
@@ -249,6 +252,24 @@ func (a *adoption) blind(waiting []*engineAsked) string {
 		return "whether the engines use the new routes cannot be seen: " + problem.Error()
 	}
 	return "pod " + waiting[0].pod + " does not say which routes it uses"
+}
+
+// refusedError is an engine's refusal to use what it is given.
+type refusedError struct{ pod, reason string }
+
+func (e *refusedError) Error() string {
+	return "pod " + e.pod + " refuses the new routes or keys: " + e.reason
+}
+
+// refused gives the first engine that refuses twice: it may have looked while
+// the files were being written.
+func (a *adoption) refused(waiting []*engineAsked) error {
+	for _, e := range waiting {
+		if e.refused != "" && e.questions > 1 {
+			return &refusedError{e.pod, e.refused}
+		}
+	}
+	return nil
 }
 
 func (a *adoption) health(waiting []*engineAsked) Health {

@@ -122,7 +122,7 @@ func newSpace(t *testing.T, version string) *space {
 
 func connect(t *testing.T, kubeconfig, namespace string) *kube.Cluster {
 	t.Helper()
-	cluster, err := kube.Connect(t.Context(), kubeconfig, "", namespace)
+	cluster, err := kube.Connect(t.Context(), kubeconfig, "", namespace, kube.Patience{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +142,15 @@ func eachServer(t *testing.T, f func(t *testing.T, s *space)) {
 
 func (s *space) rollout(t *testing.T, in kube.Input) ([]kube.Change, error) {
 	t.Helper()
+	defer s.controller(t)()
+	return s.Rollout(t.Context(), s.of(t, in))
+}
+
+// of is the rollout of a satellite, every Deployment of which gets ready.
+func (s *space) of(t *testing.T, in kube.Input) kube.Rollout {
+	t.Helper()
 	in.Settings.Namespace, in.APIs = s.namespace, s.APIs
-	return s.Rollout(t.Context(), kube.Rollout{Plan: in.Plan, Objects: render(t, in), Report: t.Logf, Phase: func(name string) { t.Log(name) }})
+	return kube.Rollout{Plan: in.Plan, Objects: render(t, in), Wait: true, Report: t.Logf, Phase: func(name string) { t.Log(name) }}
 }
 
 func (s *space) mustRollout(t *testing.T, in kube.Input) map[string]kube.Action {
@@ -154,7 +161,7 @@ func (s *space) mustRollout(t *testing.T, in kube.Input) map[string]kube.Action 
 	}
 	actions := map[string]kube.Action{}
 	for _, c := range changes {
-		actions[c.Object.String()] = c.Action
+		actions[stem(c.Object.String())] = c.Action
 	}
 	return actions
 }
@@ -185,8 +192,8 @@ func TestRolloutCreatesKeepsChangesAndPrunes(t *testing.T) {
 				t.Errorf("third rollout: %s %q, want deleted", object, actions[object])
 			}
 		}
-		if _, err := s.admin.AppsV1().Deployments(s.namespace).Get(t.Context(), "algo-foo-bar", metav1.GetOptions{}); err == nil {
-			t.Error("Deployment algo-foo-bar is still there")
+		if name := s.deployment(t, "algo-foo-bar"); name != "" {
+			t.Errorf("Deployment %s is still there", name)
 		}
 		if _, err := s.admin.CoreV1().ConfigMaps(s.namespace).Get(t.Context(), theirs, metav1.GetOptions{}); err != nil {
 			t.Errorf("someone else's ConfigMap: %v", err)
@@ -226,6 +233,22 @@ func (s *space) resourceVersions(t *testing.T) string {
 	return strings.Join(versions, " ")
 }
 
+// deployment gives the name, with its revision, of an algorithm's Deployment
+// and Service; "" when there is none.
+func (s *space) deployment(t *testing.T, name string) string {
+	t.Helper()
+	list, err := s.admin.AppsV1().Deployments(s.namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range list.Items {
+		if stem("/"+d.Name) == "/"+name {
+			return d.Name
+		}
+	}
+	return ""
+}
+
 func (s *space) foreign(t *testing.T) string {
 	t.Helper()
 	made, err := s.admin.CoreV1().ConfigMaps(s.namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}}, metav1.CreateOptions{})
@@ -240,13 +263,13 @@ func TestPruneLeavesWhatLostTheLabel(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		in := testInput()
 		s.mustRollout(t, in)
-		patch := []byte(`{"metadata":{"labels":{"constellation/launch":null}}}`)
-		if _, err := s.admin.CoreV1().Services(s.namespace).Patch(t.Context(), "algo-foo-bar", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		patch, service := []byte(`{"metadata":{"labels":{"constellation/launch":null}}}`), s.deployment(t, "algo-foo-bar")
+		if _, err := s.admin.CoreV1().Services(s.namespace).Patch(t.Context(), service, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		in.Plan.Algorithms = in.Plan.Algorithms[1:]
 		s.mustRollout(t, in)
-		if _, err := s.admin.CoreV1().Services(s.namespace).Get(t.Context(), "algo-foo-bar", metav1.GetOptions{}); err != nil {
+		if _, err := s.admin.CoreV1().Services(s.namespace).Get(t.Context(), service, metav1.GetOptions{}); err != nil {
 			t.Errorf("Service algo-foo-bar: %v, want it left alone", err)
 		}
 	})
@@ -292,13 +315,12 @@ func TestRolloutWaitsBeforeTheRoutesChange(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		in := testInput()
 		s.mustRollout(t, in)
-		in.Settings.Namespace, in.APIs = s.namespace, s.APIs
 		in.Plan.Satellite.Version = 2
 		in.Plan.Algorithms = in.Plan.Algorithms[1:]
-		in.Plan.Algorithms[0].Replicas = 5
+		in.Plan.Algorithms[0].Image.Digest = digest("a") // a new one
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := kube.Rollout{Plan: in.Plan, Objects: render(t, in), Wait: true, Report: t.Logf, Phase: func(name string) { t.Log(name) }}
+		r := s.of(t, in)
 		_, err := s.Rollout(ctx, r)
 		var late *kube.NotReadyError
 		if !errors.As(err, &late) || !strings.Contains(err.Error(), "keeps serving") {
@@ -307,8 +329,8 @@ func TestRolloutWaitsBeforeTheRoutesChange(t *testing.T) {
 		if routes := s.routes(t); !strings.Contains(routes, "foo/bar") {
 			t.Error("the routes changed before the algorithms were ready")
 		}
-		if _, err := s.admin.AppsV1().Deployments(s.namespace).Get(t.Context(), "algo-foo-bar", metav1.GetOptions{}); err != nil {
-			t.Errorf("the old version's deployment: %v", err)
+		if s.deployment(t, "algo-foo-bar") == "" {
+			t.Error("the old version's deployment is gone")
 		}
 		stop := s.controller(t)
 		defer stop()

@@ -3,8 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +29,8 @@ const (
 type Change struct {
 	Object Object `json:"object"`
 	Action Action `json:"action"`
+
+	live, result *unstructured.Unstructured // before, nil for none; and as the server would make it
 }
 
 // stages is how many stages there are.
@@ -45,50 +45,6 @@ func stage(kind string) int {
 		return 2
 	}
 	return 0
-}
-
-// Compare asks the server what applying each object would do, and changes
-// nothing. One object that the server refuses refuses all.
-func (c *Cluster) Compare(ctx context.Context, objects []*unstructured.Unstructured) ([]Change, error) {
-	changes := make([]Change, len(objects))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(applyWidth)
-	for i, object := range objects {
-		group.Go(func() error {
-			action, err := c.compare(ctx, object)
-			changes[i] = Change{Object: objectOf(object), Action: action}
-			return err
-		})
-	}
-	return changes, group.Wait()
-}
-
-func (c *Cluster) compare(ctx context.Context, object *unstructured.Unstructured) (Action, error) {
-	existing, err := c.get(ctx, object.GetAPIVersion(), object.GetKind(), object.GetName())
-	if err != nil {
-		return "", err
-	}
-	dry := c.options()
-	dry.DryRun = []string{metav1.DryRunAll}
-	result, err := c.apply(ctx, object, dry)
-	switch {
-	case err != nil:
-		return "", err
-	case existing == nil:
-		return Created, nil
-	case reflect.DeepEqual(compared(existing), compared(result)):
-		return Unchanged, nil
-	}
-	return Changed, nil
-}
-
-// compared leaves out what the server writes by itself.
-func compared(object *unstructured.Unstructured) map[string]any {
-	content := maps.Clone(object.Object)
-	delete(content, "status")
-	delete(content, "metadata")
-	content["labels"], content["annotations"] = object.GetLabels(), object.GetAnnotations()
-	return content
 }
 
 // write applies the objects that Compare found to differ, in stages.

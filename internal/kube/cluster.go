@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
 // requestTimeout ends a request to the API server that does not answer.
@@ -58,6 +62,8 @@ func loadKubeconfig(path, context string) (*rest.Config, error) {
 		return nil, fmt.Errorf("there is no file %s: %w", path, ErrKubeconfig)
 	case err != nil:
 		return nil, fmt.Errorf("read kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+	case len(file.Contexts) == 0:
+		return nil, fmt.Errorf("%s has no contexts, so it is no kubeconfig: %w", path, ErrKubeconfig)
 	}
 	name := context
 	if name == "" {
@@ -69,6 +75,9 @@ func loadKubeconfig(path, context string) (*rest.Config, error) {
 	if _, ok := file.Contexts[name]; !ok {
 		return nil, fmt.Errorf("kubeconfig %s has no context %q; it has %s: %w", path, name, keysOf(file.Contexts), ErrKubeconfig)
 	}
+	if err := checkPlugin(path, file.AuthInfos[file.Contexts[name].AuthInfo]); err != nil {
+		return nil, err
+	}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*file, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("use context %q of kubeconfig %s: %w: %w", name, path, err, ErrKubeconfig)
@@ -76,17 +85,39 @@ func loadKubeconfig(path, context string) (*rest.Config, error) {
 	return config, nil
 }
 
+// checkPlugin finds a credential plugin that is not installed, before a request
+// fails for it.
+func checkPlugin(path string, user *clientcmdapi.AuthInfo) error {
+	if user == nil || user.Exec == nil || user.Exec.Command == "" {
+		return nil
+	}
+	command := user.Exec.Command
+	if strings.ContainsRune(command, filepath.Separator) && !filepath.IsAbs(command) {
+		command = filepath.Join(filepath.Dir(path), command)
+	}
+	if _, err := exec.LookPath(command); err == nil {
+		return nil
+	}
+	hint := "install it, or use a kubeconfig with a token or a certificate"
+	if user.Exec.InstallHint != "" {
+		hint = strings.TrimSpace(user.Exec.InstallHint)
+	}
+	return fmt.Errorf("kubeconfig %s gets its credentials from the program %q, which is not installed on this machine (%s): %w", path, user.Exec.Command, hint, ErrKubeconfig)
+}
+
 // Connect reaches the cluster of a kubeconfig's context and asks for its
-// version and APIs.
-func Connect(ctx context.Context, path, contextName, namespace string) (*Cluster, error) {
+// version and APIs. The Cluster's requests have the same patience.
+func Connect(ctx context.Context, path, contextName, namespace string, patience Patience) (*Cluster, error) {
 	config, err := loadKubeconfig(path, contextName)
 	if err != nil {
 		return nil, err
 	}
 	config.UserAgent = FieldManager
 	config.QPS = -1 // the server has its own fairness
-	config.Timeout = requestTimeout
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(func(base http.RoundTripper) http.RoundTripper {
+		return &patientTransport{Patience: patience, base: base}
+	})
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
@@ -100,7 +131,7 @@ func Connect(ctx context.Context, path, contextName, namespace string) (*Cluster
 		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
 	}
 	c := &Cluster{Namespace: namespace, Server: config.Host, dynamic: untyped, typed: typed, http: client}
-	if c.APIs, c.Version, err = discover(typed.Discovery()); err != nil {
+	if c.APIs, c.Version, err = discover(ctx, typed.Discovery()); err != nil {
 		var status apierrors.APIStatus
 		if errors.As(err, &status) {
 			return nil, fmt.Errorf("%s: %w", config.Host, err)
@@ -108,6 +139,9 @@ func Connect(ctx context.Context, path, contextName, namespace string) (*Cluster
 		var asked *url.Error
 		if errors.As(err, &asked) {
 			err = asked.Err // without the URL
+		}
+		if errors.Is(err, ErrUnreachable) {
+			return nil, fmt.Errorf("%s: %w", config.Host, err)
 		}
 		return nil, fmt.Errorf("%s: %w: %w", config.Host, ErrUnreachable, err)
 	}

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -74,14 +76,16 @@ func minorOf(server *version.Info) (int, error) {
 }
 
 // discover asks the server.
-func discover(client discovery.DiscoveryInterface) (APIs, string, error) {
-	server, err := client.ServerVersion()
-	if err != nil {
-		return APIs{}, "", fmt.Errorf("ask the cluster for its version: %w", err)
-	}
-	groups, err := client.ServerGroups()
-	if err != nil {
-		return APIs{}, "", fmt.Errorf("ask the cluster for its API groups: %w", err)
+func discover(ctx context.Context, client discovery.DiscoveryInterface) (APIs, string, error) {
+	server, groups := new(version.Info), new(metav1.APIGroupList)
+	for path, into := range map[string]any{"/version": server, "/apis": groups} {
+		data, err := client.RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+		if err == nil {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			return APIs{}, "", fmt.Errorf("ask the cluster for %s: %w", path, err)
+		}
 	}
 	apis, err := DiscoverAPIs(server, groups)
 	return apis, server.GitVersion, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,15 +16,28 @@ import (
 // logLines is how much of a failing container's log a reason quotes.
 const logLines = 5
 
+// trouble is why something is not ready.
+type trouble struct {
+	kind    string        // stays the same while the words change; "" is what every pod goes through
+	reason  string        // for people
+	givesUp time.Duration // trouble that lasts this long does not end by itself; 0 may
+}
+
+// How long trouble is looked at before a wait ends for it.
+const (
+	certainFor   = 20 * time.Second // a kubelet tries again after ten
+	unreachedFor = 2 * time.Minute  // a registry may be restarted
+	crashes      = 3                // of one container; a kubelet waits 40 s after them
+)
+
 // explain says why a Deployment is not ready: what its controller complains
-// of, else what is wrong with its youngest pod that is not ready. The kind
-// stays the same while the words change.
-func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) (kind, reason string) {
+// of, else what is wrong with its youngest pod that is not ready.
+func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) trouble {
 	conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
 	for _, condition := range conditions {
 		m, _ := condition.(map[string]any)
 		if m["type"] == "ReplicaFailure" && m["status"] == "True" {
-			return "controller", fmt.Sprint(m["message"])
+			return trouble{"controller", fmt.Sprint(m["message"]), certainFor}
 		}
 	}
 	selector, _, _ := unstructured.NestedStringMap(d.Object, "spec", "selector", "matchLabels")
@@ -31,18 +45,19 @@ func (c *Cluster) explain(ctx context.Context, d *unstructured.Unstructured) (ki
 		LabelSelector: metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: selector}),
 	})
 	if err != nil {
-		return "", ""
+		return trouble{}
 	}
 	items := pods.Items
 	sort.Slice(items, func(i, j int) bool { return items[j].CreationTimestamp.Before(&items[i].CreationTimestamp) })
 	for i := range items {
 		if pod := &items[i]; pod.DeletionTimestamp == nil && !podReady(pod) {
-			if kind, reason := c.explainPod(ctx, pod); reason != "" {
-				return kind, "pod " + pod.Name + ": " + reason
+			if t := c.explainPod(ctx, pod); t.reason != "" {
+				t.reason = "pod " + pod.Name + ": " + t.reason
+				return t
 			}
 		}
 	}
-	return "", ""
+	return trouble{}
 }
 
 func podReady(pod *corev1.Pod) bool {
@@ -54,47 +69,53 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) (kind, reason string) {
+func (c *Cluster) explainPod(ctx context.Context, pod *corev1.Pod) trouble {
 	if pod.Status.Phase == corev1.PodFailed {
-		return "failed", strings.TrimSpace(pod.Status.Reason + " " + pod.Status.Message)
+		return trouble{kind: "failed", reason: strings.TrimSpace(pod.Status.Reason + " " + pod.Status.Message)}
 	}
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return "schedule", "cannot be scheduled: " + condition.Message
+			return trouble{kind: "schedule", reason: "cannot be scheduled: " + condition.Message} // a cluster may grow
 		}
 	}
-	statuses := append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...)
-	for _, s := range statuses {
-		if kind, reason := c.explainContainer(ctx, pod, s); reason != "" {
-			return kind, reason
+	for _, s := range append(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses...) {
+		if t := c.explainContainer(ctx, pod, s); t.reason != "" {
+			return t
 		}
 	}
-	return "", ""
+	return trouble{}
 }
 
-func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev1.ContainerStatus) (kind, reason string) {
+func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev1.ContainerStatus) trouble {
 	failed, waiting := s.LastTerminationState.Terminated, s.State.Waiting
+	exit := trouble{kind: "exit"}
+	if s.RestartCount >= crashes {
+		exit.givesUp = time.Second
+	}
 	switch {
 	case s.State.Terminated != nil && s.State.Terminated.ExitCode != 0:
-		return "exit", c.explainExit(ctx, pod, s.Name, s.State.Terminated, false)
-	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && failed != nil:
-		return "exit", c.explainExit(ctx, pod, s.Name, failed, true)
+		exit.reason = c.explainExit(ctx, pod, s.Name, s.State.Terminated, false)
+		return exit
+	case waiting != nil && waiting.Reason == "CrashLoopBackOff" && failed != nil,
+		s.State.Running != nil && !s.Ready && failed != nil:
+		exit.reason = c.explainExit(ctx, pod, s.Name, failed, true)
+		return exit
 	case waiting != nil && waiting.Reason == "ContainerCreating":
-		reason = c.warning(ctx, pod)
-		kind, _, _ = strings.Cut(reason, ":")
-		return kind, reason
+		reason := c.warning(ctx, pod)
+		kind, _, _ := strings.Cut(reason, ":")
+		return trouble{kind: kind, reason: reason}
 	case waiting != nil && pullReasons[waiting.Reason]:
-		return "image", c.explainPull(ctx, pod, s.Image, waiting)
-	case waiting != nil && waiting.Message != "":
-		return waiting.Reason, waiting.Reason + ": " + waiting.Message
+		reason, certain := c.explainPull(ctx, pod, s.Image, waiting)
+		if certain {
+			return trouble{"image", reason, certainFor}
+		}
+		return trouble{"image", reason, unreachedFor}
 	case waiting != nil && waiting.Reason != "PodInitializing":
-		return waiting.Reason, waiting.Reason
-	case s.State.Running != nil && failed != nil:
-		return "exit", c.explainExit(ctx, pod, s.Name, failed, true)
+		return trouble{waiting.Reason, strings.TrimSuffix(waiting.Reason+": "+waiting.Message, ": "), certainFor}
 	case s.State.Running != nil && !s.Ready:
-		return "", "runs, and is not ready yet" // as every pod does
+		return trouble{reason: "runs, and is not ready yet"}
 	}
-	return "", ""
+	return trouble{}
 }
 
 func (c *Cluster) explainExit(ctx context.Context, pod *corev1.Pod, container string, exit *corev1.ContainerStateTerminated, previous bool) string {
@@ -102,14 +123,48 @@ func (c *Cluster) explainExit(ctx context.Context, pod *corev1.Pod, container st
 	if exit.Reason != "" && exit.Reason != "Error" {
 		reason += " (" + exit.Reason + ")"
 	}
+	if strings.Contains(exit.Message, "exec format error") {
+		reason += ": the image is not built for the node's platform"
+	}
+	return reason + c.lastWords(ctx, pod.Name, container, previous)
+}
+
+// lastWords quotes the end of a container's log.
+func (c *Cluster) lastWords(ctx context.Context, pod, container string, previous bool) string {
 	lines := int64(logLines)
-	log, err := c.typed.CoreV1().Pods(c.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+	log, err := c.typed.CoreV1().Pods(c.Namespace).GetLogs(pod, &corev1.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &lines,
 	}).DoRaw(ctx)
 	if text := strings.TrimSpace(string(log)); err == nil && text != "" {
-		reason += ", last words:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
+		return ", last words:\n    " + strings.ReplaceAll(text, "\n", "\n    ")
 	}
-	return reason
+	return ""
+}
+
+// unready says more of pods that run and do not get ready, when a wait is over:
+// what their probes say, and the end of their log.
+func (c *Cluster) unready(ctx context.Context, name string) string {
+	pods, err := c.typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + name})
+	if err != nil {
+		return ""
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if pod.DeletionTimestamp != nil || podReady(pod) {
+			continue
+		}
+		for _, s := range pod.Status.ContainerStatuses {
+			if s.State.Running == nil || s.Ready {
+				continue
+			}
+			reason := "pod " + pod.Name + ": runs, and is not ready"
+			if warned := c.warning(ctx, pod); warned != "" {
+				reason += ": " + warned
+			}
+			return reason + c.lastWords(ctx, pod.Name, s.Name, false)
+		}
+	}
+	return ""
 }
 
 // warning gives the youngest warning about a pod: a volume that cannot be

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,16 +35,21 @@ var pullHints = []struct{ sign, hint string }{
 	{"no match for platform", "the image is not built for the node's platform"},
 }
 
-// explainPull says in one line why an image cannot be pulled.
-func (c *Cluster) explainPull(ctx context.Context, pod *corev1.Pod, image string, waiting *corev1.ContainerStateWaiting) string {
+// explainPull says in one line why an image cannot be pulled, and whether that
+// is certain not to end by itself.
+func (c *Cluster) explainPull(ctx context.Context, pod *corev1.Pod, image string, waiting *corev1.ContainerStateWaiting) (reason string, certain bool) {
 	message := waiting.Message
 	if !strings.Contains(message, "ailed to ") { // an older kubelet that only says that it waits
 		if said := c.pullEvent(ctx, pod); said != "" {
 			message = said
 		}
 	}
-	return pullReason(image, message)
+	return pullReason(image, message), slices.ContainsFunc(certainSigns, func(sign string) bool { return strings.Contains(message, sign) })
 }
+
+// certainSigns are of refusals that come again however often a kubelet tries.
+var certainSigns = []string{"HTTP response to HTTPS client", "x509:", "no basic auth credentials", "unauthorized", "authorization failed",
+	"401", "403", "denied", "not found", "manifest unknown", "no match for platform", "InvalidImageName", "couldn't parse image"}
 
 // pullReason shortens a container runtime's chain of messages to its end and
 // adds what to do.

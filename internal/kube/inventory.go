@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -24,7 +25,14 @@ type Inventory struct {
 	Wanted      int      `json:"wanted_version"`    // satellite version of the last deploy begun
 	Installed   int      `json:"installed_version"` // of the last deploy done; 0 is none
 	Config      string   `json:"config,omitempty"`  // of the routes and keys that every engine said it uses
+	History     []Past   `json:"history,omitempty"` // versions to roll back to, the youngest last
 	Objects     []Object `json:"objects"`
+}
+
+// Past is a satellite version that was ready once, and can be again.
+type Past struct {
+	Version int       `json:"version"`
+	At      time.Time `json:"at"` // when it was ready first
 }
 
 // Object names one object of the inventory.
@@ -97,11 +105,12 @@ func inventoryObject(plan *bundle.Plan, namespace string, inventory Inventory) (
 	for k, v := range meta.Labels {
 		labels[k] = v
 	}
-	return &unstructured.Unstructured{Object: map[string]any{
+	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap",
 		"metadata": map[string]any{"name": InventoryName, "namespace": namespace, "labels": labels},
 		"data":     map[string]any{inventoryKey: string(data)},
-	}}, nil
+	}}
+	return object, seal(object)
 }
 
 // names lists objects for a message.

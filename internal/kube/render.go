@@ -17,6 +17,9 @@ import (
 // which they are applied. The same input gives the same objects.
 func Render(in Input) ([]*unstructured.Unstructured, error) {
 	r := renderer{Input: in}
+	if err := r.nameAlgorithms(); err != nil {
+		return nil, err
+	}
 	r.add(r.accounts()...)
 	if err := r.configuration(); err != nil {
 		return nil, err
@@ -32,7 +35,17 @@ func Render(in Input) ([]*unstructured.Unstructured, error) {
 	}
 	r.add(r.engineDeployment())
 	r.ingress()
-	return r.objects, r.err
+	if r.err != nil {
+		return nil, r.err
+	}
+	if !in.Stable {
+		for _, object := range r.objects {
+			if err := seal(object); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r.objects, nil
 }
 
 // RenderNamespace makes the namespace, for stage.kubernetes.create_namespace.
@@ -61,6 +74,7 @@ func Name(object *unstructured.Unstructured) string {
 type renderer struct {
 	Input
 	objects []*unstructured.Unstructured
+	names   map[string]string // of each algorithm's objects, by vanity URL
 	err     error
 }
 

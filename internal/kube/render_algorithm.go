@@ -35,7 +35,7 @@ const (
 // algorithmService is headless: the engine talks to replicas, never to a
 // virtual address.
 func (r *renderer) algorithmService(a bundle.Algorithm) *corev1.Service {
-	name, port := AlgorithmName(a.VanityURL), int32(a.Runtime.WithDefaults().Port)
+	name, port := r.names[a.VanityURL], int32(a.Runtime.WithDefaults().Port)
 	meta := r.meta(name, "algorithm")
 	meta.Annotations = map[string]string{annotationVanityURL: a.VanityURL}
 	return &corev1.Service{
@@ -52,7 +52,7 @@ func (r *renderer) algorithmService(a bundle.Algorithm) *corev1.Service {
 }
 
 func (r *renderer) algorithmDeployment(a bundle.Algorithm) *appsv1.Deployment {
-	d := r.deployment(AlgorithmName(a.VanityURL), "algorithm", r.replicas(a), r.algorithmPod(a))
+	d := r.deployment(r.names[a.VanityURL], "algorithm", r.replicas(a), r.algorithmPod(a))
 	d.Annotations = map[string]string{annotationVanityURL: a.VanityURL, annotationAlgorithm: a.Algorithm}
 	return d
 }

@@ -103,7 +103,7 @@ func (r *renderer) routes() config.Routes {
 		routes.Algorithms = append(routes.Algorithms, config.Route{
 			VanityURL: a.VanityURL, Algorithm: a.Algorithm, SemanticVersion: a.SemanticVersion,
 			Protocol: protocolOf(run), Port: run.Port, Path: run.Path, HealthPath: run.HealthPath,
-			Concurrency: run.Concurrency, Replicas: r.replicas(a), Service: AlgorithmName(a.VanityURL),
+			Concurrency: run.Concurrency, Replicas: r.replicas(a), Service: r.names[a.VanityURL],
 		}.WithDefaults())
 	}
 	return routes

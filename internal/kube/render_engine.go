@@ -44,14 +44,7 @@ func (r *renderer) deployment(name, component string, replicas int, pod corev1.P
 	n, history, none := int32(replicas), int32(3), intstr.FromInt32(0)
 	surge := intstr.FromString("25%")
 	pod.Labels = r.podLabels(name, component)
-	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
-		MaxSkew: 1, TopologyKey: hostTopology, WhenUnsatisfiable: corev1.ScheduleAnyway,
-		LabelSelector: &metav1.LabelSelector{MatchLabels: r.selector(name)},
-	}}
-	if r.Settings.PullSecret != "" {
-		pod.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: r.Settings.PullSecret}}
-	}
-	r.seccomp(&pod)
+	r.finish(&pod, r.selector(name))
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: r.meta(name, component),
@@ -65,6 +58,19 @@ func (r *renderer) deployment(name, component string, replicas int, pod corev1.P
 			Template: pod,
 		},
 	}
+}
+
+// finish adds what all pods have in common: they spread over nodes, and pull
+// with the registry's login.
+func (r *renderer) finish(pod *corev1.PodTemplateSpec, selector map[string]string) {
+	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+		MaxSkew: 1, TopologyKey: hostTopology, WhenUnsatisfiable: corev1.ScheduleAnyway,
+		LabelSelector: &metav1.LabelSelector{MatchLabels: selector},
+	}}
+	if r.Settings.PullSecret != "" {
+		pod.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: r.Settings.PullSecret}}
+	}
+	r.seccomp(pod)
 }
 
 // seccomp asks for the runtime's default profile, in the way the server knows.

@@ -38,7 +38,7 @@ func TestIngressOfEachProvider(t *testing.T) {
 	}
 	for _, provider := range kube.Providers {
 		in := testInput()
-		in.Settings.Ingress = kube.Ingress{Provider: provider}
+		in.Settings.Ingress, in.Stable = kube.Ingress{Provider: provider}, true
 		object := find(render(t, in), "Ingress/execution-engine")
 		if provider == "none" {
 			if object != nil {

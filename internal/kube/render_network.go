@@ -36,7 +36,7 @@ func (r *renderer) networkPolicies() []runtime.Object {
 }
 
 func (r *renderer) algorithmPolicy(a bundle.Algorithm, both []networkingv1.PolicyType) runtime.Object {
-	name, run := AlgorithmName(a.VanityURL), a.Runtime.WithDefaults()
+	name, run := r.names[a.VanityURL], a.Runtime.WithDefaults()
 	engine := []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: r.selector(EngineName)}}}
 	egress := []networkingv1.NetworkPolicyEgressRule{{}}
 	if run.Network == "isolated" {
@@ -86,7 +86,7 @@ func (r *renderer) budgets() {
 	}
 	for _, a := range r.Plan.Algorithms {
 		if r.replicas(a) > 1 {
-			r.budget(AlgorithmName(a.VanityURL), "algorithm")
+			r.budget(r.names[a.VanityURL], "algorithm")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package kube_test
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -65,15 +66,21 @@ func render(t *testing.T, in kube.Input) []*unstructured.Unstructured {
 	return objects
 }
 
-// find gives one rendered object; nil when there is none.
+// find gives one rendered object, an algorithm's by its name without the
+// revision; nil when there is none.
 func find(objects []*unstructured.Unstructured, name string) *unstructured.Unstructured {
 	for _, o := range objects {
-		if kube.Name(o) == name {
+		if stem(kube.Name(o)) == name {
 			return o
 		}
 	}
 	return nil
 }
+
+var revision = regexp.MustCompile(`(/algo-.*)-[0-9a-f]{8}$`)
+
+// stem leaves the revision of an algorithm's name out.
+func stem(name string) string { return revision.ReplaceAllString(name, "$1") }
 
 // at reads a value at a path such as spec.rules.0.host, nil when there is none.
 func at(o *unstructured.Unstructured, path string) any {
@@ -109,10 +116,10 @@ func TestAlgorithmName(t *testing.T) {
 		"a_b/c.d":                         "algo-a-b-c-d-",
 		"1/2":                             "algo-1-2",
 		"x/---":                           "algo-x-",
-		"foo/" + strings.Repeat("y", 190): "algo-foo-" + strings.Repeat("y", 47),
+		"foo/" + strings.Repeat("y", 190): "algo-foo-" + strings.Repeat("y", 38),
 	} {
 		got := kube.AlgorithmName(vanity)
-		if !strings.HasPrefix(got, strings.TrimSuffix(want, "72dc89")) || len(got) > 63 {
+		if !strings.HasPrefix(got, strings.TrimSuffix(want, "72dc89")) || len(got) > 54 {
 			t.Errorf("AlgorithmName(%q) = %q, want %q", vanity, got, want)
 		}
 	}
@@ -129,7 +136,7 @@ func TestRenderObjects(t *testing.T) {
 	t.Parallel()
 	var got []string
 	for _, o := range render(t, testInput()) {
-		got = append(got, kube.Name(o))
+		got = append(got, stem(kube.Name(o)))
 		for label, want := range map[string]string{
 			"app.kubernetes.io/managed-by": "algo-install", kube.LabelSatellite: "6f1d2c3b-0a1b-4c2d-8e3f-0123456789ab",
 			kube.LabelLaunch: "9b2c3d4e-1a2b-4c3d-9e4f-abcdef012345", kube.LabelVersion: "1",
@@ -185,7 +192,7 @@ func TestRenderedConfigurationIsTheEngines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := routes.Algorithms[0]; r.VanityURL != "foo/bar" || r.Service != "algo-foo-bar" || r.Port != 9999 || r.Concurrency != 1 {
+	if r := routes.Algorithms[0]; r.VanityURL != "foo/bar" || stem("/"+r.Service) != "/algo-foo-bar" || r.Port != 9999 || r.Concurrency != 1 {
 		t.Errorf("route = %+v", r)
 	}
 	if routes.Mothership.URL != "https://mothership.example.com" {
@@ -291,8 +298,28 @@ func TestPodTemplatesChangeOnlyWithWhatTheyRun(t *testing.T) {
 		t.Errorf("pods would restart for a change of configuration:\n%s", diff)
 	}
 	in.Images[digest("a")] = "registry.example.com/s@" + digest("f")
-	after := templates(in)
-	if after["algo-foo-bar"] == before["algo-foo-bar"] || after[kube.EngineName] != before[kube.EngineName] {
-		t.Error("a new image must restart its own pods and no others")
+	old, next := keysLike(before, "algo-foo-bar"), keysLike(templates(in), "algo-foo-bar")
+	if len(old) != 1 || len(next) != 1 || old[0] == next[0] {
+		t.Errorf("with a new image: %q, then %q; want it beside the old one under another name", old, next)
 	}
+	after := templates(in)
+	for name, template := range before {
+		if name != old[0] && after[name] != template {
+			t.Errorf("%s would restart for another algorithm's image", name)
+		}
+	}
+	in.Stable = true
+	if names := keysLike(templates(in), "algo-foo-bar"); len(names) != 1 || names[0] != "algo-foo-bar" {
+		t.Errorf("stable names: %q", names)
+	}
+}
+
+func keysLike(m map[string]string, prefix string) []string {
+	var keys []string
+	for key := range m {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }

@@ -2,7 +2,8 @@ package kube
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -11,12 +12,13 @@ import (
 
 // Rollout is one deploy of a launch's objects.
 type Rollout struct {
-	Plan    *bundle.Plan
+	Plan    *bundle.Plan                 // whose satellite, launch and version they are
 	Objects []*unstructured.Unstructured // as Render gives them
 	Wait    bool                         // until everything is ready
 	Report  func(format string, args ...any)
-	Phase   func(name string)   // what begins: apply, wait or prune; may be nil
-	Changed func(change Change) // what was written or deleted; may be nil
+	Phase   func(name string)     // what begins: apply, wait, switch or prune; may be nil
+	Changed func(change Change)   // what was written or deleted; may be nil
+	Looked  func(health []Health) // what a wait sees, at each look; may be nil
 }
 
 func (r Rollout) phase(name string) {
@@ -30,6 +32,16 @@ func (r Rollout) changed(change Change) {
 		r.Changed(change)
 	}
 }
+
+func (r Rollout) looked(health []Health) {
+	if r.Looked != nil {
+		r.Looked(health)
+	}
+}
+
+// ErrPending is what a rollout that does not wait ends with when the new
+// version cannot take over yet: it comes up beside the old one, which serves.
+var ErrPending = errors.New("the new version is coming up beside the one that serves")
 
 // Preview says what a rollout would do, and does nothing.
 func (c *Cluster) Preview(ctx context.Context, r Rollout) ([]Change, error) {
@@ -49,7 +61,7 @@ func (c *Cluster) Preview(ctx context.Context, r Rollout) ([]Change, error) {
 
 // Rollout puts the launch on the cluster. Everything is tried without effect
 // first. When a version is installed already, the algorithms of the new one
-// are brought up beside it, and only when they are ready does the engine get
+// are brought up beside it, and only when they are ready do the engines get
 // the new routes; what the launch no longer has goes when every engine uses
 // them. So a deploy that fails leaves the old version serving. The inventory
 // names every object before it is made, so nothing is forgotten.
@@ -70,7 +82,8 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	}
 	var gone []Object
 	if old != nil {
-		inventory.Installed, inventory.Config, inventory.Objects = old.Installed, old.Config, union(old.Objects, wanted)
+		inventory.Installed, inventory.Config, inventory.History = old.Installed, old.Config, old.History
+		inventory.Objects = union(old.Objects, wanted)
 		gone = missing(old.Objects, wanted)
 	}
 	if old == nil || len(Touched(changes)) > 0 || len(gone) > 0 || old.Wanted != inventory.Wanted {
@@ -78,10 +91,8 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 			return nil, err
 		}
 	}
-	if err := c.swap(ctx, r, changes, inventory.Installed > 0); err != nil {
-		return changes, err
-	}
-	if err := c.bringUp(ctx, r, &inventory); err != nil {
+	s := &changeover{Cluster: c, Rollout: r, changes: changes, inventory: &inventory, gone: len(gone) > 0}
+	if err := s.run(ctx); err != nil {
 		return changes, err
 	}
 	deleted, err := c.prune(ctx, r, gone)
@@ -89,62 +100,24 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	if err != nil {
 		return changes, err
 	}
-	inventory.Installed, inventory.Objects = r.Plan.Satellite.Version, union(nil, wanted)
+	inventory.Objects = union(nil, wanted)
+	if sure, err := c.installed(ctx, r); err != nil || !sure {
+		return changes, errors.Join(err, c.writeInventory(ctx, r.Plan, inventory))
+	}
+	inventory.Installed = r.Plan.Satellite.Version
+	if err := c.remember(ctx, r, &inventory); err != nil {
+		return changes, err
+	}
 	return changes, c.writeInventory(ctx, r.Plan, inventory)
 }
 
-// swap applies the algorithms, waits for them when another version serves,
-// and then applies the engine.
-func (c *Cluster) swap(ctx context.Context, r Rollout, changes []Change, serving bool) error {
-	var objects [2][]*unstructured.Unstructured
-	var found [2][]Change
-	for i, object := range r.Objects {
-		n := 0
-		if object.GetLabels()["app.kubernetes.io/component"] == "engine" {
-			n = 1
-		}
-		objects[n], found[n] = append(objects[n], object), append(found[n], changes[i])
+// installed says whether all is ready, which a rollout that waits has seen.
+func (c *Cluster) installed(ctx context.Context, r Rollout) (bool, error) {
+	if r.Wait {
+		return true, nil
 	}
-	if !serving || !r.Wait {
-		return c.write(ctx, r, r.Objects, changes)
-	}
-	if err := c.write(ctx, r, objects[0], found[0]); err != nil {
-		return err
-	}
-	if len(Touched(found[1])) == 0 {
-		return nil
-	}
-	r.phase("wait") // even when an earlier deploy wrote the algorithms
-	if err := c.wait(ctx, r, deployments(objects[0])); err != nil {
-		return fmt.Errorf("the version that was installed keeps serving: %w", err)
-	}
-	r.phase("apply")
-	return c.write(ctx, r, objects[1], found[1])
-}
-
-// bringUp waits until all is ready and every engine uses the new routes and
-// keys, which the inventory then remembers.
-func (c *Cluster) bringUp(ctx context.Context, r Rollout, inventory *Inventory) error {
-	want := configOf(r.Objects).String()
-	if !r.Wait {
-		if inventory.Config != want {
-			c.ask(ctx, r)
-		}
-		return nil
-	}
-	r.phase("wait")
-	if err := c.wait(ctx, r, deployments(r.Objects)); err != nil {
-		return err
-	}
-	if inventory.Config == want {
-		return nil
-	}
-	sure, err := c.adopt(ctx, r)
-	inventory.Config = ""
-	if sure {
-		inventory.Config = want
-	}
-	return err
+	health, err := c.Health(ctx, r.Plan.Launch.ID, running(r.Objects))
+	return err == nil && len(notReady(health)) == 0, err
 }
 
 func (c *Cluster) writeInventory(ctx context.Context, plan *bundle.Plan, inventory Inventory) error {
@@ -152,8 +125,13 @@ func (c *Cluster) writeInventory(ctx context.Context, plan *bundle.Plan, invento
 	if err != nil {
 		return err
 	}
-	action, err := c.compare(ctx, object)
-	if err != nil || action == Unchanged {
+	return c.put(ctx, object)
+}
+
+// put applies one object unless it is as it should be.
+func (c *Cluster) put(ctx context.Context, object *unstructured.Unstructured) error {
+	change, err := c.compare(ctx, object)
+	if err != nil || change.Action == Unchanged {
 		return err
 	}
 	_, err = c.apply(ctx, object, c.options())
@@ -168,12 +146,16 @@ func objectsOf(objects []*unstructured.Unstructured) []Object {
 	return list
 }
 
-func deployments(objects []*unstructured.Unstructured) []string {
+// running names the objects that run pods.
+func running(objects []*unstructured.Unstructured) []string {
 	var names []string
 	for _, o := range objects {
-		if o.GetKind() == "Deployment" {
+		if slices.Contains(podKinds, o.GetKind()) {
 			names = append(names, o.GetName())
 		}
 	}
 	return names
 }
+
+// podKinds are the kinds whose objects run pods.
+var podKinds = []string{"Deployment"}

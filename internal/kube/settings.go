@@ -78,6 +78,10 @@ type Input struct {
 	APIs     APIs
 	Images   map[string]string // repository@digest that pods run, by the plan's digest
 	Users    map[string]string // user of each image's configuration, by the plan's digest
+
+	// Stable names algorithms' objects by their vanity URL alone, for tools that
+	// apply everything at once and let Deployments roll.
+	Stable bool
 }
 
 // replicas gives how many pods of an algorithm are wanted.
@@ -105,12 +109,16 @@ func (in Input) Pods() int {
 	return n
 }
 
-// AlgorithmName gives the name of a vanity URL's Deployment and Service: a
-// DNS-1035 label of at most 63 characters. A vanity URL that is more than
-// lower-case letters, digits and slashes gets a short hash, so that no two
-// share a name and a name never depends on its neighbours.
+// revisionLength is that of the "-1a2b3c4d" behind an algorithm's name.
+const revisionLength = 9
+
+// AlgorithmName gives the stem of the names of a vanity URL's objects: a
+// DNS-1035 label that leaves room for a revision in 63 characters. A vanity
+// URL that is more than lower-case letters, digits and slashes gets a short
+// hash, so that no two share a name and a name never depends on its
+// neighbours.
 func AlgorithmName(vanityURL string) string {
-	const prefix, longest, hashed = "algo-", 63, 7
+	const prefix, longest, hashed = "algo-", 63 - revisionLength, 7
 	var b strings.Builder
 	plain := true
 	for _, r := range strings.ToLower(vanityURL) {

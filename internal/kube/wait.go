@@ -3,6 +3,7 @@ package kube
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -44,8 +46,9 @@ type Health struct {
 	Running int64  `json:"running"` // ready pods
 	Reason  string `json:"reason,omitempty"`
 
-	kind  string // of the reason: what is of one kind is told once
-	state string // that Running pods are in, "" is ready
+	kind    string        // of the reason: what is of one kind is told once
+	givesUp time.Duration // as trouble has it
+	state   string        // that Running pods are in, "" is ready
 }
 
 // outgoing says whether the pods that are ready are those of the version
@@ -66,28 +69,87 @@ func (h Health) String() string {
 	return line
 }
 
-// wait looks until every named Deployment is ready.
+// BrokenError says what cannot get ready, and why: waiting on has no use.
+type BrokenError struct{ Broken []Health }
+
+// Error lists what is broken, a line each.
+func (e *BrokenError) Error() string {
+	lines := []string{"what follows does not get ready by itself"}
+	for _, h := range e.Broken {
+		lines = append(lines, "  "+h.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wait looks until every named Deployment is ready, or one is broken.
 func (c *Cluster) wait(ctx context.Context, r Rollout, names []string) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	tell, last := narrator{report: r.Report}, []Health(nil)
+	patience := patience{}
 	for {
 		health, err := c.Health(ctx, r.Plan.Launch.ID, names)
 		switch {
 		case err == nil:
+			r.looked(health)
 			tell.tell(health)
 			if last = notReady(health); len(last) == 0 {
 				return nil
 			}
+			if broken := patience.over(last, time.Now()); len(broken) > 0 {
+				return &BrokenError{broken}
+			}
+		case apierrors.IsForbidden(err):
+			return err
 		case ctx.Err() == nil:
 			tell.trouble(err)
 		}
 		select {
 		case <-ctx.Done():
-			return &NotReadyError{Waiting: last, Cause: ctx.Err()}
+			return &NotReadyError{Waiting: c.explained(ctx, last), Cause: ctx.Err()}
 		case <-ticker.C:
 		}
 	}
+}
+
+// explained says more of what only runs and does not get ready.
+func (c *Cluster) explained(ctx context.Context, health []Health) []Health {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return health // interrupted: whoever did it does not want to wait
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), explainFor)
+	defer cancel()
+	for i, h := range health {
+		if more := c.unready(ctx, h.Name); h.kind == "" && more != "" {
+			health[i].Reason = more
+		}
+	}
+	return health
+}
+
+// explainFor is how long the end of a wait may take to find reasons.
+const explainFor = 10 * time.Second
+
+// patience remembers since when each Deployment has trouble that does not end
+// by itself. Between two tries of a kubelet the trouble is not seen.
+type patience map[string]time.Time
+
+// over gives what has been in such trouble for too long.
+func (p patience) over(missing []Health, now time.Time) []Health {
+	var broken []Health
+	for _, h := range missing {
+		key := h.Name + " " + h.kind
+		if h.givesUp == 0 {
+			continue
+		}
+		if _, ok := p[key]; !ok {
+			p[key] = now
+		}
+		if now.Sub(p[key]) >= h.givesUp {
+			broken = append(broken, h)
+		}
+	}
+	return broken
 }
 
 func notReady(health []Health) []Health {
@@ -142,7 +204,8 @@ func (c *Cluster) health(ctx context.Context, d *unstructured.Unstructured) Heal
 		h.Ready = true
 	default:
 		if observed, _, _ := unstructured.NestedInt64(d.Object, "status", "observedGeneration"); observed >= d.GetGeneration() {
-			h.kind, h.Reason = c.explain(ctx, d) // before that its pods are the old ones
+			t := c.explain(ctx, d) // before that its pods are the old ones
+			h.kind, h.Reason, h.givesUp = t.kind, t.reason, t.givesUp
 		}
 		if h.Reason == "" && running >= desired {
 			h.Reason = result.Message
