@@ -82,7 +82,7 @@ func (c *Cluster) historyObject(r Rollout) (*unstructured.Unstructured, error) {
 	if len(text) > historyLargest {
 		return nil, errTooLarge
 	}
-	object, err := inventoryObject(r.Plan, c.Namespace, Inventory{})
+	object, err := inventoryObject(r.Plan, c.Namespace, Inventory{Wanted: r.Plan.Satellite.Version})
 	if err != nil {
 		return nil, err
 	}

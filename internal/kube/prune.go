@@ -22,7 +22,7 @@ func (c *Cluster) prune(ctx context.Context, r Rollout, gone []Object) ([]Change
 	if len(gone) > 0 {
 		r.phase("prune")
 	}
-	sort.SliceStable(gone, func(i, j int) bool { return pruneOrder[gone[i].Kind] < pruneOrder[gone[j].Kind] })
+	sortForPrune(gone)
 	var changes []Change
 	for _, o := range gone {
 		if _, ok := pruneOrder[o.Kind]; !ok {
@@ -39,6 +39,10 @@ func (c *Cluster) prune(ctx context.Context, r Rollout, gone []Object) ([]Change
 		}
 	}
 	return changes, nil
+}
+
+func sortForPrune(objects []Object) {
+	sort.SliceStable(objects, func(i, j int) bool { return pruneOrder[objects[i].Kind] < pruneOrder[objects[j].Kind] })
 }
 
 func (c *Cluster) delete(ctx context.Context, launchID string, o Object) (bool, error) {
