@@ -28,15 +28,16 @@ type config struct {
 	databaseURL    string
 	postgresBinDir string
 
-	listen         string
-	publicURL      string
-	tlsCert        string
-	tlsKey         string
-	trustedProxies []string
-	logFormat      string
-	logLevel       string
-	stopDelay      time.Duration
-	stopTimeout    time.Duration
+	listen            string
+	publicURL         string
+	tlsCert           string
+	tlsKey            string
+	trustedProxies    []string
+	logFormat         string
+	logLevel          string
+	heartbeatInterval time.Duration
+	stopDelay         time.Duration
+	stopTimeout       time.Duration
 }
 
 // addDatabaseFlags adds the settings by which any command finds the database.
@@ -56,6 +57,7 @@ func (c *config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
+	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
 }
@@ -172,6 +174,9 @@ func (c *config) check() error {
 	}
 	if c.stopDelay < 0 || c.stopDelay > time.Minute {
 		return usageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
+	}
+	if c.heartbeatInterval < time.Second || c.heartbeatInterval > time.Hour || c.heartbeatInterval%time.Second != 0 {
+		return usageError{fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
 	}
 	if c.stopTimeout <= 0 {
 		return usageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}

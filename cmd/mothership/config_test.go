@@ -46,7 +46,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	}
 	want := config{
 		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
-		stopDelay: time.Second, stopTimeout: 5 * time.Second, trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
+		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second, trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

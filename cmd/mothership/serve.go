@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,21 +175,22 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 	}
 	m.control = control.New(control.Options{
 		DB: m.db, Sealer: sealer, Content: m.storage, PublicURL: publicURL, Version: version, Log: log,
-		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
+		HeartbeatInterval: c.heartbeatInterval,
+		SystemImage:       func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
 	if _, err := m.control.PublicKey(ctx); err != nil { // makes the signing key, or opens it
 		return m, wrongKeyFile(c, err)
 	}
 	chores, endChores := context.WithCancel(ctx)
 	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: version, Log: log})
-	purged := make(chan struct{})
-	go func() {
-		defer close(purged)
-		m.purge(chores)
-	}()
+	var work sync.WaitGroup
+	work.Go(func() { m.purge(chores) })
+	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
+	work.Go(func() { m.control.Run(run) })
 	m.endChores = func() {
 		endChores()
-		<-purged
+		endRun()
+		work.Wait()
 		_, _ = m.system.System(context.WithoutCancel(chores)) // waits for it; it logs its own error
 	}
 	return m, nil

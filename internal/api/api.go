@@ -45,6 +45,7 @@ func New(service *control.Service, options Options) http.Handler {
 	s.satelliteRoutes()
 	s.launchRoutes()
 	s.eventRoutes()
+	s.heartbeatRoute(router)
 
 	addDocs(router, s.api.OpenAPI())
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {

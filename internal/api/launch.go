@@ -17,6 +17,7 @@ func (s *server) launchRoutes() {
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
 	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
+	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/history", viewer, "getLaunchHistory", "Show how a launch instance did over time", s.getLaunchHistory)
 	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
 	add(s, tagLaunches, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
@@ -68,13 +69,37 @@ func (s *server) createLaunch(ctx context.Context, in *createLaunchInput) (*laun
 	}, nil
 }
 
-func (s *server) getLaunch(ctx context.Context, in *LaunchPath) (*launchOutput, error) {
+type launchDetailOutput struct {
+	ETag string `header:"ETag" doc:"For If-Match."`
+	Body apiv1.LaunchDetail
+}
+
+func (s *server) getLaunch(ctx context.Context, in *LaunchPath) (*launchDetailOutput, error) {
 	c := callOf(ctx)
-	launch, err := c.control.GetLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID)
+	launch, report, err := c.control.GetLaunchReport(ctx, c.principal, in.SatelliteID, in.LaunchID)
 	if err != nil {
 		return nil, err
 	}
-	return &launchOutput{ETag: etag(launch.Revision), Body: wireLaunch(launch)}, nil
+	return &launchDetailOutput{
+		ETag: etag(launch.Revision), Body: apiv1.LaunchDetail{Launch: wireLaunch(launch), Report: wireReport(report, launch)},
+	}, nil
+}
+
+type historyInput struct {
+	LaunchPath
+	Resolution string `query:"resolution" doc:"How long a point lasts: 5m goes back a day, 1h thirty days, 1d a year. Left out, 5m." example:"5m"`
+	Algorithm  string `query:"algorithm" doc:"The vanity URL of one algorithm; left out, all of them together." example:"foo/bar"`
+}
+
+type historyOutput struct{ Body apiv1.LaunchHistory }
+
+func (s *server) getLaunchHistory(ctx context.Context, in *historyInput) (*historyOutput, error) {
+	c := callOf(ctx)
+	history, err := c.control.GetLaunchHistory(ctx, c.principal, in.SatelliteID, in.LaunchID, in.Resolution, in.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return &historyOutput{wireHistory(history)}, nil
 }
 
 type updateLaunchInput struct {
@@ -148,5 +173,7 @@ func wireLaunch(l *constellation.Launch) apiv1.Launch {
 		ID: l.ID, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion, Name: l.Name, Description: l.Description,
 		CreatedAt: l.CreatedAt.UTC(), CreatedBy: l.CreatedBy, UpdatedAt: l.UpdatedAt.UTC(),
 		FirstSeenAt: utc(l.FirstSeenAt), LastSeenAt: utc(l.LastSeenAt), RunningVersion: l.RunningVersion,
+		SystemVersion: l.SystemVersion, Status: string(l.Status), StatusReason: l.StatusReason, StatusSince: utc(l.StatusSince),
+		Ready: l.Ready, Wanted: l.Wanted,
 	}
 }

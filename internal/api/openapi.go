@@ -127,6 +127,9 @@ func needs(role constellation.Role) string {
 	case owner:
 		return "Needs a key of the user's own, or one with the role admin."
 	}
+	if role == launchToken {
+		return "Needs the launch instance's own token, which is in its bundle: Authorization: Bearer TOKEN."
+	}
 	return "Needs a key with the role " + string(role) + " or higher."
 }
 

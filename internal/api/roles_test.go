@@ -33,6 +33,9 @@ func routes(t *testing.T, w *world) []route {
 	for path, item := range document(t)["paths"].(map[string]any) {
 		for method, op := range item.(map[string]any) {
 			op := op.(map[string]any)
+			if op["operationId"] == "heartbeat" { // takes no key: see TestHeartbeat…
+				continue
+			}
 			r := route{method: strings.ToUpper(method), path: fill.Replace(path), role: op["x-role"].(string)}
 			if strings.HasSuffix(path, "/diff") {
 				r.path += "?from=1"

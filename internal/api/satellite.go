@@ -114,6 +114,7 @@ func wireSatellite(s *constellation.Satellite) apiv1.Satellite {
 	return apiv1.Satellite{
 		ID: s.ID, Name: s.Name, CreatedAt: s.CreatedAt.UTC(), CreatedBy: s.CreatedBy, UpdatedAt: s.UpdatedAt.UTC(),
 		ExpiresAt: s.ExpiresAt.UTC(), LatestVersion: wireSatelliteVersion(&s.LatestVersion),
+		Launches: apiv1.LaunchCounts{Total: s.LaunchCount, Up: s.LaunchesUp, Degraded: s.LaunchesDegraded, Stale: s.LaunchesStale},
 	}
 }
 

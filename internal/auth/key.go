@@ -49,6 +49,15 @@ func ParseKey(key string) error {
 	return nil
 }
 
+// ParseLaunchToken is ParseKey for the token with which a launch reports.
+func ParseLaunchToken(token string) error {
+	rest, ok := strings.CutPrefix(token, launchPrefix)
+	if !ok || len(rest) != randomDigits+checksumDigits || strings.Trim(rest, base62) != "" || checksum(launchPrefix+rest[:randomDigits]) != rest[randomDigits:] {
+		return constellation.Errorf(constellation.KindUnauthenticated, "that is no launch token: it starts with %q, has %d characters, and is in the bundle", launchPrefix, len(launchPrefix)+randomDigits+checksumDigits)
+	}
+	return nil
+}
+
 // HashKey gives what is stored of a key or token: lower-case hex of its
 // SHA-256. They are random, so a slow hash would add nothing.
 func HashKey(key string) string {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 )
@@ -17,14 +18,46 @@ func (c *Client) CreateLaunch(ctx context.Context, satelliteID string, launch ap
 	return &created, nil
 }
 
-// GetLaunch shows a launch instance and its ETag.
-func (c *Client) GetLaunch(ctx context.Context, satelliteID, launchID string) (launch *apiv1.Launch, etag string, err error) {
-	launch = &apiv1.Launch{}
+// ListLaunches lists a satellite's launch instances with their statuses.
+func (c *Client) ListLaunches(ctx context.Context, satelliteID string, o ListOptions) (*apiv1.List[apiv1.Launch], error) {
+	return list[apiv1.Launch](ctx, c, path("satellites", satelliteID, "launches"), o.query())
+}
+
+// GetLaunch shows a launch instance with what it last reported, and its ETag.
+func (c *Client) GetLaunch(ctx context.Context, satelliteID, launchID string) (launch *apiv1.LaunchDetail, etag string, err error) {
+	launch = &apiv1.LaunchDetail{}
 	_, header, err := c.do(ctx, request{method: http.MethodGet, path: path("satellites", satelliteID, "launches", launchID), into: launch})
 	if err != nil {
 		return nil, "", err
 	}
 	return launch, header.Get("ETag"), nil
+}
+
+// LaunchHistory shows how a launch instance did over time: in points of 5m, 1h
+// or 1d, of one algorithm or, when vanityURL is "", of all.
+func (c *Client) LaunchHistory(ctx context.Context, satelliteID, launchID, resolution, vanityURL string) (*apiv1.LaunchHistory, error) {
+	query := url.Values{"resolution": {resolution}}
+	if vanityURL != "" {
+		query.Set("algorithm", vanityURL)
+	}
+	var history apiv1.LaunchHistory
+	_, _, err := c.do(ctx, request{method: http.MethodGet, path: path("satellites", satelliteID, "launches", launchID, "history"), query: query, into: &history})
+	if err != nil {
+		return nil, err
+	}
+	return &history, nil
+}
+
+// Heartbeat reports how a launch does. The client's key is the launch's token.
+func (c *Client) Heartbeat(ctx context.Context, satelliteID, launchID string, heartbeat *apiv1.Heartbeat) (*apiv1.HeartbeatAnswer, error) {
+	var answer apiv1.HeartbeatAnswer
+	_, _, err := c.do(ctx, request{
+		method: http.MethodPost, path: path("satellites", satelliteID, "launches", launchID, "heartbeat"), body: heartbeat, into: &answer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &answer, nil
 }
 
 // UpdateLaunch changes a launch instance's version, name or description;

@@ -43,6 +43,7 @@ type Launch struct {
 	StatusReason   string     // why, in words; a sentence without its full stop
 	StatusSince    *time.Time // nil when never seen
 	Ready, Wanted  int        // replicas, of all algorithms
+	ReportSeconds  int        // how often it was told to report
 }
 
 // Relaunch says whether the launch runs another version than it should.
@@ -52,10 +53,9 @@ func (l *Launch) Relaunch() bool {
 
 // LaunchReport is what a launch reports of its algorithms.
 type LaunchReport struct {
-	Engine        string            // which engine reports
-	IntervalAsked time.Duration     // how often it was told to
-	Algorithms    []LaunchAlgorithm // in the order of the report
-	Engines       []LaunchEngine    // that it counts the calls of
+	Engine     string            // which engine reports
+	Algorithms []LaunchAlgorithm // in the order of the report
+	Engines    []LaunchEngine    // that it counts the calls of
 }
 
 // LaunchEngine is one engine of a launch.
@@ -67,10 +67,8 @@ type LaunchEngine struct {
 // LaunchAlgorithm is one algorithm of a launch: how it is now, and what was
 // called in the last 24 hours and since the launch was first seen.
 type LaunchAlgorithm struct {
-	VanityURL                       string
-	Wanted, Ready, Queued, InFlight int
-	Reason                          string // why fewer are ready than wanted
-	Day, Ever                       CallCounts
+	AlgorithmState
+	Day, Ever CallCounts
 }
 
 // CallCounts are how many calls ended, how, and how long they took.
@@ -113,9 +111,46 @@ type HistoryResolution struct {
 	Kept   time.Duration
 }
 
+// Judge makes Status and StatusReason what they are at now. The mothership
+// has listened since watching: silence before that says nothing of the launch.
+func (l *Launch) Judge(now, watching time.Time) {
+	if l.FirstSeenAt == nil || l.LastSeenAt == nil {
+		l.Status = LaunchNeverSeen
+		l.StatusReason = "it has not reported yet; one that cannot reach this mothership stays so, and serves"
+		return
+	}
+	heard := *l.LastSeenAt
+	if heard.Before(watching) {
+		heard = watching
+	}
+	limit := StaleAfter(time.Duration(l.ReportSeconds) * time.Second)
+	if l.Status != LaunchStale {
+		if now.Sub(heard) <= limit {
+			return
+		}
+		l.Status = LaunchStale
+		since := heard.Add(limit)
+		l.StatusSince = &since
+	}
+	l.StatusReason = fmt.Sprintf("no heartbeat for %s; the last one came on %s", roughly(now.Sub(*l.LastSeenAt)), l.LastSeenAt.UTC().Format("2006-01-02 at 15:04:05 UTC"))
+}
+
+// roughly writes a duration as one speaks of it.
+func roughly(d time.Duration) string {
+	for _, unit := range []struct {
+		length time.Duration
+		name   string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if n := int(d / unit.length); n > 1 {
+			return fmt.Sprintf("%d %ss", n, unit.name)
+		}
+	}
+	return "a moment"
+}
+
 // Health is what one heartbeat says of a launch: "" when it lacks nothing,
 // else what it lacks.
-func Health(algorithms []LaunchAlgorithm) string {
+func Health(algorithms []AlgorithmState) string {
 	short, first := 0, ""
 	for _, a := range algorithms {
 		if a.Ready >= a.Wanted {

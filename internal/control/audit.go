@@ -12,7 +12,8 @@ import (
 // target is what a change was made to.
 type target struct{ kind, id, name string }
 
-// audit adds a row to the audit log, in the transaction of the change. before
+// audit adds a row to the audit log, in the transaction of the change, and
+// tells who follows Changes. before
 // and after are one of the view structs below, or nil: what they have is all
 // that the log gets, and none has a secret or its hash.
 func (s *Service) audit(ctx context.Context, p Principal, action string, t target, before, after any) error {
@@ -27,7 +28,10 @@ func (s *Service) audit(ctx context.Context, p Principal, action string, t targe
 	if e.After, err = viewJSON(after); err != nil {
 		return err
 	}
-	return s.db.InsertEvent(ctx, e)
+	if err := s.db.InsertEvent(ctx, e); err != nil {
+		return err
+	}
+	return s.notify(ctx, noticeOf(t, before, after))
 }
 
 func viewJSON(view any) ([]byte, error) {

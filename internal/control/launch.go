@@ -28,8 +28,10 @@ const maxDescription = 2000 // characters
 var launchListing = listing[constellation.Launch]{
 	name: "launches", fallback: "name",
 	sorts: map[string]sortKey[constellation.Launch]{
-		"name":       byText(func(l *constellation.Launch) string { return constellation.Fold(l.Name) }),
-		"created_at": byTime(func(l *constellation.Launch) time.Time { return l.CreatedAt }),
+		"name":              byText(func(l *constellation.Launch) string { return constellation.Fold(l.Name) }),
+		"created_at":        byTime(func(l *constellation.Launch) time.Time { return l.CreatedAt }),
+		"satellite_version": byNumber(func(l *constellation.Launch) int64 { return int64(l.SatelliteVersion) }),
+		"last_seen_at":      byLastTime(func(l *constellation.Launch) *time.Time { return l.LastSeenAt }),
 	},
 	id: byUUID(func(l *constellation.Launch) string { return l.ID }),
 }
@@ -39,7 +41,8 @@ func launchTarget(l *constellation.Launch) target { return target{"launch", l.ID
 // tokenPlace binds a launch's sealed token to its row.
 func tokenPlace(launchID string) string { return "launches/" + launchID + "/token" }
 
-// ListLaunches gives a page of a satellite's launches, by name or created_at.
+// ListLaunches gives a page of a satellite's launches, by name, created_at,
+// satellite_version or last_seen_at.
 func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID string, q ListQuery) (Page[constellation.Launch], error) {
 	list, err := launchListing.parse(q)
 	if err != nil {
@@ -50,6 +53,7 @@ func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID str
 		return Page[constellation.Launch]{}, err
 	}
 	rows, err := s.db.Launches(ctx, satellite.ID, list)
+	s.judge(rows)
 	return launchListing.page(list, rows), err
 }
 
@@ -71,6 +75,7 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 	if err := checkLaunch(satellite, launch); err != nil {
 		return nil, err
 	}
+	launch.Judge(now, now)
 	token := auth.NewLaunchToken()
 	sealed := s.options.Sealer.Seal(tokenPlace(launch.ID), []byte(token))
 	err = s.transact(ctx, func(s *Service) error {
@@ -119,6 +124,7 @@ func (s *Service) launch(ctx context.Context, satelliteID, launchID string) (*co
 	if launch.SatelliteID != satelliteID {
 		return nil, constellation.Errorf(constellation.KindNotFound, "launch %s is of another satellite, not of %s", launchID, satelliteID)
 	}
+	launch.Judge(s.now(), s.watchingFor())
 	return launch, nil
 }
 

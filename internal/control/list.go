@@ -66,6 +66,25 @@ func byTime[T any](of func(*T) time.Time) sortKey[T] {
 	}
 }
 
+// byLastTime is byTime for a time that may not have come: then it is before
+// all others.
+func byLastTime[T any](of func(*T) *time.Time) sortKey[T] {
+	const never = "-infinity"
+	return sortKey[T]{
+		of: func(row *T) string {
+			at := of(row)
+			if at == nil {
+				return never
+			}
+			return at.UTC().Format(time.RFC3339Nano)
+		},
+		valid: func(s string) bool {
+			_, err := time.Parse(time.RFC3339Nano, s)
+			return err == nil || s == never
+		},
+	}
+}
+
 func byNumber[T any](of func(*T) int64) sortKey[T] {
 	return sortKey[T]{
 		of: func(row *T) string { return strconv.FormatInt(of(row), 10) },

@@ -25,10 +25,15 @@ type SatelliteChange struct {
 var satelliteListing = listing[constellation.Satellite]{
 	name: "satellites", fallback: "name",
 	sorts: map[string]sortKey[constellation.Satellite]{
-		"name":       byText(func(s *constellation.Satellite) string { return constellation.Fold(s.Name) }),
-		"created_at": byTime(func(s *constellation.Satellite) time.Time { return s.CreatedAt }),
-		"updated_at": byTime(func(s *constellation.Satellite) time.Time { return s.UpdatedAt }),
-		"expires_at": byTime(func(s *constellation.Satellite) time.Time { return s.ExpiresAt }),
+		"name":           byText(func(s *constellation.Satellite) string { return constellation.Fold(s.Name) }),
+		"created_at":     byTime(func(s *constellation.Satellite) time.Time { return s.CreatedAt }),
+		"updated_at":     byTime(func(s *constellation.Satellite) time.Time { return s.UpdatedAt }),
+		"expires_at":     byTime(func(s *constellation.Satellite) time.Time { return s.ExpiresAt }),
+		"latest_version": byNumber(func(s *constellation.Satellite) int64 { return int64(s.LatestVersion.Number) }),
+		"launches":       byNumber(func(s *constellation.Satellite) int64 { return int64(s.LaunchCount) }),
+		"up":             byNumber(func(s *constellation.Satellite) int64 { return int64(s.LaunchesUp) }),
+		"degraded":       byNumber(func(s *constellation.Satellite) int64 { return int64(s.LaunchesDegraded) }),
+		"stale":          byNumber(func(s *constellation.Satellite) int64 { return int64(s.LaunchesStale) }),
 	},
 	id: byUUID(func(s *constellation.Satellite) string { return s.ID }),
 }
@@ -36,8 +41,9 @@ var satelliteListing = listing[constellation.Satellite]{
 func satelliteTarget(s *constellation.Satellite) target { return target{"satellite", s.ID, s.Name} }
 
 // ListSatellites gives a page of satellites with their latest versions, by
-// name, created_at, updated_at or expires_at. A key for one satellite lists
-// that one.
+// name, created_at, updated_at, expires_at, latest_version, or how many
+// launches they have: launches, up, degraded or stale. A key for one satellite
+// lists that one.
 func (s *Service) ListSatellites(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Satellite], error) {
 	if err := p.may(constellation.RoleViewer, "listing satellites"); err != nil {
 		return Page[constellation.Satellite]{}, err

@@ -28,8 +28,11 @@ type Options struct {
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
 	PublicURL   string                                       // where satellites and operators reach this mothership
 	Version     string
-	Now         func() time.Time
-	Log         *slog.Logger
+	// HeartbeatInterval is how often launches are told to report, in whole
+	// seconds; 0 is 30 s.
+	HeartbeatInterval time.Duration
+	Now               func() time.Time
+	Log               *slog.Logger
 }
 
 // Service is the use cases, on the database or, inside Idempotent, on one
@@ -44,6 +47,8 @@ type Service struct {
 type memory struct {
 	passwords *auth.Passwords
 	bundles   *bundleCache
+	heart     *heart
+	feed      *feed
 
 	mu         sync.Mutex
 	signingKey ed25519.PrivateKey // nil until first used
@@ -56,12 +61,17 @@ func New(options Options) *Service {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.HeartbeatInterval = options.HeartbeatInterval.Truncate(time.Second); options.HeartbeatInterval <= 0 {
+		options.HeartbeatInterval = defaultPeriod
+	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{options: options, db: options.DB, memory: &memory{
 		passwords: auth.NewPasswords(runtime.GOMAXPROCS(0)),
 		bundles:   newBundleCache(),
+		heart:     newHeart(),
+		feed:      newFeed(),
 	}}
 }
 

@@ -45,7 +45,7 @@ func RequestIDOf(ctx context.Context) string {
 }
 
 // AccessLog writes one line a request: never a header or a query, which may
-// hold keys. Probes that succeed are logged at debug level.
+// hold keys. Probes and heartbeats that succeed are logged at debug level.
 func AccessLog(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +57,7 @@ func AccessLog(log *slog.Logger) func(http.Handler) http.Handler {
 					status = http.StatusOK
 				}
 				level := slog.LevelInfo
-				if isProbe(r.URL.Path) && status < http.StatusInternalServerError {
+				if isProbe(r.URL.Path) && status < http.StatusInternalServerError || isHeartbeat(r) && status < http.StatusBadRequest {
 					level = slog.LevelDebug
 				}
 				log.LogAttrs(r.Context(), level, "request",
@@ -77,6 +77,11 @@ func AccessLog(log *slog.Logger) func(http.Handler) http.Handler {
 
 func isProbe(path string) bool {
 	return path == "/healthz" || path == "/readyz" || path == "/metrics"
+}
+
+// isHeartbeat says whether a launch reports: each does it twice a minute.
+func isHeartbeat(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/") && strings.HasSuffix(r.URL.Path, "/heartbeat")
 }
 
 // Recover answers 500 with the request's id to one whose handler panics, and

@@ -10,8 +10,10 @@ import (
 
 var launchOrder = ordering{
 	sorts: map[string]column{
-		"name":       {"l.name_key", "text"},
-		"created_at": {"l.created_at", "timestamptz"},
+		"name":              {"l.name_key", "text"},
+		"created_at":        {"l.created_at", "timestamptz"},
+		"satellite_version": {"l.satellite_version", "bigint"},
+		"last_seen_at":      {"coalesce(r.last_seen_at, '-infinity')", "timestamptz"},
 	},
 	id:     column{"l.id", "uuid"},
 	search: "l.name_key",
@@ -21,7 +23,10 @@ var launchOrder = ordering{
 func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]constellation.Launch, error) {
 	sql, args := launchOrder.page(`
 		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version
+			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
+			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
+			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
 		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
 		WHERE l.satellite_id = @satellite_id /*page*/
 		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
@@ -32,7 +37,10 @@ func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]const
 func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, error) {
 	return collectOne[constellation.Launch](ctx, db, "get launch", `
 		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version
+			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
+			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
+			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
 		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
 		WHERE l.id = @id`,
 		pgx.NamedArgs{"id": id}, noLaunch(id))
@@ -53,11 +61,13 @@ func (db *DB) LaunchToken(ctx context.Context, id string) ([]byte, error) {
 		`SELECT (SELECT token_sealed FROM launches WHERE id = @id)`, pgx.NamedArgs{"id": id})
 }
 
-// InsertLaunch adds a launch with its sealed token and the token's SHA-256.
+// InsertLaunch adds a launch with its sealed token and the token's SHA-256,
+// and counts it.
 func (db *DB) InsertLaunch(ctx context.Context, l *constellation.Launch, tokenSealed []byte, tokenSHA256 string) error {
 	args := launchArgs(l)
 	args["token_sealed"], args["token_sha256"] = tokenSealed, tokenSHA256
 	return db.exec(ctx, "insert launch", `
+		WITH counted AS (UPDATE satellites SET launch_count = launch_count + 1 WHERE id = @satellite_id)
 		INSERT INTO launches (id, satellite_id, satellite_version, name, name_key, description, token_sealed, token_sha256,
 			created_at, created_by, updated_at, updated_by, revision)
 		VALUES (@id, @satellite_id, @satellite_version, @name, @key, @description, @token_sealed, @token_sha256,
@@ -80,7 +90,22 @@ func launchArgs(l *constellation.Launch) pgx.NamedArgs {
 	}
 }
 
-// DeleteLaunch removes a launch.
+// DeleteLaunch removes a launch with what it reported, and no longer counts it.
 func (db *DB) DeleteLaunch(ctx context.Context, id string) error {
-	return db.exec(ctx, "delete launch", `DELETE FROM launches WHERE id = @id`, pgx.NamedArgs{"id": id})
+	// The report goes first, by itself: its status is what counts, and a
+	// heartbeat may be changing it.
+	statuses, err := collectIDs(ctx, db, "delete report", `DELETE FROM launch_reports WHERE launch_id = @id RETURNING status`, pgx.NamedArgs{"id": id})
+	if err != nil {
+		return err
+	}
+	status := constellation.LaunchNeverSeen
+	if len(statuses) > 0 {
+		status = constellation.LaunchStatus(statuses[0])
+	}
+	return db.exec(ctx, "delete launch", `
+		WITH gone AS (DELETE FROM launches WHERE id = @id RETURNING satellite_id)
+		UPDATE satellites s SET launch_count = launch_count - 1, launches_up = launches_up - (@status::text = 'up')::int,
+			launches_degraded = launches_degraded - (@status::text = 'degraded')::int, launches_stale = launches_stale - (@status::text = 'stale')::int
+		FROM gone WHERE s.id = gone.satellite_id`,
+		pgx.NamedArgs{"id": id, "status": string(status)})
 }

@@ -11,10 +11,15 @@ import (
 
 var satelliteOrder = ordering{
 	sorts: map[string]column{
-		"name":       {"s.name_key", "text"},
-		"created_at": {"s.created_at", "timestamptz"},
-		"updated_at": {"s.updated_at", "timestamptz"},
-		"expires_at": {"s.expires_at", "timestamptz"},
+		"name":           {"s.name_key", "text"},
+		"created_at":     {"s.created_at", "timestamptz"},
+		"updated_at":     {"s.updated_at", "timestamptz"},
+		"expires_at":     {"s.expires_at", "timestamptz"},
+		"latest_version": {"s.latest_version", "bigint"},
+		"launches":       {"s.launch_count", "bigint"},
+		"up":             {"s.launches_up", "bigint"},
+		"degraded":       {"s.launches_degraded", "bigint"},
+		"stale":          {"s.launches_stale", "bigint"},
 	},
 	id:     column{"s.id", "uuid"},
 	search: "s.name_key",
@@ -33,6 +38,9 @@ type satelliteRow struct {
 	VersionCreatedAt time.Time
 	VersionCreatedBy string
 	LaunchCount      int
+	LaunchesUp       int
+	LaunchesDegraded int
+	LaunchesStale    int
 }
 
 func (r satelliteRow) satellite() constellation.Satellite {
@@ -42,7 +50,7 @@ func (r satelliteRow) satellite() constellation.Satellite {
 		LatestVersion: constellation.SatelliteVersion{
 			Number: r.LatestVersion, CreatedAt: r.VersionCreatedAt, CreatedBy: r.VersionCreatedBy,
 		},
-		LaunchCount: r.LaunchCount,
+		LaunchCount: r.LaunchCount, LaunchesUp: r.LaunchesUp, LaunchesDegraded: r.LaunchesDegraded, LaunchesStale: r.LaunchesStale,
 	}
 }
 
@@ -52,7 +60,7 @@ func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constell
 	sql, args := satelliteOrder.page(`
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
-			(SELECT count(*) FROM launches l WHERE l.satellite_id = s.id) AS launch_count
+			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
 		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID})
@@ -68,7 +76,7 @@ func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellit
 	row, err := collectOne[satelliteRow](ctx, db, "get satellite", `
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
-			(SELECT count(*) FROM launches l WHERE l.satellite_id = s.id) AS launch_count
+			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		WHERE s.id = @id`,
 		pgx.NamedArgs{"id": id}, noSatellite(id))

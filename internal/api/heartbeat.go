@@ -1,0 +1,166 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-chi/chi/v5"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve"
+)
+
+// heartbeatPath is answered beside Huma: ten thousand launches report here,
+// with a token that is no API key, and a heartbeat may have words that a newer
+// engine knows and this mothership does not.
+const heartbeatPath = "/v1/satellites/{satellite_id}/launches/{launch_id}/heartbeat"
+
+func (s *server) heartbeatRoute(router chi.Router) {
+	router.Post(heartbeatPath, func(w http.ResponseWriter, r *http.Request) {
+		if err := s.heartbeat(w, r); err != nil {
+			if constellation.KindOf(err) == constellation.KindUnauthenticated {
+				w.Header().Set("WWW-Authenticate", challenge)
+			}
+			httpserve.WriteError(w, r, err)
+		}
+	})
+	s.describeHeartbeat()
+}
+
+func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
+	token, err := presentedKey(r.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	reporter, err := s.control.AuthenticateLaunch(r.Context(), chi.URLParam(r, "satellite_id"), chi.URLParam(r, "launch_id"), token)
+	if err != nil {
+		return err
+	}
+	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(r.Body) // in memory already: see capBody
+	if err != nil {
+		return err
+	}
+	var in apiv1.Heartbeat
+	if err := json.Unmarshal(body, &in); err != nil {
+		if err := checkJSON(body); err != nil {
+			return err
+		}
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) && wrong.Field != "" {
+			return malformed("the body is no heartbeat: %s cannot be a %s", wrong.Field, wrong.Value)
+		}
+		return malformed("the body is no heartbeat: it is a JSON object")
+	}
+	answer, err := s.control.Heartbeat(r.Context(), reporter, readHeartbeat(&in))
+	if err != nil {
+		return err
+	}
+	out := apiv1.HeartbeatAnswer{
+		NextSeconds: int(answer.Next / time.Second), SatelliteVersion: answer.SatelliteVersion, ExpiresAt: answer.ExpiresAt,
+	}
+	if answer.KeysDigest != "" {
+		out.Keys = &apiv1.HeartbeatKeys{Digest: answer.KeysDigest, Keys: make([]apiv1.HeartbeatKey, len(answer.Keys))}
+		for i, k := range answer.Keys {
+			out.Keys.Keys[i] = wireHeartbeatKey(k)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	return json.NewEncoder(w).Encode(out)
+}
+
+func wireHeartbeatKey(k constellation.SatelliteKey) apiv1.HeartbeatKey {
+	return apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, ExpiresAt: utc(k.ExpiresAt)}
+}
+
+func readHeartbeat(in *apiv1.Heartbeat) *constellation.Heartbeat {
+	h := &constellation.Heartbeat{
+		Engine: in.Engine, Sequence: in.Sequence, SatelliteVersion: in.SatelliteVersion, SystemVersion: in.SystemVersion,
+		KeysDigest: in.KeysDigest, KeysUsed: in.KeysUsed,
+		Algorithms: make([]constellation.AlgorithmState, len(in.Algorithms)), Engines: make([]constellation.EngineCounts, len(in.Engines)),
+	}
+	for i, a := range in.Algorithms {
+		h.Algorithms[i] = constellation.AlgorithmState(a)
+	}
+	for i, e := range in.Engines {
+		counts := make(map[string]*constellation.Tally, len(e.Counts))
+		for _, c := range e.Counts {
+			counts[c.VanityURL] = &constellation.Tally{Calls: c.Calls, Errors: maps.Clone(c.Errors), Latency: c.Latency}
+		}
+		h.Engines[i] = constellation.EngineCounts{ID: e.ID, StartedAt: e.StartedAt, Counts: counts}
+	}
+	return h
+}
+
+// describeHeartbeat puts the route into the document.
+func (s *server) describeHeartbeat() {
+	op := operation(s, tagLaunches, "POST "+heartbeatPath, launchToken, "heartbeat", "Report how a launch instance does; by the satellite")
+	schemas := s.api.OpenAPI().Components.Schemas
+	media := func(t reflect.Type) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}
+	}
+	op.Parameters = []*huma.Param{ // an Idempotency-Key has no use here
+		{Name: "satellite_id", In: "path", Required: true, Description: "The satellite's UUID.", Schema: &huma.Schema{Type: huma.TypeString}},
+		{Name: "launch_id", In: "path", Required: true, Description: "The launch instance's UUID.", Schema: &huma.Schema{Type: huma.TypeString}},
+	}
+	op.RequestBody = &huma.RequestBody{Required: true, Content: media(reflect.TypeFor[apiv1.Heartbeat]())}
+	delete(op.Responses, strconv.Itoa(http.StatusConflict))
+	op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
+		Description: "It is taken; the first of a launch is stored.", Content: media(reflect.TypeFor[apiv1.HeartbeatAnswer]()),
+	}
+	s.api.OpenAPI().AddOperation(&op)
+}
+
+func wireReport(r *constellation.LaunchReport, l *constellation.Launch) *apiv1.LaunchReport {
+	if r == nil {
+		return nil
+	}
+	report := &apiv1.LaunchReport{
+		Engine: r.Engine, IntervalSeconds: l.ReportSeconds,
+		Engines: make([]apiv1.LaunchEngine, len(r.Engines)), Algorithms: make([]apiv1.LaunchAlgorithm, len(r.Algorithms)),
+	}
+	for i, e := range r.Engines {
+		report.Engines[i] = apiv1.LaunchEngine{ID: e.ID, StartedAt: e.StartedAt.UTC()}
+	}
+	for i, a := range r.Algorithms {
+		report.Algorithms[i] = apiv1.LaunchAlgorithm{
+			VanityURL: a.VanityURL, Wanted: a.Wanted, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight, Reason: a.Reason,
+			Day: wireCounts(a.Day), Ever: wireCounts(a.Ever),
+		}
+	}
+	return report
+}
+
+func wireCounts(c constellation.CallCounts) apiv1.CallCounts {
+	errors := c.ErrorsByType
+	if errors == nil {
+		errors = map[string]int64{}
+	}
+	return apiv1.CallCounts{
+		Calls: c.Calls, Errors: c.Errors, ErrorsByType: errors, P50: c.P50.Seconds(), P95: c.P95.Seconds(), P99: c.P99.Seconds(),
+	}
+}
+
+func wireHistory(h *constellation.LaunchHistory) apiv1.LaunchHistory {
+	out := apiv1.LaunchHistory{
+		ResolutionSeconds: int(h.Resolution / time.Second), From: h.From.UTC(), To: h.To.UTC(), Points: make([]apiv1.LaunchPoint, len(h.Points)),
+	}
+	for i, p := range h.Points {
+		out.Points[i] = apiv1.LaunchPoint{At: p.At.UTC(), Heartbeats: p.Heartbeats, Ready: p.Ready, Wanted: p.Wanted, CallCounts: wireCounts(p.CallCounts)}
+	}
+	return out
+}
+
+// launchToken stands in the document where others have the role they need.
+const launchToken constellation.Role = "launch token"
