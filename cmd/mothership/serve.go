@@ -174,7 +174,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 		return m, err
 	}
 	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, Content: m.storage, PublicURL: publicURL, Version: version, Log: log,
+		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, PublicURL: publicURL, Version: version, Log: log,
 		HeartbeatInterval: c.heartbeatInterval,
 		SystemImage:       func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})

@@ -252,3 +252,12 @@ func RuntimeFromLabels(labels map[string]string) (Runtime, error) {
 
 // AlgorithmURI gives the name by which callers know an algorithm in errors.
 func AlgorithmURI(path string) string { return fmt.Sprintf("algo://%s", path) }
+
+// Use is a satellite whose latest version has an algorithm version.
+type Use struct {
+	SatelliteID      string
+	SatelliteName    string
+	SatelliteVersion int
+	VanityURLs       []string
+	Replicas         int // of all its vanity URLs
+}

@@ -77,8 +77,11 @@ func TestPasswordAndSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := h.AuthenticateSession(ctx, token, p.Address); err != nil || got != p {
-		t.Errorf("AuthenticateSession = %+v, %v, want %+v", got, err, p)
+	got, err := h.AuthenticateSession(ctx, token, p.Address)
+	if want := p; err != nil || got.SessionID == "" {
+		t.Errorf("AuthenticateSession = %+v, %v, want a session", got, err)
+	} else if want.SessionID = got.SessionID; got != want {
+		t.Errorf("AuthenticateSession = %+v, want %+v", got, want)
 	}
 	_, err = h.AuthenticateSession(ctx, token+"x", "")
 	wantKind(t, "unknown session", err, constellation.KindUnauthenticated)

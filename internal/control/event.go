@@ -37,6 +37,9 @@ func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Pa
 			v.Add(filter.field, "%s has at most %d characters and no control characters", filter.field, maxQuery)
 		}
 	}
+	if q.Since != nil && q.Until != nil && !q.Since.Before(*q.Until) {
+		v.Add("until", "the end of the time is not after its start; swap them, or leave one out")
+	}
 	if err := malformed(v.Err()); err != nil {
 		return Page[constellation.Event]{}, err
 	}
@@ -48,4 +51,36 @@ func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Pa
 		Actor: q.Actor, Action: q.Action, TargetKind: q.TargetKind, TargetID: q.TargetID, Since: q.Since, Until: q.Until,
 	}, list)
 	return eventListing.page(list, rows), err
+}
+
+// exportPage is how many rows of the audit log an export reads at once.
+const exportPage = maxLimit
+
+// ExportEvents gives every row that a query finds to yield, in its order and
+// from its marker on, a page at a time: an export of any size takes little
+// memory and holds no transaction open. An error of yield ends it.
+func (s *Service) ExportEvents(ctx context.Context, p Principal, q EventQuery, yield func([]constellation.Event) error) error {
+	for q.Limit = exportPage; ; {
+		page, err := s.ListEvents(ctx, p, q)
+		if err != nil {
+			return err
+		}
+		if err := yield(page.Items); err != nil {
+			return err
+		}
+		if page.Marker == "" {
+			return nil
+		}
+		q.Marker = page.Marker
+	}
+}
+
+// EventActions are what the audit log speaks of, for a list to choose from.
+func EventActions() []string {
+	return []string{
+		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.update",
+		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.update",
+		"satellite.create", "satellite.delete", "satellite.update", "satellite_key.create", "satellite_key.revoke",
+		"satellite_version.create", "session.revoke", "session.revoke_all",
+	}
 }

@@ -12,6 +12,7 @@ type Principal struct {
 	AccountID, Username string
 	Role                constellation.Role
 	KeyID               string // "" when no key was used
+	SessionID           string // "" outside of a browser's session
 	SatelliteID         string // "" unless the key is limited to one satellite
 	Address             string // the caller's
 }

@@ -127,6 +127,18 @@ func TestRoles(t *testing.T) {
 			_, err := h.BundleDocument(ctx, p, s.ID, bundle.Digest(nil))
 			return err
 		}, "+++-++---"},
+		{"ListSessions other", func(p control.Principal) error { _, err := h.ListSessions(ctx, p, "someone"); return err }, "++-------"},
+		{"RevokeSession other", func(p control.Principal) error { return h.RevokeSession(ctx, p, "someone", missing) }, "++-------"},
+		{"EndSessions other", func(p control.Principal) error { return h.EndSessions(ctx, p, "someone") }, "++-------"},
+		{"InviteAccount", func(p control.Principal) error { _, err := h.InviteAccount(ctx, p, "-", "viewer"); return err }, "++-------"},
+		{"ResetPassword", func(p control.Principal) error { _, err := h.ResetPassword(ctx, p, "nobody"); return err }, "++-------"},
+		{"System", func(p control.Principal) error { _, err := h.System(ctx, p); return err }, "++-------"},
+		{"ExportEvents", func(p control.Principal) error {
+			return h.ExportEvents(ctx, p, control.EventQuery{}, func([]constellation.Event) error { return nil })
+		}, "++-------"},
+		{"Find", func(p control.Principal) error { _, err := h.Find(ctx, p, "x"); return err }, "++++-----"},
+		{"ListUses", func(p control.Principal) error { _, err := h.ListUses(ctx, p, version.Ref(), q); return err }, "++++-----"},
+		{"UsageCounts", func(p control.Principal) error { _, err := h.UsageCounts(ctx, p, nil); return err }, "++++-----"},
 		{"ListEvents", func(p control.Principal) error { _, err := h.ListEvents(ctx, p, control.EventQuery{}); return err }, "++-------"},
 	}
 	for _, row := range rows {

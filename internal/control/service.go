@@ -26,6 +26,7 @@ type Options struct {
 	Sealer      *auth.Sealer
 	Content     bundle.Content                               // manifests of the registry
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
+	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
 	PublicURL   string                                       // where satellites and operators reach this mothership
 	Version     string
 	// HeartbeatInterval is how often launches are told to report, in whole
@@ -49,11 +50,15 @@ type memory struct {
 	bundles   *bundleCache
 	heart     *heart
 	feed      *feed
+	startedAt time.Time
 
 	mu         sync.Mutex
 	signingKey ed25519.PrivateKey // nil until first used
 	stats      Stats
 	statsAt    time.Time
+	purgedAt   time.Time
+	use        StorageUse
+	useAt      time.Time
 }
 
 // New makes a Service.
@@ -68,6 +73,7 @@ func New(options Options) *Service {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{options: options, db: options.DB, memory: &memory{
+		startedAt: options.Now().UTC(),
 		passwords: auth.NewPasswords(runtime.GOMAXPROCS(0)),
 		bundles:   newBundleCache(),
 		heart:     newHeart(),
@@ -115,7 +121,13 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 // day and old login failures; the server calls it once an hour.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
-	return s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory))
+	if err := s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory)); err != nil {
+		return err
+	}
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	s.memory.purgedAt = now
+	return nil
 }
 
 // parseID gives a UUID in its usual form, or says that it names nothing.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
@@ -13,6 +15,7 @@ const (
 	sessionLifetime = 12 * time.Hour
 	setupLifetime   = time.Hour
 	setupLock       = accountsLock // no account appears while set-up looks
+	sessionTouch    = time.Minute  // how often a session's last use is noted
 )
 
 // CreateSession makes a browser session for who has signed in with a
@@ -28,7 +31,7 @@ func (s *Service) CreateSession(ctx context.Context, p Principal, userAgent stri
 	token, expires = auth.NewToken(), now.Add(sessionLifetime)
 	err = s.transact(ctx, func(s *Service) error {
 		err := s.db.InsertSession(ctx, &postgres.Session{
-			TokenSHA256: auth.HashKey(token), AccountID: p.AccountID, CreatedAt: now, ExpiresAt: expires,
+			ID: uuid.NewString(), TokenSHA256: auth.HashKey(token), AccountID: p.AccountID, CreatedAt: now, ExpiresAt: expires,
 			Address: clean(p.Address, 64), UserAgent: clean(userAgent, 200),
 		})
 		if err != nil {
@@ -45,19 +48,93 @@ func (s *Service) CreateSession(ctx context.Context, p Principal, userAgent stri
 // AuthenticateSession gives who a session's token is; KindUnauthenticated
 // when it has ended.
 func (s *Service) AuthenticateSession(ctx context.Context, token, address string) (Principal, error) {
-	h, err := s.db.SessionHolder(ctx, auth.HashKey(token), s.now())
+	now := s.now()
+	h, err := s.db.SessionHolder(ctx, auth.HashKey(token), now)
 	if err != nil {
 		return Principal{}, err
 	}
 	if h.Disabled {
 		return Principal{}, errDisabled(h.Username)
 	}
-	return Principal{AccountID: h.AccountID, Username: h.Username, Role: h.Role, Address: address}, nil
+	if h.LastSeenAt == nil || now.Sub(*h.LastSeenAt) >= sessionTouch {
+		if err := s.db.TouchSession(ctx, h.SessionID, clean(address, 64), now, now.Add(-sessionTouch)); err != nil {
+			s.options.Log.WarnContext(ctx, "note session use", "error", err)
+		}
+	}
+	return Principal{AccountID: h.AccountID, Username: h.Username, Role: h.Role, SessionID: h.SessionID, Address: address}, nil
 }
 
 // EndSession signs out; a session that has ended already is no error.
 func (s *Service) EndSession(ctx context.Context, token string) error {
 	return s.db.DeleteSession(ctx, auth.HashKey(token))
+}
+
+// Session is a browser's login as its owner sees it.
+type Session struct {
+	ID                   string
+	CreatedAt, ExpiresAt time.Time
+	LastSeenAt           *time.Time
+	Address, UserAgent   string
+	Current              bool // the one that asks
+}
+
+// ListSessions gives the newest sessions of an account that have not ended:
+// one's own, or any account's for an admin.
+func (s *Service) ListSessions(ctx context.Context, p Principal, username string) ([]Session, error) {
+	if err := p.mayAccount(username, "listing another account's sessions"); err != nil {
+		return nil, err
+	}
+	account, err := s.account(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.db.Sessions(ctx, account.ID, s.now())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Session, len(rows))
+	for i, row := range rows {
+		list[i] = Session{
+			ID: row.ID, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt, LastSeenAt: row.LastSeenAt,
+			Address: row.Address, UserAgent: row.UserAgent, Current: row.ID == p.SessionID,
+		}
+	}
+	return list, nil
+}
+
+// RevokeSession ends one session of an account; one that has ended already is
+// no error.
+func (s *Service) RevokeSession(ctx context.Context, p Principal, username, id string) error {
+	id, err := parseID("session", id)
+	if err != nil {
+		return err
+	}
+	return s.endSessions(ctx, p, username, "session.revoke", func(s *Service, accountID string) error {
+		return s.db.DeleteSessionByID(ctx, accountID, id)
+	})
+}
+
+// EndSessions signs an account out everywhere, the session that asks too.
+func (s *Service) EndSessions(ctx context.Context, p Principal, username string) error {
+	return s.endSessions(ctx, p, username, "session.revoke_all", func(s *Service, accountID string) error {
+		return s.db.DeleteSessions(ctx, accountID)
+	})
+}
+
+func (s *Service) endSessions(ctx context.Context, p Principal, username, action string, end func(*Service, string) error) error {
+	if err := p.mayAccount(username, "ending another account's sessions"); err != nil {
+		return err
+	}
+	return s.transact(ctx, func(s *Service) error {
+		account, err := s.account(ctx, username)
+		if err != nil {
+			return err
+		}
+		if err := end(s, account.ID); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, action, accountTarget(account), nil, nil)
+	})
 }
 
 // SetupToken makes the token of the one-time set-up link, in place of the one

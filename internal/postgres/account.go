@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -83,40 +82,4 @@ func (db *DB) HasOtherAdmin(ctx context.Context, accountID string) (bool, error)
 	return scalar[bool](ctx, db, "look for other admins", `
 		SELECT EXISTS (SELECT FROM accounts WHERE role = 'admin' AND NOT disabled AND id <> @id)`,
 		pgx.NamedArgs{"id": accountID})
-}
-
-// LoginFailures gives how often logins of a username from an address failed
-// in a row, and when the last one did.
-func (db *DB) LoginFailures(ctx context.Context, username, address string) (int, time.Time, error) {
-	type row struct {
-		Failures     int
-		LastFailedAt time.Time
-	}
-	rows, err := collect[row](ctx, db, "get login failures", `
-		SELECT failures, last_failed_at FROM login_failures
-		WHERE username_key = @username AND address = @address`,
-		pgx.NamedArgs{"username": constellation.Fold(username), "address": address})
-	if err != nil || len(rows) == 0 {
-		return 0, time.Time{}, err
-	}
-	return rows[0].Failures, rows[0].LastFailedAt, nil
-}
-
-// AddLoginFailure counts one failed login; failures before since are
-// forgotten.
-func (db *DB) AddLoginFailure(ctx context.Context, username, address string, at, since time.Time) error {
-	return db.exec(ctx, "count login failure", `
-		INSERT INTO login_failures AS f (username_key, address, failures, last_failed_at)
-		VALUES (@username, @address, 1, @at)
-		ON CONFLICT (username_key, address) DO UPDATE SET
-			failures = CASE WHEN f.last_failed_at < @since THEN 1 ELSE f.failures + 1 END,
-			last_failed_at = @at`,
-		pgx.NamedArgs{"username": constellation.Fold(username), "address": address, "at": at, "since": since})
-}
-
-// ClearLoginFailures forgets the failed logins of a username from an address.
-func (db *DB) ClearLoginFailures(ctx context.Context, username, address string) error {
-	return db.exec(ctx, "clear login failures", `
-		DELETE FROM login_failures WHERE username_key = @username AND address = @address`,
-		pgx.NamedArgs{"username": constellation.Fold(username), "address": address})
 }

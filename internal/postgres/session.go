@@ -11,10 +11,12 @@ import (
 
 // Session is a browser's login; its token is stored as SHA-256 only.
 type Session struct {
+	ID          string // UUID, for its owner to name it by
 	TokenSHA256 string
 	AccountID   string
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
+	LastSeenAt  *time.Time
 	Address     string
 	UserAgent   string
 }
@@ -22,26 +24,28 @@ type Session struct {
 // InsertSession adds a session.
 func (db *DB) InsertSession(ctx context.Context, s *Session) error {
 	return db.exec(ctx, "insert session", `
-		INSERT INTO sessions (token_sha256, account_id, created_at, expires_at, address, user_agent)
-		VALUES (@token, @account_id, @created_at, @expires_at, @address, @user_agent)`,
+		INSERT INTO sessions (id, token_sha256, account_id, created_at, expires_at, last_seen_at, address, user_agent)
+		VALUES (@id, @token, @account_id, @created_at, @expires_at, @created_at, @address, @user_agent)`,
 		pgx.NamedArgs{
-			"token": s.TokenSHA256, "account_id": s.AccountID, "created_at": s.CreatedAt, "expires_at": s.ExpiresAt,
+			"id": s.ID, "token": s.TokenSHA256, "account_id": s.AccountID, "created_at": s.CreatedAt, "expires_at": s.ExpiresAt,
 			"address": s.Address, "user_agent": s.UserAgent,
 		})
 }
 
-// SessionHolder is a session's account.
+// SessionHolder is a session and its account.
 type SessionHolder struct {
-	AccountID string
-	Username  string
-	Role      constellation.Role
-	Disabled  bool
+	SessionID  string
+	LastSeenAt *time.Time
+	AccountID  string
+	Username   string
+	Role       constellation.Role
+	Disabled   bool
 }
 
 // SessionHolder gives the account of a session that has not expired.
 func (db *DB) SessionHolder(ctx context.Context, tokenSHA256 string, now time.Time) (*SessionHolder, error) {
 	return collectOne[SessionHolder](ctx, db, "find session", `
-		SELECT a.id AS account_id, a.username, a.role, a.disabled
+		SELECT s.id AS session_id, s.last_seen_at, a.id AS account_id, a.username, a.role, a.disabled
 		FROM sessions s JOIN accounts a ON a.id = s.account_id
 		WHERE s.token_sha256 = @token AND s.expires_at > @now`,
 		pgx.NamedArgs{"token": tokenSHA256, "now": now},
@@ -56,6 +60,42 @@ func (db *DB) DeleteSession(ctx context.Context, tokenSHA256 string) error {
 // DeleteSessions ends every session of an account.
 func (db *DB) DeleteSessions(ctx context.Context, accountID string) error {
 	return db.exec(ctx, "delete sessions", `DELETE FROM sessions WHERE account_id = @id`, pgx.NamedArgs{"id": accountID})
+}
+
+// maxSessions is how many sessions of an account are listed: its newest.
+const maxSessions = 100
+
+// Sessions gives the newest sessions of an account that have not expired.
+func (db *DB) Sessions(ctx context.Context, accountID string, now time.Time) ([]Session, error) {
+	return collect[Session](ctx, db, "list sessions", `
+		SELECT id, token_sha256, account_id, created_at, expires_at, last_seen_at, address, user_agent
+		FROM sessions
+		WHERE account_id = @account_id AND expires_at > @now
+		ORDER BY created_at DESC, id
+		LIMIT @limit`,
+		pgx.NamedArgs{"account_id": accountID, "now": now, "limit": maxSessions})
+}
+
+// DeleteSessionByID ends a session of an account; one that is not there has
+// ended already.
+func (db *DB) DeleteSessionByID(ctx context.Context, accountID, id string) error {
+	return db.exec(ctx, "delete session", `DELETE FROM sessions WHERE account_id = @account_id AND id = @id`,
+		pgx.NamedArgs{"account_id": accountID, "id": id})
+}
+
+// DeleteOtherSessions ends every session of an account but one.
+func (db *DB) DeleteOtherSessions(ctx context.Context, accountID, id string) error {
+	return db.exec(ctx, "delete other sessions", `DELETE FROM sessions WHERE account_id = @account_id AND id <> @id`,
+		pgx.NamedArgs{"account_id": accountID, "id": id})
+}
+
+// TouchSession notes that a session was used, and from where, unless it was
+// noted after since.
+func (db *DB) TouchSession(ctx context.Context, id, address string, at, since time.Time) error {
+	return db.exec(ctx, "note session use", `
+		UPDATE sessions SET last_seen_at = @at, address = @address
+		WHERE id = @id AND (last_seen_at IS NULL OR last_seen_at < @since)`,
+		pgx.NamedArgs{"id": id, "address": address, "at": at, "since": since})
 }
 
 // SetSetupToken replaces the token of the set-up link.
@@ -97,6 +137,9 @@ var errNoSetup = constellation.Errorf(constellation.KindForbidden, "the set-up l
 func (db *DB) Purge(ctx context.Context, now, answersBefore, failuresBefore time.Time) error {
 	return db.Transact(ctx, func(tx *DB) error {
 		if err := tx.exec(ctx, "purge sessions", `DELETE FROM sessions WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, "purge invitations", `DELETE FROM invitations WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
 			return err
 		}
 		if err := tx.exec(ctx, "purge idempotency keys", `DELETE FROM idempotency_keys WHERE created_at < @before`, pgx.NamedArgs{"before": answersBefore}); err != nil {

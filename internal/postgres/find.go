@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// FoundLaunch is a launch that a search across satellites found.
+type FoundLaunch struct {
+	ID, Name, SatelliteID, SatelliteName string
+}
+
+// shortQuery is below how many bytes trigrams cannot help, so that only the
+// start of names is looked at.
+const shortQuery = 3
+
+// FindLaunches gives the first launches, by name, whose folded name has q.
+func (db *DB) FindLaunches(ctx context.Context, q string, limit int) ([]FoundLaunch, error) {
+	pattern := likeEscaper.Replace(q) + "%"
+	if len(q) >= shortQuery {
+		pattern = "%" + pattern
+	}
+	return collect[FoundLaunch](ctx, db, "find launches", `
+		SELECT l.id, l.name, s.id AS satellite_id, s.name AS satellite_name
+		FROM launches l JOIN satellites s ON s.id = l.satellite_id
+		WHERE l.name_key LIKE @pattern
+		ORDER BY l.name_key, l.id
+		LIMIT @limit`, pgx.NamedArgs{"pattern": pattern, "limit": limit})
+}
+
+// FindSatellites gives the first satellites, by name, whose folded name has q.
+func (db *DB) FindSatellites(ctx context.Context, q string, limit int) ([]FoundSatellite, error) {
+	pattern := likeEscaper.Replace(q) + "%"
+	if len(q) >= shortQuery {
+		pattern = "%" + pattern
+	}
+	return collect[FoundSatellite](ctx, db, "find satellites", `
+		SELECT s.id, s.name FROM satellites s
+		WHERE s.name_key LIKE @pattern
+		ORDER BY s.name_key, s.id
+		LIMIT @limit`, pgx.NamedArgs{"pattern": pattern, "limit": limit})
+}
+
+// FoundSatellite is a satellite that a search found.
+type FoundSatellite struct{ ID, Name string }
+
+// FindByID gives the satellite or the launch with an ID, whole, if there is
+// one.
+func (db *DB) FindByID(ctx context.Context, id string) ([]FoundSatellite, []FoundLaunch, error) {
+	args := pgx.NamedArgs{"id": id}
+	satellites, err := collect[FoundSatellite](ctx, db, "find satellite by ID", `SELECT id, name FROM satellites WHERE id = @id`, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	launches, err := collect[FoundLaunch](ctx, db, "find launch by ID", `
+		SELECT l.id, l.name, s.id AS satellite_id, s.name AS satellite_name
+		FROM launches l JOIN satellites s ON s.id = l.satellite_id
+		WHERE l.id = @id`, args)
+	return satellites, launches, err
+}
