@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/web/docs"
 	"github.com/constellation-serving/constellation/web/page"
 	"github.com/constellation-serving/constellation/web/static"
 )
@@ -33,6 +34,7 @@ type server struct {
 	publicURL string
 	now       func() time.Time
 	log       *slog.Logger
+	guide     *docs.Guide
 }
 
 // New makes the handler of the panel's pages and of /static/.
@@ -44,6 +46,7 @@ func New(service *control.Service, options Options) http.Handler {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.guide = s.newGuide()
 	r := chi.NewRouter()
 	r.Use(s.policy, s.sameOrigin, middleware.GetHead, middleware.Compress(5, "text/html"), s.takeFlash)
 	for _, route := range s.routes() {
@@ -54,9 +57,7 @@ func New(service *control.Service, options Options) http.Handler {
 	r.NotFound(s.handle(func(http.ResponseWriter, *http.Request) error {
 		return constellation.Errorf(constellation.KindNotFound, "There is no page at this address.")
 	}))
-	r.MethodNotAllowed(s.handle(func(http.ResponseWriter, *http.Request) error {
-		return constellation.Errorf(constellation.KindMalformed, "This address does not take that kind of request.")
-	}))
+	r.MethodNotAllowed(s.methodNotAllowed)
 	return r
 }
 

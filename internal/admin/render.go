@@ -13,7 +13,7 @@ import (
 
 // fragments are the parts of a page that htmx may ask for alone, by the id of
 // the element they go into.
-var fragments = map[string]bool{"layer": true, "results": true, "choices": true}
+var fragments = map[string]bool{"layer": true, "results": true, "choices": true, "found": true}
 
 // render writes a page or, when htmx asks for a part of it, that part with
 // the page's title; when it fails, nothing.

@@ -25,7 +25,10 @@ type signedInHandler func(w http.ResponseWriter, r *http.Request, p control.Prin
 // routes is everything the panel answers, beside /static/.
 func (s *server) routes() []route {
 	var list []route
-	for _, part := range [][]route{s.sessionRoutes(), s.satelliteRoutes()} {
+	for _, part := range [][]route{
+		s.sessionRoutes(), s.satelliteRoutes(), s.algorithmRoutes(), s.accountRoutes(), s.userRoutes(), s.auditRoutes(), s.systemRoutes(),
+		s.docsRoutes(), s.findRoutes(),
+	} {
 		list = append(list, part...)
 	}
 	return list
@@ -35,6 +38,8 @@ func (s *server) sessionRoutes() []route {
 	return []route{
 		{"GET", "/setup", anyone, public(s.showSetup)},
 		{"POST", "/setup", anyone, public(s.setup)},
+		{"GET", "/invitation", anyone, public(s.showInvitation)},
+		{"POST", "/invitation", anyone, public(s.acceptInvitation)},
 		{"GET", "/login", anyone, public(s.showLogin)},
 		{"POST", "/login", anyone, public(s.login)},
 		{"POST", "/logout", anyone, public(s.logout)},

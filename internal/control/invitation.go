@@ -116,7 +116,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, old, password
 		if constellation.KindOf(err) != constellation.KindUnauthenticated {
 			return err
 		}
-		v.Add("old_password", "this is not your password now")
+		v.Add("current_password", "this is not your password; type the one you sign in with now")
 		return v.Err()
 	}
 	hash, err := s.hashPassword(ctx, password)

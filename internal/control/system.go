@@ -111,3 +111,6 @@ func (s *Service) describeImages(ctx context.Context, m *System) {
 	use := s.memory.use
 	m.Storage, m.StorageAt = &use, s.memory.useAt
 }
+
+// Version is the mothership's own, and that of its system image.
+func (s *Service) Version() string { return s.options.Version }

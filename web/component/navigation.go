@@ -16,21 +16,26 @@ const AccountURL = "/account"
 
 // Navigation is what someone of that role finds at the side of every page.
 func Navigation(role string) []Group {
-	groups := []Group{{Entries: []Entry{{"constellation", "Constellation", "/"}}}}
+	groups := []Group{{Entries: []Entry{
+		{"constellation", "Constellation", "/"}, {"algorithms", "Algorithms", "/algorithms"},
+	}}}
 	if role == string(constellation.RoleAdmin) {
 		groups = append(groups, adminGroup...)
 	}
-	return append(groups, Group{Entries: []Entry{{"docs", "API reference", "/docs/api"}}})
+	return append(groups, Group{Entries: []Entry{{"docs", "Docs", "/docs"}}})
 }
 
 // adminGroup is what only administrators find.
-var adminGroup []Group
+var adminGroup = []Group{{"Admin", []Entry{
+	{"users", "Users", "/users"}, {"audit", "Audit log", "/audit"}, {"system", "System", "/system"},
+}}}
 
 // Key is a key of the keyboard and what it does anywhere in the panel.
 type Key struct{ Key, Does string }
 
 // Keys are the keyboard's short ways.
 var Keys = []Key{
+	{"Ctrl K", "Find a satellite, a launch instance, an algorithm or a page"},
 	{"/", "Search this page"},
 	{"J", "Next row"},
 	{"K", "Row before"},

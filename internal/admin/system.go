@@ -1,0 +1,83 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/web/component"
+	"github.com/constellation-serving/constellation/web/page"
+)
+
+func (s *server) systemRoutes() []route {
+	return []route{{"GET", "/system", constellation.RoleAdmin, s.showSystem}}
+}
+
+func (s *server) showSystem(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+	system, err := s.control.System(r.Context(), p)
+	if err != nil {
+		return err
+	}
+	m := page.System{Frame: s.frame(r, "System", p), Groups: s.systemGroups(system)}
+	m.Frame.Section = "system"
+	return render(w, r, http.StatusOK, page.SystemPage(m))
+}
+
+func (s *server) systemGroups(m *control.System) []page.FactGroup {
+	now := s.now()
+	since := component.Relative(m.StartedAt, now)
+	return []page.FactGroup{
+		{Name: "Mothership", Facts: []page.Fact{
+			{Name: "Version", Value: m.Version, Note: m.Go + ", " + m.Platform},
+			{Name: "Address", Value: s.publicURL, Copy: s.publicURL},
+			{Name: "Started", Value: since, Note: m.StartedAt.UTC().Format("2006-01-02 15:04:05 UTC")},
+		}},
+		{Name: "Database", Facts: []page.Fact{
+			{Name: "PostgreSQL", Value: m.Database.Version},
+			{Name: "Size", Value: component.Bytes(m.Database.Size), Note: "schema " + strconv.FormatInt(m.Database.Schema, 10)},
+			{Name: "Connections", Value: fmt.Sprintf("%d in use of %d", m.Connections.InUse, m.Connections.Most), Note: fmt.Sprintf("%d open", m.Connections.Open)},
+			{Name: "Rows", Value: fmt.Sprintf("%d satellites, %d launch instances", m.Totals.Satellites, m.Totals.Launches), Note: fmt.Sprintf("%d algorithms with %d versions, %d accounts", m.Totals.Algorithms, m.Totals.AlgorithmVersions, m.Totals.Accounts)},
+		}},
+		{Name: "Registry", Facts: s.registryFacts(m)},
+		{Name: "Signing key", Facts: []page.Fact{
+			{Name: "Fingerprint", Value: m.Fingerprint[:16] + "…", Note: "SHA-256. Operators see it when a launch's signature changes: compare before --trust.", Copy: m.Fingerprint},
+			{Name: "Public key", Value: m.SigningKey[:16] + "…", Note: "Ed25519, base64", Copy: m.SigningKey},
+		}},
+		{Name: "Jobs", Facts: s.jobFacts(m)},
+	}
+}
+
+func (s *server) registryFacts(m *control.System) []page.Fact {
+	storage := page.Fact{Name: "Storage used", Value: "not known", Note: "the server's log says why"}
+	if m.Storage != nil {
+		storage.Value = component.Bytes(m.Storage.Bytes)
+		storage.Note = component.Count(m.Storage.Blobs, "blob") + ", measured " + component.Relative(m.StorageAt, s.now())
+	}
+	image := page.Fact{Name: "System image", Status: &component.Status{Mark: "◐", Word: "Not there yet", Tone: "warn"}, Note: component.Sentence(m.SystemImageWhy)}
+	if m.SystemImage != nil {
+		digest := m.SystemImage.Image.Digest
+		image = page.Fact{
+			Name: "System image", Value: s.host() + "/" + m.SystemImage.Image.Repository + ":" + m.SystemImage.Version, Note: digest[:min(len(digest), 19)] + "…",
+			Copy: s.host() + "/" + m.SystemImage.Image.Repository + "@" + digest,
+		}
+	}
+	return []page.Fact{storage, image}
+}
+
+func (s *server) jobFacts(m *control.System) []page.Fact {
+	purge := page.Fact{Name: "Remove what has expired", Value: "every hour", Note: "not run yet"}
+	if m.PurgedAt != nil {
+		purge.Note = "last " + component.Relative(*m.PurgedAt, s.now())
+	}
+	imports := page.Fact{Name: "Imports of images", Value: "none under way"}
+	if n := m.Database.Importing; n > 0 {
+		imports.Value = strconv.Itoa(n) + " under way"
+	}
+	if n := m.Database.Failed; n > 0 {
+		imports.Status = &component.Status{Mark: "✕", Word: strconv.Itoa(n) + " failed; ", Tone: "bad"}
+		imports.Note = "Their algorithm's page says which."
+	}
+	return []page.Fact{purge, imports}
+}
