@@ -17,11 +17,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 )
 
-// downloadWidth is how many blobs are fetched at a time.
-const downloadWidth = 6
-
-// idleTimeout ends a download that no byte arrives on.
+// idleTimeout ends a transfer that no byte moves on.
 const idleTimeout = 30 * time.Second
+
+// progressBytes is what an attempt must have moved to be worth as many more
+// attempts as the first: a bad line slows a large blob down and never ends it.
+const progressBytes = 1 << 20
 
 // downloader fetches the blobs of one launch.
 type downloader struct {
@@ -29,6 +30,7 @@ type downloader struct {
 	folder     Folder
 	repository string
 	transfer   *transfer
+	journal    *journal
 	idle       time.Duration
 }
 
@@ -39,19 +41,22 @@ func (d *downloader) part(digest string) string { return d.folder.Path("work", h
 // fetch gets one blob to its place in the layout: hashed while it is written,
 // synced, renamed. Another launch's copy is linked, not fetched.
 func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
-	if d.link(blob) {
-		d.transfer.add(blob.Size)
-		return nil
+	linked, err := d.link(ctx, blob)
+	if linked || err != nil {
+		return err
 	}
 	wrong := 0
-	err := d.retry(ctx, "download "+short(blob.Digest), blobAttempts, func() error {
-		err := d.attempt(ctx, blob)
+	err = d.retry(ctx, "download "+short(blob.Digest), blobAttempts, func() (bool, error) {
+		moved, err := d.attempt(ctx, blob)
 		if errors.Is(err, errDigest) {
 			if wrong++; wrong > 1 {
-				return final{err}
+				err = final{err}
 			}
 		}
-		return err
+		if err != nil && !errors.As(err, new(final)) {
+			d.transfer.width.trouble()
+		}
+		return moved >= progressBytes, err
 	})
 	if err != nil {
 		return err
@@ -62,53 +67,87 @@ func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
 	_ = os.Remove(d.part(blob.Digest) + ".etag")
 	// A file system without hard links only costs the sharing.
 	_ = os.Link(d.folder.blob(blob.Digest), d.folder.shared(blob.Digest))
-	return nil
+	return d.journal.note(blob.Digest)
 }
 
 func short(digest string) string { return hexOf(digest)[:min(12, len(hexOf(digest)))] }
 
-// link takes a blob of another launch on this machine.
-func (d *downloader) link(blob bundle.Descriptor) bool {
-	info, err := os.Stat(d.folder.shared(blob.Digest))
-	return err == nil && info.Size() == blob.Size &&
-		os.Link(d.folder.shared(blob.Digest), d.folder.blob(blob.Digest)) == nil
+// link takes a blob of another launch on this machine, if its bytes are still
+// right; one that is damaged goes.
+func (d *downloader) link(ctx context.Context, blob bundle.Descriptor) (bool, error) {
+	shared := d.folder.shared(blob.Digest)
+	if info, err := os.Stat(shared); err != nil || info.Size() != blob.Size {
+		return false, nil
+	}
+	if err := verifyFile(ctx, shared, blob.Digest, nil); ctx.Err() != nil {
+		return false, ctx.Err()
+	} else if err != nil {
+		_ = os.Remove(shared)
+		return false, nil
+	}
+	if os.Link(shared, d.folder.blob(blob.Digest)) != nil {
+		return false, nil
+	}
+	d.transfer.skip(blob.Size)
+	return true, d.journal.note(blob.Digest)
 }
 
 // errDigest is a blob whose bytes are not those that its digest names.
 var errDigest = errors.New("its bytes do not match its digest")
 
-// attempt goes on from what is there and fetches the rest.
-func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) error {
+// attempt goes on from what is there and fetches the rest; it gives how many
+// bytes came.
+func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) (int64, error) {
 	file, err := os.OpenFile(d.part(blob.Digest), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
-		return final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+		return 0, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
 	}
 	defer file.Close() //nolint:errcheck // closed below; this is for the errors
 	sum := sha256.New()
-	have, err := io.Copy(sum, file)
+	have, err := rehash(ctx, sum, file)
 	if err != nil {
-		return final{wrap(err, CodeFailed, "read %s", file.Name())}
+		return 0, final{wrap(err, CodeFailed, "read %s", file.Name())}
 	}
 	if have > blob.Size {
 		if err := restart(file, sum); err != nil {
-			return err
+			return 0, err
 		}
 		have = 0
 	}
-	d.transfer.add(have)
+	d.transfer.skip(have)
 	written, err := d.rest(ctx, blob, file, sum, have)
 	if err != nil {
-		d.transfer.add(-written)
-		return err
+		d.transfer.skip(-written)
+		return written - have, err
 	}
 	if digest := "sha256:" + hex.EncodeToString(sum.Sum(nil)); digest != blob.Digest {
-		d.transfer.add(-written)
-		return errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), restart(file, sum))
+		d.transfer.skip(-written)
+		return 0, errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), restart(file, sum))
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+		return 0, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
 	}
-	return nil
+	return written - have, nil
+}
+
+// rehash takes what an earlier run left into the sum.
+func rehash(ctx context.Context, sum hash.Hash, file *os.File) (int64, error) {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	var have int64
+	for {
+		n, err := file.Read(*buffer)
+		sum.Write((*buffer)[:n])
+		have += int64(n)
+		switch {
+		case err == io.EOF:
+			return have, nil
+		case err != nil:
+			return have, err
+		case ctx.Err() != nil:
+			return have, ctx.Err()
+		}
+	}
 }
 
 func restart(file *os.File, sum hash.Hash) error {
@@ -137,7 +176,7 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 		strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", have)):
 	case response.StatusCode == http.StatusOK, response.StatusCode == http.StatusPartialContent,
 		response.StatusCode == http.StatusRequestedRangeNotSatisfiable:
-		d.transfer.add(-have)
+		d.transfer.skip(-have)
 		if err := restart(file, sum); err != nil {
 			return 0, err
 		}
@@ -149,8 +188,7 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 		return have, d.refused(response)
 	}
 	d.remember(blob.Digest, response.Header.Get("ETag"))
-	body := &watched{body: response.Body, limit: d.idle, stop: cancel}
-	n, err := io.Copy(io.MultiWriter(file, sum, meter{d.transfer}), io.LimitReader(body, blob.Size-have+1))
+	n, err := d.receive(file, sum, io.LimitReader(watch(response.Body, d.idle, cancel), blob.Size-have+1))
 	have += n
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errIdle):
@@ -163,6 +201,31 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 		return have, errorf(CodeNetwork, "the mothership ended blob %s after %d of %d bytes", short(blob.Digest), have, blob.Size)
 	}
 	return have, nil
+}
+
+// receive writes and hashes a body, each byte once, in pieces that stay in the
+// processor's cache between the two.
+func (d *downloader) receive(file *os.File, sum hash.Hash, body io.Reader) (total int64, err error) {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	for {
+		n, readErr := body.Read(*buffer)
+		if n > 0 {
+			written, err := file.Write((*buffer)[:n])
+			total += int64(written)
+			d.transfer.add(int64(written))
+			if err != nil {
+				return total, err
+			}
+			sum.Write((*buffer)[:n])
+		}
+		if readErr == io.EOF {
+			return total, nil
+		}
+		if readErr != nil {
+			return total, readErr
+		}
+	}
 }
 
 // isDiskError tells a failed write from a failed read.
@@ -193,27 +256,4 @@ func (d *downloader) remember(digest, etag string) {
 
 func isManifest(mediaType string) bool {
 	return strings.Contains(mediaType, "manifest") || strings.Contains(mediaType, "image.index")
-}
-
-var errIdle = errors.New("no byte arrived for too long")
-
-// watched ends a body that is silent for too long.
-type watched struct {
-	body  io.Reader
-	limit time.Duration
-	stop  context.CancelCauseFunc
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	timer := time.AfterFunc(w.limit, func() { w.stop(errIdle) })
-	defer timer.Stop()
-	return w.body.Read(p)
-}
-
-// meter counts bytes as they are written.
-type meter struct{ transfer *transfer }
-
-func (m meter) Write(p []byte) (int, error) {
-	m.transfer.add(int64(len(p)))
-	return len(p), nil
 }

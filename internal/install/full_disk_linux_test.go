@@ -31,7 +31,7 @@ func TestGetOnADiskThatFills(t *testing.T) {
 	o := m.options()
 	o.FreeSpace = func(string) (int64, error) { return math.MaxInt64, nil }
 	_, err := install.Get(t.Context(), f, o)
-	wantCode(t, err, install.CodeFailed, "no room is left in "+dir, "get again", "--deployment-dir")
+	wantCode(t, err, install.CodeFailed, "no room is left in "+dir, "run the same command again", "--deployment-dir")
 	if text := err.Error(); strings.Contains(text, ".part") || strings.Contains(text, "\n") {
 		t.Errorf("Get = %q, want one sentence without temporary files", text)
 	}

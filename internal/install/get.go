@@ -5,18 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/bundle"
@@ -41,7 +32,7 @@ type GetResult struct {
 	Algorithms       int    `json:"algorithms"`
 	Blobs            int    `json:"blobs"`
 	Bytes            int64  `json:"bytes"`
-	Fetched          int64  `json:"bytes_fetched"` // that were not on this machine yet
+	Fetched          int64  `json:"bytes_fetched"` // of blobs, over the network, in this run
 	Unchanged        bool   `json:"unchanged"`
 }
 
@@ -50,25 +41,8 @@ type GetResult struct {
 // is there already it costs one request.
 func Get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 	result, err := get(ctx, f, o)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		err = &Error{Code: CodeFailed, Err: noRoom{err}, Message: fmt.Sprintf("no room is left in %s; make room and get again, which goes on where it stopped, or choose another folder with --deployment-dir", f.Root)}
-	}
-	return result, interrupted(ctx, err, "the download")
+	return result, interrupted(ctx, full(err, f.Root), "the download")
 }
-
-// noRoom is a full disk, without the path of the file that met it.
-type noRoom struct{ error }
-
-// Error gives the system's words.
-func (e noRoom) Error() string {
-	var number syscall.Errno
-	if errors.As(e.error, &number) {
-		return number.Error()
-	}
-	return e.error.Error()
-}
-
-func (e noRoom) Unwrap() error { return e.error }
 
 func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 	if err := f.make(); err != nil {
@@ -84,10 +58,9 @@ func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 		return nil, err
 	}
 	defer m.client.CloseIdleConnections()
-	etag := ""
-	current, currentErr := openLaunch(f)
-	if currentErr == nil && current.complete() == nil {
-		etag = bundle.Digest(current.rootBytes)
+	current, etag, err := here(ctx, f, o.Progress)
+	if err != nil {
+		return nil, err
 	}
 	signed, err := m.plan(ctx, f, etag)
 	if err != nil {
@@ -101,6 +74,24 @@ func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 		return nil, err
 	}
 	return download(ctx, f, o, m, signed, launch)
+}
+
+// here gives the launch that is in the folder already and what it is known by,
+// "" when it is not whole.
+func here(ctx context.Context, f Folder, progress *Progress) (*launch, string, error) {
+	l, err := openLaunch(f)
+	if err != nil || l.complete() != nil {
+		return nil, "", nil //nolint:nilerr // then all of it is asked for
+	}
+	var signature bundle.Signature
+	if json.Unmarshal(l.signature, &signature) != nil || signature.Verify(l.rootBytes, nil) != nil {
+		return nil, "", nil
+	}
+	missing, _, err := l.wanted(ctx, progress)
+	if err != nil || len(missing) > 0 {
+		return nil, "", err
+	}
+	return l, bundle.Digest(l.rootBytes), nil
 }
 
 func (o GetOptions) mothership(root string) (*mothership, error) {
@@ -125,7 +116,7 @@ func (o GetOptions) mothership(root string) (*mothership, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mothership{base: base, key: o.Key, client: &http.Client{Transport: transport}, report: o.Progress.Line, delay: o.Backoff}
+	m := &mothership{base: base, key: o.Key, client: &http.Client{Transport: transport}, retrier: retrier{report: o.Progress.Retry, delay: o.Backoff}}
 	if m.delay == nil {
 		m.delay = backoff
 	}
@@ -176,21 +167,25 @@ func download(ctx context.Context, f Folder, o GetOptions, m *mothership, signed
 	if !ok {
 		return nil, errorf(CodeIntegrity, "the mothership names no bundle")
 	}
-	missing, need := l.missing()
-	if err := o.room(f, missing, need); err != nil {
+	missing, need, err := l.wanted(ctx, o.Progress)
+	if err != nil {
+		return nil, err
+	}
+	if err := room(f, o.FreeSpace, missing, need); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(writeFile(f.Path("launch.json"), l.rootBytes), writeFile(f.Path("launch.json.sig"), l.signature),
 		writeFile(f.blob(l.root.Plan.Digest), l.planBytes), writeFile(f.blob(bundle.Digest(l.rootBytes)), l.rootBytes)); err != nil {
 		return nil, wrap(err, CodeFailed, "write the launch")
 	}
-	d := &downloader{mothership: m, folder: f, repository: repository, idle: o.Idle}
-	if d.idle == 0 {
-		d.idle = idleTimeout
+	d := &downloader{mothership: m, folder: f, repository: repository, idle: cmp.Or(o.Idle, idleTimeout)}
+	if d.journal, err = openJournal(f); err != nil {
+		return nil, err
 	}
+	defer d.journal.close()
 	o.Progress.Line("downloading version %d of satellite %s: %d of %d blobs, %s", l.root.Version, l.plan.Satellite.Name, len(missing), len(l.root.Blobs), Size(need))
-	d.transfer = o.Progress.transfer("download", len(missing), need)
-	err := d.all(ctx, missing)
+	d.transfer = o.Progress.transfer("download", len(missing), need, newWidth())
+	err = moveAll(ctx, "downloaded", d.transfer, missing, d.fetch)
 	d.transfer.end()
 	if err != nil {
 		return nil, err
@@ -199,147 +194,6 @@ func download(ctx context.Context, f Folder, o GetOptions, m *mothership, signed
 		return nil, err
 	}
 	result := l.result(f, false)
-	result.Fetched = need
+	result.Fetched = d.transfer.moved.Load()
 	return result, nil
-}
-
-// all fetches blobs, largest first. One that fails does not stop the others;
-// a refused key does.
-func (d *downloader) all(ctx context.Context, blobs []bundle.Descriptor) error {
-	slices.SortFunc(blobs, func(a, b bundle.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(downloadWidth)
-	var mu sync.Mutex
-	var failed []error
-	for _, blob := range blobs {
-		group.Go(func() error {
-			err := d.fetch(ctx, blob)
-			switch {
-			case err == nil:
-				d.transfer.done()
-				return nil
-			case codeOf(err) == CodeAuth || ctx.Err() != nil || isDiskError(err):
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			failed = append(failed, err)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if len(failed) > 1 {
-		return wrap(failed[0], codeOf(failed[0]), "%d of %d blobs could not be downloaded; what arrived is kept; the first", len(failed), len(blobs))
-	}
-	if len(failed) == 1 {
-		return failed[0]
-	}
-	return nil
-}
-
-// room checks the disk before the first byte: what is needed and 1% for the
-// file system.
-func (o GetOptions) room(f Folder, missing []bundle.Descriptor, need int64) error {
-	for _, blob := range missing {
-		if info, err := os.Stat(f.Path("work", hexOf(blob.Digest)+".part")); err == nil {
-			need -= info.Size()
-		} else if info, err := os.Stat(f.shared(blob.Digest)); err == nil {
-			need -= info.Size()
-		}
-	}
-	free := o.FreeSpace
-	if free == nil {
-		free = freeSpace
-	}
-	have, err := free(f.Path())
-	if err != nil {
-		return wrap(err, CodeFailed, "ask how much of the disk is free")
-	}
-	if need += need / 100; need > have {
-		return errorf(CodeFailed, "there is not enough room in %s: the download needs %s more and %s are free; make room, or choose another folder with --deployment-dir", f.Root, Size(need), Size(have))
-	}
-	return nil
-}
-
-// commit fetches the bundle's own two documents, checks them against the
-// signed root, and writes index.json, last.
-func (d *downloader) commit(ctx context.Context, l *launch, indexDigest string) error {
-	index, err := d.document(ctx, indexDigest)
-	if err != nil {
-		return err
-	}
-	if err := l.checkIndex(index, func(digest string) ([]byte, error) { return d.document(ctx, digest) }); err != nil {
-		return err
-	}
-	layout, err := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-		"manifests": []any{map[string]any{
-			"mediaType": "application/vnd.oci.image.index.v1+json", "digest": indexDigest, "size": len(index),
-			"annotations": map[string]string{"org.opencontainers.image.ref.name": d.folder.LaunchID},
-		}},
-	})
-	if err != nil {
-		return wrap(err, CodeFailed, "write index.json")
-	}
-	f := d.folder
-	err = errors.Join(
-		writeFile(f.blob(bundle.Digest([]byte("{}"))), []byte("{}")),
-		writeFile(f.Path("bundle", "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)),
-		syncDir(f.Path("bundle", "blobs", "sha256")),
-		writeFile(f.Path("bundle", "index.json"), layout),
-	)
-	if err != nil {
-		return wrap(err, CodeFailed, "write the bundle")
-	}
-	l.index = indexDigest
-	d.sweep(l)
-	return errors.Join(rememberVerified(f, l))
-}
-
-// document fetches a small manifest and stores it.
-func (d *downloader) document(ctx context.Context, digest string) ([]byte, error) {
-	var data []byte
-	err := d.retry(ctx, "download "+short(digest), blobAttempts, func() error {
-		response, err := d.get(ctx, "/v2/"+d.repository+"/manifests/"+digest, http.Header{
-			"Accept": {"application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"},
-		})
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close() //nolint:errcheck // read only
-		if response.StatusCode != http.StatusOK {
-			return d.refused(response)
-		}
-		if data, err = readLimited(response.Body); err != nil {
-			return d.unreachable(ctx, err)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if got := bundle.Digest(data); got != digest {
-		return nil, errorf(CodeIntegrity, "manifest %s came as %s", digest, got)
-	}
-	return data, writeFile(d.folder.blob(digest), data)
-}
-
-// sweep removes blobs that the launch no longer has, and shared ones that no
-// launch has. What it cannot remove costs only room.
-func (d *downloader) sweep(l *launch) {
-	wanted := l.digests()
-	drop := func(dir string, keep func(fs.DirEntry) bool) {
-		entries, _ := os.ReadDir(dir) //nolint:errcheck // see above
-		for _, entry := range entries {
-			if !keep(entry) {
-				_ = os.Remove(filepath.Join(dir, entry.Name()))
-			}
-		}
-	}
-	f := d.folder
-	drop(f.Path("bundle", "blobs", "sha256"), func(e fs.DirEntry) bool { return wanted["sha256:"+e.Name()] })
-	drop(filepath.Join(f.Root, "blobs", "sha256"), func(e fs.DirEntry) bool { return linked(e) })
-	drop(f.Path("work"), func(e fs.DirEntry) bool { return !strings.Contains(e.Name(), ".part") })
 }

@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -83,11 +84,28 @@ func (l *launch) complete() error {
 	if missing, _ := l.missing(); len(missing) > 0 {
 		return unfinished
 	}
-	index, err := os.ReadFile(l.folder.blob(l.index))
+	for _, digest := range []string{l.root.Plan.Digest, bundle.Digest(l.rootBytes), bundle.Digest([]byte("{}"))} {
+		if _, err := l.document(digest); err != nil {
+			return unfinished
+		}
+	}
+	index, err := l.document(l.index)
 	if err != nil {
 		return unfinished
 	}
-	return l.checkIndex(index, func(digest string) ([]byte, error) { return os.ReadFile(l.folder.blob(digest)) })
+	return l.checkIndex(index, l.document)
+}
+
+// document reads a small blob and holds it to its name.
+func (l *launch) document(digest string) ([]byte, error) {
+	data, err := os.ReadFile(l.folder.blob(digest))
+	if err != nil {
+		return nil, wrap(err, CodeIntegrity, "a file of the launch is missing; get it again")
+	}
+	if got := bundle.Digest(data); got != digest {
+		return nil, damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", l.folder.blob(digest), got)}
+	}
+	return data, nil
 }
 
 // missing gives the blobs that are not there in their size, and their bytes.
@@ -99,6 +117,48 @@ func (l *launch) missing() (blobs []bundle.Descriptor, size int64) {
 		}
 	}
 	return blobs, size
+}
+
+// wanted gives the blobs to fetch, and their bytes: those that are not there,
+// and those that are there and damaged, which it removes.
+func (l *launch) wanted(ctx context.Context, progress *Progress) (blobs []bundle.Descriptor, size int64, err error) {
+	missing, _ := l.missing()
+	absent := map[string]bool{}
+	for _, blob := range missing {
+		absent[blob.Digest] = true
+	}
+	seen := readStamps(l.folder)
+	var unsure []bundle.Descriptor
+	var doubtful int64
+	for _, blob := range l.root.Blobs {
+		if info, err := os.Stat(l.folder.blob(blob.Digest)); !absent[blob.Digest] && err == nil && seen[blob.Digest] != stampOf(info) {
+			unsure = append(unsure, blob)
+			doubtful += blob.Size
+		}
+	}
+	t := progress.transfer("verify", len(unsure), doubtful, nil)
+	defer t.end()
+	for _, blob := range unsure {
+		err := verifyFile(ctx, l.folder.blob(blob.Digest), blob.Digest, t)
+		if ctx.Err() != nil {
+			return nil, 0, ctx.Err()
+		}
+		if err != nil {
+			progress.Line("%s is damaged and is fetched again", l.folder.blob(blob.Digest))
+			if err := os.Remove(l.folder.blob(blob.Digest)); err != nil {
+				return nil, 0, wrap(err, CodeFailed, "remove a damaged file")
+			}
+			missing = append(missing, blob)
+		}
+		t.done()
+	}
+	if len(missing) == 0 && len(unsure) > 0 {
+		return nil, 0, rememberVerified(l.folder, l)
+	}
+	for _, blob := range missing {
+		size += blob.Size
+	}
+	return missing, size, nil
 }
 
 // checkIndex holds the bundle's index, which no signature covers, to the

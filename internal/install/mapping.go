@@ -36,12 +36,12 @@ func mapImages(plan *bundle.Plan, stage Stage) map[string]Mapping {
 		parts := strings.SplitN(a.Algorithm, "/", 3)
 		owner, name, hash := strings.ToLower(parts[0]), strings.ToLower(parts[1]), parts[2]
 		if stage.Registry.Layout == "per-image" {
-			add(a.Image, stage.ContainerRegistry+"/"+owner+"/"+name, hash)
+			add(a.Image, below(stage, owner, name), hash)
 			continue
 		}
-		add(a.Image, stage.ContainerRegistry+"/satellite-"+plan.Satellite.ID, owner+"-"+name+"-"+hash[:min(12, len(hash))])
+		add(a.Image, below(stage, "satellite-"+plan.Satellite.ID), owner+"-"+name+"-"+hash[:min(12, len(hash))])
 	}
-	add(plan.System.Image, stage.ContainerRegistry+"/execution-engine", plan.System.Version)
+	add(plan.System.Image, below(stage, "execution-engine"), plan.System.Version)
 	return images
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,8 +22,6 @@ const (
 	headerTimeout = 30 * time.Second
 	maxPlanBytes  = 64 << 20
 	maxErrorBytes = 64 << 10
-	planAttempts  = 4
-	blobAttempts  = 6
 )
 
 // TLS is how the other side of a connection is checked.
@@ -66,9 +63,10 @@ func (t TLS) transport() (*http.Transport, error) {
 		TLSClientConfig:       config, // and so HTTP/1.1: a connection a download, each with its own window
 		TLSHandshakeTimeout:   15 * time.Second,
 		ResponseHeaderTimeout: headerTimeout,
-		MaxIdleConnsPerHost:   downloadWidth,
+		MaxIdleConnsPerHost:   mostWidth,
 		IdleConnTimeout:       time.Minute,
 		DisableCompression:    true,
+		WriteBufferSize:       64 << 10,
 	}, nil
 }
 
@@ -77,15 +75,7 @@ type mothership struct {
 	base   *url.URL
 	key    string
 	client *http.Client
-	report func(string, ...any)
-	delay  func(attempt int) time.Duration
-}
-
-// backoff is the wait before another attempt: 0.5 s doubling to 15 s, half of
-// it random.
-func backoff(attempt int) time.Duration {
-	d := min(500*time.Millisecond<<attempt, 15*time.Second)
-	return d/2 + rand.N(d/2) //nolint:gosec // spreads attempts, guards nothing
+	retrier
 }
 
 // plan fetches the signed plan; nil when it is still the one of etag.
@@ -96,27 +86,27 @@ func (m *mothership) plan(ctx context.Context, f Folder, etag string) (*apiv1.Si
 		header.Set("If-None-Match", `"`+etag+`"`)
 	}
 	var plan *apiv1.SignedPlan
-	err := m.retry(ctx, "fetch the plan", planAttempts, func() error {
+	err := m.retry(ctx, "fetch the plan", planAttempts, func() (bool, error) {
 		response, err := m.get(ctx, path, header)
 		if err != nil {
-			return err
+			return false, err
 		}
 		defer response.Body.Close() //nolint:errcheck // read only
 		if response.StatusCode == http.StatusNotModified && etag != "" {
 			plan = nil
-			return nil
+			return false, nil
 		}
 		if response.StatusCode != http.StatusOK {
-			return m.refused(response)
+			return false, m.refused(response)
 		}
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
-			return final{errorf(CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)}
+			return false, final{errorf(CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)}
 		}
 		plan = &apiv1.SignedPlan{}
 		if err := json.NewDecoder(io.LimitReader(response.Body, maxPlanBytes)).Decode(plan); err != nil || plan.Launch == "" {
-			return wrap(err, CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)
+			return false, wrap(err, CodeNetwork, "%s answers, but not as a mothership does; check the address", m.base)
 		}
-		return nil
+		return false, nil
 	})
 	return plan, err
 }
@@ -159,6 +149,9 @@ func (m *mothership) unreachable(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &unknown):
 		return final{errorf(CodeNetwork, "the certificate of %s is signed by no authority that this machine knows; give the mothership's CA with --ca-file FILE (or --insecure to go on without checking)", m.base.Host)}
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return final{errorf(CodeNetwork, "the certificate of %s is not valid now, which this machine's clock says is %s; set the clock if that is wrong, else the mothership's admin renews the certificate",
+			m.base.Host, time.Now().UTC().Format("2006-01-02 15:04 UTC"))}
 	case errors.As(err, &host), errors.As(err, &invalid):
 		return final{wrap(cause, CodeNetwork, "the certificate of %s is not valid for it", m.base.Host)}
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
@@ -168,11 +161,6 @@ func (m *mothership) unreachable(ctx context.Context, err error) error {
 	}
 	return wrap(cause, CodeNetwork, "the mothership %s does not answer; check --mothership and the network", m.base)
 }
-
-// final is a failure that another attempt cannot mend.
-type final struct{ error }
-
-func (f final) Unwrap() error { return f.error }
 
 // refused turns an answer that is no success into an error with the
 // mothership's own sentence.
@@ -192,7 +180,7 @@ func (m *mothership) refused(response *http.Response) error {
 	case code == http.StatusNotFound:
 		return final{errorf(CodeFailed, "the mothership does not have it: %s", text)}
 	case code == http.StatusTooManyRequests || code >= 500:
-		return errorf(CodeNetwork, "the mothership cannot answer now: %s", text)
+		return later{errorf(CodeNetwork, "the mothership cannot answer now: %s", text), retryAfter(response)}
 	default:
 		return final{errorf(CodeFailed, "the mothership refuses: %s", text)}
 	}
@@ -211,38 +199,4 @@ func messageOf(data []byte) string {
 		return body.Errors[0].Message
 	}
 	return body.Error.Message
-}
-
-// brief leaves out what the last attempt's error will say.
-func brief(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Err != nil {
-		return e.Err.Error()
-	}
-	return err.Error()
-}
-
-// retry tries again what may get better, one line an attempt.
-func (m *mothership) retry(ctx context.Context, what string, attempts int, try func() error) error {
-	for attempt := 0; ; attempt++ {
-		err := try()
-		var last final
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.As(err, &last):
-			return last.error
-		case attempt+1 >= attempts:
-			return err
-		}
-		delay := m.delay(attempt)
-		m.report("%s: %s; trying again in %.1f s (%d of %d)", what, brief(err), delay.Seconds(), attempt+2, attempts)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(delay):
-		}
-	}
 }

@@ -1,21 +1,18 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/partial"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 )
@@ -25,6 +22,9 @@ type PushResult struct {
 	Registry string    `json:"registry"`
 	Images   []Mapping `json:"images"`
 	Pushed   int       `json:"pushed"` // images that were not there yet
+	Uploaded int64     `json:"blobs_uploaded"`
+	Mounted  int64     `json:"blobs_mounted"` // from another repository of the registry
+	Bytes    int64     `json:"bytes_uploaded"`
 }
 
 // Push verifies the launch and puts its images into the configured registry,
@@ -36,39 +36,34 @@ func Push(ctx context.Context, f Folder, progress *Progress) (*PushResult, error
 	}
 	defer s.close()
 	result, err := s.push(ctx)
-	return result, interrupted(ctx, err, "the push")
+	return result, interrupted(ctx, full(err, f.Root), "the push")
 }
 
+// push asks for every image with one HEAD, and uploads those that are not
+// there: each blob once, manifests last.
 func (s *session) push(ctx context.Context) (*PushResult, error) {
 	result := &PushResult{Registry: s.config.Stage.ContainerRegistry}
-	var todo []bundle.Image
-	for _, image := range s.launch.plan.Images() {
-		m := s.images[image.Digest]
-		result.Images = append(result.Images, m)
-		there, err := s.registry.has(ctx, m.Tag, image.Digest)
-		if err != nil {
-			return nil, err
-		}
-		if !there {
-			todo = append(todo, image)
+	all, err := s.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var todo []*image
+	for _, i := range all {
+		result.Images = append(result.Images, i.Mapping)
+		if !i.there {
+			todo = append(todo, i)
 		}
 	}
 	if len(todo) > 0 {
-		if err := s.upload(ctx, todo); err != nil {
+		if err := s.upload(ctx, all, todo, result); err != nil {
 			return nil, err
 		}
 	}
 	result.Pushed = len(todo)
-	for _, image := range todo {
-		m := s.images[image.Digest]
-		name, _, _ := strings.Cut(m.Source, "@")
-		repository, digest, _ := strings.Cut(m.Destination, "@")
-		s.progress.Line("pushed %s → %s@sha256:%s…", name, repository, short(digest))
-	}
 	if there := len(result.Images) - len(todo); there > 0 {
 		s.progress.Line("%s in %s already", images(there), result.Registry)
 	}
-	file := s.launch.folder.Path("lock", notInFiles.ReplaceAllString(result.Registry, "_")+".json")
+	file := s.folder().Path("lock", notInFiles.ReplaceAllString(result.Registry, "_")+".json")
 	if err := writeJSON(file, result.Images); err != nil {
 		return nil, wrap(err, CodeFailed, "write the lock file")
 	}
@@ -85,119 +80,211 @@ func images(n int) string {
 
 var notInFiles = regexp.MustCompile(`[^A-Za-z0-9.-]+`)
 
-// has asks for a tag's digest with one HEAD.
-func (r *registry) has(ctx context.Context, tag, digest string) (bool, error) {
-	ref, err := name.NewTag(tag, r.nameOptions()...)
-	if err != nil {
-		return false, wrap(err, CodeUsage, "stage.container_registry")
+// headWidth is how many manifests are asked for at a time.
+const headWidth = 8
+
+// find asks the registry for every image of the plan.
+func (s *session) find(ctx context.Context) ([]*image, error) {
+	r := retrier{report: s.progress.Retry, delay: s.delay}
+	if err := r.retry(ctx, "reach "+s.registry.host.RegistryStr(), planAttempts, func() (bool, error) {
+		return false, transient(s.registry, ctx, s.registry.connect(ctx), "reach it")
+	}); err != nil {
+		return nil, err
 	}
-	head, err := remote.Head(ref, r.options(ctx, r.transport)...)
-	var refusal *transport.Error
-	switch {
-	case err == nil:
-		return head.Digest.String() == digest, nil
-	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case errors.As(err, &refusal) && (refusal.StatusCode == http.StatusNotFound || refusal.StatusCode == http.StatusForbidden):
-		return false, nil // some registries forbid what they do not have
+	var all []*image
+	for _, planned := range s.launch.plan.Images() {
+		i := &image{Image: planned, Mapping: s.images[planned.Digest]}
+		var err error
+		if i.repository, i.tag, err = s.registry.split(i.Tag); err != nil {
+			return nil, err
+		}
+		all = append(all, i)
 	}
-	return false, r.explain(err, "look for "+tag)
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(headWidth)
+	for _, i := range all {
+		group.Go(func() error {
+			return r.retry(inner, "look for "+i.Tag, blobAttempts, func() (bool, error) {
+				digest, err := s.registry.resolve(inner, i.repository, i.tag)
+				i.there = err == nil && digest == i.Digest
+				return false, transient(s.registry, inner, err, "look for "+i.Tag)
+			})
+		})
+	}
+	return all, group.Wait()
 }
 
-// upload pushes images, each blob once: they share layers, and one pusher.
-func (s *session) upload(ctx context.Context, todo []bundle.Image) error {
-	path, err := layout.FromPath(s.launch.folder.Path("bundle"))
-	if err != nil {
-		return wrap(err, CodeIntegrity, "read the bundle")
+// transient explains a failure of the registry, final unless it may pass.
+func transient(r *registry, ctx context.Context, err error, what string) error {
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	t := s.progress.transfer("push", len(todo), s.bytesOf(todo))
+	explained := r.explain(err, what)
+	var refused *refusal
+	if explained.Code == CodeNetwork && !strings.Contains(explained.Message, "configure stage.registry") || errors.As(err, &refused) && refused.status >= 500 {
+		return explained
+	}
+	return final{explained}
+}
+
+// upload pushes images: first every blob that they need, each once, then what
+// other repositories need of the same blobs, then the manifests.
+func (s *session) upload(ctx context.Context, all, todo []*image, result *PushResult) error {
+	for _, i := range all {
+		if err := i.read(s.source); err != nil {
+			return err
+		}
+	}
+	first, again := targets(all, todo)
+	var bytes int64
+	for _, t := range slices.Concat(first, again) {
+		bytes += t.blob.Size
+	}
+	for _, i := range todo {
+		name, _, _ := strings.Cut(i.Source, "@")
+		s.progress.Line("pushing %s → %s", name, i.Tag)
+	}
+	t := s.progress.transfer("push", len(first)+len(again), bytes, newWidth())
 	defer t.end()
-	pusher, err := remote.NewPusher(s.registry.options(ctx, counting{s.registry.transport, t})...)
-	if err != nil {
-		return wrap(err, CodeFailed, "push")
-	}
-	var failed []error
-	for _, image := range todo {
-		m := s.images[image.Digest]
-		ref, err := name.NewTag(m.Tag, s.registry.nameOptions()...)
-		if err != nil {
-			return wrap(err, CodeUsage, "stage.container_registry")
-		}
-		content, err := read(path, image)
-		if err == nil {
-			err = pusher.Push(ctx, ref, content)
-		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			failed = append(failed, s.registry.explain(err, "push "+m.Tag))
-		default:
-			t.done()
+	u := &uploader{registry: s.registry, retrier: retrier{report: s.progress.Retry, delay: s.delay}, source: s.source,
+		uploads: openUploads(s.folder(), result.Registry), transfer: t}
+	for _, list := range [][]target{first, again} {
+		if err := u.all(ctx, list); err != nil {
+			return s.registry.explainMissing(err, todo)
 		}
 	}
-	if len(failed) > 0 {
-		return wrap(failed[0], codeOf(failed[0]), "%d of %d images could not be pushed; push again goes on; the first", len(failed), len(todo))
+	for _, i := range todo {
+		if err := u.manifests(ctx, i, s.progress); err != nil {
+			return err
+		}
+		repository, digest, _ := strings.Cut(i.Destination, "@")
+		s.progress.Line("pushed %s@sha256:%s…", repository, short(digest))
 	}
+	result.Uploaded, result.Mounted, result.Bytes = u.sent.Load(), u.mounted.Load(), t.moved.Load()
 	return nil
 }
 
-// read opens an image or index of the layout, its bytes as they are.
-func read(path layout.Path, image bundle.Image) (remote.Taggable, error) {
-	hash, err := v1.NewHash(image.Digest)
-	if err != nil {
-		return nil, err
+// all puts blobs, by the queue that get has too.
+func (u *uploader) all(ctx context.Context, list []target) error {
+	byBlob := map[bundle.Descriptor][]target{}
+	var blobs []bundle.Descriptor
+	for _, t := range list {
+		byBlob[t.blob] = append(byBlob[t.blob], t)
 	}
-	root, err := path.ImageIndex()
-	if err != nil {
-		return nil, err
+	for blob := range byBlob {
+		blobs = append(blobs, blob)
 	}
-	manifest, err := root.IndexManifest()
-	if err != nil || len(manifest.Manifests) != 1 {
-		return nil, errorf(CodeIntegrity, "index.json does not name the bundle's index; run get again")
-	}
-	index, err := root.ImageIndex(manifest.Manifests[0].Digest)
-	if err != nil {
-		return nil, err
-	}
-	if types.MediaType(image.MediaType).IsIndex() {
-		return index.ImageIndex(hash)
-	}
-	return index.Image(hash)
-}
-
-// bytesOf sums the blobs that images reach, each once.
-func (s *session) bytesOf(images []bundle.Image) int64 {
-	path, err := layout.FromPath(s.launch.folder.Path("bundle"))
-	if err != nil {
-		return 0
-	}
-	sizes := map[string]int64{}
-	for _, image := range images {
-		if content, err := read(path, image); err == nil {
-			collect(content, sizes)
-		}
-	}
-	total := int64(0)
-	for _, size := range sizes {
-		total += size
-	}
-	return total
-}
-
-func collect(content any, sizes map[string]int64) {
-	switch c := content.(type) {
-	case v1.Image:
-		if manifest, err := c.Manifest(); err == nil {
-			for _, d := range slices.Concat([]v1.Descriptor{manifest.Config}, manifest.Layers) {
-				sizes[d.Digest.String()] = d.Size
+	var mu sync.Mutex
+	return moveAll(ctx, "pushed", u.transfer, blobs, func(ctx context.Context, blob bundle.Descriptor) error {
+		mu.Lock()
+		mine := byBlob[blob]
+		mu.Unlock()
+		for _, t := range mine {
+			if err := u.put(ctx, t); err != nil {
+				return err
 			}
 		}
-	case v1.ImageIndex:
-		if children, err := partial.Manifests(c); err == nil {
-			for _, child := range children {
-				collect(child, sizes)
+		return nil
+	})
+}
+
+// targets says which blob goes into which repository: first each blob into
+// one, then into the others, which mount it from there.
+func targets(all, todo []*image) (first, again []target) {
+	has := map[string][]string{} // by digest: repositories that have it
+	for _, i := range all {
+		if i.there {
+			for _, blob := range i.blobs {
+				has[blob.Digest] = append(has[blob.Digest], i.repository)
 			}
 		}
 	}
+	planned := map[string]bool{}
+	owner := map[string]string{}
+	for _, i := range todo {
+		for _, blob := range i.blobs {
+			t := target{blob: blob, repository: i.repository}
+			if planned[key(t)] {
+				continue
+			}
+			planned[key(t)] = true
+			for _, repository := range has[blob.Digest] {
+				if repository != i.repository && !slices.Contains(t.mounts, repository) {
+					t.mounts = append(t.mounts, repository)
+				}
+			}
+			if from, ok := owner[blob.Digest]; ok {
+				t.mounts = append(t.mounts, from)
+				again = append(again, t)
+				continue
+			}
+			owner[blob.Digest] = i.repository
+			first = append(first, t)
+		}
+	}
+	return first, again
+}
+
+// read finds every manifest and blob that an image reaches.
+func (i *image) read(from source) error {
+	return i.walk(from, bundle.Descriptor{MediaType: i.MediaType, Digest: i.Digest}, map[string]bool{})
+}
+
+func (i *image) walk(from source, manifest bundle.Descriptor, seen map[string]bool) error {
+	if seen[manifest.Digest] {
+		return nil
+	}
+	seen[manifest.Digest] = true
+	data, err := from.document(manifest.Digest)
+	if err != nil {
+		return err
+	}
+	if types.MediaType(manifest.MediaType).IsIndex() {
+		index, err := v1.ParseIndexManifest(bytes.NewReader(data))
+		if err != nil {
+			return wrap(err, CodeIntegrity, "read the index %s", manifest.Digest)
+		}
+		for _, child := range index.Manifests {
+			if err := i.walk(from, bundle.Descriptor{MediaType: string(child.MediaType), Digest: child.Digest.String()}, seen); err != nil {
+				return err
+			}
+		}
+	} else {
+		parsed, err := v1.ParseManifest(bytes.NewReader(data))
+		if err != nil {
+			return wrap(err, CodeIntegrity, "read the manifest %s", manifest.Digest)
+		}
+		for _, blob := range slices.Concat([]v1.Descriptor{parsed.Config}, parsed.Layers) {
+			if !seen[blob.Digest.String()] {
+				seen[blob.Digest.String()] = true
+				i.blobs = append(i.blobs, bundle.Descriptor{Digest: blob.Digest.String(), Size: blob.Size})
+			}
+		}
+	}
+	manifest.Size = int64(len(data))
+	i.manifests = append(i.manifests, manifest)
+	return nil
+}
+
+// explainMissing adds, to a repository that is not there, the commands that
+// make it and the others that the launch needs.
+func (r *registry) explainMissing(err error, todo []*image) error {
+	var e *Error
+	if !errors.As(err, &e) || e.Code != CodeFailed || !strings.Contains(e.Message, "answered 404") {
+		return err
+	}
+	told := *e
+	host := r.host.RegistryStr()
+	if kindOf(host) != kindECR {
+		told.Next = pathHint(host)
+		return &told
+	}
+	var commands []string
+	for _, i := range todo {
+		if c := createECR(host, i.repository); !slices.Contains(commands, c) {
+			commands = append(commands, c)
+		}
+	}
+	told.Next = "→ ECR makes no repository on a push; make those that are missing, then push again:\n  " + strings.Join(commands, "\n  ")
+	return &told
 }

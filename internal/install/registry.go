@@ -1,20 +1,23 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/kube"
 )
 
@@ -24,7 +27,10 @@ type registry struct {
 	stage     Stage
 	host      name.Registry
 	transport *http.Transport
+	client    *auth.Client
 	keychain  authn.Keychain
+	base      string        // scheme://host, once it is known
+	idle      time.Duration // how long an upload may stand still
 }
 
 func openRegistry(stage Stage) (*registry, error) {
@@ -32,12 +38,18 @@ func openRegistry(stage Stage) (*registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &registry{stage: stage, transport: t, keychain: authn.DefaultKeychain}
+	t.ResponseHeaderTimeout = 0 // each request has its own limit
+	r := &registry{stage: stage, transport: t, keychain: authn.DefaultKeychain, idle: idleTimeout}
 	repository, err := name.NewRepository(stage.ContainerRegistry+"/x", r.nameOptions()...)
 	if err != nil {
 		return nil, wrap(err, CodeUsage, "stage.container_registry")
 	}
+	if err := checkRegistryPath(stage); err != nil {
+		return nil, err
+	}
 	r.host = repository.Registry
+	r.client = &auth.Client{Client: &http.Client{Transport: t}, Cache: auth.NewCache(), Credential: r.credential, ClientID: "algo-install",
+		Header: http.Header{"User-Agent": {"algo-install"}}}
 	return r, nil
 }
 
@@ -49,18 +61,81 @@ func (r *registry) nameOptions() []name.Option {
 	return options
 }
 
-func (r *registry) options(ctx context.Context, t http.RoundTripper) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithTransport(t), remote.WithAuthFromKeychain(r.keychain), remote.WithUserAgent("algo-install"), remote.WithJobs(downloadWidth)}
+// split takes a mapping's tag or destination apart into the repository as the
+// registry's API names it, and what follows.
+func (r *registry) split(reference string) (repository, identifier string, err error) {
+	ref, err := name.ParseReference(reference, r.nameOptions()...)
+	if err != nil {
+		return "", "", wrap(err, CodeUsage, "stage.container_registry")
+	}
+	return ref.Context().RepositoryStr(), ref.Identifier(), nil
+}
+
+// manifestTypes are the media types of all that a launch holds.
+var manifestTypes = []string{"application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json",
+	"application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json"}
+
+// has asks for a tag's digest with one HEAD.
+func (r *registry) has(ctx context.Context, tag, digest string) (bool, error) {
+	if err := r.connect(ctx); err != nil {
+		return false, r.whyNot(ctx, err, "look for "+tag)
+	}
+	repository, identifier, err := r.split(tag)
+	if err != nil {
+		return false, err
+	}
+	found, err := r.resolve(ctx, repository, identifier)
+	if err != nil {
+		return false, r.whyNot(ctx, err, "look for "+tag)
+	}
+	return found == digest, nil
+}
+
+// resolve gives the digest of a tag, "" when there is none.
+func (r *registry) resolve(ctx context.Context, repository, tag string) (string, error) {
+	path := "/v2/" + repository + "/manifests/" + tag
+	header := http.Header{"Accept": manifestTypes}
+	response, err := r.send(ctx, exchange{method: http.MethodHead, url: path, repository: repository, header: header})
+	if err != nil {
+		return "", err
+	}
+	drain(response)
+	switch digest := response.Header.Get("Docker-Content-Digest"); {
+	case response.StatusCode == http.StatusOK && digest != "":
+		return digest, nil
+	case response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusForbidden:
+		return "", nil // some registries forbid what they do not have
+	case response.StatusCode != http.StatusOK:
+		return "", newRefusal(response)
+	}
+	response, err = r.send(ctx, exchange{method: http.MethodGet, url: path, repository: repository, header: header})
+	if err != nil {
+		return "", err
+	}
+	defer drain(response)
+	data, err := readLimited(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return "", err
+	}
+	return bundle.Digest(data), nil
+}
+
+// whyNot is explain, and nothing when it was the operator who ended it.
+func (r *registry) whyNot(ctx context.Context, err error, what string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.explain(err, what)
 }
 
 // pullConfig makes the pull secret's content from the docker login; nil when
 // there is no login, as for a registry that is open to all.
 func (r *registry) pullConfig() ([]byte, error) {
-	auth, err := r.keychain.Resolve(r.host)
+	resolved, err := r.keychain.Resolve(r.host)
 	if err != nil {
 		return nil, wrap(err, CodeAuth, "read the docker login for %s", r.host)
 	}
-	login, err := auth.Authorization()
+	login, err := resolved.Authorization()
 	if err != nil {
 		return nil, wrap(err, CodeAuth, "read the docker login for %s", r.host)
 	}
@@ -96,7 +171,7 @@ func (r *registry) check(ctx context.Context, images map[string]Mapping) []kube.
 		}
 		e := r.explain(err, "push to "+repository)
 		checks = append(checks, kube.Check{Name: "registry", State: kube.Problem, Message: e.Error(), Fix: r.fix(e, repository)})
-		if refusal := new(transport.Error); e.Code == CodeNetwork || errors.As(err, &refusal) && refusal.StatusCode == http.StatusUnauthorized {
+		if refused := new(refusal); e.Code == CodeNetwork || errors.As(err, &refused) && refused.status == http.StatusUnauthorized {
 			break // the other repositories are behind the same address and login
 		}
 	}
@@ -104,55 +179,59 @@ func (r *registry) check(ctx context.Context, images map[string]Mapping) []kube.
 }
 
 func (r *registry) pushable(ctx context.Context, repository string) error {
-	ref, err := name.NewTag(repository+":check", r.nameOptions()...)
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	path, _, err := r.split(repository + ":check")
 	if err != nil {
 		return err
 	}
-	return remote.CheckPushPermission(ref, r.keychain, bound{ctx, r.transport})
+	response, err := r.send(ctx, exchange{method: http.MethodPost, url: "/v2/" + path + "/blobs/uploads/", repository: path})
+	if err != nil {
+		return err
+	}
+	defer drain(response)
+	if response.StatusCode != http.StatusAccepted {
+		return newRefusal(response)
+	}
+	if location, err := follow(response, ""); err == nil {
+		if response, err := r.send(ctx, exchange{method: http.MethodDelete, url: location, repository: path}); err == nil {
+			drain(response) // an upload that stays begun is purged by the registry
+		}
+	}
+	return nil
 }
 
-// bound ends requests of calls that take no context when ctx ends.
-type bound struct {
-	ctx  context.Context
-	base http.RoundTripper
+// follow gives the address that an answer's Location names, with one more
+// parameter when digest is set.
+func follow(response *http.Response, digest string) (string, error) {
+	location := response.Header.Get("Location")
+	if location == "" || response.Request == nil {
+		return "", errorf(CodeNetwork, "the registry began an upload and did not say where")
+	}
+	u, err := response.Request.URL.Parse(location)
+	if err != nil {
+		return "", wrap(err, CodeNetwork, "the registry began an upload at no address")
+	}
+	return withDigest(u.String(), digest)
 }
 
-func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
-	if err := b.ctx.Err(); err != nil {
-		return nil, err
+// withDigest adds the digest to an upload's address.
+func withDigest(location, digest string) (string, error) {
+	if digest == "" {
+		return location, nil
 	}
-	return b.base.RoundTrip(request)
+	u, err := url.Parse(location)
+	if err != nil {
+		return "", wrap(err, CodeNetwork, "the registry began an upload at no address")
+	}
+	query := u.Query()
+	query.Set("digest", digest)
+	u.RawQuery = query.Encode()
+	return u.String(), nil
 }
 
-// explain turns a registry's refusal into one sentence.
-func (r *registry) explain(err error, what string) *Error {
-	var refusal *transport.Error
-	if !errors.As(err, &refusal) {
-		return errorf(CodeNetwork, "the registry %s does not answer as a registry does: %s: %s", r.host, what, lastCause(err))
-	}
-	text := http.StatusText(refusal.StatusCode)
-	if len(refusal.Errors) > 0 && refusal.Errors[0].Message != "" {
-		text = refusal.Errors[0].Message
-	}
-	switch refusal.StatusCode {
-	case http.StatusUnauthorized:
-		return errorf(CodeAuth, "the registry %s refuses the login: %s: %s", r.host, what, text)
-	case http.StatusForbidden:
-		return errorf(CodeAuth, "the registry %s forbids it: %s: %s", r.host, what, text)
-	}
-	return errorf(CodeFailed, "the registry %s answered %d: %s: %s", r.host, refusal.StatusCode, what, text)
-}
-
-// lastCause gives the end of a chain of failed requests: the last one's, after
-// its URL.
-func lastCause(err error) string {
-	text := err.Error()
-	if i := strings.LastIndex(text, `": `); i >= 0 {
-		text = text[i+len(`": `):]
-	}
-	return text
-}
-
+// fix says what mends a refused push, for one repository.
 func (r *registry) fix(e *Error, repository string) string {
 	host, path, _ := strings.Cut(repository, "/")
 	switch {
@@ -162,35 +241,14 @@ func (r *registry) fix(e *Error, repository string) string {
 		return "check the address and the network; for a registry with its own CA configure stage.registry.ca_file=FILE, for plain HTTP stage.registry.insecure=true"
 	case e.Code == CodeNetwork:
 		return "check stage.container_registry, and that this machine reaches it"
-	case strings.Contains(host, ".dkr.ecr."):
-		return "make the repository with 'aws ecr create-repository --repository-name " + path + "'"
+	case kindOf(host) == kindECR:
+		return "make the repository with '" + createECR(host, path) + "'"
 	}
-	return "check stage.container_registry"
+	return cmp.Or(pathHint(host), "check stage.container_registry")
 }
 
-// counting counts the bytes of uploads as they are sent.
-type counting struct {
-	base  http.RoundTripper
-	count *transfer
-}
-
-// RoundTrip sends one request.
-func (c counting) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Body != nil && request.Method == http.MethodPatch {
-		request = request.Clone(request.Context())
-		request.Body = countedBody{request.Body, c.count}
-	}
-	return c.base.RoundTrip(request)
-}
-
-type countedBody struct {
-	io.ReadCloser
-	count *transfer
-}
-
-// Read counts what it gives.
-func (b countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.count.add(int64(n))
-	return n, err
+// readerAt is what a blob's bytes are read from while they are pushed.
+type readerAt interface {
+	io.ReaderAt
+	io.Closer
 }

@@ -15,14 +15,18 @@ import (
 // the launch's lock.
 type session struct {
 	launch   *launch
+	source   source // of the images' bytes
 	config   *configFile
 	images   map[string]Mapping
 	registry *registry
 	progress *Progress
+	delay    func(attempt int) time.Duration // between attempts
 	unlock   func()
 	done     done
 	patience time.Duration // with an API server that is away
 }
+
+func (s *session) folder() Folder { return s.launch.folder }
 
 // open verifies a launch, reads its configuration and takes its lock.
 func open(ctx context.Context, f Folder, verb string, progress *Progress) (*session, error) {
@@ -33,7 +37,7 @@ func open(ctx context.Context, f Folder, verb string, progress *Progress) (*sess
 	if err != nil {
 		return nil, err
 	}
-	s := &session{progress: progress, unlock: unlock}
+	s := &session{progress: progress, delay: backoff, unlock: unlock}
 	if err := s.read(ctx, f); err != nil {
 		unlock()
 		return nil, interrupted(ctx, err, verb)
@@ -48,6 +52,7 @@ func (s *session) read(ctx context.Context, f Folder) (err error) {
 	if err = s.launch.verify(ctx, s.progress); err != nil {
 		return err
 	}
+	s.source = folderSource{s.launch}
 	if s.config, err = readConfig(f); err != nil {
 		return err
 	}

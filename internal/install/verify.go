@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -23,15 +24,9 @@ type VerifyResult struct {
 	KeyID string `json:"key_id"`
 	Files int    `json:"files"`
 	Bytes int64  `json:"bytes"`
-}
 
-// stamp is a file's size and time when its hash was last right.
-type stamp struct {
-	Size int64 `json:"size"`
-	Time int64 `json:"time"`
+	hashed int
 }
-
-func verifiedFile(f Folder) string { return f.Path("work", "verified.json") }
 
 // Verify checks the launch's signature and the hash of every file. The error
 // names the file that is wrong.
@@ -58,11 +53,8 @@ func (l *launch) verify(ctx context.Context, progress *Progress) error {
 	if _, err := l.verifySignature("", progress); err != nil {
 		return err
 	}
-	seen := map[string]stamp{}
-	if err := readJSON(verifiedFile(l.folder), &seen); err != nil {
-		seen = nil // a damaged note only costs time
-	}
-	if _, err := l.verifyBlobs(ctx, seen, progress); err != nil {
+	result, err := l.verifyBlobs(ctx, readStamps(l.folder), progress)
+	if err != nil || result.hashed == 0 {
 		return err
 	}
 	return rememberVerified(l.folder, l)
@@ -96,6 +88,7 @@ func (l *launch) verifyBlobs(ctx context.Context, seen map[string]stamp, progres
 	}
 	result := &VerifyResult{Path: l.folder.Path()}
 	var todo []string
+	var size int64
 	for digest := range l.digests() {
 		info, err := os.Stat(l.folder.blob(digest))
 		if err != nil {
@@ -103,24 +96,58 @@ func (l *launch) verifyBlobs(ctx context.Context, seen map[string]stamp, progres
 		}
 		result.Files++
 		result.Bytes += info.Size()
-		if seen[digest] != (stamp{info.Size(), info.ModTime().UnixNano()}) {
+		if seen[digest] != stampOf(info) {
 			todo = append(todo, digest)
+			size += info.Size()
 		}
 	}
-	t := progress.transfer("verify", len(todo), result.Bytes)
+	t := progress.transfer("verify", len(todo), size, nil)
 	defer t.end()
+	result.hashed = len(todo)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(verifyWidth)
+	var mu sync.Mutex
+	var wrong []string
 	for _, digest := range todo {
 		group.Go(func() error {
 			defer t.done()
-			return verifyFile(ctx, l.folder.blob(digest), digest, t)
+			err := verifyFile(ctx, l.folder.blob(digest), digest, t)
+			if errors.As(err, new(damaged)) {
+				mu.Lock()
+				defer mu.Unlock()
+				wrong = append(wrong, digest)
+			}
+			return err
 		})
 	}
-	return result, group.Wait()
+	err := group.Wait()
+	if len(wrong) > 0 {
+		forget(l.folder, wrong)
+	}
+	return result, err
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 1<<20); return &b }}
+// damaged is a file whose bytes are not those that its name says.
+type damaged struct{ error }
+
+func (d damaged) Unwrap() error { return d.error }
+
+// forget takes damaged files out of the notes, so that get fetches them again.
+func forget(f Folder, digests []string) {
+	seen := readStamps(f)
+	for _, digest := range digests {
+		delete(seen, digest)
+	}
+	if writeJSON(verifiedFile(f), seen) == nil {
+		_ = os.Remove(journalFile(f))
+	}
+}
+
+// buffers are for bytes on their way between two files or connections.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b }}
+
+// verifyFile hashes a file; the error is damaged when its bytes are
+// wrong. t, which may be nil, is told of each piece.
 
 func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 	file, err := os.Open(path)
@@ -133,11 +160,13 @@ func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 	for {
 		n, err := file.Read(*buffer)
 		sum.Write((*buffer)[:n])
-		t.add(int64(n))
+		if t != nil {
+			t.add(int64(n))
+		}
 		switch {
 		case err == io.EOF:
 			if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != digest {
-				return errorf(CodeIntegrity, "%s is damaged: its bytes are %s; remove it and get the launch again", path, got)
+				return damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", path, got)}
 			}
 			return nil
 		case err != nil:
@@ -146,18 +175,4 @@ func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// rememberVerified notes size and time of files that are right.
-func rememberVerified(f Folder, l *launch) error {
-	seen := map[string]stamp{}
-	for digest := range l.digests() {
-		if info, err := os.Stat(f.blob(digest)); err == nil {
-			seen[digest] = stamp{info.Size(), info.ModTime().UnixNano()}
-		}
-	}
-	if err := writeJSON(verifiedFile(f), seen); err != nil {
-		return wrap(err, CodeFailed, "note what was checked")
-	}
-	return nil
 }

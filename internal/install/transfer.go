@@ -1,0 +1,154 @@
+package install
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// How often a transfer's rate is measured, how many measures there are between
+// two lines where there is no terminal, and how much the newest one weighs.
+const (
+	rateEvery   = time.Second
+	ratesALine  = 5
+	newestShare = 0.3
+)
+
+// transfer shows how many of total things and bytes are moved.
+type transfer struct {
+	progress *Progress
+	verb     string
+	things   int64
+	bytes    int64
+	doneN    atomic.Int64
+	doneB    atomic.Int64
+	moved    atomic.Int64  // without what was there already
+	rate     atomic.Uint64 // bytes a second, as the bits of a float64
+	width    *width        // of the transfer, nil when it has none
+	bar      *mpb.Bar
+	stop     chan struct{}
+	stopped  sync.WaitGroup
+}
+
+// transfer begins to show one; end ends it. width may be nil.
+func (p *Progress) transfer(verb string, things int, bytes int64, width *width) *transfer {
+	t := &transfer{progress: p, verb: verb, things: int64(things), bytes: bytes, width: width, stop: make(chan struct{})}
+	t.stopped.Go(t.measure)
+	if !p.terminal {
+		return t
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bar = mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(150*time.Millisecond))
+	t.bar = p.bar.AddBar(max(bytes, 1),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+			return fmt.Sprintf("%s %d of %d ", verb, t.doneN.Load(), t.things)
+		})),
+		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return t.amounts() })),
+	)
+	return t
+}
+
+// add notes n more bytes moved, or fewer when some have to be moved again.
+func (t *transfer) add(n int64) {
+	if n > 0 {
+		t.moved.Add(n)
+	}
+	t.skip(n)
+}
+
+// skip notes bytes that need not be moved, since they are there.
+func (t *transfer) skip(n int64) {
+	t.doneB.Add(n)
+	if t.bar != nil {
+		t.bar.SetCurrent(t.doneB.Load())
+	}
+}
+
+// done notes one more thing.
+func (t *transfer) done() { t.doneN.Add(1) }
+
+// measure follows the rate, tells the width, and writes a line now and then.
+func (t *transfer) measure() {
+	ticker := time.NewTicker(rateEvery)
+	defer ticker.Stop()
+	before := int64(0)
+	for tick := 1; ; tick++ {
+		select {
+		case <-t.stop:
+			return
+		case <-ticker.C:
+		}
+		now := t.moved.Load()
+		newest := float64(now-before) / rateEvery.Seconds()
+		before = now
+		if t.width != nil {
+			t.width.look(newest)
+		}
+		rate := newest
+		if tick > 1 {
+			rate = newestShare*newest + (1-newestShare)*t.bytesASecond()
+		}
+		t.rate.Store(math.Float64bits(rate))
+		if tick%ratesALine == 0 {
+			t.report()
+		}
+	}
+}
+
+func (t *transfer) bytesASecond() float64 { return math.Float64frombits(t.rate.Load()) }
+
+// left is how long the rest takes at the present rate; false when it stands.
+func (t *transfer) left() (time.Duration, bool) {
+	rate := t.bytesASecond()
+	if rate < 1 {
+		return 0, false
+	}
+	return time.Duration(float64(t.bytes-t.doneB.Load()) / rate * float64(time.Second)).Round(time.Second), true
+}
+
+func (t *transfer) amounts() string {
+	left := "?"
+	if d, ok := t.left(); ok {
+		left = d.String()
+	}
+	return fmt.Sprintf("%s of %s, %s/s, %s left", Size(t.doneB.Load()), Size(t.bytes), Size(int64(t.bytesASecond())), left)
+}
+
+// report writes how far it is, where no bar does.
+func (t *transfer) report() {
+	p := t.progress
+	switch {
+	case p.events:
+		left, _ := t.left()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.emit(Event{Event: "progress", Phase: p.phase, Verb: t.verb, Done: t.doneN.Load(), Of: t.things, Bytes: t.doneB.Load(), OfBytes: t.bytes,
+			Rate: int64(t.bytesASecond()), SecondsLeft: left.Seconds()})
+	case !p.terminal:
+		p.Line("%s %d of %d, %s", t.verb, t.doneN.Load(), t.things, t.amounts())
+	}
+}
+
+// end stops showing the transfer.
+func (t *transfer) end() {
+	close(t.stop)
+	t.stopped.Wait()
+	if t.progress.events && t.things > 0 {
+		t.report()
+	}
+	if t.bar == nil {
+		return
+	}
+	t.bar.SetTotal(-1, true)
+	t.progress.mu.Lock()
+	bar := t.progress.bar
+	t.progress.bar = nil
+	t.progress.mu.Unlock()
+	bar.Wait()
+}
