@@ -3,6 +3,9 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# One way of compiling for every program and test: what one of them has
+# compiled, no other compiles again.
+export GOFLAGS := -trimpath $(filter-out -trimpath,$(GOFLAGS))
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 TEST_PACKAGES    = postgresql skopeo ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
@@ -30,7 +33,7 @@ run: build ## Run the mothership alone, on http://127.0.0.1:8080
 build: ## Build bin/mothership and its link bin/algo-install
 	@mkdir -p bin
 	@echo "==> building bin/mothership $(VERSION) (a first build takes a few minutes)" >&2
-	@CGO_ENABLED=0 deploy/progress.sh "building bin/mothership" $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
+	@CGO_ENABLED=0 deploy/progress.sh "building bin/mothership" $(GO) build -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
 	@ln -sf mothership bin/algo-install
 
 .PHONY: bin/devcluster bin/demo components
@@ -39,7 +42,7 @@ bin/devcluster:
 	@cd deploy/devcluster && CGO_ENABLED=0 ../progress.sh "building bin/devcluster" $(GO) build -o ../../bin/devcluster .
 
 bin/demo: build # after it, since both compile the same packages
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/demo ./deploy/demo
+	@CGO_ENABLED=0 $(GO) build -o bin/demo ./deploy/demo
 
 # Kubernetes itself, compiled once a machine; it fills the cores that the
 # linking of the other programs leaves idle.
@@ -72,13 +75,14 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@bin/golangci-lint run ./...
 	@cd deploy/devcluster && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
+	@deploy/versions.sh
 	@$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
 
 bench: build ## Measure: start-up time and idle memory of the server, and the Go benchmarks
 	@deploy/packages.sh postgresql ca-certificates
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/bench ./deploy/bench
+	@CGO_ENABLED=0 $(GO) build -o bin/bench ./deploy/bench
 	@bin/bench
 	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...
 
