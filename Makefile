@@ -19,11 +19,11 @@ help: ## List the targets
 demo: ## From nothing to an algorithm answering from a real cluster; stays up until Ctrl-C
 	@deploy/packages.sh postgresql ca-certificates
 	@[ -n "$$KUBECONFIG" ] || deploy/packages.sh $(CLUSTER_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 bin/demo $(if $(KUBECONFIG),,components)
+	@$(MAKE) --no-print-directory bin/demo $(if $(KUBECONFIG),,components)
 	@exec bin/demo up
 
 demo-down: ## Remove all that a demo left behind, also one that was killed
-	@$(MAKE) --no-print-directory -j2 bin/demo bin/devcluster
+	@$(MAKE) --no-print-directory bin/demo bin/devcluster
 	@exec bin/demo down
 
 run: build ## Run the mothership alone, on http://127.0.0.1:8080
@@ -44,8 +44,8 @@ bin/devcluster:
 bin/demo: build # after it, since both compile the same packages
 	@CGO_ENABLED=0 $(GO) build -o bin/demo ./deploy/demo
 
-# Kubernetes itself, compiled once a machine; it fills the cores that the
-# linking of the other programs leaves idle.
+# Kubernetes itself, compiled once a machine. After the other programs, not
+# beside them: two compilations at once would both compile what they share.
 components: bin/devcluster
 	@[ "$$(id -u)" != 0 ] || bin/devcluster build
 
@@ -54,13 +54,13 @@ generate: ## Generate code: the templ pages
 
 test: ## Run all tests; installs what they need
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 build components
+	@$(MAKE) --no-print-directory build components
 	@[ "$$(id -u)" != 0 ] || bin/devcluster build --apiserver 1.32.2
 	@deploy/test.sh
 
 e2e: ## Run the end-to-end test alone
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory -j2 build components
+	@$(MAKE) --no-print-directory build components
 	@deploy/test.sh ./internal/e2e/...
 
 conformance: ## Run the OCI distribution-spec suite against /v2
