@@ -6,6 +6,7 @@ COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # One way of compiling for every program and test: what one of them has
 # compiled, no other compiles again.
 export GOFLAGS := -trimpath $(filter-out -trimpath,$(GOFLAGS))
+PROGRAM   = CGO_ENABLED=0 $(GO) build -gcflags=all=-dwarf=false
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 TEST_PACKAGES    = postgresql skopeo ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
@@ -33,16 +34,16 @@ run: build ## Run the mothership alone, on http://127.0.0.1:8080
 build: ## Build bin/mothership and its link bin/algo-install
 	@mkdir -p bin
 	@echo "==> building bin/mothership $(VERSION) (a first build takes a few minutes)" >&2
-	@CGO_ENABLED=0 deploy/progress.sh "building bin/mothership" $(GO) build -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
+	@deploy/progress.sh "building bin/mothership" env $(PROGRAM) -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
 	@ln -sf mothership bin/algo-install
 
 .PHONY: bin/devcluster bin/demo components
 bin/devcluster:
 	@mkdir -p bin
-	@cd deploy/devcluster && CGO_ENABLED=0 ../progress.sh "building bin/devcluster" $(GO) build -o ../../bin/devcluster .
+	@cd deploy/devcluster && ../progress.sh "building bin/devcluster" env $(PROGRAM) -o ../../bin/devcluster .
 
 bin/demo: build # after it, since both compile the same packages
-	@CGO_ENABLED=0 $(GO) build -o bin/demo ./deploy/demo
+	@$(PROGRAM) -o bin/demo ./deploy/demo
 
 # Kubernetes itself, compiled once a machine. After the other programs, not
 # beside them: two compilations at once would both compile what they share.
@@ -82,7 +83,7 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 
 bench: build ## Measure: start-up time and idle memory of the server, and the Go benchmarks
 	@deploy/packages.sh postgresql ca-certificates
-	@CGO_ENABLED=0 $(GO) build -o bin/bench ./deploy/bench
+	@$(PROGRAM) -o bin/bench ./deploy/bench
 	@bin/bench
 	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...
 

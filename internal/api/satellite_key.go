@@ -32,7 +32,7 @@ type satelliteKeyOutput struct{ Body apiv1.SatelliteKeyCreated }
 func (s *server) createSatelliteKey(ctx context.Context, in *createSatelliteKeyInput) (*satelliteKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateSatelliteKey(ctx, c.principal, in.SatelliteID, control.NewSatelliteKey{
-		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt),
+		Name: in.Body.Name, Algorithms: in.Body.Algorithms, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (s *server) revokeSatelliteKey(ctx context.Context, in *satelliteKeyPath) (
 
 func wireSatelliteKey(k *constellation.SatelliteKey) apiv1.SatelliteKey {
 	return apiv1.SatelliteKey{
-		ID: k.ID, Name: k.Name, Prefix: k.Prefix, CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy,
+		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Algorithms: k.Algorithms, CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy,
 		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt),
 	}
 }

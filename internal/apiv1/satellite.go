@@ -78,19 +78,21 @@ type AlgorithmChange struct {
 // SatelliteKey is a key that may call a satellite's algorithms. The key itself
 // is only in SatelliteKeyCreated.
 type SatelliteKey struct {
-	ID        string     `json:"id" format:"uuid"`
-	Name      string     `json:"name" example:"billing service"`
-	Prefix    string     `json:"prefix" doc:"The key's first characters, to recognise it by." example:"cst_4f2a"`
-	CreatedAt time.Time  `json:"created_at"`
-	CreatedBy string     `json:"created_by" example:"neo"`
-	ExpiresAt *time.Time `json:"expires_at" doc:"null: never."`
-	RevokedAt *time.Time `json:"revoked_at" doc:"null: not revoked."`
+	ID         string     `json:"id" format:"uuid"`
+	Name       string     `json:"name" example:"billing service"`
+	Prefix     string     `json:"prefix" doc:"The key's first characters, to recognise it by." example:"cst_4f2a"`
+	Algorithms []string   `json:"algorithms" nullable:"false" doc:"The vanity URLs that the key may call; empty: all."`
+	CreatedAt  time.Time  `json:"created_at"`
+	CreatedBy  string     `json:"created_by" example:"neo"`
+	ExpiresAt  *time.Time `json:"expires_at" doc:"null: never."`
+	RevokedAt  *time.Time `json:"revoked_at" doc:"null: not revoked."`
 }
 
 // SatelliteKeyCreate is the body of POST /v1/satellites/{satellite_id}/keys.
 type SatelliteKeyCreate struct {
-	Name      string     `json:"name" doc:"At most 200 characters." example:"billing service"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Left out, it does not expire."`
+	Name       string     `json:"name" doc:"At most 200 characters." example:"billing service"`
+	Algorithms []string   `json:"algorithms,omitempty" doc:"The vanity URLs that the key may call, at most 100; left out, all. Others answer 403."`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Left out, it does not expire."`
 }
 
 // SatelliteKeyCreated answers POST …/keys: the only time that the key is shown.

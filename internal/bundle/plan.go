@@ -86,12 +86,13 @@ type Algorithm struct {
 }
 
 // Key may call the satellite's algorithms. SHA256 is lower-case hex of the
-// whole key.
+// whole key; Algorithms are the vanity URLs that it may call, none: all.
 type Key struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	SHA256    string     `json:"sha256"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	SHA256     string     `json:"sha256"`
+	Algorithms []string   `json:"algorithms,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
 }
 
 // Images gives every image of the plan once, the system image last.

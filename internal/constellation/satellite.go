@@ -1,6 +1,7 @@
 package constellation
 
 import (
+	"fmt"
 	"regexp"
 	"sort"
 	"strings"
@@ -138,14 +139,37 @@ func DiffVersions(from, to []SatelliteAlgorithm) VersionDiff {
 
 // SatelliteKey is a key that may call a satellite's algorithms.
 type SatelliteKey struct {
-	ID        string
-	Name      string
-	Prefix    string
-	SHA256    string // lower-case hex of the whole key
-	CreatedAt time.Time
-	CreatedBy string
-	ExpiresAt *time.Time
-	RevokedAt *time.Time
+	ID         string
+	Name       string
+	Prefix     string
+	SHA256     string   // lower-case hex of the whole key
+	Algorithms []string // vanity URLs that it may call; none: all
+	CreatedAt  time.Time
+	CreatedBy  string
+	ExpiresAt  *time.Time
+	RevokedAt  *time.Time
+}
+
+// MaxKeyAlgorithms is how many vanity URLs a key may be limited to.
+const MaxKeyAlgorithms = 100
+
+// CheckKeyAlgorithms tells v what is wrong with the vanity URLs that a key is
+// limited to: each is one, and there once. They may name algorithms that the
+// satellite does not have yet.
+func CheckKeyAlgorithms(v *Validation, field string, vanityURLs []string) {
+	if len(vanityURLs) > MaxKeyAlgorithms {
+		v.Add(field, "a key can be limited to at most %d algorithms, not %d", MaxKeyAlgorithms, len(vanityURLs))
+		return
+	}
+	seen := make(map[string]bool, len(vanityURLs))
+	for i, url := range vanityURLs {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		CheckVanityURL(v, at, url)
+		if seen[url] {
+			v.Add(at, "the vanity URL %q is there twice", url)
+		}
+		seen[url] = true
+	}
 }
 
 // Event is one row of the audit log: who did what to what, when.

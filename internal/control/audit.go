@@ -63,6 +63,7 @@ type keyView struct {
 	Username    string             `json:"username,omitempty"`
 	Role        constellation.Role `json:"role,omitempty"`
 	SatelliteID string             `json:"satellite_id,omitempty"`
+	Algorithms  []string           `json:"algorithms,omitempty"`
 	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
 	RevokedAt   *time.Time         `json:"revoked_at,omitempty"`
 }
@@ -75,7 +76,7 @@ func viewKey(k *constellation.APIKey) keyView {
 }
 
 func viewSatelliteKey(satelliteID string, k *constellation.SatelliteKey) keyView {
-	return keyView{Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt}
+	return keyView{Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, Algorithms: k.Algorithms, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt}
 }
 
 type versionView struct {

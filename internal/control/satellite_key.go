@@ -11,9 +11,11 @@ import (
 )
 
 // NewSatelliteKey is what CreateSatelliteKey needs; ExpiresAt nil never does.
+// Algorithms are the vanity URLs that the key may call; none: all.
 type NewSatelliteKey struct {
-	Name      string
-	ExpiresAt *time.Time
+	Name       string
+	Algorithms []string
+	ExpiresAt  *time.Time
 }
 
 var satelliteKeyListing = listing[constellation.SatelliteKey]{
@@ -50,6 +52,7 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a key", n.Name)
+	constellation.CheckKeyAlgorithms(&v, "algorithms", n.Algorithms)
 	checkExpiry(&v, n.ExpiresAt, now)
 	if err := v.Err(); err != nil {
 		return "", nil, err
@@ -57,7 +60,8 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	secret := auth.NewKey()
 	key := &constellation.SatelliteKey{
 		ID: uuid.NewString(), Name: n.Name, Prefix: auth.Prefix(secret), SHA256: auth.HashKey(secret),
-		CreatedAt: now, CreatedBy: p.Username,
+		Algorithms: append([]string{}, n.Algorithms...),
+		CreatedAt:  now, CreatedBy: p.Username,
 	}
 	if n.ExpiresAt != nil {
 		expires := n.ExpiresAt.UTC().Truncate(time.Microsecond)

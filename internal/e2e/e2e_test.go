@@ -34,6 +34,7 @@ type journey struct {
 	hello, helloB, shout  string
 	satelliteID, launchID string
 	key, keyID            string
+	limitedKey            string // may call demo/shout only
 }
 
 func TestMainJob(t *testing.T) {
@@ -146,6 +147,11 @@ func (j *journey) create(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.key, j.keyID = key.Secret, key.ID
+	limited, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "shouter", Algorithms: []string{"demo/shout"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.limitedKey = limited.Secret
 	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "cluster"); err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +297,7 @@ func (j *journey) answers(t *testing.T) {
 	j.call(t, j.key, "demo/shout", "text/plain", "quiet", 200, `"QUIET"`)
 	j.call(t, j.key, "demo/hello?output=void", "text/plain", "Neo", 400, "not available in this version")
 	j.call(t, "", "demo/hello", "text/plain", "Neo", 401, `{"error":{"message":"authorization required"}}`)
+	j.call(t, j.limitedKey, "demo/hello", "text/plain", "Neo", 403, `the API key \"shouter\" may not call algo://demo/hello`)
 	j.call(t, "cst_wrong", "demo/hello", "text/plain", "Neo", 401, `"error"`)
 	j.call(t, j.key, "demo/nothing", "text/plain", "Neo", 404, "algo://demo/nothing not found")
 	j.call(t, j.key, "demo/hello", "image/png", "x", 415, `"error"`)

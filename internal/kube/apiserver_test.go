@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -164,6 +166,36 @@ func (s *space) mustRollout(t *testing.T, in kube.Input) map[string]kube.Action 
 		actions[stem(c.Object.String())] = c.Action
 	}
 	return actions
+}
+
+// The documents in testdata are taken from the releases' sources, since old
+// servers do not compile any more; where one does, it answers the same.
+func TestDiscoveryIsWhatServersServe(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *space) {
+		groups, err := s.admin.Discovery().ServerGroups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		minor := strings.Join(strings.Split(path.Base(t.Name()), ".")[:2], ".")
+		file := readDiscovered(t, minor)
+		if diff := cmp.Diff(groupVersions(groups), groupVersions(&file.APIs)); diff != "" {
+			t.Errorf("testdata/%s.json is not what the server answers (-server +file):\n%s", minor, diff)
+		}
+	})
+}
+
+// groupVersions gives every GROUP/VERSION but the core's, in order.
+func groupVersions(list *metav1.APIGroupList) []string {
+	var all []string
+	for _, g := range list.Groups {
+		for _, v := range g.Versions {
+			if g.Name != "" {
+				all = append(all, v.GroupVersion)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func TestRolloutCreatesKeepsChangesAndPrunes(t *testing.T) {

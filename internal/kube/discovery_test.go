@@ -13,22 +13,30 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube"
 )
 
-// apisOf discovers from testdata/NAME.json: what a server of that version
-// answers on /version and /apis.
-func apisOf(t *testing.T, name string) kube.APIs {
+// discovered is testdata/NAME.json: what a server of that version answers on
+// /version and /apis, as testdata/record takes it from the release's sources.
+type discovered struct {
+	Version version.Info
+	APIs    metav1.APIGroupList
+}
+
+func readDiscovered(t *testing.T, name string) discovered {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document struct {
-		Version version.Info
-		APIs    metav1.APIGroupList
-	}
-	if err := json.Unmarshal(data, &document); err != nil {
+	var d discovered
+	if err := json.Unmarshal(data, &d); err != nil {
 		t.Fatal(err)
 	}
-	apis, err := kube.DiscoverAPIs(&document.Version, &document.APIs)
+	return d
+}
+
+func apisOf(t *testing.T, name string) kube.APIs {
+	t.Helper()
+	d := readDiscovered(t, name)
+	apis, err := kube.DiscoverAPIs(&d.Version, &d.APIs)
 	if err != nil {
 		t.Fatal(err)
 	}

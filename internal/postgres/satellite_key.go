@@ -21,7 +21,7 @@ var satelliteKeyOrder = ordering{
 // SatelliteKeys gives a page of a satellite's keys, revoked ones too.
 func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteKey, error) {
 	sql, args := satelliteKeyOrder.page(`
-		SELECT k.id, k.name, k.prefix, k.sha256, k.created_at, k.created_by, k.expires_at, k.revoked_at
+		SELECT k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at
 		FROM satellite_keys k
 		WHERE k.satellite_id = @satellite_id /*page*/
 		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
@@ -31,7 +31,7 @@ func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]
 // SatelliteKey gives a satellite's key by its id.
 func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*constellation.SatelliteKey, error) {
 	return collectOne[constellation.SatelliteKey](ctx, db, "get satellite key", `
-		SELECT id, name, prefix, sha256, created_at, created_by, expires_at, revoked_at
+		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at
 		FROM satellite_keys
 		WHERE satellite_id = @satellite_id AND id = @id`,
 		pgx.NamedArgs{"satellite_id": satelliteID, "id": keyID},
@@ -42,7 +42,7 @@ func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*con
 // oldest first: what its bundles carry.
 func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]constellation.SatelliteKey, error) {
 	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
-		SELECT id, name, prefix, sha256, created_at, created_by, expires_at, revoked_at
+		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at
 		FROM satellite_keys
 		WHERE satellite_id = @satellite_id AND revoked_at IS NULL
 		ORDER BY created_at, id`,
@@ -52,11 +52,11 @@ func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]c
 // InsertSatelliteKey adds a key of a satellite.
 func (db *DB) InsertSatelliteKey(ctx context.Context, satelliteID string, k *constellation.SatelliteKey) error {
 	return db.exec(ctx, "insert satellite key", `
-		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, created_at, created_by, expires_at)
-		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @created_at, @created_by, @expires_at)`,
+		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, algorithms, created_at, created_by, expires_at)
+		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @algorithms, @created_at, @created_by, @expires_at)`,
 		pgx.NamedArgs{
 			"id": k.ID, "satellite_id": satelliteID, "name": k.Name, "key": constellation.Fold(k.Name), "prefix": k.Prefix,
-			"sha256": k.SHA256, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
+			"sha256": k.SHA256, "algorithms": k.Algorithms, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
 		})
 }
 

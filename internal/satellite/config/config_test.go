@@ -114,6 +114,9 @@ func TestParseKeys(t *testing.T) {
 		{"twice", `{"keys":[{"id":"k","sha256":"` + sum + `"},{"id":"k","sha256":"` + sum + `"}]}`, "there twice"},
 		{"short hash", `{"keys":[{"id":"k","sha256":"ab"}]}`, "64 lower-case hex digits"},
 		{"upper case", `{"keys":[{"id":"k","sha256":"` + strings.ToUpper(sum) + `"}]}`, "64 lower-case hex digits"},
+		{"limited", `{"keys":[{"id":"k","sha256":"` + sum + `","algorithms":["foo/bar"]}]}`, ""},
+		{"limited to nonsense", `{"keys":[{"id":"k","sha256":"` + sum + `","algorithms":["foo"]}]}`, "two segments"},
+		{"limited twice", `{"keys":[{"id":"k","sha256":"` + sum + `","algorithms":["foo/bar","foo/bar"]}]}`, "there twice"},
 		{"bad date", `{"keys":[{"id":"k","sha256":"` + sum + `","expires_at":"tomorrow"}]}`, "tomorrow"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

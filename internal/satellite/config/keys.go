@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -19,10 +20,16 @@ type Keys struct {
 
 // Key is one API key. A zero ExpiresAt never expires.
 type Key struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	SHA256    string    `json:"sha256"` // lower-case hex of the whole key
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	ID         string    `json:"id"`
+	Name       string    `json:"name"`
+	SHA256     string    `json:"sha256"`               // lower-case hex of the whole key
+	Algorithms []string  `json:"algorithms,omitempty"` // vanity URLs that it may call; none: all
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+}
+
+// May says whether the key may call the algorithm at a vanity URL.
+func (k Key) May(vanityURL string) bool {
+	return len(k.Algorithms) == 0 || slices.Contains(k.Algorithms, vanityURL)
 }
 
 // Expired says whether the key no longer works at now.
@@ -49,6 +56,7 @@ func (k *Keys) Validate() error {
 			v.Add(field+".id", "the key id %q is there twice", key.ID)
 		}
 		ids[key.ID] = true
+		constellation.CheckKeyAlgorithms(&v, field+".algorithms", key.Algorithms)
 		if raw, err := hex.DecodeString(key.SHA256); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != key.SHA256 {
 			v.Add(field+".sha256", "the sha256 of key %q is not 64 lower-case hex digits", key.ID)
 		}

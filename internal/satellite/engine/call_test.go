@@ -241,6 +241,26 @@ func TestAuthorizationForms(t *testing.T) {
 	}
 }
 
+func TestLimitedKeyIsRefusedElsewhere(t *testing.T) {
+	strict := newStrict(t, nil).addr
+	e := startEngine(t, lsRoute("foo/bar", strict), lsRoute("foo/other", strict))
+	e.writeKeys(config.Key{ID: "k1", Name: "billing", SHA256: config.HashKey(testKey), Algorithms: []string{"foo/other"}})
+	var refused response
+	eventually(t, "the limit is in use", func() bool {
+		refused = e.do(request{})
+		return refused.status == 403
+	})
+	want := map[string]any{"error": map[string]any{"message": `the API key "billing" may not call algo://foo/bar`}}
+	if diff := cmp.Diff(want, refused.json(t)); diff != "" {
+		t.Errorf("a key for another algorithm (-want +got):\n%s", diff)
+	}
+	for path, status := range map[string]int{"/v1/algo/foo/other": 200, "/v1/algo/foo/other/": 200, "/v1/algo/foo/none": 404} {
+		if got := e.do(request{path: path}); got.status != status {
+			t.Errorf("%s with a key for foo/other = %d, want %d", path, got.status, status)
+		}
+	}
+}
+
 func TestURLs(t *testing.T) {
 	name := func(answer string) string {
 		return newStrict(t, func(lsCall) (int, string) { return 200, `{"result":"` + answer + `"}` }).addr

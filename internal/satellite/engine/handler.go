@@ -88,6 +88,9 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 	if c.route = t.find(path); c.route == nil {
 		return refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(strings.TrimSuffix(path, "/"))))
 	}
+	if !key.May(c.route.VanityURL) {
+		return refuse(http.StatusForbidden, fmt.Sprintf("the API key %q may not call %s", key.Name, constellation.AlgorithmURI(c.route.VanityURL)))
+	}
 	if f := c.readQuery(r.URL.RawQuery); f != nil {
 		return f
 	}

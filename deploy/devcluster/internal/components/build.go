@@ -63,7 +63,7 @@ func compile(ctx context.Context, dir, path string, c Component, progress func(s
 	progress("compiling %s %s (once; the result is kept in %s)", c.Name, c.Version, filepath.Dir(path))
 	temp := fmt.Sprintf("%s.%d", path, os.Getpid())
 	defer func() { _ = os.Remove(temp) }()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-v", "-ldflags", c.LDFlags, "-o", temp, ".") //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-v", "-ldflags", c.LDFlags, "-o", temp, ".") //nolint:gosec // our own arguments
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOOS=linux")
 	cmd.WaitDelay = 5 * time.Second
