@@ -16,7 +16,7 @@ func newSatelliteCommand(std streams) *cobra.Command {
 	return subcommands(&cobra.Command{
 		Use:   "satellite",
 		Short: "Run the parts of a satellite",
-	}, newSatelliteEngineCommand(std))
+	}, newSatelliteEngineCommand(std), newSatelliteRunnerCommand(std))
 }
 
 func newSatelliteEngineCommand(std streams) *cobra.Command {

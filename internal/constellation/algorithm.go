@@ -136,6 +136,9 @@ type Runtime struct {
 	CPU         string   `json:"cpu,omitempty"`    // Kubernetes quantity
 	Memory      string   `json:"memory,omitempty"` // Kubernetes quantity
 	GPU         int      `json:"gpu,omitempty"`
+	// ReadOnlyRoot says that the image runs with a read-only root file system
+	// and a /tmp of its own.
+	ReadOnlyRoot bool `json:"read_only_root,omitempty"`
 }
 
 // WithDefaults fills in what is not set: langserver on 9999, one call at
@@ -233,9 +236,14 @@ func RuntimeFromLabels(labels map[string]string) (Runtime, error) {
 			r.Memory = value
 		case "constellation.gpu":
 			r.GPU = number(label, value)
+		case "constellation.read-only-root":
+			if value != "true" && value != "false" {
+				v.Add(label, "the image label %s is true or false; not %q", label, value)
+			}
+			r.ReadOnlyRoot = value == "true"
 		default:
 			if strings.HasPrefix(label, "constellation.") {
-				v.Add(label, "the image label %s is unknown; known are constellation.protocol, port, path, concurrency, health-path, network, cpu, memory and gpu", label)
+				v.Add(label, "the image label %s is unknown; known are constellation.protocol, port, path, concurrency, health-path, network, cpu, memory, gpu and read-only-root", label)
 			}
 		}
 	}
