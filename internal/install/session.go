@@ -95,7 +95,7 @@ func (s *session) input(apis kube.APIs) (kube.Input, error) {
 	stage := s.config.Stage
 	in := kube.Input{
 		Plan: s.launch.plan, APIs: apis,
-		Images: destinations(s.images), Users: map[string]string{},
+		Images: destinations(s.images), Users: map[string]string{}, Processes: map[string]kube.Process{},
 		Settings: kube.Settings{
 			Namespace: stage.Kubernetes.Namespace, CreateNamespace: stage.Kubernetes.CreateNamespace,
 			Ingress: kube.Ingress(stage.Ingress), Profile: stage.Profile,
@@ -112,6 +112,7 @@ func (s *session) input(apis kube.APIs) (kube.Input, error) {
 			return in, err
 		}
 		in.Users[a.Image.Digest] = config.Config.User
+		in.Processes[a.Image.Digest] = kube.Process{Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd}
 	}
 	return in, s.pull(&in.Settings)
 }

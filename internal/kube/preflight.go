@@ -8,8 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 // State is how a check came out.
@@ -53,7 +51,6 @@ func Ignore(checks []Check, ignored []string) []Check {
 func (c *Cluster) Preflight(ctx context.Context, in Input) []Check {
 	p := preflight{Cluster: c, Input: in}
 	p.version()
-	p.runtimes()
 	exists := p.namespace(ctx)
 	p.permissions(ctx, exists)
 	if exists {
@@ -84,16 +81,6 @@ func (p *preflight) version() {
 		return
 	}
 	p.note("server version", OK, "", "%s runs Kubernetes %s", p.Server, p.Version)
-}
-
-// runtimes finds algorithms that this version cannot run.
-func (p *preflight) runtimes() {
-	for _, a := range p.Plan.Algorithms {
-		if a.Runtime.Protocol == constellation.ProtocolPipe {
-			p.note("runtime", Problem, "build the image with a langserver, or take the algorithm out of the satellite",
-				"%s speaks the pipe protocol, and this version of the satellite cannot run pipe images yet", a.VanityURL)
-		}
-	}
 }
 
 func (p *preflight) namespace(ctx context.Context) (exists bool) {

@@ -73,7 +73,7 @@ func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
 		SecurityContext: containerSecurity(false, nonRoot(r.Users[a.Image.Digest])),
 		ReadinessProbe:  readiness(run),
 	}
-	return corev1.PodTemplateSpec{
+	pod := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
 			annotationVanityURL: a.VanityURL,
 			annotationAlgorithm: a.Algorithm,
@@ -87,6 +87,9 @@ func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
 			Containers:                    []corev1.Container{container},
 		},
 	}
+	r.runner(&pod.Spec, a)
+	r.readOnlyRoot(&pod.Spec, a)
+	return pod
 }
 
 // nonRoot is true when the image's user is a number other than 0: the kubelet

@@ -82,6 +82,8 @@ type Input struct {
 	// Stable names algorithms' objects by their vanity URL alone, for tools that
 	// apply everything at once and let Deployments roll.
 	Stable bool
+
+	Processes map[string]Process // how each image starts, by the plan's digest
 }
 
 // replicas gives how many pods of an algorithm are wanted.

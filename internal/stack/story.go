@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"strings"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/constellation-serving/constellation/deploy/examples/image"
+	"github.com/constellation-serving/constellation/deploy/examples/python"
+	"github.com/constellation-serving/constellation/deploy/examples/shell"
 	"github.com/constellation-serving/constellation/internal/apiv1"
 )
 
@@ -40,9 +45,7 @@ func (s *Stack) PushExample(ctx context.Context, name, owner, hash string) (stri
 	if name == "shout" {
 		labels["constellation.protocol"], labels["constellation.health-path"] = "http", "/healthz"
 	}
-	built, err := image.Build(ctx, image.Source{
-		Package: "github.com/constellation-serving/constellation/deploy/examples/" + name, Platform: "linux/" + runtime.GOARCH, Labels: labels,
-	})
+	built, err := buildExample(ctx, name, labels)
 	if err != nil {
 		return "", err
 	}
@@ -53,6 +56,19 @@ func (s *Stack) PushExample(ctx context.Context, name, owner, hash string) (stri
 	}
 	fmt.Fprintf(s.Out, "    pushed %s\n", digest)
 	return owner + "/" + name + "/" + hash, nil
+}
+
+// buildExample makes an example's image: of Debian packages for those that
+// speak the pipe protocol, of a Go program for the others.
+func buildExample(ctx context.Context, name string, labels map[string]string) (v1.Image, error) {
+	pipes := map[string]fs.FS{"python": python.Files, "shell": shell.Files}
+	if files, ok := pipes[name]; ok {
+		delete(labels, "constellation.protocol")
+		return image.FromDebian(ctx, files, labels)
+	}
+	return image.Build(ctx, image.Source{
+		Package: "github.com/constellation-serving/constellation/deploy/examples/" + name, Platform: "linux/" + runtime.GOARCH, Labels: labels,
+	})
 }
 
 // CreateSatellite makes a satellite and gives its ID.

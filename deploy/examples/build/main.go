@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/deploy/examples/image"
@@ -36,14 +38,16 @@ func newCommand(stdin io.Reader) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "build PACKAGE (--push HOST/OWNER/NAME:HASH | --oci DIR)",
-		Short: "Make an image of a Go program, and push it or write it to a folder",
+		Short: "Make an image of a Go program, or of Debian packages by a folder's image.json, and push it or write it to a folder",
 		Example: `  go run ./deploy/examples/build ./deploy/examples/hello \
     --label constellation.protocol=langserver \
     --push localhost:8080/neo/hello:$(git rev-parse HEAD) --insecure \
     --username neo --password-stdin < key.txt
 
   go run ./deploy/examples/build ./deploy/examples/shout \
-    --label constellation.protocol=http --label constellation.health-path=/healthz --oci /tmp/shout`,
+    --label constellation.protocol=http --label constellation.health-path=/healthz --oci /tmp/shout
+
+  go run ./deploy/examples/build ./deploy/examples/python --oci /tmp/python`,
 		Args:          cobra.ExactArgs(1),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -77,7 +81,7 @@ func newCommand(stdin io.Reader) *cobra.Command {
 }
 
 func build(ctx context.Context, out io.Writer, src image.Source, target image.Target, ociDir string) error {
-	img, err := image.Build(ctx, src)
+	img, err := compose(ctx, src)
 	if err != nil {
 		return err
 	}
@@ -99,4 +103,12 @@ func build(ctx context.Context, out io.Writer, src image.Source, target image.Ta
 		fmt.Fprintln(out, pinned)
 	}
 	return nil
+}
+
+// compose makes the image in the way that its folder asks for.
+func compose(ctx context.Context, src image.Source) (v1.Image, error) {
+	if _, err := os.Stat(filepath.Join(src.Package, image.DescriptionFile)); err == nil {
+		return image.FromDebian(ctx, os.DirFS(src.Package), src.Labels)
+	}
+	return image.Build(ctx, src)
 }

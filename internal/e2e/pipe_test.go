@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/stack"
+)
+
+// TestPipe runs images that have only a pipe process, in a namespace that
+// enforces the restricted Pod Security standard: nothing in them knows of
+// HTTP, and the runner is put in beside them.
+func TestPipe(t *testing.T) {
+	j := start(t)
+	for _, step := range []struct {
+		name string
+		run  func(*journey, *testing.T)
+	}{
+		{"push images of Debian packages", (*journey).pushPipes},
+		{"deploy", (*journey).deployPipes},
+		{"the Python sample answers", (*journey).pythonAnswers},
+		{"the shell sample answers", (*journey).shellAnswers},
+		{"errors come back as clients expect", (*journey).pipeErrors},
+		{"pods hold to the restricted standard", (*journey).restricted},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
+			j.explain(t)
+			t.FailNow()
+		}
+	}
+}
+
+func (j *journey) pushPipes(t *testing.T) {
+	for example, ref := range map[string]*string{"python": &j.hello, "shell": &j.shout} {
+		got, err := j.PushExample(t.Context(), example, "neo", stack.HashA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*ref = got
+	}
+}
+
+func (j *journey) deployPipes(t *testing.T) {
+	if _, err := j.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	j.satelliteID, err = j.CreateSatellite(t.Context(), "Pipes", stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Replicas: 1}, stack.Route{Vanity: "pipe/shell", Algorithm: j.shout, Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.key, j.keyID = key.Secret, key.ID
+	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "pipes"); err != nil {
+		t.Fatal(err)
+	}
+	j.operate(t, "get", j.AdminKey)
+	j.operate(t, append([]string{"configure", "stage.resources.pipe/python.memory=192Mi"}, j.Configure(namespace)...)...)
+	j.operate(t, "deploy")
+}
+
+func (j *journey) pythonAnswers(t *testing.T) {
+	j.call(t, j.key, "pipe/python", "text/plain", "Neo", 200, `"result":"Hello Neo"`, `"content_type":"text"`, `"duration":`)
+	j.call(t, j.key, "pipe/python", "application/json", `{"add":[1,2]}`, 200, `"result":{"sum":3}`, `"content_type":"json"`)
+	j.call(t, j.key, "pipe/python?output=raw", "application/octet-stream", "Neo", 200, "")
+	j.call(t, j.key, "pipe/python?stdout=true", "application/json", `{"print":"said"}`, 200, `"stdout":"said\n"`)
+}
+
+func (j *journey) shellAnswers(t *testing.T) {
+	j.call(t, j.key, "pipe/shell", "text/plain", `Neo "é"`, 200, `"result":"Hello Neo \"é\""`, `"content_type":"text"`)
+	j.call(t, j.key, "pipe/shell", "application/json", `{"a":[1]}`, 200, `"result":{"a":[1]}`, `"content_type":"json"`)
+	j.call(t, j.key, "pipe/shell", "application/octet-stream", "x", 200, `"message":"this algorithm takes text and JSON"`, `"error_type":"InputError"`)
+}
+
+const ranOut = `"message":"Failed to run algorithm - may have timed-out or hit out-of-memory error"`
+
+func (j *journey) pipeErrors(t *testing.T) {
+	j.call(t, j.key, "pipe/python", "application/json", `{"raise":"boom"}`, 200, `"error":{"message":"boom","stacktrace":"Traceback`, `in apply`, `"error_type":"AlgorithmError"`, `"metadata":{"duration":`)
+	j.call(t, j.key, "pipe/python", "application/json", `{"exit":3,"warn":"last words"}`, 200, `"message":"exited with code 3"`, `last words`, `"error_type":"SystemExit"`)
+	j.call(t, j.key, "pipe/python", "text/plain", "after exit", 200, `"Hello after exit"`)
+	j.call(t, j.key, "pipe/python?timeout=1", "application/json", `{"sleep":60}`, 200, ranOut, `"error_type":"TimeoutError"`)
+	j.call(t, j.key, "pipe/python", "text/plain", "after a time-out", 200, `"Hello after a time-out"`)
+	// Which process the kernel kills is its own to say: with a cgroup of
+	// version 2 it takes the whole container, and the runner cannot tell.
+	j.call(t, j.key, "pipe/python", "application/json", `{"allocate_mib":512}`, 200, ranOut)
+	j.call(t, j.key, "pipe/python", "text/plain", "after a memory kill", 200, `"Hello after a memory kill"`)
+}
+
+// restricted checks what the namespace's standard does not ask for: read-only
+// roots, and no token in a pod that needs none.
+func (j *journey) restricted(t *testing.T) {
+	pods, err := j.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		name := pod.Labels["app.kubernetes.io/name"]
+		for _, c := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
+			readOnly := c.SecurityContext.ReadOnlyRootFilesystem != nil && *c.SecurityContext.ReadOnlyRootFilesystem
+			if !readOnly && !strings.HasPrefix(name, "algo-pipe-shell") {
+				t.Errorf("container %s of %s can write its root file system", c.Name, pod.Name)
+			}
+			for _, m := range c.VolumeMounts {
+				if strings.Contains(m.MountPath, "serviceaccount") && name != "execution-engine" {
+					t.Errorf("container %s of %s has a token of the cluster", c.Name, pod.Name)
+				}
+			}
+		}
+	}
+	if len(pods.Items) < 4 {
+		t.Errorf("%d pods, want two engines and two algorithms", len(pods.Items))
+	}
+}
