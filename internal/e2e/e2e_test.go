@@ -105,6 +105,9 @@ func start(t *testing.T) *journey {
 func (j *journey) explain(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
+	if log, err := os.ReadFile(j.Mothership.Log()); err == nil {
+		t.Logf("mothership: …%s", log[max(0, len(log)-4000):])
+	}
 	pods, err := j.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Log(err)

@@ -63,9 +63,12 @@ type Launch struct {
 }
 
 // Mothership is where the satellite comes from; URL is "" when it has none to
-// report to.
+// report to. Proxy and CA are for the way there: without, the environment's
+// and the system's are taken.
 type Mothership struct {
-	URL string `json:"url"`
+	URL   string `json:"url"`
+	Proxy string `json:"proxy,omitempty"` // a URL
+	CA    string `json:"ca,omitempty"`    // certificates, PEM
 }
 
 // Route is one algorithm under its vanity URL. Replicas are Endpoints when
