@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/satellite/engine"
+	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 )
 
 // newSatelliteCommand is the satellite's runtime, run in pods that
@@ -64,7 +66,7 @@ endpoints of its "service" in the cluster.`,
 			if err != nil {
 				return err
 			}
-			return e.Run(cmd.Context())
+			return runWithHeartbeat(cmd.Context(), e, opts.Log)
 		},
 	}
 	flags := cmd.Flags()
@@ -76,7 +78,29 @@ endpoints of its "service" in the cluster.`,
 	flags.DurationVar(&opts.DrainDelay, "drain-delay", 5*time.Second, "how long calls are accepted after the stop signal, while the cluster stops sending them")
 	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 5*time.Minute, "how long calls in flight may take after that")
 	flags.DurationVar(&opts.ReloadEvery, "reload-every", time.Second, "how often routes.json and keys.json are looked at")
+	flags.Float64Var(&opts.KeyRate.PerSecond, "key-rate", 0, "calls per second that a key may make which has no rate in keys.json; 0 is no limit")
 	flags.BoolVar(&accessLog, "access-log", true, "write a JSON line a call on stdout")
 	flags.TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error, on stderr")
 	return cmd
+}
+
+// runWithHeartbeat runs an engine and, when it belongs to a launch, reports to
+// the mothership beside it.
+func runWithHeartbeat(ctx context.Context, e *engine.Engine, log *slog.Logger) error {
+	token := e.Token()
+	if token == "" {
+		return e.Run(ctx)
+	}
+	lease, err := e.Lease()
+	if err != nil {
+		return err
+	}
+	sender := heartbeat.New(heartbeat.Options{Engine: e, Token: token, Version: version, Lease: lease, Log: log, Registry: e.Registry()})
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() { defer close(ended); sender.Run(ctx) }()
+	err = e.Run(ctx)
+	stop()
+	<-ended
+	return err
 }

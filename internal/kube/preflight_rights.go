@@ -29,7 +29,7 @@ func Rules(apis APIs) []rbacv1.PolicyRule {
 		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list"}},
 	}
-	return append(rules, EngineRules(apis)...)
+	return append(append(rules, EngineRules(apis)...), LeaseRules()...)
 }
 
 // access is one verb on one resource.

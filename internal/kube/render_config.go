@@ -11,10 +11,8 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 )
-
-// tokenFile is the launch token's name in the engine's configuration folder.
-const tokenFile = "token"
 
 // accounts gives the engine its right to see which replicas are ready.
 func (r *renderer) accounts() []runtime.Object {
@@ -28,7 +26,7 @@ func (r *renderer) accounts() []runtime.Object {
 		&rbacv1.Role{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"},
 			ObjectMeta: r.meta(EngineName, "engine"),
-			Rules:      EngineRules(r.APIs),
+			Rules:      r.engineRules(),
 		},
 		&rbacv1.RoleBinding{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"},
@@ -49,6 +47,24 @@ func EngineRules(apis APIs) []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}, Verbs: verbs}}
 }
 
+// engineRules leaves the Lease out where nothing is reported.
+func (r *renderer) engineRules() []rbacv1.PolicyRule {
+	if r.Settings.MothershipURL == "" {
+		return EngineRules(r.APIs)
+	}
+	return append(EngineRules(r.APIs), LeaseRules()...)
+}
+
+// LeaseRules let engines agree by their Lease who reports to the mothership.
+// A right to create cannot be held to a name.
+func LeaseRules() []rbacv1.PolicyRule {
+	groups, leases := []string{"coordination.k8s.io"}, []string{"leases"}
+	return []rbacv1.PolicyRule{
+		{APIGroups: groups, Resources: leases, Verbs: []string{"create"}},
+		{APIGroups: groups, Resources: leases, Verbs: []string{"get", "update"}, ResourceNames: []string{heartbeat.LeaseName}},
+	}
+}
+
 // configuration is what the engine reads, what algorithms call each other
 // with, and what pods pull with.
 func (r *renderer) configuration() error {
@@ -65,8 +81,8 @@ func (r *renderer) configuration() error {
 		ObjectMeta: r.meta(EngineName, "engine"),
 		Data:       map[string]string{config.RoutesFile: string(routes)},
 	}, r.secret(EngineName, "engine", corev1.SecretTypeOpaque, map[string][]byte{
-		config.KeysFile: keys,
-		tokenFile:       []byte(r.Plan.Launch.Token),
+		config.KeysFile:  keys,
+		config.TokenFile: []byte(r.Plan.Launch.Token),
 	}), r.secret(AlgorithmKey, "algorithm", corev1.SecretTypeOpaque, map[string][]byte{
 		"key": []byte(r.Plan.InternalKey()),
 	}))
@@ -130,7 +146,7 @@ func (r *renderer) keys() config.Keys {
 		keys.Keys = append(keys.Keys, key)
 	}
 	keys.Keys = append(keys.Keys, config.Key{
-		ID: "internal", Name: "the satellite's own algorithms", SHA256: config.HashKey(r.Plan.InternalKey()),
+		ID: config.InternalKeyID, Name: "the satellite's own algorithms", SHA256: config.HashKey(r.Plan.InternalKey()),
 	})
 	return keys
 }

@@ -124,7 +124,7 @@ func (r *renderer) enginePod() corev1.PodTemplateSpec {
 				{Secret: &corev1.SecretProjection{
 					LocalObjectReference: corev1.LocalObjectReference{Name: EngineName},
 					Items: []corev1.KeyToPath{{Key: config.KeysFile, Path: config.KeysFile},
-						{Key: tokenFile, Path: tokenFile}},
+						{Key: config.TokenFile, Path: config.TokenFile}},
 				}},
 				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
 					Path: config.AskedFile, FieldRef: fieldRef("metadata.annotations['" + config.AskedAnnotation + "']").FieldRef,

@@ -25,11 +25,31 @@ type Key struct {
 	SHA256     string    `json:"sha256"`               // lower-case hex of the whole key
 	Algorithms []string  `json:"algorithms,omitempty"` // vanity URLs that it may call; none: all
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	Rate       Rate      `json:"rate,omitzero"` // zero is the engine's
 }
 
 // May says whether the key may call the algorithm at a vanity URL.
 func (k Key) May(vanityURL string) bool {
 	return len(k.Algorithms) == 0 || slices.Contains(k.Algorithms, vanityURL)
+}
+
+// InternalKeyID is the key that the satellite's own algorithms call each
+// other with. The mothership does not know it.
+const InternalKeyID = "internal"
+
+// Rate limits how often a key may call; a PerSecond of 0 does not. Burst is
+// how many calls may come at once, by default those of a second.
+type Rate struct {
+	PerSecond float64 `json:"per_second"`
+	Burst     int     `json:"burst,omitempty"`
+}
+
+// BurstOrDefault is at least 1.
+func (r Rate) BurstOrDefault() int {
+	if r.Burst > 0 {
+		return r.Burst
+	}
+	return max(1, int(r.PerSecond))
 }
 
 // Expired says whether the key no longer works at now.
@@ -57,6 +77,9 @@ func (k *Keys) Validate() error {
 		}
 		ids[key.ID] = true
 		constellation.CheckKeyAlgorithms(&v, field+".algorithms", key.Algorithms)
+		if key.Rate.PerSecond < 0 || key.Rate.Burst < 0 || key.Rate.PerSecond > 1e6 || key.Rate.Burst > 1e6 {
+			v.Add(field+".rate", "the rate of key %q is calls per second and at once, from 0 (no limit) to a million", key.ID)
+		}
 		if raw, err := hex.DecodeString(key.SHA256); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != key.SHA256 {
 			v.Add(field+".sha256", "the sha256 of key %q is not 64 lower-case hex digits", key.ID)
 		}

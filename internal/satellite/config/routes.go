@@ -19,10 +19,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// The names of the two files in the engine's --config folder.
+// The names of the files in the engine's --config folder.
 const (
 	RoutesFile = "routes.json"
 	KeysFile   = "keys.json"
+	TokenFile  = "token" // the launch's token, for heartbeats; there may be none
 )
 
 // What a route is given when it does not say, and the most it may ask for.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 )
 
 // Options are an engine's settings. Dir is required; the zero value of any
@@ -33,6 +34,8 @@ type Options struct {
 	DrainDelay   time.Duration // calls are accepted so long after the stop signal
 	DrainTimeout time.Duration // calls in flight have so long after that
 	ReloadEvery  time.Duration // how often the files are looked at, 1s
+
+	KeyRate config.Rate // of keys that have none of their own
 
 	AccessLog io.Writer    // a JSON line a call; nil is none
 	Log       *slog.Logger // nil discards
@@ -51,6 +54,8 @@ type Engine struct {
 
 	table    atomic.Pointer[table]
 	keys     atomic.Pointer[keyring]
+	holder   keyholder // of keys
+	report   reporting
 	metrics  *metrics
 	watcher  *watcher // nil without a cluster
 	draining atomic.Bool
@@ -82,6 +87,8 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 		e.accessOut = &lineBuffer{to: opts.AccessLog}
 		e.access = slog.New(slog.NewJSONHandler(e.accessOut, nil))
 	}
+	e.report = newReporting(e.now())
+	e.holder.rate, e.holder.ring = opts.KeyRate, &e.keys
 	e.metrics = newMetrics(e)
 	e.routes = newWatchedFile(opts.Dir, config.RoutesFile, e.takeRoutes)
 	e.keysFile = newWatchedFile(opts.Dir, config.KeysFile, e.takeKeys)
@@ -191,6 +198,7 @@ func (e *Engine) server(h http.Handler) *http.Server {
 func (e *Engine) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("POST "+heartbeat.PeerPath, heartbeat.PeerHandler(e, e.Token()))
 	mux.HandleFunc("GET /healthz", e.serveHealth)
 	mux.HandleFunc("GET /readyz", e.serveReady)
 	return mux

@@ -77,7 +77,7 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 		return refuse(http.StatusMethodNotAllowed, "algorithms are called with POST")
 	}
 	t := e.table.Load()
-	key, f := (*e.keys.Load()).find(r.Header.Get("Authorization"), e.now())
+	key, f := (*e.keys.Load()).find([]byte(r.Header.Get("Authorization")), e.now())
 	if f != nil {
 		return f
 	}

@@ -131,8 +131,7 @@ func (e *Engine) takeKeys(content []byte) error {
 	if err != nil {
 		return err
 	}
-	ring := newKeyring(keys)
-	e.keys.Store(&ring)
+	e.holder.takeFile(keys, e.now())
 	return nil
 }
 
@@ -149,9 +148,9 @@ func (e *Engine) takeRoutes(content []byte) error {
 	}
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID, lookedUp: service != ""}
+	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID, mothership: routes.Mothership, lookedUp: service != ""}
 	if at := routes.Satellite.ExpiresAt; !at.IsZero() {
-		next.warning = []string{"satellite expired on " + at.UTC().Format(time.DateOnly)}
+		next.warning = expiredWarning(at)
 	}
 	old := map[string]*route{}
 	if t := e.table.Load(); t != nil {

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net"
 	"strconv"
 	"strings"
@@ -17,11 +15,13 @@ import (
 type table struct {
 	satellite config.Satellite
 	launch    string
-	warning   []string // the X-Constellation-Warning header once expired
-	vanity    map[string]*route
-	canonical map[string][]*route // lower-case OWNER/NAME
-	routes    []*route
-	lookedUp  bool // some algorithm's replicas come from the cluster
+
+	mothership config.Mothership
+	warning    []string // the X-Constellation-Warning header once expired
+	vanity     map[string]*route
+	canonical  map[string][]*route // lower-case OWNER/NAME
+	routes     []*route
+	lookedUp   bool // some algorithm's replicas come from the cluster
 }
 
 // route is one algorithm with its pool and its metrics; both outlive reloads.
@@ -136,42 +136,4 @@ func newer(a, b [3]int) bool {
 		}
 	}
 	return false
-}
-
-// keyring is keys.json by the hash of the key.
-type keyring map[[sha256.Size]byte]config.Key
-
-func newKeyring(keys *config.Keys) keyring {
-	ring := make(keyring, len(keys.Keys))
-	for _, k := range keys.Keys {
-		var sum [sha256.Size]byte
-		if _, err := hex.Decode(sum[:], []byte(k.SHA256)); err == nil {
-			ring[sum] = k
-		}
-	}
-	return ring
-}
-
-// find gives the key of an Authorization header: "Simple KEY", "Bearer KEY"
-// or the bare key. Nothing is compared with the key itself, only hashes.
-func (ring keyring) find(authorization string, now time.Time) (config.Key, *failure) {
-	key := strings.TrimSpace(authorization)
-	scheme, rest, ok := strings.Cut(key, " ")
-	switch {
-	case strings.EqualFold(scheme, "Simple"), strings.EqualFold(scheme, "Bearer"):
-		key = strings.TrimSpace(rest)
-	case ok:
-		return config.Key{}, refuse(401, "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone")
-	}
-	if key == "" {
-		return config.Key{}, refuse(401, "authorization required")
-	}
-	k, ok := ring[sha256.Sum256([]byte(key))]
-	if !ok {
-		return config.Key{}, refuse(401, "this API key is not known to this satellite")
-	}
-	if k.Expired(now) {
-		return config.Key{}, refuse(401, "this API key expired on "+k.ExpiresAt.UTC().Format(time.DateOnly))
-	}
-	return k, nil
 }
