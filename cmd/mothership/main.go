@@ -94,6 +94,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std),
 			newVersionCommand(std),
+			newSeedCommand(std),
 		)
 	}
 	root.SilenceErrors = true

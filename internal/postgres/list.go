@@ -3,6 +3,7 @@ package postgres
 import (
 	"maps"
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -10,11 +11,28 @@ import (
 // List asks for one page. Sort is one of the list's own columns; the caller
 // has checked it.
 type List struct {
-	Q     string // part of the folded name; "" is all
+	// Q keeps what has it in its folded name, or at the start of it when no
+	// three letters or digits of it are in a row; "" is all.
+	Q     string
 	Sort  string
 	Desc  bool
 	After *Position // nil is from the start
 	Limit int
+}
+
+// anywhere says whether a search is served by an index of trigrams; another
+// is by the index that orders names.
+func (l List) anywhere() bool {
+	run := 0
+	for _, r := range l.Q {
+		if run++; !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			run = 0
+		}
+		if run == 3 {
+			return true
+		}
+	}
+	return false
 }
 
 // Position is where a page ends: the sort key and the id of its last row, as
@@ -52,7 +70,10 @@ func (o ordering) page(query string, l List, args pgx.NamedArgs) (string, pgx.Na
 	var condition strings.Builder
 	if l.Q != "" {
 		condition.WriteString(" AND " + o.search + " LIKE @pattern")
-		args["pattern"] = "%" + likeEscaper.Replace(l.Q) + "%"
+		args["pattern"] = likeEscaper.Replace(l.Q) + "%"
+		if l.anywhere() {
+			args["pattern"] = "%" + likeEscaper.Replace(l.Q) + "%"
+		}
 	}
 	if l.After != nil {
 		condition.WriteString(" AND (" + key.expr + ", " + o.id.expr + ") " + compare +

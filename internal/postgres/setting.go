@@ -56,13 +56,15 @@ func (db *DB) StoreAnswer(ctx context.Context, accountID, key string, a StoredAn
 // Counts are the totals of the mothership.
 type Counts struct{ Accounts, Algorithms, AlgorithmVersions, Satellites, Launches int64 }
 
-// Counts counts every row, which takes tens of milliseconds at 100,000: not
-// for every request.
+// Counts counts rows; of a table with more than ten thousand it gives
+// PostgreSQL's own estimate, since counting reads every row.
 func (db *DB) Counts(ctx context.Context) (*Counts, error) {
 	return collectOne[Counts](ctx, db, "count rows", `
+		WITH estimate AS (SELECT relname AS name, reltuples::bigint AS rows FROM pg_class
+			WHERE oid = ANY (ARRAY['algorithm_versions', 'satellites', 'launches']::regclass[]) AND reltuples > 10000)
 		SELECT (SELECT count(*) FROM accounts) AS accounts,
 			(SELECT count(*) FROM algorithms) AS algorithms,
-			(SELECT count(*) FROM algorithm_versions) AS algorithm_versions,
-			(SELECT count(*) FROM satellites) AS satellites,
-			(SELECT count(*) FROM launches) AS launches`, nil, nil)
+			coalesce((SELECT rows FROM estimate WHERE name = 'algorithm_versions'), (SELECT count(*) FROM algorithm_versions)) AS algorithm_versions,
+			coalesce((SELECT rows FROM estimate WHERE name = 'satellites'), (SELECT count(*) FROM satellites)) AS satellites,
+			coalesce((SELECT rows FROM estimate WHERE name = 'launches'), (SELECT count(*) FROM launches)) AS launches`, nil, nil)
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/control"
+)
+
+// newSeedCommand fills a data dir with made-up satellites: for measurements,
+// so it is hidden.
+func newSeedCommand(std streams) *cobra.Command {
+	var c config
+	var satellites, launches int
+	var tokens string
+	cmd := &cobra.Command{
+		Use:     "seed",
+		Short:   "Fill an empty data dir with made-up satellites and launches, to measure with",
+		Example: "  mothership seed --data-dir /tmp/large --satellites 100000 --launches 300000 --tokens /tmp/tokens",
+		Hidden:  true,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+				begun := time.Now()
+				err := writeTokens(tokens, func(out io.Writer) error {
+					return s.Seed(ctx, satellites, launches, func(satelliteID, launchID, token string) error {
+						_, err := fmt.Fprintln(out, satelliteID, launchID, token)
+						return err
+					})
+				})
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(std.err, "made %d satellites and %d launches in %s\n", satellites, launches, time.Since(begun).Round(time.Millisecond))
+				return err
+			})
+		},
+	}
+	c.addDatabaseFlags(cmd.Flags())
+	cmd.Flags().IntVar(&satellites, "satellites", 1000, "how many satellites to make")
+	cmd.Flags().IntVar(&launches, "launches", 3000, "how many launches to make")
+	cmd.Flags().StringVar(&tokens, "tokens", "", "write satellite, launch and token of each launch to this file")
+	return cmd
+}
+
+// writeTokens runs write with the file, which nobody else may read; "" is no
+// file.
+func writeTokens(path string, write func(io.Writer) error) (err error) {
+	if path == "" {
+		return write(io.Discard)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // where the user says
+	if err != nil {
+		return fmt.Errorf("write the tokens: %w", err)
+	}
+	out := bufio.NewWriter(file)
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := write(out); err != nil {
+		return err
+	}
+	return out.Flush()
+}
