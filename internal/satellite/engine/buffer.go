@@ -8,10 +8,13 @@ import (
 
 // buffer is a pooled byte slice. Bodies grow through a few sizes, as their
 // bytes arrive and not as a header promises.
-type buffer struct{ b []byte }
+type buffer struct {
+	b    []byte
+	lent bool // of someone else's memory: not for the pools
+}
 
 var (
-	bufferSizes = [...]int{8 << 10, 128 << 10, 2 << 20, 24 << 20}
+	bufferSizes = [...]int{8 << 10, 128 << 10, 2 << 20, 11 << 20, 24 << 20}
 	bufferPools [len(bufferSizes)]sync.Pool
 )
 
@@ -31,7 +34,7 @@ func newBuffer(n int) *buffer {
 // release gives the buffer back; its bytes must not be used after. A nil
 // buffer is fine.
 func (b *buffer) release() {
-	if b == nil {
+	if b == nil || b.lent {
 		return
 	}
 	for i := len(bufferSizes) - 1; i >= 0; i-- {
@@ -55,8 +58,9 @@ func (b *buffer) grow(n int) {
 }
 
 // readAll reads r to its end into a buffer, errTooLarge beyond limit bytes.
-// expected is the length a header announced, or -1.
-func readAll(r io.Reader, expected int64, limit int) (*buffer, error) {
+// expected is the length a header announced, or -1. A large body has its room
+// from share, which the caller gives back; nil bounds nothing.
+func readAll(r io.Reader, expected int64, limit int, share *share) (*buffer, error) {
 	if expected > int64(limit) {
 		return nil, errTooLarge
 	}
@@ -65,6 +69,15 @@ func readAll(r io.Reader, expected int64, limit int) (*buffer, error) {
 	for {
 		if len(buf.b) == cap(buf.b) {
 			want := max(len(buf.b)+1, min(int(expected)+1, 8*len(buf.b)))
+			if share != nil && want >= largeBody {
+				if want = limit + 1; expected >= 0 {
+					want = int(expected) + 1
+				}
+				if err := share.take(want); err != nil {
+					buf.release()
+					return nil, err
+				}
+			}
 			buf.grow(want)
 		}
 		n, err := r.Read(buf.b[len(buf.b):min(cap(buf.b), limit+1)])

@@ -56,7 +56,8 @@ type source struct {
 	api     string
 	object  runtime.Object
 	service func(object any) string   // whose endpoints it holds
-	ready   func(object any) []string // their addresses
+	ready   func(object any) []string // the addresses that take calls
+	staying func(object any) []string // the addresses that are not terminating
 }
 
 // IsWatchListSemanticsUnSupported makes the reflector list and then watch:
@@ -73,7 +74,7 @@ func newEndpointsSource(config *rest.Config, namespace, api string) (*source, er
 		}
 		slices := client.EndpointSlices(namespace)
 		return &source{
-			api: api, object: &discoveryv1.EndpointSlice{}, service: sliceService, ready: readySliceV1,
+			api: api, object: &discoveryv1.EndpointSlice{}, service: sliceService, ready: sliceV1(takesCalls), staying: sliceV1(stays),
 			ListWatch: listWatch(discoveryv1.LabelServiceName,
 				func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return slices.List(ctx, o) }, slices.Watch),
 		}, nil
@@ -84,7 +85,7 @@ func newEndpointsSource(config *rest.Config, namespace, api string) (*source, er
 		}
 		slices := client.EndpointSlices(namespace)
 		return &source{
-			api: api, object: &discoveryv1beta1.EndpointSlice{}, service: sliceService, ready: readySliceV1beta1,
+			api: api, object: &discoveryv1beta1.EndpointSlice{}, service: sliceService, ready: sliceV1beta1(takesCalls), staying: sliceV1beta1(stays),
 			ListWatch: listWatch(discoveryv1beta1.LabelServiceName,
 				func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return slices.List(ctx, o) }, slices.Watch),
 		}, nil
@@ -95,7 +96,7 @@ func newEndpointsSource(config *rest.Config, namespace, api string) (*source, er
 	}
 	endpoints := client.Endpoints(namespace)
 	return &source{
-		api: api, object: &corev1.Endpoints{}, service: endpointsService, ready: readyEndpoints, //nolint:staticcheck // for old clusters
+		api: api, object: &corev1.Endpoints{}, service: endpointsService, ready: readyEndpoints, staying: allEndpoints, //nolint:staticcheck // for old clusters
 		ListWatch: listWatch("",
 			func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return endpoints.List(ctx, o) }, endpoints.Watch),
 	}, nil
@@ -132,41 +133,47 @@ func endpointsService(object any) string {
 	return ""
 }
 
-// readySliceV1 gives the addresses that take calls: ready (or not said, which
+// sliceV1 gives the addresses that are to be taken. For calls those are ready (or not said, which
 // counts as ready) and not terminating, even where a Service publishes
 // addresses that are not ready. Only the first address of an endpoint counts,
 // as the API's documentation has it.
-func readySliceV1(object any) []string {
-	slice, ok := object.(*discoveryv1.EndpointSlice)
-	if !ok || slice.AddressType == discoveryv1.AddressTypeFQDN {
-		return nil
-	}
-	var hosts []string
-	for _, e := range slice.Endpoints {
-		if takesCalls(e.Conditions.Ready, e.Conditions.Terminating) && len(e.Addresses) > 0 {
-			hosts = append(hosts, e.Addresses[0])
+func sliceV1(take func(ready, terminating *bool) bool) func(any) []string {
+	return func(object any) []string {
+		slice, ok := object.(*discoveryv1.EndpointSlice)
+		if !ok || slice.AddressType == discoveryv1.AddressTypeFQDN {
+			return nil
 		}
+		var hosts []string
+		for _, e := range slice.Endpoints {
+			if take(e.Conditions.Ready, e.Conditions.Terminating) && len(e.Addresses) > 0 {
+				hosts = append(hosts, e.Addresses[0])
+			}
+		}
+		return hosts
 	}
-	return hosts
 }
 
-func readySliceV1beta1(object any) []string {
-	slice, ok := object.(*discoveryv1beta1.EndpointSlice)
-	if !ok || slice.AddressType == discoveryv1beta1.AddressTypeFQDN {
-		return nil
-	}
-	var hosts []string
-	for _, e := range slice.Endpoints {
-		if takesCalls(e.Conditions.Ready, e.Conditions.Terminating) && len(e.Addresses) > 0 {
-			hosts = append(hosts, e.Addresses[0])
+func sliceV1beta1(take func(ready, terminating *bool) bool) func(any) []string {
+	return func(object any) []string {
+		slice, ok := object.(*discoveryv1beta1.EndpointSlice)
+		if !ok || slice.AddressType == discoveryv1beta1.AddressTypeFQDN {
+			return nil
 		}
+		var hosts []string
+		for _, e := range slice.Endpoints {
+			if take(e.Conditions.Ready, e.Conditions.Terminating) && len(e.Addresses) > 0 {
+				hosts = append(hosts, e.Addresses[0])
+			}
+		}
+		return hosts
 	}
-	return hosts
 }
 
 func takesCalls(ready, terminating *bool) bool {
 	return (ready == nil || *ready) && (terminating == nil || !*terminating)
 }
+
+func stays(_, terminating *bool) bool { return terminating == nil || !*terminating }
 
 // readyEndpoints gives the ready addresses; Kubernetes keeps terminating pods
 // out of them.
@@ -179,6 +186,19 @@ func readyEndpoints(object any) []string {
 	for _, subset := range endpoints.Subsets {
 		for _, a := range subset.Addresses {
 			hosts = append(hosts, a.IP)
+		}
+	}
+	return hosts
+}
+
+// allEndpoints gives the addresses that are not ready, too.
+func allEndpoints(object any) []string {
+	hosts := readyEndpoints(object)
+	if endpoints, ok := object.(*corev1.Endpoints); ok { //nolint:staticcheck // for old clusters
+		for _, subset := range endpoints.Subsets {
+			for _, a := range subset.NotReadyAddresses {
+				hosts = append(hosts, a.IP)
+			}
 		}
 	}
 	return hosts

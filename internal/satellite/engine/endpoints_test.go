@@ -33,14 +33,14 @@ func TestReadySliceV1(t *testing.T) {
 			{Addresses: []string{"10.0.0.6", "10.0.0.7"}, Conditions: discoveryv1.EndpointConditions{Ready: ptr(true)}},
 		},
 	}
-	if diff := cmp.Diff([]string{"10.0.0.1", "10.0.0.3", "10.0.0.6"}, readySliceV1(slice)); diff != "" {
+	if diff := cmp.Diff([]string{"10.0.0.1", "10.0.0.3", "10.0.0.6"}, sliceV1(takesCalls)(slice)); diff != "" {
 		t.Errorf("readySliceV1 (-want +got):\n%s", diff)
 	}
 	if got := sliceService(slice); got != "algo-foo" {
 		t.Errorf("sliceService = %q, want algo-foo", got)
 	}
 	slice.AddressType = discoveryv1.AddressTypeFQDN
-	if got := readySliceV1(slice); got != nil {
+	if got := sliceV1(takesCalls)(slice); got != nil {
 		t.Errorf("readySliceV1 of names = %v, want none", got)
 	}
 }
@@ -55,7 +55,7 @@ func TestReadySliceV1beta1(t *testing.T) {
 			{Addresses: []string{"10.0.0.3"}, Conditions: discoveryv1beta1.EndpointConditions{Ready: ptr(true), Terminating: ptr(true)}},
 		},
 	}
-	if diff := cmp.Diff([]string{"10.0.0.1"}, readySliceV1beta1(slice)); diff != "" {
+	if diff := cmp.Diff([]string{"10.0.0.1"}, sliceV1beta1(takesCalls)(slice)); diff != "" {
 		t.Errorf("readySliceV1beta1 (-want +got):\n%s", diff)
 	}
 	if got := sliceService(slice); got != "algo-foo" {

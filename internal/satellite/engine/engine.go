@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
@@ -37,17 +38,29 @@ type Options struct {
 
 	KeyRate config.Rate // of keys that have none of their own
 
-	AccessLog io.Writer    // a JSON line a call; nil is none
-	Log       *slog.Logger // nil discards
-	Now       func() time.Time
+	AccessLog    io.Writer // a JSON line a call; nil is none
+	AccessSample int       // of calls that went well, one line in so many; 0 and 1 are all
+
+	Peers       []string // the satellite's other engines, host:port; in a cluster they are looked up
+	PeerService string   // whose endpoints the engines are, execution-engine
+	TokenFile   string   // what the engines have in common, DIR/token
+	OTLP        string   // where spans go, a URL; "" sends none
+	NoFastPath  bool     // net/http alone
+
+	Log *slog.Logger // nil discards
+	Now func() time.Time
 }
 
 // Engine is a running satellite's front. Make it with New.
 type Engine struct {
 	opts       Options
 	log        *slog.Logger
-	access     *slog.Logger
-	accessOut  *lineBuffer
+	access     *accessLog
+	room       *semaphore.Weighted // for large bodies
+	peers      *peers
+	front      *front
+	tracer     *tracer
+	port       string // of the calls' listener
 	now        func() time.Time
 	background context.Context // ends with Run, after the last call
 	stop       context.CancelFunc
@@ -75,6 +88,9 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	if opts.ReloadEvery == 0 {
 		opts.ReloadEvery = time.Second
 	}
+	if opts.PeerService == "" {
+		opts.PeerService = "execution-engine"
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -83,9 +99,17 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e := &Engine{opts: opts, log: opts.Log, now: opts.Now}
 	e.background, e.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if opts.AccessLog != nil {
-		e.accessOut = &lineBuffer{to: opts.AccessLog}
-		e.access = slog.New(slog.NewJSONHandler(e.accessOut, nil))
+	e.access = newAccessLog(opts.AccessLog, opts.AccessSample)
+	e.room = semaphore.NewWeighted(bodyRoom)
+	secret, err := readSecret(opts)
+	if err != nil {
+		e.stop()
+		return nil, err
+	}
+	e.peers = newPeers(e, secret)
+	if e.tracer, err = newTracer(ctx, opts.OTLP); err != nil {
+		e.stop()
+		return nil, err
 	}
 	e.report = newReporting(e.now())
 	e.holder.rate, e.holder.ring = opts.KeyRate, &e.keys
@@ -143,8 +167,18 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 // closes both.
 func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	defer e.stop()
+	_, e.port, _ = net.SplitHostPort(calls.Addr().String())
+	front, err := newFront(e, calls)
+	if err != nil {
+		_ = calls.Close()
+		return err
+	}
+	e.front = front
 	servers := []*http.Server{e.server(e)}
 	listeners := []net.Listener{calls}
+	if front != nil {
+		listeners[0] = front.slow
+	}
 	if metrics != nil {
 		servers = append(servers, e.server(e.metricsHandler()))
 		listeners = append(listeners, metrics)
@@ -162,22 +196,26 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 		})
 	}
 	group.Go(func() error { e.watchFiles(failed); return nil })
+	group.Go(func() error { e.peers.run(failed); return nil })
 	if e.watcher != nil {
 		group.Go(func() error { e.watcher.run(failed, e.refresh); return nil })
 	}
 	select {
 	case <-ctx.Done():
-		e.drain(servers)
+		e.drain(calls, servers)
 	case <-failed.Done():
+		_ = calls.Close()
 		for _, server := range servers {
 			_ = server.Close()
 		}
 	}
+	e.front.close()
 	e.stop()
-	err := group.Wait()
+	err = group.Wait()
 	e.revivals.Wait()
 	e.closeIdle(time.Time{})
-	e.accessOut.flush()
+	e.access.flush()
+	e.tracer.close()
 	return err
 }
 
@@ -204,8 +242,9 @@ func (e *Engine) metricsHandler() http.Handler {
 	return mux
 }
 
-func (e *Engine) drain(servers []*http.Server) {
+func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	e.draining.Store(true)
+	e.peers.drain()
 	e.log.Info("draining", "delay", e.opts.DrainDelay.String(), "timeout", e.opts.DrainTimeout.String())
 	if e.opts.DrainDelay > 0 {
 		select {
@@ -215,6 +254,10 @@ func (e *Engine) drain(servers []*http.Server) {
 	}
 	ctx, cancel := context.WithTimeout(e.background, e.opts.DrainTimeout)
 	defer cancel()
+	_ = calls.Close()
+	if err := e.front.drain(ctx); err != nil {
+		e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
+	}
 	for _, server := range servers {
 		if err := server.Shutdown(ctx); err != nil {
 			e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
@@ -238,40 +281,5 @@ func (e *Engine) refresh(service string) {
 func (e *Engine) closeIdle(before time.Time) {
 	for _, r := range e.table.Load().routes {
 		r.pool.closeIdle(before)
-	}
-}
-
-// lineBuffer gathers access-log lines, so that a call pays no system call for
-// its own. Lines wait until the next tick of watchFiles at most.
-type lineBuffer struct {
-	mu  sync.Mutex
-	buf []byte
-	to  io.Writer
-}
-
-// Write keeps one line.
-func (l *lineBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = append(l.buf, line...)
-	if len(l.buf) >= 32<<10 {
-		l.write()
-	}
-	return len(line), nil
-}
-
-func (l *lineBuffer) flush() {
-	if l == nil {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.write()
-}
-
-func (l *lineBuffer) write() {
-	if len(l.buf) > 0 {
-		_, _ = l.to.Write(l.buf)
-		l.buf = l.buf[:0]
 	}
 }

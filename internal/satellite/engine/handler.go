@@ -1,267 +1,143 @@
 package engine
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-const callPrefix = "/v1/algo/"
+const (
+	callPrefix = "/v1/algo/"
+	webPrefix  = "/v1/web/algo/" // the same for pages in browsers
+)
 
-// ServeHTTP is everything on --listen.
+// ServeHTTP is everything on --listen. Most calls never come here: fast.go
+// answers them.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, callPrefix):
 		e.serveCall(w, r, path[len(callPrefix):])
+	case strings.HasPrefix(path, webPrefix):
+		e.serveWeb(w, r, path[len(webPrefix):])
+	case path == "/v1/insights":
+		e.serveInsights(w, r)
+	case path == "/v1/status":
+		e.serveStatus(w, r)
+	case path == peerPath:
+		e.peers.serve(w, r)
 	case path == "/healthz":
 		e.serveHealth(w, r)
 	case path == "/readyz":
 		e.serveReady(w, r)
 	default:
-		_ = writeFailure(w, nil, refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…"))
+		var none *call
+		e.write(w, none, none.failed(refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…")))
 	}
 }
 
 // serveCall answers one algorithm call: every error on its way comes back to
 // here, is written, counted and logged.
 func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) {
-	c := &call{id: requestID(r.Header), start: time.Now(), status: http.StatusOK}
-	header := w.Header()
-	header["X-Request-Id"] = []string{c.id}
-	if e.draining.Load() {
-		header["Connection"] = []string{"close"}
-	}
+	c := &call{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), status: http.StatusOK}
 	defer func() {
 		if p := recover(); p != nil {
-			e.log.Error("the engine panicked", "request_id", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			c.outcome, c.status = outcomeFault, http.StatusInternalServerError
-			e.finish(c, nil)
+			f := e.panicked(c, p)
 			if c.answering {
 				panic(http.ErrAbortHandler) // part of an answer is out already
 			}
-			_ = writeFailure(w, c, &failure{status: c.status, message: "the engine failed; its log has request " + c.id})
+			e.write(w, c, c.failed(f))
 		}
 	}()
-	err := e.call(c, w, r, path)
-	var f *failure
-	if errors.As(err, &f) {
-		c.outcome, c.status = f.outcome, f.status
-		if f.status == http.StatusRequestEntityTooLarge || f.status == http.StatusRequestTimeout {
-			header["Connection"] = []string{"close"}
+	out, f := e.call(c, r, path)
+	if f != nil {
+		out.release()
+		if f.outcome != outcomeCanceled {
+			out = c.failed(f)
 		}
-		if c.outcome != outcomeCanceled {
-			if c.raw && c.status == http.StatusOK {
-				c.status = http.StatusBadRequest
-			}
-			_ = writeFailure(w, c, f)
-		}
-	} else if err != nil {
-		c.outcome = outcomeCanceled // the answer could not be written
 	}
-	e.finish(c, err)
+	if out.status != 0 {
+		c.answering = true
+		if err := e.write(w, c, out); err != nil && f == nil {
+			c.outcome = outcomeCanceled // the caller is gone
+		}
+	}
+	e.finish(c, f)
 }
 
-// call does the call and writes its result; an error, if any, is a *failure
-// that is not written yet, or what writing died of.
-func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path string) error {
-	if r.Method != http.MethodPost {
-		w.Header()["Allow"] = []string{http.MethodPost}
-		return refuse(http.StatusMethodNotAllowed, "algorithms are called with POST")
-	}
-	t := e.table.Load()
-	key, f := (*e.keys.Load()).find([]byte(r.Header.Get("Authorization")), e.now())
+// panicked logs a panic and makes the failure that the caller is told.
+func (e *Engine) panicked(c *call, p any) *failure {
+	e.log.Error("the engine panicked", "request_id", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	f := &failure{status: http.StatusInternalServerError, outcome: outcomeFault, message: "the engine failed; its log has request " + c.id}
+	e.finish(c, f)
+	return f
+}
+
+// call does the call and gives the reply.
+func (e *Engine) call(c *call, r *http.Request, path string) (reply, *failure) {
+	f := e.admit(c, &asking{
+		method: r.Method, path: path, query: r.URL.RawQuery,
+		authorization: []byte(r.Header.Get("Authorization")),
+		contentType:   r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"),
+		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
+	})
 	if f != nil {
-		return f
+		return reply{}, f
 	}
-	c.keyID = key.ID
-	if t.satellite.Expired(e.now()) {
-		w.Header()["X-Constellation-Warning"] = t.warning
-	}
-	if c.route = t.find(path); c.route == nil {
-		return refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(strings.TrimSuffix(path, "/"))))
-	}
-	if !key.May(c.route.VanityURL) {
-		return refuse(http.StatusForbidden, fmt.Sprintf("the API key %q may not call %s", key.Name, constellation.AlgorithmURI(c.route.VanityURL)))
-	}
-	if f := c.readQuery(r.URL.RawQuery); f != nil {
-		return f
-	}
-	if f := c.readType(r.Header); f != nil {
-		return f
-	}
-	body, f := c.readBody(r)
+	share := &share{of: e.room, ctx: r.Context(), patience: min(c.timeout, roomPatience)}
+	defer share.give()
+	body, f := e.readBody(c, r, share)
 	if f != nil {
-		return f
+		return reply{}, f
 	}
 	res, f := e.dispatch(r.Context(), c, body)
 	body.release()
-	if res.body != nil {
-		defer res.body.release()
-	}
 	if f != nil {
-		return f
+		return reply{}, f
 	}
-	c.answering = true
-	if c.raw {
-		return writeRaw(w, &res)
-	}
-	return writeResult(w, c, &res)
+	out, f := c.reply(&res)
+	res.body.release() // nil when the reply has it
+	return out, f
 }
 
-// dispatch runs the call on a replica with room, and on another one when the
-// first surely did not start it. The time-out counts from the call's arrival.
-func (e *Engine) dispatch(ctx context.Context, c *call, body *buffer) (result, *failure) {
-	pool := c.route.pool
-	deadline := c.start.Add(c.timeout)
-	queued := time.Now()
-	head := newBuffer(1024 + smallBody)
-	defer head.release()
-	for tries := 0; ; tries++ {
-		rep, err := pool.acquire(ctx, deadline, tries > 0)
-		c.wait = time.Since(queued)
-		if err != nil {
-			return result{}, c.notServed(err)
+// write puts a reply on an HTTP connection and releases it.
+func (e *Engine) write(w http.ResponseWriter, c *call, out reply) error {
+	defer out.release()
+	header := w.Header()
+	if c != nil {
+		header["X-Request-Id"] = []string{c.id}
+		if c.warning != "" {
+			header["X-Constellation-Warning"] = []string{c.warning}
 		}
-		started := time.Now()
-		res, f, err := e.runOn(ctx, c, rep, deadline, head, body)
-		c.run = time.Since(started)
-		if _, ok := errors.AsType[notStartedError](err); ok {
-			if ctx.Err() != nil {
-				return result{}, c.notServed(errCallerGone)
-			}
-			if !time.Now().Before(deadline) {
-				return result{}, timedOut()
-			}
+	}
+	if out.close || e.draining.Load() {
+		header["Connection"] = []string{"close"}
+	}
+	if out.contentType != "" {
+		header["Content-Type"] = []string{out.contentType}
+	}
+	if out.allow != "" {
+		header["Allow"] = []string{out.allow}
+	}
+	if out.nosniff {
+		header["X-Content-Type-Options"] = []string{"nosniff"}
+	}
+	if out.retryAfter > 0 {
+		header["Retry-After"] = []string{strconv.Itoa(out.retryAfter)}
+	}
+	header["Content-Length"] = []string{strconv.Itoa(out.length())}
+	w.WriteHeader(out.status)
+	for _, part := range out.parts {
+		if len(part) == 0 {
 			continue
 		}
-		if f != nil {
-			return res, f
+		if _, err := w.Write(part); err != nil {
+			return err
 		}
-		if res.duration < 0 {
-			res.duration = c.run
-		}
-		return res, nil
 	}
-}
-
-// notServed makes a failure of a call that no replica started.
-func (c *call) notServed(err error) *failure {
-	switch {
-	case errors.Is(err, errQueueFull):
-		return &failure{
-			status: http.StatusTooManyRequests, outcome: outcomeFull, retryAfter: 1,
-			message: fmt.Sprintf("%s is busy: %d calls wait already; try again later", c.route.VanityURL, c.route.Queue.Limit),
-		}
-	case errors.Is(err, errWaitedOut):
-		return timedOut()
-	case errors.Is(err, errCallerGone):
-		return &failure{status: 499, outcome: outcomeCanceled, message: "the caller went away"}
-	}
-	return &failure{
-		status: http.StatusServiceUnavailable, outcome: outcomeNone, retryAfter: 2,
-		message: fmt.Sprintf("no replica of %s is ready; try again later", c.route.VanityURL),
-	}
-}
-
-// runOn runs the call on one replica and gives its slot back. The error is a
-// notStartedError when another replica may be tried.
-func (e *Engine) runOn(ctx context.Context, c *call, rep *replica, deadline time.Time, head *buffer, body *buffer) (result, *failure, error) {
-	pool := c.route.pool
-	defer pool.release(rep)
-	langserver := c.route.isLangserver()
-	exchange := ctx
-	limit := maxOutput
-	if langserver {
-		// A langserver cannot cancel: the call runs on when its caller leaves,
-		// and holds its slot until it ends.
-		exchange = context.WithoutCancel(ctx)
-		limit = maxReply
-	}
-	head.b = c.appendHead(head.b[:0], rep.addr, len(body.b))
-	a, err := rep.exchange(exchange, deadline, head, body.b, limit)
-	switch {
-	case err == nil:
-	case errors.Is(err, errTimedOut):
-		if langserver && pool.withhold(rep) {
-			e.log.Warn("the call timed out: ending its replica", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr)
-			e.revivals.Go(func() { e.revive(e.background, pool, rep) })
-		}
-		return result{}, timedOut(), nil
-	case errors.Is(err, errTooLarge):
-		return result{}, tooLarge(), nil
-	case ctx.Err() != nil && !langserver:
-		return result{}, c.notServed(errCallerGone), nil
-	default:
-		if _, ok := errors.AsType[notStartedError](err); ok {
-			// A caller who left, or had no time left, says nothing of the replica.
-			if ctx.Err() == nil && time.Now().Before(deadline) {
-				e.log.Warn("the replica refused the connection", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr, "error", err)
-				pool.putAside(rep)
-			}
-			return result{}, nil, err
-		}
-		return result{}, lost(err), nil
-	}
-	var (
-		res result
-		f   *failure
-	)
-	if langserver {
-		var (
-			stdout   []byte
-			duration time.Duration
-		)
-		res, stdout, duration, f = readLangserver(a)
-		res.stdout, res.duration = stdout, duration
-		if f != nil {
-			f.seconds = duration
-			if c.stdout {
-				f.stdout = bytes.Clone(stdout) // it outlives the reply's buffer
-			}
-		}
-	} else {
-		res, f = readHTTP(a)
-		res.duration = -1
-	}
-	res.body = a.body
-	return res, f, nil
-}
-
-// finish counts and logs a call.
-func (e *Engine) finish(c *call, err error) {
-	e.metrics.finish(c)
-	if e.access == nil {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
-		slog.String("request_id", c.id),
-		slog.Int("status", c.status),
-		slog.String("outcome", c.outcome.String()),
-		slog.Float64("seconds", time.Since(c.start).Seconds()),
-		slog.Float64("wait_seconds", c.wait.Seconds()),
-		slog.Float64("run_seconds", c.run.Seconds()),
-	)
-	if c.route != nil {
-		attrs = append(attrs, slog.String("algorithm", c.route.VanityURL), slog.String("version", c.route.Algorithm))
-	}
-	if c.keyID != "" {
-		attrs = append(attrs, slog.String("key_id", c.keyID))
-	}
-	if f, ok := errors.AsType[*failure](err); ok && f.cause != nil {
-		attrs = append(attrs, slog.String("cause", f.cause.Error()))
-	} else if ok && f.errorType != "" {
-		attrs = append(attrs, slog.String("error_type", f.errorType))
-	}
-	e.access.LogAttrs(e.background, slog.LevelInfo, "call", attrs...)
+	return nil
 }
 
 func (e *Engine) serveHealth(w http.ResponseWriter, _ *http.Request) {
@@ -275,13 +151,15 @@ func (e *Engine) serveReady(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusServiceUnavailable, "draining: this engine stops soon")
 	case e.table.Load().lookedUp && !e.watcher.synced():
 		writeStatus(w, http.StatusServiceUnavailable, "the cluster's endpoints are not known yet")
+	case !e.peers.met():
+		writeStatus(w, http.StatusServiceUnavailable, "the satellite's other engines are not known yet")
 	default:
 		writeStatus(w, http.StatusOK, "ready")
 	}
 }
 
 func writeStatus(w http.ResponseWriter, status int, message string) {
-	w.Header()["Content-Type"] = typeJSON
+	w.Header()["Content-Type"] = []string{mediaJSON}
 	w.WriteHeader(status)
 	_, _ = w.Write(append(appendQuoted([]byte(`{"status":`), message), "}\n"...))
 }

@@ -15,7 +15,7 @@ import (
 // 2xx is an algorithm error with the body's message.
 func readHTTP(a answer) (result, *failure) {
 	body := a.body.b
-	media, params, _ := mime.ParseMediaType(a.header.Get("Content-Type"))
+	media, params, _ := mime.ParseMediaType(a.contentType)
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if a.status < 200 || a.status > 299 {
 		return result{}, raised("AlgorithmError", httpMessage(a.status, isJSON, body))

@@ -141,6 +141,15 @@ const (
 	checkAtMost  = 10 * time.Second // between two tries to end one that will not
 )
 
+// newPool makes a route's pool.
+func (e *Engine) newPool(r *route) *pool {
+	p := newPool(r.VanityURL, r.Concurrency, r.Queue.Limit)
+	if r.isLangserver() {
+		p.end = func(rep *replica) { e.revivals.Go(func() { e.revive(e.background, p, rep) }) }
+	}
+	return p
+}
+
 // revive ends a langserver whose call timed out, since the call would run on
 // (reference section 2), and lets it serve again once a new process answers.
 // It returns early when the replica leaves the endpoints or ctx ends.

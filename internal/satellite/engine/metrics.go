@@ -18,6 +18,7 @@ type metrics struct {
 	wait     *prometheus.HistogramVec
 	run      *prometheus.HistogramVec
 	unrouted *prometheus.CounterVec
+	insights *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	valid    *prometheus.GaugeVec
 }
@@ -50,6 +51,9 @@ func newMetrics(e *Engine) *metrics {
 		unrouted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "constellation_engine_unrouted_total", Help: "Requests under /v1/algo/ that reached no algorithm, by status.",
 		}, []string{"status"}),
+		insights: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "constellation_engine_insights_total", Help: "Insights that algorithms reported.",
+		}, []string{"algorithm"}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "constellation_engine_config_reloads_total", Help: "Changes of routes.json and keys.json, by whether they were taken.",
 		}, []string{"file", "result"}),
@@ -58,7 +62,7 @@ func newMetrics(e *Engine) *metrics {
 		}, []string{"file"}),
 	}
 	m.registry.MustRegister(
-		m.calls, m.wait, m.run, m.unrouted, m.reloads, m.valid, &poolCollector{e},
+		m.calls, m.wait, m.run, m.unrouted, m.insights, m.reloads, m.valid, &poolCollector{e},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -77,6 +81,7 @@ func (m *metrics) route(vanity string) *routeMetrics {
 func (m *metrics) forget(vanity string) {
 	m.wait.DeleteLabelValues(vanity)
 	m.run.DeleteLabelValues(vanity)
+	m.insights.DeleteLabelValues(vanity)
 	for o := range outcomes {
 		m.calls.DeleteLabelValues(vanity, o.String())
 	}
@@ -123,13 +128,17 @@ var (
 	inFlightDesc = prometheus.NewDesc("constellation_engine_calls_in_flight", "Calls that run on a replica now.", []string{"algorithm"}, nil)
 	queuedDesc   = prometheus.NewDesc("constellation_engine_calls_queued", "Calls that wait for a replica now.", []string{"algorithm"}, nil)
 	readyDesc    = prometheus.NewDesc("constellation_engine_replicas_ready", "Replicas that can be called now.", []string{"algorithm"}, nil)
+	statesDesc   = prometheus.NewDesc("constellation_engine_replicas", "Replicas by state: ready, starting (ready, and with fewer calls at once as yet), aside (refused a connection a moment ago), withheld (is being ended after a time-out).", []string{"algorithm", "state"}, nil)
+	grantsDesc   = prometheus.NewDesc("constellation_engine_grants", "1 when this engine hands out the algorithm's slots, 0 when another one does.", []string{"algorithm"}, nil)
+	enginesDesc  = prometheus.NewDesc("constellation_engine_linked_engines", "Other engines of the satellite that this one is linked to.", nil, nil)
+	drainDesc    = prometheus.NewDesc("constellation_engine_draining", "1 when this engine is about to stop.", nil, nil)
 	expiryDesc   = prometheus.NewDesc("constellation_satellite_expiry_timestamp_seconds", "When the satellite expires, in Unix time.", nil, nil)
 	infoDesc     = prometheus.NewDesc("constellation_satellite_info", "Which satellite version this is.", []string{"satellite", "launch", "version"}, nil)
 )
 
 // Describe tells Prometheus what Collect gives.
 func (c *poolCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{inFlightDesc, queuedDesc, readyDesc, expiryDesc, infoDesc} {
+	for _, d := range []*prometheus.Desc{inFlightDesc, queuedDesc, readyDesc, statesDesc, grantsDesc, enginesDesc, drainDesc, expiryDesc, infoDesc} {
 		ch <- d
 	}
 }
@@ -147,8 +156,22 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 	if at := t.satellite.ExpiresAt; !at.IsZero() {
 		gauge(expiryDesc, float64(at.UnixNano())/float64(time.Second))
 	}
+	gauge(enginesDesc, float64(len(c.e.peers.all())))
+	draining := 0.0
+	if c.e.draining.Load() {
+		draining = 1
+	}
+	gauge(drainDesc, draining)
 	for _, r := range t.routes {
 		s := r.pool.state()
+		for state, n := range map[string]int{"ready": s.ready - s.starting, "starting": s.starting, "aside": s.aside, "withheld": s.withheld} {
+			gauge(statesDesc, float64(n), r.VanityURL, state)
+		}
+		grants := 0.0
+		if s.grants {
+			grants = 1
+		}
+		gauge(grantsDesc, grants, r.VanityURL)
 		gauge(inFlightDesc, float64(s.inFlight), r.VanityURL)
 		gauge(queuedDesc, float64(s.queued), r.VanityURL)
 		gauge(readyDesc, float64(s.ready), r.VanityURL)

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -14,109 +13,189 @@ var (
 	errWaitedOut   = errors.New("the call's time-out passed in the queue")
 	errCallerGone  = errors.New("the caller went away")
 	errRouteClosed = errors.New("the algorithm was removed")
+	errMoved       = errors.New("another engine hands out the slots now")
 )
 
-// asideFor is how long a replica that refused a connection gets no new calls.
-const asideFor = time.Second
+const (
+	// asideFor is how long a replica that refused a connection gets no new calls.
+	asideFor = time.Second
+	// slowStart is how long a replica that joins others takes to get as many
+	// calls at once as they do.
+	slowStart = 10 * time.Second
+	rampEvery = 200 * time.Millisecond
+)
+
+// verdict is what a call says of its replica when it gives the slot back.
+type verdict byte
+
+const (
+	verdictFine    verdict = iota
+	verdictRefused         // it did not take the connection
+	verdictEnd             // a call timed out and runs on: the process has to be ended
+)
 
 // pool hands an algorithm's calls to its replicas: never more at once than a
-// replica's concurrency, first come first served, to the replica with the
-// fewest calls. Each algorithm has its own, and so its own lock.
+// replica's concurrency, over all engines. One engine grants an algorithm's
+// slots, and the others ask it (peers.go); a pool whose granter is nil is the
+// one that grants. Each algorithm has its own pool, and so its own lock.
 type pool struct {
 	mu          sync.Mutex
+	name        string // the algorithm's vanity URL
 	concurrency int
 	limit       int
 	replicas    []*replica
-	lingering   map[string]*replica // gone from the endpoints with calls in flight
+	lingering   map[string]*replica // not in the endpoints, with calls in flight
 	turn        int                 // where the search starts, so that equals take turns
-	first, last *waiter
-	queued      int
+	queue       queue
+	waits       int // our own calls that wait, here or at the granter
+	granter     *link
 	closed      bool
+	ramping     bool
+	end         func(*replica) // ends a withheld replica and readmits it
 }
 
-// waiter is a call in the queue. granted is told a replica, or nil when the
-// algorithm is removed.
+// grantee is told a replica, or why there is none. It is called with the
+// pool's lock held: it must neither block nor call the pool.
+type grantee interface {
+	granted(r *replica, err error)
+}
+
+// waiter is a call that wants a slot.
 type waiter struct {
-	granted    chan *replica
-	prev, next *waiter
-	in         bool
+	to    grantee
+	key   string // the API key's id
+	again bool   // it comes back from a replica that refused it
+	from  *link  // the engine that asks; nil is this one
+
+	state   waiting
+	of      *link  // the granter that was asked
+	number  uint64 // of the question to it
+	tag     float64
+	arrived uint64
 }
 
-func newPool(concurrency, limit int) *pool {
-	return &pool{concurrency: concurrency, limit: limit, lingering: map[string]*replica{}}
+type waiting byte
+
+const (
+	notWaiting waiting = iota
+	inQueue            // in this pool's queue
+	asked              // the granter was asked
+)
+
+func newPool(name string, concurrency, limit int) *pool {
+	return &pool{name: name, concurrency: concurrency, limit: limit, lingering: map[string]*replica{}}
 }
 
-// acquire takes a slot of a replica, waiting for one in the queue until
-// deadline or the caller goes. A call that comes back because its replica
-// refused it (again) waits at the front and is never refused for length.
-func (p *pool) acquire(ctx context.Context, deadline time.Time, again bool) (*replica, error) {
+// acquire gives a replica whose slot is w's from now on, or an error, or
+// neither: then w waits, and w.to is told.
+func (p *pool) acquire(w *waiter) (*replica, error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, err := p.admit(w)
+	if w.state != notWaiting && w.from == nil {
+		p.waits++
+	}
+	return r, err
+}
+
+func (p *pool) admit(w *waiter) (*replica, error) {
 	if p.closed {
-		p.mu.Unlock()
 		return nil, errRouteClosed
+	}
+	if p.granter != nil {
+		if w.from != nil {
+			return nil, errMoved
+		}
+		w.state = asked
+		p.granter.ask(p, w)
+		return nil, nil
 	}
 	best, usable := p.pick()
 	if usable == 0 {
-		p.mu.Unlock()
 		return nil, errNoReplica
 	}
-	if best != nil && (p.first == nil || again) {
-		best.inFlight++
-		p.mu.Unlock()
+	if best != nil && (p.queue.n == 0 || w.again) {
+		best.take(w.from)
 		return best, nil
 	}
-	if p.queued >= p.limit && !again {
-		p.mu.Unlock()
-		return nil, errQueueFull
+	evicted, err := p.queue.push(w, p.limit)
+	if evicted != nil {
+		p.tell(evicted, nil, errQueueFull)
 	}
-	w := &waiter{granted: make(chan *replica, 1)}
-	p.push(w, again)
-	p.mu.Unlock()
-	return p.wait(ctx, deadline, w)
-}
-
-func (p *pool) wait(ctx context.Context, deadline time.Time, w *waiter) (*replica, error) {
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
-	var err error
-	select {
-	case r := <-w.granted:
-		if r == nil {
-			return nil, errRouteClosed
-		}
-		return r, nil
-	case <-ctx.Done():
-		err = errCallerGone
-	case <-timer.C:
-		err = errWaitedOut
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if w.in {
-		p.remove(w)
-		if _, usable := p.pick(); usable == 0 && errors.Is(err, errWaitedOut) {
-			err = errNoReplica
-		}
+	if err != nil {
 		return nil, err
 	}
-	if r := <-w.granted; r != nil { // granted in the same moment: pass it on
-		p.free(r)
+	w.state = inQueue
+	return nil, nil
+}
+
+// tell ends w's waiting.
+func (p *pool) tell(w *waiter, r *replica, err error) {
+	w.state = notWaiting
+	if w.from == nil {
+		p.waits--
 	}
-	return nil, err
+	w.to.granted(r, err)
 }
 
-// release gives a slot back and hands it to whoever waits longest.
-func (p *pool) release(r *replica) {
+// cancel ends w's waiting without a word; false when it was told already.
+func (p *pool) cancel(w *waiter) bool {
 	p.mu.Lock()
-	p.free(r)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	switch w.state {
+	case inQueue:
+		p.queue.remove(w)
+	case asked:
+		w.of.forget(p, w)
+	default:
+		return false
+	}
+	w.state = notWaiting
+	if w.from == nil {
+		p.waits--
+	}
+	return true
 }
 
-func (p *pool) free(r *replica) {
+// usable says whether any replica takes calls.
+func (p *pool) usable() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, usable := p.pick()
+	return usable > 0
+}
+
+// release gives our slot of r back, with what the call says of r.
+func (p *pool) release(r *replica, v verdict) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.mine--
+	if p.granter != nil {
+		p.granter.gaveBack(p, r.addr, v)
+	}
+	p.free(r, v)
+}
+
+// free takes a call off r and hands its slot to whoever's turn it is.
+func (p *pool) free(r *replica, v verdict) {
 	r.inFlight--
-	if r.gone && r.inFlight == 0 {
-		delete(p.lingering, r.addr)
+	if r.gone {
+		if r.inFlight == 0 {
+			delete(p.lingering, r.addr)
+		}
 		return
+	}
+	if p.granter != nil {
+		return
+	}
+	switch v {
+	case verdictRefused:
+		p.putAside(r)
+	case verdictEnd:
+		if !r.withheld && p.end != nil {
+			r.withheld = true
+			p.end(r)
+		}
 	}
 	p.dispatch()
 }
@@ -142,90 +221,61 @@ func (p *pool) pick() (best *replica, usable int) {
 			continue
 		}
 		usable++
-		if r.inFlight < p.concurrency && (best == nil || r.inFlight < best.inFlight) {
+		if r.inFlight < p.room(r) && (best == nil || r.inFlight < best.inFlight) {
 			best = r
 		}
 	}
 	return best, usable
 }
 
+// room is how many calls at once r may have: fewer while it is new.
+func (p *pool) room(r *replica) int {
+	if r.since.IsZero() || p.concurrency == 1 {
+		return p.concurrency
+	}
+	age := time.Since(r.since)
+	if age >= slowStart {
+		r.since = time.Time{}
+		return p.concurrency
+	}
+	return 1 + int(float64(p.concurrency-1)*float64(age)/float64(slowStart))
+}
+
+// ramp looks at the queue again while a new replica's room grows.
+func (p *pool) ramp() {
+	if p.ramping || p.concurrency == 1 {
+		return
+	}
+	for _, r := range p.replicas {
+		if !r.since.IsZero() {
+			p.ramping = true
+			time.AfterFunc(rampEvery, func() {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.ramping = false
+				p.dispatch()
+				p.ramp()
+			})
+			return
+		}
+	}
+}
+
 // dispatch serves the queue while there is room.
 func (p *pool) dispatch() {
-	for p.first != nil {
+	for p.queue.n > 0 {
 		best, _ := p.pick()
 		if best == nil {
 			return
 		}
-		w := p.first
-		p.remove(w)
-		best.inFlight++
-		w.granted <- best
-	}
-}
-
-// setReplicas makes addresses the algorithm's replicas. One that is no longer
-// there gets no new calls; one that comes back still holds the calls it had.
-func (p *pool) setReplicas(addresses []string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := make(map[string]*replica, len(p.replicas))
-	for _, r := range p.replicas {
-		old[r.addr] = r
-	}
-	replicas := make([]*replica, 0, len(addresses))
-	seen := make(map[string]bool, len(addresses))
-	for _, addr := range addresses {
-		if seen[addr] {
-			continue
-		}
-		seen[addr] = true
-		r := old[addr]
-		delete(old, addr)
-		if r == nil {
-			if r = p.lingering[addr]; r != nil {
-				delete(p.lingering, addr)
-				r.back()
-			} else {
-				r = newReplica(addr)
-			}
-		}
-		replicas = append(replicas, r)
-	}
-	for _, r := range old {
-		r.leave()
-		if r.inFlight > 0 {
-			p.lingering[r.addr] = r
-		}
-	}
-	p.replicas = replicas
-	p.dispatch()
-}
-
-// configure takes a reloaded route's limits.
-func (p *pool) configure(concurrency, limit int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.concurrency, p.limit = concurrency, limit
-	p.dispatch()
-}
-
-// close refuses every call that waits or comes; those in flight finish.
-func (p *pool) close() {
-	p.setReplicas(nil)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for p.first != nil {
-		w := p.first
-		p.remove(w)
-		w.granted <- nil
+		w := p.queue.pop()
+		best.take(w.from)
+		p.tell(w, best, nil)
 	}
 }
 
 // putAside gives r no new calls for a moment after it refused a connection.
 func (p *pool) putAside(r *replica) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if r.aside {
 		return
 	}
@@ -238,19 +288,7 @@ func (p *pool) putAside(r *replica) {
 	})
 }
 
-// withhold gives r no new calls until readmit; false when it was withheld
-// already.
-func (p *pool) withhold(r *replica) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if r.withheld || r.gone {
-		return false
-	}
-	r.withheld = true
-	return true
-}
-
-// readmit ends a withholding.
+// readmit ends a withholding: the replica's process is a new one.
 func (p *pool) readmit(r *replica) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -263,64 +301,4 @@ func (p *pool) isWithheld(r *replica) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return r.withheld && !r.gone && !p.closed
-}
-
-// poolState is what metrics show of a pool.
-type poolState struct{ known, ready, inFlight, queued int }
-
-func (p *pool) state() poolState {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := poolState{known: len(p.replicas), queued: p.queued}
-	for _, r := range p.replicas {
-		if !r.withheld && !r.aside {
-			s.ready++
-		}
-		s.inFlight += r.inFlight
-	}
-	for _, r := range p.lingering {
-		s.inFlight += r.inFlight
-	}
-	return s
-}
-
-// closeIdle closes connections that nobody used since before.
-func (p *pool) closeIdle(before time.Time) {
-	p.mu.Lock()
-	replicas := p.replicas
-	p.mu.Unlock()
-	for _, r := range replicas {
-		r.closeIdle(before)
-	}
-}
-
-func (p *pool) push(w *waiter, front bool) {
-	w.in = true
-	p.queued++
-	switch {
-	case p.first == nil:
-		p.first, p.last = w, w
-	case front:
-		w.next, p.first.prev = p.first, w
-		p.first = w
-	default:
-		w.prev, p.last.next = p.last, w
-		p.last = w
-	}
-}
-
-func (p *pool) remove(w *waiter) {
-	w.in = false
-	p.queued--
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		p.first = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		p.last = w.prev
-	}
-	w.prev, w.next = nil, nil
 }

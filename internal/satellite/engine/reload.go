@@ -81,7 +81,7 @@ func (e *Engine) watchFiles(ctx context.Context) {
 			return
 		case <-tidy.C:
 			e.closeIdle(time.Now().Add(-idleFor))
-			e.accessOut.flush()
+			e.access.flush()
 		case <-reload.C:
 			e.readAsked() // before the files: they are as new as the question, or newer
 			for _, f := range []*watchedFile{&e.keysFile, &e.routes} {
@@ -171,7 +171,7 @@ func (e *Engine) takeRoutes(content []byte) error {
 			r.pool = before.pool
 			r.pool.configure(r.Concurrency, r.Queue.Limit)
 		} else {
-			r.pool = newPool(r.Concurrency, r.Queue.Limit)
+			r.pool = e.newPool(r)
 		}
 		var hosts []string
 		if e.watcher != nil {
@@ -182,6 +182,7 @@ func (e *Engine) takeRoutes(content []byte) error {
 	}
 	next.index()
 	e.table.Store(next)
+	e.peers.assign()
 	for vanity, r := range old {
 		r.pool.close()
 		if next.vanity[vanity] == nil {

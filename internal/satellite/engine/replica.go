@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,14 +41,19 @@ const (
 // first group of fields, mu the second.
 type replica struct {
 	addr     string
-	inFlight int
-	gone     bool // left the endpoints
-	aside    bool // refused a connection a moment ago
-	withheld bool // was ended after a time-out and has not come back yet
+	inFlight int           // calls of all engines, as far as we know
+	mine     int           // calls of this engine
+	theirs   map[*link]int // calls of engines that we grant slots to
+	gone     bool          // not in the endpoints
+	aside    bool          // refused a connection a moment ago
+	withheld bool          // was ended after a time-out and has not come back yet
+	since    time.Time     // it joined others, and starts slowly; else zero
 
 	mu      sync.Mutex
 	idle    []*conn
+	swift   []*upstream // idle connections of the fast path
 	closing bool
+	current atomic.Pointer[running] // the call that started last
 }
 
 // conn is a connection to a replica; one call uses it at a time, with no
@@ -59,6 +65,19 @@ type conn struct {
 }
 
 func newReplica(addr string) *replica { return &replica{addr: addr} }
+
+// take makes a slot the calling engine's; nil is this one.
+func (r *replica) take(by *link) {
+	r.inFlight++
+	if by == nil {
+		r.mine++
+		return
+	}
+	if r.theirs == nil {
+		r.theirs = map[*link]int{}
+	}
+	r.theirs[by]++
+}
 
 // leave marks a replica that is no longer in the endpoints.
 func (r *replica) leave() {
@@ -77,8 +96,20 @@ func (r *replica) back() {
 	r.mu.Unlock()
 }
 
+// closeOneIdle closes an idle connection of net/http's side, if there is one.
+func (r *replica) closeOneIdle() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle); n > 0 {
+		_ = r.idle[n-1].Close()
+		r.idle[n-1] = nil
+		r.idle = r.idle[:n-1]
+	}
+}
+
 // closeIdle closes connections unused since before; the zero time is all.
 func (r *replica) closeIdle(before time.Time) {
+	r.closeSwift(before)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	keep := r.idle[:0]
@@ -111,6 +142,9 @@ func (r *replica) connect(ctx context.Context, deadline time.Time) (c *conn, reu
 		}
 		_ = c.Close()
 	}
+	// One that the fast path left idle is closed first: a langserver may have
+	// no more threads than it has slots.
+	r.closeOneSwift()
 	dialer := net.Dialer{Timeout: dialTimeout, Deadline: deadline}
 	nc, err := dialer.DialContext(ctx, "tcp", r.addr)
 	if err != nil {
@@ -135,9 +169,9 @@ func (r *replica) keep(c *conn, now time.Time) {
 
 // answer is a replica's HTTP response, read to its end. The caller frees body.
 type answer struct {
-	status int
-	header http.Header
-	body   *buffer
+	status      int
+	contentType string
+	body        *buffer
 }
 
 // postRequest tells http.ReadResponse how to find the end of an answer.
@@ -207,19 +241,28 @@ func (c *conn) roundTrip(head *buffer, body []byte, limit int) (a answer, keep b
 		return answer{}, false, notStartedError{writeErr}
 	}
 	// After a failed write there may still be an answer, such as "too large".
-	response, err := readResponse(c.br) //nolint:bodyclose // the connection is ours: it is kept or closed whole
+	a, closes, err := readAnswer(c.br, limit)
 	if err != nil {
-		if writeErr != nil {
+		if writeErr != nil && !errors.Is(err, errTooLarge) {
 			err = writeErr
 		}
 		return answer{}, false, fmt.Errorf("read the replica's answer: %w", err)
 	}
-	content, err := readAll(response.Body, response.ContentLength, limit)
+	return a, writeErr == nil && !closes && c.br.Buffered() == 0, nil
+}
+
+// readAnswer reads one final answer; closes says that the connection ends
+// after it.
+func readAnswer(br *bufio.Reader, limit int) (a answer, closes bool, err error) {
+	response, err := readResponse(br) //nolint:bodyclose // the connection is ours: it is kept or closed whole
 	if err != nil {
-		return answer{}, false, fmt.Errorf("read the replica's answer: %w", err)
+		return answer{}, false, err
 	}
-	keep = writeErr == nil && !response.Close && c.br.Buffered() == 0
-	return answer{status: response.StatusCode, header: response.Header, body: content}, keep, nil
+	content, err := readAll(response.Body, response.ContentLength, limit, nil)
+	if err != nil {
+		return answer{}, false, err
+	}
+	return answer{status: response.StatusCode, contentType: response.Header.Get("Content-Type"), body: content}, response.Close, nil
 }
 
 // readResponse reads a final response's head.

@@ -113,8 +113,8 @@ func (e *Engine) Lease() (*heartbeat.Lease, error) {
 }
 
 // expiredWarning is what callers are told once the satellite is past its date.
-func expiredWarning(at time.Time) []string {
-	return []string{"satellite expired on " + at.UTC().Format(time.DateOnly)}
+func expiredWarning(at time.Time) string {
+	return "satellite expired on " + at.UTC().Format(time.DateOnly)
 }
 
 // Token is the launch's, "" when there is none: then nothing is reported.

@@ -17,28 +17,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
-// call is one algorithm call on its way through the engine.
-type call struct {
-	id    string
-	start time.Time
-	route *route
-	keyID string
-
-	timeout time.Duration
-	raw     bool
-	stdout  bool
-	timing  bool
-
-	mediaType string // canonical: what a langserver accepts
-	fullType  string // the caller's own, for http algorithms
-	base64    bool
-
-	wait, run time.Duration
-	status    int
-	outcome   outcome
-	answering bool // the answer is being written
-}
-
 // readQuery reads timeout, stdout, output and timing; it leaves alone what it
 // does not know.
 func (c *call) readQuery(raw string) *failure {
@@ -90,8 +68,7 @@ const (
 )
 
 // readType reads Content-Type and Content-Encoding.
-func (c *call) readType(header http.Header) *failure {
-	full := header.Get("Content-Type")
+func (c *call) readType(full, encoding string) *failure {
 	switch full {
 	case mediaJSON, mediaText, mediaBinary: // the common ones need no parser
 		c.mediaType, c.fullType = full, full
@@ -110,9 +87,9 @@ func (c *call) readType(header http.Header) *failure {
 		}
 		c.mediaType, c.fullType = media, full
 	}
-	switch encoding := strings.ToLower(header.Get("Content-Encoding")); {
-	case encoding == "" || encoding == "identity":
-	case encoding == "base64" && c.mediaType == mediaBinary:
+	switch {
+	case encoding == "" || strings.EqualFold(encoding, "identity"):
+	case strings.EqualFold(encoding, "base64") && c.mediaType == mediaBinary:
 		c.base64 = true
 	default:
 		return refuse(http.StatusUnsupportedMediaType, "the only Content-Encoding accepted is base64, with application/octet-stream")
@@ -121,13 +98,18 @@ func (c *call) readType(header http.Header) *failure {
 }
 
 // readBody reads the whole body before a replica is asked for, so that a slow
-// caller holds none.
-func (c *call) readBody(r *http.Request) (*buffer, *failure) {
-	body, err := readAll(r.Body, r.ContentLength, maxInput)
+// caller holds none. A large body waits for room in memory.
+func (e *Engine) readBody(c *call, r *http.Request, share *share) (*buffer, *failure) {
+	body, err := readAll(r.Body, r.ContentLength, maxInput, share)
 	switch {
 	case errors.Is(err, errTooLarge):
 		discard(r)
 		return nil, refuse(http.StatusRequestEntityTooLarge, "the input is larger than 10 MiB")
+	case errors.Is(err, errNoRoom):
+		return nil, &failure{
+			status: http.StatusServiceUnavailable, outcome: outcomeFull, retryAfter: 1,
+			message: "the engine has too many large bodies at once; try again later",
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, refuse(http.StatusRequestTimeout, "the body took too long to arrive")
 	case err != nil:
@@ -187,13 +169,14 @@ func (c *call) appendHead(dst []byte, addr string, length int) []byte {
 	dst = strconv.AppendInt(dst, int64(length), 10)
 	dst = append(dst, "\r\nX-Request-Id: "...)
 	dst = append(dst, c.id...)
+	dst = c.trace.appendHeaders(dst)
 	return append(dst, "\r\n\r\n"...)
 }
 
 // requestID gives the caller's X-Request-ID when it is fit to log and pass
 // on, else a new one.
-func requestID(header http.Header) string {
-	if id := header.Get("X-Request-Id"); id != "" && len(id) <= 128 {
+func requestID(id string) string {
+	if id != "" && len(id) <= 128 {
 		for i := range len(id) {
 			switch c := id[i]; {
 			case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':

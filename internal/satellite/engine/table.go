@@ -17,7 +17,7 @@ type table struct {
 	launch    string
 
 	mothership config.Mothership
-	warning    []string // the X-Constellation-Warning header once expired
+	warning    string // the X-Constellation-Warning header once expired
 	vanity     map[string]*route
 	canonical  map[string][]*route // lower-case OWNER/NAME
 	routes     []*route

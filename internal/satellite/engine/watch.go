@@ -120,6 +120,24 @@ func (w *watcher) hosts(service string) []string {
 	return oneFamily(hosts)
 }
 
+// engines gives the addresses of a service's pods that are not about to end,
+// ready or not: an engine that starts is linked before it is ready.
+func (w *watcher) engines(service string) []string {
+	running := w.running.Load()
+	if running == nil {
+		return nil
+	}
+	objects, err := running.indexer.ByIndex(byService, service)
+	if err != nil {
+		return nil
+	}
+	var hosts []string
+	for _, object := range objects {
+		hosts = append(hosts, running.source.staying(object)...)
+	}
+	return oneFamily(hosts)
+}
+
 const (
 	byService     = "service"
 	discoverEvery = 2 * time.Second

@@ -1,0 +1,127 @@
+package engine
+
+import "slices"
+
+// queue holds an algorithm's waiting calls: first come first served among the
+// calls of one API key, and turn by turn between keys, so that no key's flood
+// makes another key's calls wait longer than their share (start-time fair
+// queueing with equal weights). With one key it is a plain first-come queue.
+type queue struct {
+	n       int
+	front   []*waiter // calls that come back from a replica that refused them
+	keys    map[string]*keyQueue
+	active  []*keyQueue // those with calls
+	virtual float64     // the tag of the call that was served last
+	arrived uint64
+}
+
+// keyQueue is one key's calls. finish is the tag of its next call.
+type keyQueue struct {
+	calls  []*waiter
+	finish float64
+}
+
+// push adds a call. When limit calls wait already, the newest call of the key
+// with the most gives way to a key with fewer, and is returned; without such a
+// key the call itself is refused.
+func (q *queue) push(w *waiter, limit int) (evicted *waiter, err error) {
+	if w.again {
+		q.front = append(q.front, w)
+		q.n++
+		return nil, nil
+	}
+	mine := q.keys[w.key]
+	if mine == nil {
+		mine = &keyQueue{}
+		if q.keys == nil {
+			q.keys = map[string]*keyQueue{}
+		}
+		q.keys[w.key] = mine
+	}
+	if q.n >= limit {
+		most := q.longest()
+		if most == nil || len(most.calls) <= len(mine.calls)+1 {
+			return nil, errQueueFull
+		}
+		evicted = most.calls[len(most.calls)-1]
+		most.finish--
+		q.remove(evicted)
+	}
+	q.arrived++
+	w.arrived = q.arrived
+	w.tag = max(q.virtual, mine.finish)
+	mine.finish = w.tag + 1
+	if len(mine.calls) == 0 {
+		q.active = append(q.active, mine)
+	}
+	mine.calls = append(mine.calls, w)
+	q.n++
+	return evicted, nil
+}
+
+func (q *queue) longest() *keyQueue {
+	var most *keyQueue
+	for _, k := range q.active {
+		if most == nil || len(k.calls) > len(most.calls) {
+			most = k
+		}
+	}
+	return most
+}
+
+// pop takes the call whose turn it is; nil when none waits.
+func (q *queue) pop() *waiter {
+	if len(q.front) > 0 {
+		w := q.front[0]
+		q.front = slices.Delete(q.front, 0, 1)
+		q.n--
+		return w
+	}
+	var next *waiter
+	for _, k := range q.active {
+		if w := k.calls[0]; next == nil || w.tag < next.tag || w.tag == next.tag && w.arrived < next.arrived {
+			next = w
+		}
+	}
+	if next != nil {
+		q.virtual = next.tag
+		q.remove(next)
+	}
+	return next
+}
+
+// remove takes a call out of the queue, wherever it is.
+func (q *queue) remove(w *waiter) {
+	if i := slices.Index(q.front, w); i >= 0 {
+		q.front = slices.Delete(q.front, i, i+1)
+		q.n--
+		return
+	}
+	k := q.keys[w.key]
+	if k == nil {
+		return
+	}
+	i := 0
+	if k.calls[0] != w {
+		i = slices.Index(k.calls, w)
+	}
+	if i < 0 {
+		return
+	}
+	if i == 0 {
+		k.calls[0] = nil
+		k.calls = k.calls[1:]
+	} else {
+		k.calls = slices.Delete(k.calls, i, i+1)
+	}
+	q.n--
+	if len(k.calls) == 0 {
+		k.calls = nil
+		at := slices.Index(q.active, k)
+		q.active = slices.Delete(q.active, at, at+1)
+	}
+	if len(q.active) == 0 { // a quiet moment: all keys are equal again
+		q.virtual = 0
+		clear(q.keys)
+	}
+}
