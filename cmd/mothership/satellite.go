@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,69 +17,6 @@ func newSatelliteCommand(std streams) *cobra.Command {
 		Use:   "satellite",
 		Short: "Run the parts of a satellite",
 	}, newSatelliteEngineCommand(std), newSatelliteRunnerCommand(std))
-}
-
-func newSatelliteEngineCommand(std streams) *cobra.Command {
-	var (
-		opts      engine.Options
-		accessLog bool
-		logLevel  slog.Level
-	)
-	cmd := &cobra.Command{
-		Use:   "engine --config DIR",
-		Short: "Answer algorithm calls and hand them to replicas",
-		Long: `Answer algorithm calls at /v1/algo/… and hand them to replicas.
-
-DIR holds routes.json (which algorithms, and where) and keys.json (who may
-call). Both are read again when they change, with no restart; a broken new
-file is refused and the old one stays in use.
-
-An algorithm's replicas are its "endpoints" when it lists any, else the ready
-endpoints of its "service" in the cluster.`,
-		Example: `  # on a laptop, with an algorithm on port 9999
-  mkdir conf
-  echo '{"algorithms":[{"vanity_url":"demo/hello","endpoints":["127.0.0.1:9999"],
-    "algorithm":"neo/hello/0123456789012345678901234567890123456789"}]}' > conf/routes.json
-  echo '{"keys":[{"id":"1","name":"me","sha256":"'$(printf %s secret | sha256sum | cut -d" " -f1)'"}]}' > conf/keys.json
-  mothership satellite engine --config conf --listen :8080
-  curl -H "Authorization: Simple secret" -H "Content-Type: text/plain" -d Neo localhost:8080/v1/algo/demo/hello
-
-  # outside the cluster, with replicas inside it
-  mothership satellite engine --config conf --kubeconfig ~/.kube/config --namespace algorithms`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if opts.Dir == "" {
-				return usageError{errors.New("--config names the folder with routes.json and keys.json; see 'mothership satellite engine --help'")}
-			}
-			opts.Log = slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: logLevel}))
-			if accessLog {
-				opts.AccessLog = std.out
-			}
-			e, err := engine.New(cmd.Context(), opts)
-			if err != nil {
-				return err
-			}
-			return runWithHeartbeat(cmd.Context(), e, opts.Log)
-		},
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&opts.Dir, "config", "", "folder with routes.json and keys.json (required)")
-	flags.StringVar(&opts.Listen, "listen", ":8080", "address for calls, /healthz and /readyz")
-	flags.StringVar(&opts.MetricsListen, "metrics-listen", ":9090", "address for /metrics, /healthz and /readyz; empty is none")
-	flags.StringVar(&opts.Kubeconfig, "kubeconfig", "", "cluster to look services up in (default: the pod's own service account)")
-	flags.StringVar(&opts.Namespace, "namespace", "", "namespace of the services (default: the pod's, or the kubeconfig's)")
-	flags.DurationVar(&opts.DrainDelay, "drain-delay", 5*time.Second, "how long calls are accepted after the stop signal, while the cluster stops sending them")
-	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 5*time.Minute, "how long calls in flight may take after that")
-	flags.DurationVar(&opts.ReloadEvery, "reload-every", time.Second, "how often routes.json and keys.json are looked at")
-	flags.Float64Var(&opts.KeyRate.PerSecond, "key-rate", 0, "calls per second that a key may make which has no rate in keys.json; 0 is no limit")
-	flags.BoolVar(&accessLog, "access-log", true, "write a JSON line a call on stdout")
-	flags.TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error, on stderr")
-	return cmd
 }
 
 // runWithHeartbeat runs an engine and, when it belongs to a launch, reports to

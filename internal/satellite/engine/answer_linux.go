@@ -58,7 +58,7 @@ func (l *loop) write(cl *client, out reply) {
 	var n int
 	var err error
 	if small {
-		n, err = unix.Write(cl.src.fd, l.out)
+		n, err = rawWrite(cl.src.fd, l.out)
 	} else {
 		n, err = unix.Writev(cl.src.fd, [][]byte{l.out, out.parts[0], out.parts[1], out.parts[2]})
 	}
@@ -99,7 +99,7 @@ func (l *loop) write(cl *client, out reply) {
 
 func (l *loop) writeRest(cl *client) {
 	for len(cl.rest) > 0 {
-		n, err := unix.Write(cl.src.fd, cl.rest)
+		n, err := rawWrite(cl.src.fd, cl.rest)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:

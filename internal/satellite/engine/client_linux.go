@@ -76,7 +76,7 @@ func (l *loop) read(cl *client) {
 			cl.in.grow(len(cl.in.b) + 4<<10)
 			into = cl.in.b[len(cl.in.b):cap(cl.in.b)]
 		}
-		n, err := unix.Read(cl.src.fd, into)
+		n, err := rawRead(cl.src.fd, into)
 		switch {
 		case err == unix.EINTR:
 			continue

@@ -46,6 +46,7 @@ type Options struct {
 	TokenFile   string   // what the engines have in common, DIR/token
 	OTLP        string   // where spans go, a URL; "" sends none
 	NoFastPath  bool     // net/http alone
+	Loops       int      // event loops of the fast path, one a core
 
 	Log *slog.Logger // nil discards
 	Now func() time.Time

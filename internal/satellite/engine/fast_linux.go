@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func newFront(e *Engine, calls net.Listener) (*front, error) {
 		files = limit.Max
 	}
 	f := &front{e: e, table: make([]atomic.Pointer[channel], min(files, maxFiles)), slow: newHandover(calls.Addr())}
-	for range runtime.GOMAXPROCS(0) {
+	for range cmp.Or(e.opts.Loops, runtime.GOMAXPROCS(0)) {
 		l, err := newLoop(f)
 		if err != nil {
 			f.close()

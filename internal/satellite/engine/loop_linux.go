@@ -82,7 +82,7 @@ func (l *loop) run() {
 	events := make([]unix.EpollEvent, 256)
 	for !l.stopping {
 		posted := l.takeInbox()
-		n, err := unix.EpollWait(l.ep, events, 0)
+		n, err := rawPoll(l.ep, events), error(nil)
 		if n <= 0 && !posted {
 			l.sleeping.Store(true)
 			if l.inboxEmpty() {

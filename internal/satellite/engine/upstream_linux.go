@@ -98,13 +98,17 @@ func (l *loop) onGrant(cl *client, r *replica, err error) {
 	l.set(cl, clientRunning)
 	for up := r.takeSwift(l); up != nil; up = r.takeSwift(l) {
 		up = l.own(up)
-		if quiet(up.src.fd) && l.send(cl, up) {
+		if (cl.started.Sub(up.used) < trustFor || quiet(up.src.fd)) && l.send(cl, up) {
 			return
 		}
 		l.f.drop(&up.src)
 	}
 	l.dial(cl)
 }
+
+// trustFor is how long a connection is used again without looking whether the
+// replica closed it: when it does, the loop has an event of it by then.
+const trustFor = 2 * time.Millisecond
 
 // quiet says whether an idle connection can be used: the replica has neither
 // closed it nor sent anything.
@@ -125,7 +129,7 @@ func (l *loop) own(taken *upstream) *upstream {
 		l.f.table[fd].CompareAndSwap(&taken.src, nil)
 		_ = unix.EpollCtl(taken.l.ep, unix.EPOLL_CTL_DEL, fd, nil)
 	}
-	up := &upstream{l: l, r: taken.r, reused: taken.reused, src: channel{fd: fd}}
+	up := &upstream{l: l, r: taken.r, reused: taken.reused, used: taken.used, src: channel{fd: fd}}
 	up.src.up = up
 	if l.f.register(l, &up.src) != nil {
 		l.f.drop(&up.src) // and what is sent on it fails
@@ -206,7 +210,7 @@ func (l *loop) notStarted(cl *client, err error) {
 func (l *loop) send(cl *client, up *upstream) bool {
 	l.out = cl.call.appendHead(l.out[:0], up.r.addr, len(cl.body.b))
 	l.out = append(l.out, cl.body.b...)
-	n, err := unix.Write(up.src.fd, l.out)
+	n, err := rawWrite(up.src.fd, l.out)
 	if n < 0 {
 		n = 0
 	}
@@ -224,7 +228,7 @@ func (l *loop) send(cl *client, up *upstream) bool {
 
 func (l *loop) upstreamEvent(cl *client, up *upstream, events uint32) {
 	if events&unix.EPOLLOUT != 0 && up.rest != nil {
-		n, err := unix.Write(up.src.fd, up.rest.b[up.sent:])
+		n, err := rawWrite(up.src.fd, up.rest.b[up.sent:])
 		if err == nil {
 			up.sent += n
 		}
@@ -246,7 +250,7 @@ func (l *loop) readAnswer(cl *client, up *upstream) {
 			up.in.grow(len(up.in.b) + 8<<10)
 			into = up.in.b[len(up.in.b):cap(up.in.b)]
 		}
-		n, err := unix.Read(up.src.fd, into)
+		n, err := rawRead(up.src.fd, into)
 		switch {
 		case err == unix.EINTR:
 			continue
