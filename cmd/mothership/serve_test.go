@@ -360,8 +360,8 @@ func signInAndOut(t *testing.T, i *instance, b *http.Client) {
 	if response, _ := form(t, b, i.url+"/logout", nil); response.StatusCode != 303 {
 		t.Errorf("sign out: %d, want 303", response.StatusCode)
 	}
-	response, _ := fetch(t, b, "GET", i.url+"/satellites/x?tab=algorithms", "")
-	if want := "/login?next=%2Fsatellites%2Fx%3Ftab%3Dalgorithms"; response.Header.Get("Location") != want {
+	response, _ := fetch(t, b, "GET", i.url+"/satellites/x/algorithms?version=2", "")
+	if want := "/login?next=%2Fsatellites%2Fx%2Falgorithms%3Fversion%3D2"; response.Header.Get("Location") != want {
 		t.Errorf("a page after signing out goes to %q, want %q", response.Header.Get("Location"), want)
 	}
 	response, body := form(t, b, i.url+"/login", map[string]string{"username": "neo", "password": "wrong password"})

@@ -149,4 +149,3 @@ func title(kind constellation.Kind) string {
 	}
 	return "That did not work"
 }
-

@@ -2,11 +2,9 @@ package admin
 
 import (
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
 )
 
@@ -39,47 +37,6 @@ func (s *server) installCommands(l *constellation.Launch) []component.Command {
 		},
 		{Name: "Deploy", Help: "Pushes the images to the registry, starts the satellite and waits until it answers.", Text: install + " deploy"},
 	}
-}
-
-// createSatelliteCommands lead from nothing to a satellite; who may not make
-// one gets none.
-func (s *server) createSatelliteCommands(p control.Principal) []component.Command {
-	if p.Role != constellation.RoleAdmin {
-		return nil
-	}
-	return []component.Command{
-		{
-			Name: "Make an API key", Help: "On the mothership's machine, with the --data-dir or DATABASE_URL of the server. A key is shown once.",
-			Text: "export API_KEY=$(mothership api-key create --account " + p.Username + " --role admin)",
-		},
-		{
-			Name: "Push an algorithm", Help: "Any image that serves the algorithm; its tag is the 40-digit hash of the commit it is built from.",
-			Text: "echo \"$API_KEY\" | docker login " + s.host() + " --username " + p.Username + " --password-stdin\n" +
-				"docker tag IMAGE " + s.host() + "/OWNER/NAME:HASH\n" +
-				"docker push " + s.host() + "/OWNER/NAME:HASH",
-			Fill: []string{"IMAGE", "OWNER", "NAME", "HASH"},
-		},
-		{
-			Name: "Create satellite", Help: "Which algorithms, under which vanity URL, with how many replicas.",
-			Text: s.post("/v1/satellites", `{"name": "First satellite", "algorithms": [`+"\n"+
-				`        {"algorithm": "OWNER/NAME/HASH", "vanity_url": "first/try", "replicas": 1}]}`),
-			Fill: []string{"OWNER", "NAME", "HASH"},
-		},
-	}
-}
-
-// createLaunchCommands make a satellite's first launch instance.
-func (s *server) createLaunchCommands(satellite *constellation.Satellite) []component.Command {
-	return []component.Command{{
-		Name: "New launch instance", Help: "With the API key of an administrator or operator in $API_KEY.",
-		Text: s.post("/v1/satellites/"+satellite.ID+"/launches",
-			`{"name": "First launch", "satellite_version": `+strconv.Itoa(satellite.LatestVersion.Number)+`}`),
-	}}
-}
-
-// post is a curl command that sends body, which has no quote ', to path.
-func (s *server) post(path, body string) string {
-	return shellLines("curl "+s.publicURL+path, `-H "Authorization: Simple $API_KEY"`, "--json '"+body+"'")
 }
 
 // shellLines is one command on several lines.

@@ -48,10 +48,48 @@ func (s *server) sessionRoutes() []route {
 }
 
 func (s *server) satelliteRoutes() []route {
+	const viewer, operator, admin = constellation.RoleViewer, constellation.RoleOperator, constellation.RoleAdmin
+	const satellite = "/satellites/{satellite_id}"
+	const launch = satellite + "/launches/{launch_id}"
 	return []route{
-		{"GET", "/", constellation.RoleViewer, s.listSatellites},
-		{"GET", "/satellites/{satellite_id}", constellation.RoleViewer, s.showSatellite},
-		{"GET", "/satellites/{satellite_id}/launches/{launch_id}", constellation.RoleViewer, s.showLaunch},
+		{"GET", "/", viewer, s.listSatellites},
+		{"GET", "/satellites/new", admin, s.edit(s.showEditor)},
+		{"POST", "/satellites/new", admin, s.edit(s.change)},
+		{"GET", "/satellites/new/algorithm", admin, s.edit(s.showAlgorithmForm)},
+		{"POST", "/satellites/new/algorithm", admin, s.edit(s.putAlgorithm)},
+		{"GET", satellite + "/edit", admin, s.edit(s.showEditor)},
+		{"POST", satellite + "/edit", admin, s.edit(s.change)},
+		{"GET", satellite + "/edit/algorithm", admin, s.edit(s.showAlgorithmForm)},
+		{"POST", satellite + "/edit/algorithm", admin, s.edit(s.putAlgorithm)},
+
+		{"GET", satellite, viewer, s.satellite(s.showSatellite)},
+		{"GET", satellite + "/algorithms", viewer, s.satellite(s.showAlgorithms)},
+		{"GET", satellite + "/versions", viewer, s.satellite(s.showVersions)},
+		{"GET", satellite + "/versions/compare", viewer, s.satellite(s.compareVersions)},
+		{"GET", satellite + "/versions/{number}/again", admin, s.satellite(s.askAgain)},
+		{"POST", satellite + "/versions/{number}/again", admin, s.satellite(s.makeAgain)},
+		{"GET", satellite + "/authentication", viewer, s.satellite(s.showKeys)},
+		{"GET", satellite + "/keys/new", admin, s.satellite(s.askKey)},
+		{"POST", satellite + "/keys/new", admin, s.satellite(s.createSatelliteKey)},
+		{"GET", satellite + "/keys/{key_id}/revoke", admin, s.satellite(s.askRevoke)},
+		{"POST", satellite + "/keys/{key_id}/revoke", admin, s.satellite(s.revokeSatelliteKey)},
+		{"GET", satellite + "/activity", viewer, s.satellite(s.showActivity)},
+		{"GET", satellite + "/renew", admin, s.satellite(s.askRenew)},
+		{"POST", satellite + "/renew", admin, s.satellite(s.renew)},
+		{"GET", satellite + "/remove", admin, s.satellite(s.askRemove)},
+		{"POST", satellite + "/remove", admin, s.remove},
+
+		{"GET", satellite + "/launches/new", operator, s.satellite(s.askNewLaunch)},
+		{"POST", satellite + "/launches/new", operator, s.satellite(s.createLaunch)},
+		{"GET", launch, viewer, s.launch(s.showLaunch)},
+		{"GET", launch + "/edit", operator, s.launch(s.askEditLaunch)},
+		{"POST", launch + "/edit", operator, s.launch(s.editLaunch)},
+		{"GET", launch + "/remove", operator, s.launch(s.askRemoveLaunch)},
+		{"POST", launch + "/remove", operator, s.launch(s.removeLaunch)},
+		{"GET", launch + "/promote", operator, s.launch(s.askPromote)},
+		{"POST", launch + "/promote", operator, s.launch(s.promote)},
+		{"GET", launch + "/rollback", operator, s.launch(s.askRollBack)},
+		{"POST", launch + "/rollback", operator, s.launch(s.rollBack)},
 	}
 }
 

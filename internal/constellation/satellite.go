@@ -67,10 +67,10 @@ func CheckVanityURL(v *Validation, field, s string) {
 		v.Add(field, "a vanity URL has at most 200 characters")
 		return
 	case len(segments) < 2:
-		v.Add(field, "a vanity URL has two segments or more, such as foo/bar; not %q", s)
+		v.Add(field, "a vanity URL has two segments or more, such as foo/bar, because the official clients look for OWNER/NAME; not %q", s)
 		return
 	case !vanityFirst.MatchString(segments[0]):
-		v.Add(field, "the first segment of a vanity URL has letters, digits and '_' only")
+		v.Add(field, "the first segment of a vanity URL has letters, digits and '_' only, not %q: the official clients read no '-' or '.' there, and could not call it", segments[0])
 		return
 	}
 	for _, segment := range segments[1:] {

@@ -121,6 +121,9 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 // day and old login failures; the server calls it once an hour.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
+	if err := s.db.PurgeSatelliteDrafts(ctx, now.Add(-draftMemory)); err != nil {
+		return err
+	}
 	if err := s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory)); err != nil {
 		return err
 	}

@@ -40,10 +40,11 @@ func TestCommandPieces(t *testing.T) {
 		t.Errorf("pieces of %q = %q with %q to fill in", c.Text, text.String(), fill)
 	}
 	var b strings.Builder
-	if err := Commands([]Command{c}).Render(t.Context(), &b); err != nil {
+	if err := Commands("run", []Command{c}).Render(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	if want := "<pre>get <var>KEY</var> --mothership <var>URL</var> <var>KEY</var></pre>"; !strings.Contains(b.String(), want) {
+	key := `<var data-place="key" data-empty="KEY" class="">KEY</var>`
+	if want := `<pre id="run-0" tabindex="0">get ` + key + " --mothership " + strings.ReplaceAll(strings.ReplaceAll(key, "KEY", "URL"), "key", "url") + " " + key + "</pre>"; !strings.Contains(b.String(), want) {
 		t.Errorf("the commands render as %s, want %s in it", b.String(), want)
 	}
 }

@@ -343,7 +343,7 @@ func noAlgorithms(m Algorithms) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Commands(m.Push).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.Commands("steps1", m.Push).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -499,7 +499,7 @@ func PushPage(m Push) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Commands(m.Commands).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.Commands("steps2", m.Commands).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -788,7 +788,7 @@ func AlgorithmPage(m Algorithm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = component.Commands(m.Push).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.Commands("steps3", m.Push).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -23,15 +23,36 @@ func TestPagesEscapeAndHaveNothingInline(t *testing.T) {
 		Number: 2, Algorithms: []constellation.SatelliteAlgorithm{{VanityURL: hostile, Algorithm: constellation.AlgorithmRef{Owner: hostile, Name: hostile, Hash: hostile}}},
 	}}
 	launch := constellation.Launch{ID: "8", SatelliteID: "7", Name: hostile, Description: hostile, CreatedBy: hostile, LastSeenAt: &now}
+	algorithms := satellite.LatestVersion.Algorithms
+	changed := constellation.DiffVersions(nil, algorithms)
+	key := constellation.SatelliteKey{ID: "9", Name: hostile, Prefix: hostile, CreatedBy: hostile}
+	view := page.Satellite{Frame: frame, Satellite: satellite, MayEdit: true, MayLaunch: true}
+	dialog := component.Dialog{Title: hostile, Close: "/"}
+	draft := constellation.SatelliteDraft{ID: "1", SatelliteID: "7", Name: hostile, BaseName: "x", BaseVersion: 2,
+		Algorithms: []constellation.DraftAlgorithm{{Algorithm: hostile, VanityURL: hostile, Replicas: hostile}}}
+	layer := func(l templ.Component) templ.Component {
+		above := view
+		above.Layer = l
+		return page.SatelliteLaunchesPage(page.SatelliteLaunches{Satellite: above})
+	}
 	pages := map[string]templ.Component{
 		"login":    page.LoginPage(page.Login{Frame: frame, Username: hostile, Next: hostile, Problem: hostile}),
 		"setup":    page.SetupPage(page.Setup{Frame: frame, Token: hostile, Username: hostile, Problem: hostile, Fields: map[string]string{"username": hostile}}),
 		"failure":  page.FailurePage(page.Failure{Frame: frame, Title: hostile, Message: hostile, ID: hostile}),
-		"list":     page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile, Sort: hostile, Satellites: []page.SatelliteRow{{ID: "7", Name: hostile}}, Next: "/?q=" + hostile}),
+		"list":     page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile, Sort: hostile, Satellites: []constellation.Satellite{*satellite}}),
 		"empty":    page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile}),
-		"launches": page.SatellitePage(page.Satellite{Frame: frame, Satellite: satellite, Tab: "launches", Query: hostile, Launches: []constellation.Launch{launch}}),
-		"algos":    page.SatellitePage(page.Satellite{Frame: frame, Satellite: satellite, Tab: "algorithms"}),
-		"launch":   page.LaunchPage(page.Launch{Frame: frame, Satellite: satellite, Launch: &launch, Commands: []component.Command{{Name: hostile, Help: hostile, Text: hostile}}}),
+		"launches": page.SatelliteLaunchesPage(page.SatelliteLaunches{Satellite: view, Query: hostile, Launches: []constellation.Launch{launch}}),
+		"algos":    page.SatelliteAlgorithmsPage(page.SatelliteAlgorithms{Satellite: view, Version: 2, Lines: []page.AlgorithmLine{{SatelliteAlgorithm: algorithms[0], Digest: hostile}}}),
+		"versions": page.SatelliteVersionsPage(page.SatelliteVersions{Satellite: view, Lines: []page.VersionLine{{SatelliteVersion: satellite.LatestVersion, Changed: changed}}}),
+		"compare":  page.ComparisonPage(page.Comparison{Satellite: view, From: &satellite.LatestVersion, To: &satellite.LatestVersion, Difference: changed}),
+		"keys":     page.SatelliteKeysPage(page.SatelliteKeys{Satellite: view, Keys: []page.KeyLine{{SatelliteKey: key}}}),
+		"activity": page.SatelliteActivityPage(page.SatelliteActivity{Satellite: view, Lines: []page.ActivityLine{{Actor: hostile, Name: hostile, Changes: []page.Change{{Name: hostile, Before: hostile, After: hostile}}}}}),
+		"launch":   layer(page.LaunchSheet(page.Launch{Dialog: dialog, Satellite: satellite, Launch: &launch, Commands: []component.Command{{Name: hostile, Help: hostile, Text: hostile}}})),
+		"form":     layer(page.LaunchFormLayer(page.LaunchForm{Confirm: component.Confirm{Dialog: dialog, Problems: component.Problems{"name": hostile}}, Satellite: satellite, Name: hostile, Description: hostile})),
+		"editor": page.SatelliteEditorPage(page.SatelliteEditor{Frame: frame, Draft: draft, Difference: changed, HasKey: true,
+			Layer: page.AlgorithmLayer(page.AlgorithmForm{Dialog: dialog, Line: draft.Algorithms[0], Choices: page.Choices{Owners: []string{hostile}}})}),
+		"conflict": page.SatelliteEditorPage(page.SatelliteEditor{Frame: frame, Draft: draft, Conflict: &page.EditConflict{By: hostile, Number: 3, Name: hostile, Theirs: changed,
+			Both: []constellation.MergeConflict{{VanityURL: hostile, Theirs: &algorithms[0]}}}}),
 	}
 	for name, c := range pages {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,72 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// draftMemory is how long a draft that nobody touches is kept.
+const draftMemory = 30 * 24 * time.Hour
+
+// maxDraftText is the most characters of one field of a draft.
+const maxDraftText = 2000
+
+// SatelliteDraft gives one of the caller's own drafts.
+func (s *Service) SatelliteDraft(ctx context.Context, p Principal, id string) (*constellation.SatelliteDraft, error) {
+	id, err := s.ownDraft(p, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.db.SatelliteDraft(ctx, p.AccountID, id)
+}
+
+// KeepSatelliteDraft stores what is typed into the form of a satellite; the
+// caller chooses the draft's id, a UUID.
+func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *constellation.SatelliteDraft) error {
+	id, err := s.ownDraft(p, d.ID)
+	if err != nil {
+		return err
+	}
+	kept := *d
+	kept.ID, kept.Name = id, clean(d.Name, maxDraftText)
+	if len(d.Algorithms) > maxAlgorithms {
+		return constellation.Errorf(constellation.KindInvalid, "a satellite has at most %d algorithms; these are %d", maxAlgorithms, len(d.Algorithms))
+	}
+	kept.Algorithms = make([]constellation.DraftAlgorithm, len(d.Algorithms))
+	for i, a := range d.Algorithms {
+		kept.Algorithms[i] = constellation.DraftAlgorithm{
+			Algorithm: clean(a.Algorithm, maxDraftText), VanityURL: clean(a.VanityURL, maxDraftText), Replicas: clean(a.Replicas, 20),
+		}
+	}
+	if kept.SatelliteID != "" {
+		if kept.SatelliteID, err = parseID("satellite", kept.SatelliteID); err != nil {
+			return err
+		}
+	}
+	ok, err := s.db.KeepSatelliteDraft(ctx, p.AccountID, &kept, s.now())
+	if err == nil && !ok {
+		err = constellation.Errorf(constellation.KindNotFound, "there is no draft %s of yours", id)
+	}
+	return err
+}
+
+// DropSatelliteDraft forgets one of the caller's own drafts.
+func (s *Service) DropSatelliteDraft(ctx context.Context, p Principal, id string) error {
+	id, err := s.ownDraft(p, id)
+	if err != nil {
+		return err
+	}
+	return s.db.DropSatelliteDraft(ctx, p.AccountID, id)
+}
+
+func (s *Service) ownDraft(p Principal, id string) (string, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "editing a satellite"); err != nil {
+		return "", err
+	}
+	if p.AccountID == "" {
+		return "", constellation.Errorf(constellation.KindForbidden, "drafts belong to accounts; sign in")
+	}
+	return parseID("draft", id)
+}
