@@ -463,8 +463,8 @@ func (j *journey) keys(t *testing.T) {
 	if err := j.Client.RevokeSatelliteKey(t.Context(), j.satelliteID, j.keyID); err != nil {
 		t.Fatal(err)
 	}
-	j.callNow(t, created, "demo/hello", "Neo", 401, "error")
-	j.callNow(t, j.key, "demo/hello", "Neo", 200, "Hello Neo")
+	// A heartbeat may have brought the change already (TestPipe waits for one);
+	// after a deploy every engine must have it.
 	j.operate(t, "get", j.AdminKey)
 	j.operate(t, "deploy")
 	for range 10 {

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +29,9 @@ func TestPipe(t *testing.T) {
 		{"the shell sample answers", (*journey).shellAnswers},
 		{"errors come back as clients expect", (*journey).pipeErrors},
 		{"pods hold to the restricted standard", (*journey).restricted},
+		{"the launch is seen and up", (*journey).up},
+		{"a key change comes with a heartbeat", (*journey).revoke},
+		{"the mothership goes away and comes back", (*journey).away},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
 			j.explain(t)
@@ -118,5 +124,93 @@ func (j *journey) restricted(t *testing.T) {
 	}
 	if len(pods.Items) < 4 {
 		t.Errorf("%d pods, want two engines and two algorithms", len(pods.Items))
+	}
+}
+
+// launchUntil waits until the mothership has a launch as it is wanted.
+func (j *journey) launchUntil(t *testing.T, within time.Duration, what string, done func(*apiv1.LaunchDetail) bool) *apiv1.LaunchDetail {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		launch, _, err := j.Client.GetLaunch(t.Context(), j.satelliteID, j.launchID)
+		if err == nil && done(launch) {
+			return launch
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("after %s the launch is not %s: %+v, %v", within, what, launch, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func (j *journey) up(t *testing.T) {
+	launch := j.launchUntil(t, 90*time.Second, "up with both engines and its calls", func(l *apiv1.LaunchDetail) bool {
+		return l.Status == "up" && l.Report != nil && len(l.Report.Engines) == 2 && len(l.Report.Algorithms) == 2 && l.Report.Algorithms[0].Ever.Calls > 0
+	})
+	if launch.FirstSeenAt == nil || launch.RunningVersion == nil || *launch.RunningVersion != 1 || launch.Wanted != 2 {
+		t.Errorf("launch = %+v, want it seen, running version 1 and wanting 2 replicas", launch)
+	}
+	if total := launch.Report.Algorithms[0].Ever; total.Errors == 0 || total.P50 == 0 {
+		t.Errorf("calls = %+v, want errors and latencies too", total)
+	}
+}
+
+// revoke: a new key works, and a revoked one is refused by every engine,
+// within one interval of heartbeats.
+func (j *journey) revoke(t *testing.T) {
+	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "for a minute"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.steady(t, key.Secret, 200)
+	if err := j.Client.RevokeSatelliteKey(t.Context(), j.satelliteID, key.ID); err != nil {
+		t.Fatal(err)
+	}
+	j.steady(t, key.Secret, 401)
+	j.call(t, j.key, "pipe/shell", "text/plain", "still", 200, "Hello still")
+}
+
+// steady waits, for an interval with its jitter at most, until ten calls in a
+// row, which the Service spreads over the engines, have the status.
+func (j *journey) steady(t *testing.T, key string, status int) {
+	t.Helper()
+	begun, row := time.Now(), 0
+	for last := 0; row < 10; {
+		got, answer, err := j.Call(t.Context(), key, "pipe/shell", "text/plain", "Neo")
+		if row++; err != nil || got != status {
+			row, last = 0, got
+		}
+		if time.Since(begun) > 36*time.Second {
+			t.Fatalf("after %s calls still have status %d: %s %v; want %d", time.Since(begun), last, answer, err, status)
+		}
+	}
+	t.Logf("status %d after %.1f s", status, time.Since(begun).Seconds())
+}
+
+func (j *journey) away(t *testing.T) {
+	dir, host := filepath.Dir(j.Mothership.DataDir), j.Mothership.Host
+	before, _, err := j.Client.GetLaunch(t.Context(), j.satelliteID, j.launchID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Mothership.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	stopped := time.Now()
+	for time.Since(stopped) < 32*time.Second { // at least one heartbeat fails
+		j.call(t, j.key, "pipe/shell", "text/plain", "alone", 200, "Hello alone")
+	}
+	if j.Mothership, err = stack.StartMothership(t.Context(), filepath.Join(j.Bin, "mothership"), dir, host); err != nil {
+		t.Fatal(err)
+	}
+	launch := j.launchUntil(t, 50*time.Second, "seen again", func(l *apiv1.LaunchDetail) bool {
+		return l.LastSeenAt != nil && l.LastSeenAt.After(stopped) && l.Status == "up"
+	})
+	if !launch.FirstSeenAt.Equal(*before.FirstSeenAt) {
+		t.Errorf("first seen went from %v to %v", before.FirstSeenAt, launch.FirstSeenAt)
 	}
 }
