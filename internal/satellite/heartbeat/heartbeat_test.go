@@ -1,0 +1,366 @@
+package heartbeat
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// someEngine is an engine's state and nothing behind it.
+type someEngine struct {
+	mu      sync.Mutex
+	report  Report
+	peers   []string
+	expires time.Time
+}
+
+func (e *someEngine) Report() Report {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.report
+	e.report.KeysUsed = nil
+	return r
+}
+
+func (e *someEngine) TakeKeys(keys []apiv1.HeartbeatKey, at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.report.Keys, e.report.KeysAt = keys, at
+}
+
+func (e *someEngine) TakeExpiry(at time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.expires = at
+}
+
+func (e *someEngine) Peers() []string { return e.peers }
+
+func (e *someEngine) keys() []apiv1.HeartbeatKey {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.report.Keys
+}
+
+func engineNamed(id, mothership string) *someEngine {
+	return &someEngine{report: Report{
+		Satellite: config.Satellite{ID: "sat", Version: 3}, Launch: "lau", Mothership: config.Mothership{URL: mothership},
+		Keys:       []apiv1.HeartbeatKey{{ID: "k1", SHA256: "aa"}, {ID: "k2", SHA256: "bb"}},
+		Algorithms: []apiv1.HeartbeatAlgorithm{{VanityURL: "foo/bar", Wanted: 2, Ready: 1, InFlight: 1}},
+		Counts:     apiv1.HeartbeatEngine{ID: id, Counts: []apiv1.HeartbeatCounts{{VanityURL: "foo/bar", Calls: 7}}},
+	}}
+}
+
+// mothership answers heartbeats and keeps them.
+type mothership struct {
+	mu     sync.Mutex
+	beats  []apiv1.Heartbeat
+	header http.Header
+	answer func(w http.ResponseWriter, beat apiv1.Heartbeat)
+}
+
+func (m *mothership) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	data, _ := io.ReadAll(r.Body)
+	var beat apiv1.Heartbeat
+	if err := json.Unmarshal(data, &beat); err != nil || r.Method != "POST" || r.URL.Path != "/v1/satellites/sat/launches/lau/heartbeat" {
+		http.Error(w, "no heartbeat", http.StatusNotFound)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.beats, m.header = append(m.beats, beat), r.Header.Clone()
+	m.answer(w, beat)
+}
+
+func says(answer apiv1.HeartbeatAnswer) func(http.ResponseWriter, apiv1.Heartbeat) {
+	return func(w http.ResponseWriter, _ apiv1.Heartbeat) { _ = json.NewEncoder(w).Encode(answer) }
+}
+
+func TestBeat(t *testing.T) {
+	t.Parallel()
+	expires := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 45, SatelliteVersion: 3, ExpiresAt: expires})}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	e := engineNamed("one", server.URL)
+	e.report.KeysUsed = []string{"k2"}
+	s := New(Options{Engine: e, Token: "cst_token", Version: "v1", Registry: prometheus.NewRegistry()})
+	if next := s.beat(t.Context()); next != 45*time.Second {
+		t.Errorf("next = %v, want the 45 s it was told", next)
+	}
+	want := []apiv1.Heartbeat{{
+		Engine: "one", Sequence: 1, SatelliteVersion: 3, SystemVersion: "v1", KeysDigest: apiv1.KeysDigest(e.keys()),
+		KeysUsed: []string{"k2"}, Algorithms: e.report.Algorithms, Engines: []apiv1.HeartbeatEngine{e.report.Counts},
+	}}
+	if diff := cmp.Diff(want, m.beats); diff != "" {
+		t.Errorf("heartbeats (-want +got):\n%s", diff)
+	}
+	if got := m.header.Get("Authorization"); got != "Bearer cst_token" {
+		t.Errorf("Authorization = %q", got)
+	}
+	if !e.expires.Equal(expires) {
+		t.Errorf("expiry taken = %v, want %v", e.expires, expires)
+	}
+}
+
+// TestUsedKeysAreToldUntilTaken: a heartbeat that is not taken must not lose
+// which keys called.
+func TestUsedKeysAreToldUntilTaken(t *testing.T) {
+	t.Parallel()
+	m := &mothership{answer: func(w http.ResponseWriter, _ apiv1.Heartbeat) { w.WriteHeader(http.StatusServiceUnavailable) }}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	e := engineNamed("one", server.URL)
+	s := New(Options{Engine: e, Token: "t"})
+	e.report.KeysUsed = []string{"k1"}
+	s.beat(t.Context())
+	m.answer = says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3})
+	s.beat(t.Context())
+	s.beat(t.Context())
+	var used [][]string
+	for _, beat := range m.beats {
+		used = append(used, beat.KeysUsed)
+	}
+	if diff := cmp.Diff([][]string{{"k1"}, {"k1"}, nil}, used); diff != "" {
+		t.Errorf("keys told (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		answer func(w http.ResponseWriter, _ apiv1.Heartbeat)
+		next   time.Duration
+		said   string
+	}{
+		{"busy", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
+			w.Header().Set("Retry-After", "120")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, 2 * time.Minute, "429"},
+		{"fault", func(w http.ResponseWriter, _ apiv1.Heartbeat) { w.WriteHeader(http.StatusBadGateway) }, defaultEvery, "502"},
+		{"removed", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"error":{"message":"there is no launch lau"}}`)
+		}, seldom, "there is no launch lau"},
+		{"elsewhere", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
+			w.Header().Set("Location", "https://other.example.com/")
+			w.WriteHeader(http.StatusMovedPermanently)
+		}, seldom, "configure stage.fqdn"},
+		{"a day", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}, longest, "503"},
+		{"not a mothership", func(w http.ResponseWriter, _ apiv1.Heartbeat) { _, _ = io.WriteString(w, "<html>") }, defaultEvery, "no mothership"},
+		{"slow from now on", says(apiv1.HeartbeatAnswer{NextSeconds: 99999, SatelliteVersion: 3}), longest, ""},
+		{"nonsense", says(apiv1.HeartbeatAnswer{NextSeconds: -5, SatelliteVersion: 3}), defaultEvery, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(&mothership{answer: test.answer})
+			defer server.Close()
+			var log bytes.Buffer
+			e := engineNamed("one", server.URL)
+			s := New(Options{Engine: e, Token: "cst_secret", Log: slog.New(slog.NewTextHandler(&log, nil))})
+			for range 2 {
+				if next := s.beat(t.Context()); next != test.next {
+					t.Errorf("next = %v, want %v", next, test.next)
+				}
+			}
+			if !strings.Contains(log.String(), test.said) || test.said != "" && strings.Count(log.String(), "level=WARN") != 1 {
+				t.Errorf("log = %s, want %q once", &log, test.said)
+			}
+			if strings.Contains(log.String(), "cst_secret") {
+				t.Errorf("the log has the token: %s", &log)
+			}
+			if len(e.keys()) != 2 {
+				t.Errorf("keys = %v, want those before", e.keys())
+			}
+		})
+	}
+}
+
+func TestNothingIsSentWhenOff(t *testing.T) {
+	t.Parallel()
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{})}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	e, peer := engineNamed("one", ""), engineNamed("two", "")
+	peers := httptest.NewServer(PeerHandler(peer, "t"))
+	defer peers.Close()
+	e.peers = []string{strings.TrimPrefix(peers.URL, "http://")}
+	s := New(Options{Engine: e, Token: "t", Transport: func(config.Mothership) (http.RoundTripper, error) {
+		t.Error("a way to the mothership was made")
+		return http.DefaultTransport, nil
+	}})
+	s.beat(t.Context())
+	if len(m.beats) != 0 || s.sequence != 0 {
+		t.Errorf("%d heartbeats were sent, want none", len(m.beats))
+	}
+}
+
+// TestPeers: one heartbeat has the counts of all engines, and a key that the
+// mothership revoked is gone from all when it is answered.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	left := []apiv1.HeartbeatKey{{ID: "k2", SHA256: "bb"}}
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3, Keys: &apiv1.HeartbeatKeys{Digest: apiv1.KeysDigest(left), Keys: left}})}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	one, two := engineNamed("one", server.URL), engineNamed("two", server.URL)
+	two.report.KeysUsed = []string{"k1"}
+	for _, e := range []*someEngine{one, two} {
+		peer := httptest.NewServer(PeerHandler(e, "t"))
+		defer peer.Close()
+		one.peers = append(one.peers, strings.TrimPrefix(peer.URL, "http://"))
+	}
+	one.peers = append(one.peers, "127.0.0.1:1") // one that is just gone
+	New(Options{Engine: one, Token: "t"}).beat(t.Context())
+	if len(m.beats) != 1 {
+		t.Fatalf("%d heartbeats, want 1", len(m.beats))
+	}
+	beat := m.beats[0]
+	if len(beat.Engines) != 2 || beat.Engines[0].ID != "one" || beat.Engines[1].ID != "two" || beat.Algorithms[0].InFlight != 2 || beat.Algorithms[0].Ready != 1 {
+		t.Errorf("heartbeat = %+v, want both engines, their calls added and replicas counted once", beat)
+	}
+	if diff := cmp.Diff([]string{"k1"}, beat.KeysUsed); diff != "" {
+		t.Errorf("keys used (-want +got):\n%s", diff)
+	}
+	for _, e := range []*someEngine{one, two} {
+		if diff := cmp.Diff(left, e.keys()); diff != "" {
+			t.Errorf("keys of %s (-want +got):\n%s", e.report.Counts.ID, diff)
+		}
+	}
+	// An engine that starts again has its old keys, and learns from the other.
+	again := engineNamed("one again", server.URL)
+	again.peers = one.peers[1:2]
+	m.answer = func(w http.ResponseWriter, _ apiv1.Heartbeat) { w.WriteHeader(http.StatusServiceUnavailable) }
+	New(Options{Engine: again, Token: "t"}).beat(t.Context())
+	if diff := cmp.Diff(left, again.keys()); diff != "" {
+		t.Errorf("keys of an engine that started again (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(left, two.keys()); diff != "" {
+		t.Errorf("keys that it left the other (-want +got):\n%s", diff)
+	}
+}
+
+func TestPeersNeedTheToken(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ has, shows string }{{"t", "other"}, {"", ""}, {"t", ""}} {
+		e := engineNamed("one", "")
+		server := httptest.NewServer(PeerHandler(e, test.has))
+		request, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, strings.NewReader(`{"keys":[],"keys_at":"2099-01-01T00:00:00Z"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+peerKey(test.shows))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		server.Close()
+		if response.StatusCode != http.StatusForbidden || len(e.keys()) != 2 {
+			t.Errorf("%+v: status %d, %d keys; want 403 and the keys as they were", test, response.StatusCode, len(e.keys()))
+		}
+	}
+}
+
+// TestProxyAndCA goes to a TLS mothership that the system does not trust,
+// through a real proxy.
+func TestProxyAndCA(t *testing.T) {
+	t.Parallel()
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3})}
+	secure := httptest.NewTLSServer(m)
+	defer secure.Close()
+	var through []string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		through = append(through, r.Method+" "+r.Host)
+		to, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		from, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+		go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
+	}))
+	defer proxy.Close()
+	e := engineNamed("one", secure.URL)
+	s := New(Options{Engine: e, Token: "t"})
+	s.beat(t.Context())
+	if !strings.Contains(s.failing, "certificate") {
+		t.Errorf("without the CA: %q, want a problem with the certificate", s.failing)
+	}
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	e.report.Mothership.CA, e.report.Mothership.Proxy = string(ca), proxy.URL
+	s.beat(t.Context())
+	if s.failing != "" || len(m.beats) != 1 {
+		t.Errorf("with the CA and through the proxy: %q and %d heartbeats", s.failing, len(m.beats))
+	}
+	host, _ := url.Parse(secure.URL)
+	if diff := cmp.Diff([]string{"CONNECT " + host.Host}, through); diff != "" {
+		t.Errorf("through the proxy (-want +got):\n%s", diff)
+	}
+	for _, broken := range []config.Mothership{{URL: secure.URL, CA: "x"}, {URL: secure.URL, Proxy: "nonsense"}} {
+		if _, err := NewTransport(broken); err == nil {
+			t.Errorf("NewTransport(%+v) is no error", broken)
+		}
+	}
+}
+
+// TestRunComesBack: the mothership is away at first, and reported to again
+// without waiting longer than an interval.
+func TestRunComesBack(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	answers := []int{500, 500, 200, 200}
+	done := make(chan struct{})
+	m := &mothership{answer: func(w http.ResponseWriter, _ apiv1.Heartbeat) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(answers) == 0 {
+			return
+		}
+		w.WriteHeader(answers[0])
+		fmt.Fprint(w, `{"next_seconds":0,"satellite_version":3}`)
+		if answers = answers[1:]; len(answers) == 0 {
+			close(done)
+		}
+	}}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	s := New(Options{Engine: engineNamed("one", server.URL), Token: "t", Every: 10 * time.Millisecond})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); s.Run(ctx) }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("the mothership was not reported to again")
+	}
+	stop()
+	<-ended
+}
