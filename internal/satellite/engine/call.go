@@ -57,13 +57,11 @@ func (e *Engine) admit(c *call, q *asking) *failure {
 	t := e.table.Load()
 	now := e.now()
 	key, f := (*e.keys.Load()).find(q.authorization, now)
+	c.keyID = key.ID
 	if f != nil {
 		return f
 	}
-	c.keyID = key.ID
-	if t.satellite.Expired(now) {
-		c.warning = t.warning
-	}
+	c.warning = t.warning.text(now)
 	if c.route = t.find(q.path); c.route == nil {
 		return refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(strings.TrimSuffix(q.path, "/"))))
 	}
@@ -138,7 +136,7 @@ func (c *call) notServed(err error) *failure {
 	}
 	return &failure{
 		status: http.StatusServiceUnavailable, outcome: outcomeNone, retryAfter: 2,
-		message: fmt.Sprintf("no replica of %s is ready; try again later", c.route.VanityURL),
+		message: fmt.Sprintf("no replica of %s is ready%s; try again later", c.route.VanityURL, c.route.because()),
 	}
 }
 

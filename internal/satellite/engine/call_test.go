@@ -456,5 +456,5 @@ func TestExpiredSatelliteServesAndWarns(t *testing.T) {
 	if warning := got.header.Get("X-Constellation-Warning"); got.status != 200 || warning != "satellite expired on 2020-02-03" {
 		t.Errorf("status = %d, X-Constellation-Warning = %q, want 200 and a warning", got.status, warning)
 	}
-	eventually(t, "the log warns too", func() bool { return strings.Contains(e.log.String(), "past its expiry date") })
+	eventually(t, "the log warns too", func() bool { return strings.Contains(e.log.String(), "satellite expired on 2020-02-03: it serves on") })
 }

@@ -74,7 +74,7 @@ func (e *Engine) watchFiles(ctx context.Context) {
 	tidy := time.NewTicker(idleFor / 2)
 	defer tidy.Stop()
 	for {
-		e.warnExpired()
+		e.warnExpiry()
 		e.answer()
 		select {
 		case <-ctx.Done():
@@ -116,16 +116,6 @@ func (e *Engine) answer() {
 	e.log.Info(config.InUseMessage, args...)
 }
 
-// warnExpired logs once a day that the satellite is past its date.
-func (e *Engine) warnExpired() {
-	s, now := e.table.Load().satellite, e.now()
-	if s.Expired(now) && now.Sub(e.warned) >= 24*time.Hour {
-		e.warned = now
-		e.log.Warn("the satellite is past its expiry date and serves on: renew it on the mothership and deploy again",
-			"satellite", s.ID, "expired_at", s.ExpiresAt)
-	}
-}
-
 func (e *Engine) takeKeys(content []byte) error {
 	keys, err := config.ParseKeys(content)
 	if err != nil {
@@ -149,9 +139,7 @@ func (e *Engine) takeRoutes(content []byte) error {
 	e.applying.Lock()
 	defer e.applying.Unlock()
 	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID, mothership: routes.Mothership, lookedUp: service != ""}
-	if at := routes.Satellite.ExpiresAt; !at.IsZero() {
-		next.warning = expiredWarning(at)
-	}
+	next.warning = newExpiryWarning(routes.Satellite.ExpiresAt)
 	old := map[string]*route{}
 	if t := e.table.Load(); t != nil {
 		for _, r := range t.routes {
@@ -159,7 +147,8 @@ func (e *Engine) takeRoutes(content []byte) error {
 		}
 	}
 	for _, a := range routes.Algorithms {
-		r := newRoute(a)
+		r, why := newRoute(a), &reason{}
+		r.why = func() string { return e.because(a, why) }
 		before := old[a.VanityURL]
 		if before != nil {
 			r.metrics = before.metrics

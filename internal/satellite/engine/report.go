@@ -18,9 +18,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 )
 
-// engineService is whose endpoints the engines of a launch are.
-const engineService = "execution-engine"
-
 // reporting is what the heartbeat reads and changes. The engine knows nothing
 // else of it.
 type reporting struct {
@@ -45,9 +42,11 @@ func (e *Engine) Report() heartbeat.Report {
 	}
 	r.Keys, r.KeysAt, r.KeysUsed = e.holder.report()
 	for _, a := range e.Snapshot().Algorithms {
-		r.Algorithms = append(r.Algorithms, apiv1.HeartbeatAlgorithm{
-			VanityURL: a.VanityURL, Wanted: a.Desired, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight,
-		})
+		state := apiv1.HeartbeatAlgorithm{VanityURL: a.VanityURL, Wanted: a.Desired, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight}
+		if route := t.vanity[a.VanityURL]; route != nil && a.Ready < a.Desired {
+			state.Reason = inWords(route.because())
+		}
+		r.Algorithms = append(r.Algorithms, state)
 		if a.Calls == 0 {
 			continue
 		}
@@ -59,6 +58,12 @@ func (e *Engine) Report() heartbeat.Report {
 		r.Counts.Counts = append(r.Counts.Counts, counts)
 	}
 	return r
+}
+
+// inWords is a reason as a heartbeat takes it: at most 500 characters.
+func inWords(because string) string {
+	words := []rune(strings.TrimPrefix(because, ": "))
+	return string(words[:min(len(words), 500)])
 }
 
 // TakeKeys puts keys in force besides the satellite's own, as the mothership
@@ -79,7 +84,7 @@ func (e *Engine) TakeExpiry(at time.Time) {
 	}
 	next := *old
 	next.satellite.ExpiresAt = at
-	next.warning = expiredWarning(at)
+	next.warning = newExpiryWarning(at)
 	e.table.Store(&next)
 	e.log.Info("the satellite's expiry changed", "expires_at", at)
 }
@@ -94,7 +99,7 @@ func (e *Engine) Peers() []string {
 	if err != nil {
 		return nil
 	}
-	hosts := e.watcher.hosts(engineService)
+	hosts := e.watcher.engines(e.opts.PeerService)
 	addresses := make([]string, 0, len(hosts))
 	for _, host := range hosts {
 		addresses = append(addresses, net.JoinHostPort(host, port))
@@ -110,11 +115,6 @@ func (e *Engine) Lease() (*heartbeat.Lease, error) {
 		return nil, nil //nolint:nilnil // no cluster is no error
 	}
 	return heartbeat.NewLease(e.watcher.config, e.watcher.namespace, e.report.id)
-}
-
-// expiredWarning is what callers are told once the satellite is past its date.
-func expiredWarning(at time.Time) string {
-	return "satellite expired on " + at.UTC().Format(time.DateOnly)
 }
 
 // Token is the launch's, "" when there is none: then nothing is reported.

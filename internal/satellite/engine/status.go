@@ -66,9 +66,7 @@ func (e *Engine) serveStatus(w http.ResponseWriter, r *http.Request) {
 		Satellite: t.satellite, Launch: config.Launch{ID: t.launch}, Engines: total.Engines,
 		Draining: e.draining.Load(), Algorithms: make([]algorithmStatus, 0, len(total.Algorithms)),
 	}
-	if t.satellite.Expired(e.now()) {
-		s.Warning = t.warning
-	}
+	s.Warning = t.warning.text(e.now())
 	for _, a := range total.Algorithms {
 		s.Algorithms = append(s.Algorithms, algorithmStatus{
 			VanityURL: a.VanityURL, Algorithm: a.Algorithm, Ready: a.Ready, Desired: a.Desired,

@@ -17,7 +17,7 @@ type table struct {
 	launch    string
 
 	mothership config.Mothership
-	warning    string // the X-Constellation-Warning header once expired
+	warning    expiryWarning
 	vanity     map[string]*route
 	canonical  map[string][]*route // lower-case OWNER/NAME
 	routes     []*route
@@ -33,6 +33,15 @@ type route struct {
 	head    []byte // the request line and fixed headers, up to the Host value
 	pool    *pool
 	metrics *routeMetrics
+	why     func() string // see because
+}
+
+// because gives ": WORDS" when it is known why no replica is ready.
+func (r *route) because() string {
+	if r.why == nil {
+		return ""
+	}
+	return r.why()
 }
 
 func newRoute(r config.Route) *route {
