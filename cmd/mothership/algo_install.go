@@ -64,7 +64,7 @@ Verbs:
 			return runLaunch(cmd, std, args)
 		},
 	}
-	cmd.AddCommand(newInstallListCommand(std))
+	cmd.AddCommand(newInstallListCommand(std), newInstallImportCommand(std))
 	return cmd
 }
 
@@ -95,8 +95,8 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 	case len(ids) < 2 && (help || len(args) == 0):
 		return cmd.Help()
 	case len(ids) == 1 && uuid.Validate(ids[0]) != nil:
-		near := install.Nearest(ids[0], append(verbNames(verbs), "list"))
-		if near != "list" {
+		near := install.Nearest(ids[0], append(verbNames(verbs), "list", "import"))
+		if near != "list" && near != "import" {
 			near = "SATELLITE_ID LAUNCH_ID " + near
 		}
 		return usageError{fmt.Errorf("there is no command %q; did you mean %q", "satellite "+ids[0], "satellite "+near)}
@@ -205,7 +205,7 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 	common.add(cmd)
 	verb := verbs{std: std, flags: common, satelliteID: satelliteID, launchID: launchID}
 	cmd.AddCommand(verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(),
-		verb.render(), verb.verify(), verb.push())
+		verb.render(), verb.verify(), verb.push(), verb.export())
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}

@@ -22,8 +22,8 @@ func (v verbs) get() *cobra.Command {
 stopped goes on where it was; one that is complete costs a single request.
 
 The API key is read from the environment variable ALGO_ADMIN_API_KEY, or from
-stdin when the argument is '-'. Given as an argument it works, and every user
-of this machine can read it in the list of processes.`,
+stdin when the argument is '-'. Given as an argument it works, and for a moment
+every user of this machine can read it in the list of processes.`,
 		Example: `  ALGO_ADMIN_API_KEY=cst_… ` + launchPath + ` get --mothership https://mothership.example.com
   ` + launchPath + ` get - --mothership mothership.example.com:8443 --ca-file ca.pem < key.txt`,
 		Args: cobra.ArbitraryArgs,
@@ -69,7 +69,7 @@ func (v verbs) key(args []string) (string, error) {
 		}
 		key = line
 	case len(args) == 1:
-		key = args[0]
+		key = hideArgument(args[0])
 		fmt.Fprintln(v.std.err, "warning: other users of this machine can see a key on the command line; set ALGO_ADMIN_API_KEY, or write - and give it on stdin")
 	}
 	if key = strings.TrimSpace(key); key == "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,20 +11,30 @@ import (
 )
 
 func (v verbs) push() *cobra.Command {
-	return &cobra.Command{
-		Use:     "push",
-		Short:   "Push the launch's images to the configured registry",
-		Long:    "Push the launch's images, digests unchanged. The login is that of 'docker login'.",
-		Example: "  docker login registry.example.com:5000\n  " + launchPath + " push",
+	var o install.PushOptions
+	cmd := &cobra.Command{
+		Use:   "push",
+		Short: "Push the launch's images to the configured registry",
+		Long: `Push the launch's images, digests unchanged, each blob once. A push that was
+stopped goes on where it was. The login is that of 'docker login'. --from pushes
+from an export or a folder that is not unpacked.`,
+		Example: "  docker login registry.example.com:5000\n  " + launchPath + " push\n  " + launchPath + " push --from /media/usb/plant.tar",
 		Args:    noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
-			r, err := install.Push(cmd.Context(), v.folder(), v.progress())
+			o.Progress = v.progress()
+			r, err := install.Push(cmd.Context(), v.folder(), o)
 			if err != nil {
 				return err
 			}
 			return v.flags.print(v.std.out, r, func(w io.Writer) {
 				fmt.Fprintf(w, "%d of %d images pushed to %s; the others were there\n", r.Pushed, len(r.Images), r.Registry)
+				for _, m := range r.Images {
+					fmt.Fprintf(w, "  %s\t→ %s\n", strings.SplitN(m.Source, "@", 2)[0], m.Destination)
+				}
 			})
 		}),
 	}
+	cmd.Flags().StringVar(&o.From, "from", "", "an export or a folder to push from, instead of the launch's own")
+	cmd.Flags().StringVar(&o.Trust, "trust", "", "with --from: id of a new key of the mothership that its admin confirmed")
+	return cmd
 }

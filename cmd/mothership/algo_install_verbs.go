@@ -31,7 +31,15 @@ func (l *launchFlags) folder() string {
 	return install.DefaultRoot
 }
 
-func (v verbs) progress() *install.Progress { return install.NewProgress(v.std.err) }
+func (v verbs) progress() *install.Progress { return v.flags.progress(v.std) }
+
+// progress goes to stderr: for people, or with -o json an event a line.
+func (l *launchFlags) progress(std streams) *install.Progress {
+	if l.output == "json" {
+		return install.NewEvents(std.err)
+	}
+	return install.NewProgress(std.err)
+}
 
 // print writes a result: as JSON, or as text gives it.
 func (l *launchFlags) print(out io.Writer, result any, text func(io.Writer)) error {

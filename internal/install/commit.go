@@ -97,5 +97,7 @@ func (l *launch) sweep() {
 	f := l.folder
 	drop(f.Path("bundle", "blobs", "sha256"), func(e fs.DirEntry) bool { return wanted["sha256:"+e.Name()] })
 	drop(filepath.Join(f.Root, "blobs", "sha256"), func(e fs.DirEntry) bool { return linked(e) })
-	drop(f.Path("work"), func(e fs.DirEntry) bool { return !strings.Contains(e.Name(), ".part") && !strings.HasPrefix(e.Name(), ".") })
+	drop(f.Path("work"), func(e fs.DirEntry) bool {
+		return !strings.Contains(e.Name(), ".part") && !strings.HasPrefix(e.Name(), ".")
+	})
 }

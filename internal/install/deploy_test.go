@@ -108,7 +108,7 @@ func TestPush(t *testing.T) {
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
 	progress := install.NewProgress(io.Discard)
-	result, err := install.Push(t.Context(), f, progress)
+	result, err := install.Push(t.Context(), f, install.PushOptions{Progress: progress})
 	if err != nil || result.Pushed != 2 {
 		t.Fatalf("Push = %+v, %v; want 2 images pushed", result, err)
 	}
@@ -125,15 +125,15 @@ func TestPush(t *testing.T) {
 		}
 	}
 	c.writes.Store(0)
-	if result, err = install.Push(t.Context(), f, progress); err != nil || result.Pushed != 0 || c.writes.Load() != 0 {
+	if result, err = install.Push(t.Context(), f, install.PushOptions{Progress: progress}); err != nil || result.Pushed != 0 || c.writes.Load() != 0 {
 		t.Errorf("second Push = %+v, %v with %d writes; want none", result, err, c.writes.Load())
 	}
 	configure(t, f, "stage.registry.layout=per-image")
-	if result, err = install.Push(t.Context(), f, progress); err != nil || !strings.HasPrefix(result.Images[0].Destination, c.host+"/team/neo/hello@") {
+	if result, err = install.Push(t.Context(), f, install.PushOptions{Progress: progress}); err != nil || !strings.HasPrefix(result.Images[0].Destination, c.host+"/team/neo/hello@") {
 		t.Errorf("per-image Push = %+v, %v", result, err)
 	}
 	login(t, c.host, "wrong")
-	_, err = install.Push(t.Context(), f, progress)
+	_, err = install.Push(t.Context(), f, install.PushOptions{Progress: progress})
 	wantCode(t, err, install.CodeAuth, "refuses the login")
 }
 

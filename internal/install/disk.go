@@ -52,15 +52,20 @@ func room(f Folder, free func(string) (int64, error), missing []bundle.Descripto
 			need -= info.Size()
 		}
 	}
+	return enough(f.Path(), free, need+need/100)
+}
+
+// enough says whether a folder has room for so many bytes.
+func enough(dir string, free func(string) (int64, error), need int64) error {
 	if free == nil {
 		free = freeSpace
 	}
-	have, err := free(f.Path())
+	have, err := free(dir)
 	if err != nil {
 		return wrap(err, CodeFailed, "ask how much of the disk is free")
 	}
-	if need += need / 100; need > have {
-		return errorf(CodeFailed, "there is not enough room in %s: it needs %s more and %s are free; make room, or choose another folder with --deployment-dir", f.Root, Size(need), Size(have))
+	if need > have {
+		return errorf(CodeFailed, "there is not enough room in %s: it needs %s more and %s are free; make room, or choose another folder with --deployment-dir", dir, Size(need), Size(have))
 	}
 	return nil
 }

@@ -61,13 +61,7 @@ func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(d.part(blob.Digest), d.folder.blob(blob.Digest)); err != nil {
-		return wrap(err, CodeFailed, "store blob %s", blob.Digest)
-	}
-	_ = os.Remove(d.part(blob.Digest) + ".etag")
-	// A file system without hard links only costs the sharing.
-	_ = os.Link(d.folder.blob(blob.Digest), d.folder.shared(blob.Digest))
-	return d.journal.note(blob.Digest)
+	return d.place(blob)
 }
 
 func short(digest string) string { return hexOf(digest)[:min(12, len(hexOf(digest)))] }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -116,6 +115,7 @@ func (o GetOptions) mothership(root string) (*mothership, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport.ResponseHeaderTimeout = cmp.Or(o.Idle, headerTimeout)
 	m := &mothership{base: base, key: o.Key, client: &http.Client{Transport: transport}, retrier: retrier{report: o.Progress.Retry, delay: o.Backoff}}
 	if m.delay == nil {
 		m.delay = backoff
@@ -174,9 +174,8 @@ func download(ctx context.Context, f Folder, o GetOptions, m *mothership, signed
 	if err := room(f, o.FreeSpace, missing, need); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(writeFile(f.Path("launch.json"), l.rootBytes), writeFile(f.Path("launch.json.sig"), l.signature),
-		writeFile(f.blob(l.root.Plan.Digest), l.planBytes), writeFile(f.blob(bundle.Digest(l.rootBytes)), l.rootBytes)); err != nil {
-		return nil, wrap(err, CodeFailed, "write the launch")
+	if err := l.begin(); err != nil {
+		return nil, err
 	}
 	d := &downloader{mothership: m, folder: f, repository: repository, idle: cmp.Or(o.Idle, idleTimeout)}
 	if d.journal, err = openJournal(f); err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"slices"
 
@@ -177,7 +176,7 @@ func (l *launch) checkIndex(index []byte, read func(digest string) ([]byte, erro
 	}
 	data, err := read(manifest.Manifests[len(l.root.Images)].Digest.String())
 	if err != nil {
-		return errors.Join(wrong, err)
+		return err
 	}
 	carrier, err := v1.ParseManifest(bytes.NewReader(data))
 	if err != nil || len(carrier.Layers) != 2 || carrier.Layers[0].Digest.String() != l.root.Plan.Digest ||

@@ -17,8 +17,10 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/bundle"
@@ -42,6 +44,7 @@ type mother struct {
 
 	blobs    map[string][]byte
 	requests atomic.Int64
+	largest  atomic.Int64 // requests for the first layer
 
 	mu     sync.Mutex
 	ranges []string // Range headers of blob requests
@@ -104,9 +107,15 @@ func newKey(t *testing.T) ed25519.PrivateKey {
 // image makes an image and stores its parts.
 func (m *mother) image(t *testing.T, size int64, layers int64) bundle.Image {
 	t.Helper()
-	base, err := random.Image(size, layers)
-	if err != nil {
-		t.Fatal(err)
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	for range layers {
+		layer, err := random.Layer(size, types.OCIUncompressedLayer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if base, err = mutate.AppendLayers(base, layer); err != nil {
+			t.Fatal(err)
+		}
 	}
 	image, err := mutate.Config(base, v1.Config{User: "65532"})
 	if err != nil {
@@ -170,6 +179,9 @@ func (m *mother) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	digest := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	if len(m.layers) > 0 && digest == m.layers[0] {
+		m.largest.Add(1)
+	}
 	data, ok := m.blobs[digest]
 	if !ok || !strings.HasPrefix(r.URL.Path, "/v2/satellites/"+satelliteID+"/") {
 		http.NotFound(w, r)
@@ -184,6 +196,8 @@ func (m *mother) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 }
+
+func (m *mother) blobRequests() int64 { return m.largest.Load() }
 
 func (m *mother) servePlan(w http.ResponseWriter, r *http.Request) {
 	etag := `"` + bundle.Digest(m.bundle.Root) + `"`

@@ -1,7 +1,7 @@
 package install
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
@@ -27,16 +26,108 @@ type PushResult struct {
 	Bytes    int64     `json:"bytes_uploaded"`
 }
 
+// PushOptions are a push's choices.
+type PushOptions struct {
+	From     string // an export or a folder to push from, "" for the launch's own
+	Trust    string // with From: id of a new mothership key that the operator accepts
+	Progress *Progress
+	Idle     time.Duration                   // how long an upload may stand still; 0 is 30 s
+	Backoff  func(attempt int) time.Duration // nil is 0.5 s doubling to 15 s
+}
+
 // Push verifies the launch and puts its images into the configured registry,
-// digests unchanged.
-func Push(ctx context.Context, f Folder, progress *Progress) (*PushResult, error) {
-	s, err := open(ctx, f, "push", progress)
+// digests unchanged. With From it pushes straight from an export, which is not
+// unpacked; the configuration is then that of the launch's folder, else that
+// which the export holds.
+func Push(ctx context.Context, f Folder, o PushOptions) (*PushResult, error) {
+	s := &session{progress: o.Progress, delay: o.Backoff}
+	if s.delay == nil {
+		s.delay = backoff
+	}
+	result, err := s.pushLaunch(ctx, f, o)
+	return result, interrupted(ctx, full(err, f.Root), "the push")
+}
+
+func (s *session) pushLaunch(ctx context.Context, f Folder, o PushOptions) (*PushResult, error) {
+	check := f.exists
+	if o.From != "" {
+		check = f.make
+	}
+	if err := check(); err != nil {
+		return nil, err
+	}
+	unlock, err := f.lock(ctx, "push", o.Progress.Line)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	result, err := s.push(ctx)
-	return result, interrupted(ctx, full(err, f.Root), "the push")
+	defer unlock()
+	if o.From == "" {
+		err = s.fromFolder(ctx, f)
+	} else {
+		var c *contents
+		if c, err = openContents(o.From); err != nil {
+			return nil, err
+		}
+		defer c.close()
+		err = s.fromContents(c, f, o.Trust)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.forPush(); err != nil {
+		return nil, err
+	}
+	s.registry.idle = cmp.Or(o.Idle, idleTimeout)
+	defer s.registry.transport.CloseIdleConnections()
+	return s.push(ctx)
+}
+
+func (s *session) fromFolder(ctx context.Context, f Folder) (err error) {
+	if s.launch, err = openLaunch(f); err != nil {
+		return err
+	}
+	s.source = folderSource{s.launch}
+	return s.launch.verify(ctx, s.progress)
+}
+
+// fromContents takes the launch from an export; the registry hashes the blobs.
+func (s *session) fromContents(c *contents, f Folder, trusted string) (err error) {
+	if s.launch, err = c.launch(f.Root); err != nil {
+		return err
+	}
+	if s.launch.folder != f {
+		return errorf(CodeUsage, "%s holds launch %s of satellite %s, and not %s of %s", c.path, s.launch.root.LaunchID, s.launch.root.SatelliteID, f.LaunchID, f.SatelliteID)
+	}
+	s.source = c
+	if err := c.complete(s.launch); err != nil {
+		return err
+	}
+	index, err := c.document(c.index)
+	if err != nil {
+		return err
+	}
+	if err := s.launch.checkIndex(index, c.document); err != nil {
+		return err
+	}
+	if _, err := s.launch.verifySignature(trusted, s.progress); err != nil {
+		return err
+	}
+	return c.adopt(f)
+}
+
+// forPush reads what a push needs of the configuration: the registry, and no
+// cluster, which the machine that pushes may not reach.
+func (s *session) forPush() (err error) {
+	f := s.folder()
+	if s.config, err = readConfig(f); err != nil {
+		return err
+	}
+	if s.config.Stage.ContainerRegistry == "" {
+		return errorf(CodeUsage, "not configured yet; run: algo-install satellite %s %s configure stage.container_registry=HOST[:PORT]/PATH", f.SatelliteID, f.LaunchID)
+	}
+	s.images = mapImages(s.launch.plan, s.config.Stage)
+	s.registry, err = openRegistry(s.config.Stage)
+	return err
 }
 
 // push asks for every image with one HEAD, and uploads those that are not
@@ -186,84 +277,6 @@ func (u *uploader) all(ctx context.Context, list []target) error {
 		}
 		return nil
 	})
-}
-
-// targets says which blob goes into which repository: first each blob into
-// one, then into the others, which mount it from there.
-func targets(all, todo []*image) (first, again []target) {
-	has := map[string][]string{} // by digest: repositories that have it
-	for _, i := range all {
-		if i.there {
-			for _, blob := range i.blobs {
-				has[blob.Digest] = append(has[blob.Digest], i.repository)
-			}
-		}
-	}
-	planned := map[string]bool{}
-	owner := map[string]string{}
-	for _, i := range todo {
-		for _, blob := range i.blobs {
-			t := target{blob: blob, repository: i.repository}
-			if planned[key(t)] {
-				continue
-			}
-			planned[key(t)] = true
-			for _, repository := range has[blob.Digest] {
-				if repository != i.repository && !slices.Contains(t.mounts, repository) {
-					t.mounts = append(t.mounts, repository)
-				}
-			}
-			if from, ok := owner[blob.Digest]; ok {
-				t.mounts = append(t.mounts, from)
-				again = append(again, t)
-				continue
-			}
-			owner[blob.Digest] = i.repository
-			first = append(first, t)
-		}
-	}
-	return first, again
-}
-
-// read finds every manifest and blob that an image reaches.
-func (i *image) read(from source) error {
-	return i.walk(from, bundle.Descriptor{MediaType: i.MediaType, Digest: i.Digest}, map[string]bool{})
-}
-
-func (i *image) walk(from source, manifest bundle.Descriptor, seen map[string]bool) error {
-	if seen[manifest.Digest] {
-		return nil
-	}
-	seen[manifest.Digest] = true
-	data, err := from.document(manifest.Digest)
-	if err != nil {
-		return err
-	}
-	if types.MediaType(manifest.MediaType).IsIndex() {
-		index, err := v1.ParseIndexManifest(bytes.NewReader(data))
-		if err != nil {
-			return wrap(err, CodeIntegrity, "read the index %s", manifest.Digest)
-		}
-		for _, child := range index.Manifests {
-			if err := i.walk(from, bundle.Descriptor{MediaType: string(child.MediaType), Digest: child.Digest.String()}, seen); err != nil {
-				return err
-			}
-		}
-	} else {
-		parsed, err := v1.ParseManifest(bytes.NewReader(data))
-		if err != nil {
-			return wrap(err, CodeIntegrity, "read the manifest %s", manifest.Digest)
-		}
-		for _, blob := range slices.Concat([]v1.Descriptor{parsed.Config}, parsed.Layers) {
-			if !seen[blob.Digest.String()] {
-				seen[blob.Digest.String()] = true
-				i.blobs = append(i.blobs, bundle.Descriptor{Digest: blob.Digest.String(), Size: blob.Size})
-			}
-		}
-	}
-	manifest.Size = int64(len(data))
-	i.manifests = append(i.manifests, manifest)
-	return nil
 }
 
 // explainMissing adds, to a repository that is not there, the commands that

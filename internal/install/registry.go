@@ -30,7 +30,7 @@ type registry struct {
 	client    *auth.Client
 	keychain  authn.Keychain
 	base      string        // scheme://host, once it is known
-	idle      time.Duration // how long an upload may stand still
+	idle      time.Duration // how long an upload may stand still, and half of what an answer may take
 }
 
 func openRegistry(stage Stage) (*registry, error) {

@@ -17,10 +17,6 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// answerTimeout is how long a registry may take to answer, once it has all of
-// a request.
-const answerTimeout = 60 * time.Second
-
 // refusal is a registry's answer that is no success.
 type refusal struct {
 	status  int
@@ -57,7 +53,7 @@ type exchange struct {
 	mount      string // another repository that is read
 	header     http.Header
 	body       *uploadBody // nil for none
-	answer     time.Duration
+	answer     time.Duration // that the answer may take, where it is long
 }
 
 // send sends a request with the credentials of the docker login; those go to
@@ -84,10 +80,10 @@ func (r *registry) send(ctx context.Context, e exchange) (*http.Response, error)
 	for name, values := range e.header {
 		request.Header[name] = values
 	}
-	patience := max(e.answer, answerTimeout)
+	patience := max(e.answer, 2*r.idle)
 	late := time.AfterFunc(patience, func() { cancel(errIdle) })
 	if e.body != nil {
-		e.body.moved = func() { late.Reset(max(r.idle, idleFloor)) }
+		e.body.moved = func() { late.Reset(r.idle) }
 		e.body.sent = func() { late.Reset(patience) }
 		request.GetBody = e.body.rewind
 		request.ContentLength = e.body.size
@@ -105,13 +101,9 @@ func (r *registry) send(ctx context.Context, e exchange) (*http.Response, error)
 		cancel(nil)
 		return nil, err
 	}
-	response.Body = &closing{watch(response.Body, idleTimeout, cancel), response.Body, cancel}
+	response.Body = &closing{watch(response.Body, r.idle, cancel), response.Body, cancel}
 	return response, nil
 }
-
-// idleFloor keeps a registry that answers slowly under load from being taken
-// for one that is silent.
-const idleFloor = 100 * time.Millisecond
 
 // closing ends the request's context when its body is closed.
 type closing struct {
@@ -150,7 +142,7 @@ func (r *registry) connect(ctx context.Context) error {
 			err = newRefusal(response)
 		}
 		r.base = ""
-		if first == nil || errors.As(err, new(*refusal)) {
+		if first == nil || speaksNoTLS(first) || errors.As(err, new(*refusal)) {
 			first = err
 		}
 		if ctx.Err() != nil {
@@ -158,6 +150,11 @@ func (r *registry) connect(ctx context.Context) error {
 		}
 	}
 	return first
+}
+
+// speaksNoTLS tells a plain HTTP server that was asked by HTTPS.
+func speaksNoTLS(err error) bool {
+	return errors.As(err, new(tls.RecordHeaderError)) || strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
 // schemes are those to try: plain HTTP only where the operator or the address
@@ -197,7 +194,6 @@ func (r *registry) explain(err error, what string) *Error {
 		refused *refusal
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
 		asked   *url.Error
 		own     *Error
 	)
@@ -216,7 +212,7 @@ func (r *registry) explain(err error, what string) *Error {
 		return errorf(CodeNetwork, "the certificate of the registry %s is signed by no authority that this machine knows: %s; configure stage.registry.ca_file=FILE with its CA", r.host, what)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return errorf(CodeNetwork, "the certificate of the registry %s is not valid now, which this machine's clock says is %s: %s; set the clock if that is wrong", r.host, time.Now().UTC().Format("2006-01-02 15:04 UTC"), what)
-	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
+	case speaksNoTLS(err):
 		return errorf(CodeNetwork, "the registry %s does not speak TLS: %s; configure stage.registry.insecure=true if that is meant", r.host, what)
 	case strings.Contains(err.Error(), "response status code 40"): // of a token server
 		return errorf(CodeAuth, "the registry %s refuses the login: %s: %s", r.host, what, lastCause(cause))

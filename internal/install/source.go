@@ -3,8 +3,6 @@ package install
 import (
 	"context"
 	"os"
-
-	"github.com/constellation-serving/constellation/internal/bundle"
 )
 
 // source is where a push reads the launch's blobs from: its folder, or an
@@ -26,7 +24,7 @@ func (l *launch) open(digest string) (readerAt, error) {
 	return file, nil
 }
 
-// hashed checks one blob of the launch's folder.
+// verifyBlob hashes one blob of the launch's folder.
 func (l *launch) verifyBlob(ctx context.Context, digest string) error {
 	err := verifyFile(ctx, l.folder.blob(digest), digest, nil)
 	if err != nil && ctx.Err() == nil {
@@ -40,15 +38,4 @@ type folderSource struct{ *launch }
 
 func (s folderSource) verify(ctx context.Context, digest string) error {
 	return s.verifyBlob(ctx, digest)
-}
-
-// image is one image of the plan as it is pushed.
-type image struct {
-	bundle.Image
-	Mapping
-	repository string // as the registry's API names it
-	tag        string
-	manifests  []bundle.Descriptor // children before those that name them; the last is the image
-	blobs      []bundle.Descriptor // each once
-	there      bool                // under its tag already
 }

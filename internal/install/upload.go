@@ -100,7 +100,7 @@ func (u *uploader) exists(ctx context.Context, t target) (bool, error) {
 	case http.StatusNotFound, http.StatusForbidden: // as some registries answer for what is not there
 		return false, nil
 	}
-	return false, newRefusal(response)
+	return false, laterRefusal(response)
 }
 
 // mount asks for a blob that another repository has; a registry that cannot
@@ -142,7 +142,7 @@ func (u *uploader) judge(ctx context.Context, err error, what string) error {
 		return later{explained, comeBack.after}
 	case errors.As(err, &refused):
 		switch s := refused.status; {
-		case s == http.StatusRequestTimeout, s == http.StatusConflict, s >= 500 && s != http.StatusNotImplemented:
+		case s == http.StatusRequestTimeout, s == http.StatusConflict, s == http.StatusTooManyRequests, s >= 500 && s != http.StatusNotImplemented:
 			u.transfer.width.trouble()
 			return explained
 		}
@@ -289,7 +289,7 @@ func (j *upload) rest(ctx context.Context) error {
 		}
 	}
 	e := exchange{method: http.MethodPut, repository: j.repository, header: http.Header{},
-		answer: answerTimeout + time.Duration(j.blob.Size/commitRate)*time.Second}
+		answer: time.Duration(j.blob.Size/commitRate) * time.Second}
 	if whole {
 		e.body = j.body(j.blob.Size)
 		e.header.Set("Content-Type", "application/octet-stream")

@@ -155,24 +155,36 @@ func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 		return wrap(err, CodeIntegrity, "read a file of the launch")
 	}
 	defer file.Close() //nolint:errcheck // read only
+	got, err := hashOf(ctx, file, t)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return wrap(err, CodeIntegrity, "read %s", path)
+	case got != digest:
+		return damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", path, got)}
+	}
+	return nil
+}
+
+// hashOf gives the digest of what from holds. t, which may be nil, is told of
+// each piece.
+func hashOf(ctx context.Context, from io.Reader, t *transfer) (string, error) {
 	sum, buffer := sha256.New(), buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	for {
-		n, err := file.Read(*buffer)
+		n, err := from.Read(*buffer)
 		sum.Write((*buffer)[:n])
 		if t != nil {
 			t.add(int64(n))
 		}
 		switch {
 		case err == io.EOF:
-			if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != digest {
-				return damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", path, got)}
-			}
-			return nil
+			return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 		case err != nil:
-			return wrap(err, CodeIntegrity, "read %s", path)
+			return "", err
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return "", ctx.Err()
 		}
 	}
 }

@@ -1,0 +1,206 @@
+package install_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/install"
+)
+
+// TestMain lets the test program be the installer that is killed.
+func TestMain(m *testing.M) {
+	switch verb := os.Getenv("INSTALL_TEST_VERB"); verb {
+	case "":
+		os.Exit(m.Run())
+	default:
+		os.Exit(victim(verb))
+	}
+}
+
+func victim(verb string) int {
+	f := install.Folder{Root: os.Getenv("INSTALL_TEST_ROOT"), SatelliteID: satelliteID, LaunchID: launchID}
+	ctx := context.Background() // of a process that only a signal ends
+	noWait := func(int) time.Duration { return 0 }
+	var err error
+	switch verb {
+	case "get":
+		_, err = install.Get(ctx, f, install.GetOptions{Mothership: os.Getenv("INSTALL_TEST_URL"), Key: goodKey, Progress: install.NewProgress(os.Stderr), Backoff: noWait})
+	case "push":
+		_, err = install.Push(ctx, f, install.PushOptions{Progress: install.NewProgress(os.Stderr), Backoff: noWait})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// killed runs the installer in a process of its own, which kill ends.
+func killed(t *testing.T, verb, root, url string, started func(kill func())) {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), "INSTALL_TEST_VERB="+verb, "INSTALL_TEST_ROOT="+root, "INSTALL_TEST_URL="+url)
+	var said bytes.Buffer
+	command.Stderr = &said
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	started(func() { _ = command.Process.Kill() })
+	err := command.Wait()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.ExitCode() > 0 {
+		t.Errorf("%s ended by itself: %v: %s", verb, err, said.String())
+	}
+}
+
+// kill -9 as each request of a get arrives, and when half of its answer is out.
+func TestGetKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	m, f := newMother(t, newKey(t), 1, 300_000), folder(t)
+	var at, seen atomic.Int64
+	var kill atomic.Pointer[func()]
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n := seen.Add(1); n == at.Load() {
+			if k := kill.Load(); k != nil {
+				m.serve(&mangled{ResponseWriter: w, cut: true}, r)
+				_ = http.NewResponseController(w).Flush()
+				(*k)()
+				return
+			}
+		}
+		m.serve(w, r)
+	}))
+	t.Cleanup(front.Close)
+	step := int64(3)
+	if thorough() > 0 {
+		step = 1
+	}
+	for n := int64(1); n < 40; n += step {
+		at.Store(n)
+		seen.Store(0)
+		killed(t, "get", f.Root, front.URL, func(k func()) { kill.Store(&k) })
+		kill.Store(nil)
+		onlyRight(t, f)
+	}
+	mustFinishGet(t, m, f)
+	for range thorough() * 20 { // and at any moment between
+		fresh := folder(t)
+		killed(t, "get", fresh.Root, front.URL, func(k func()) { time.AfterFunc(mathrand.N(80*time.Millisecond), k) })
+		onlyRight(t, fresh)
+		mustFinishGet(t, m, fresh)
+	}
+}
+
+func mustFinishGet(t *testing.T, m *mother, f install.Folder) {
+	t.Helper()
+	mustGet(t, f, m.options())
+	if _, err := install.Verify(t.Context(), f, "", m.options().Progress); err != nil {
+		t.Errorf("Verify: %v", err)
+	}
+}
+
+// kill -9 as each request of a push arrives, before and after it is done.
+func TestPushKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	p := newPrivate(t)
+	_, f := gotten(t, p, 300_000)
+	step := 3
+	if thorough() > 0 {
+		step = 1
+	}
+	for n := 1; n < 30; n += step {
+		var seen atomic.Int64
+		var kill atomic.Pointer[func()]
+		p.behave(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if seen.Add(1) != int64(n) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			if n%2 == 0 {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			for kill.Load() == nil && r.Context().Err() == nil {
+				time.Sleep(time.Millisecond) // until the test knows the process
+			}
+			(*kill.Load())()
+		})
+		killed(t, "push", f.Root, "", func(k func()) { kill.Store(&k) })
+	}
+	p.behave(nil)
+	wantPulled(t, mustPush(t, f, pushOptions()))
+	for range thorough() * 20 {
+		fresh := newPrivate(t)
+		configure(t, f, "stage.container_registry="+fresh.host+"/team")
+		killed(t, "push", f.Root, "", func(k func()) { time.AfterFunc(mathrand.N(80*time.Millisecond), k) })
+		wantPulled(t, mustPush(t, f, pushOptions()))
+	}
+}
+
+func digestOf(data []byte) string { return bundle.Digest(data) }
+
+func asCoded(err error, coded *interface{ ExitCode() int }) bool { return errors.As(err, coded) }
+
+// lockedBuffer is a writer for several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// serverOfTomorrow serves with a certificate that is not valid before
+// tomorrow; it gives its URL and the CA file.
+func serverOfTomorrow(t *testing.T, handler http.Handler) (url, ca string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "tomorrow"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(24 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour), IsCA: true, BasicConstraintsValid: true}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{raw}, PrivateKey: key}}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pemOf(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "https://" + strings.TrimPrefix(server.URL, "https://"), ca
+}
