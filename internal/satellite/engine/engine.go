@@ -223,8 +223,12 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 // server has time-outs that no honest caller meets: a body of 10 MiB in five
 // minutes, and the longest call's time-out with as much again for its answer.
 func (e *Engine) server(h http.Handler) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // for ingress controllers that speak h2c
 	return &http.Server{
 		Handler:           h,
+		Protocols:         protocols,
 		ReadHeaderTimeout: 15 * time.Second,
 		ReadTimeout:       5 * time.Minute,
 		WriteTimeout:      config.MaxTimeoutSeconds*time.Second + 10*time.Minute,
@@ -255,7 +259,9 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	}
 	ctx, cancel := context.WithTimeout(e.background, e.opts.DrainTimeout)
 	defer cancel()
-	_ = calls.Close()
+	if e.front != nil {
+		_ = calls.Close()
+	}
 	if err := e.front.drain(ctx); err != nil {
 		e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
 	}

@@ -237,6 +237,11 @@ func startEngine(t *testing.T, routes ...config.Route) *testEngine {
 
 func startEngineWith(t *testing.T, opts Options, routes config.Routes) *testEngine {
 	t.Helper()
+	return startEngineOn(t, listenTest(t), opts, routes)
+}
+
+func startEngineOn(t *testing.T, calls net.Listener, opts Options, routes config.Routes) *testEngine {
+	t.Helper()
 	e := &testEngine{t: t, dir: t.TempDir(), log: &syncBuffer{}, access: &syncBuffer{}, done: make(chan error, 1)}
 	e.writeRoutes(routes)
 	e.writeKeys(config.Key{ID: "k1", Name: "test", SHA256: config.HashKey(testKey)})
@@ -249,7 +254,7 @@ func startEngineWith(t *testing.T, opts Options, routes config.Routes) *testEngi
 	if e.Engine, err = New(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
-	calls, metrics := listenTest(t), listenTest(t)
+	metrics := listenTest(t)
 	e.url, e.metrics = "http://"+calls.Addr().String(), "http://"+metrics.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	e.stop = stop

@@ -51,7 +51,7 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 			e.write(w, c, c.failed(f))
 		}
 	}()
-	out, f := e.call(c, r, path)
+	out, f := e.call(c, w, r, path)
 	if f != nil {
 		out.release()
 		if f.outcome != outcomeCanceled {
@@ -76,7 +76,7 @@ func (e *Engine) panicked(c *call, p any) *failure {
 }
 
 // call does the call and gives the reply.
-func (e *Engine) call(c *call, r *http.Request, path string) (reply, *failure) {
+func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path string) (reply, *failure) {
 	f := e.admit(c, &asking{
 		method: r.Method, path: path, query: r.URL.RawQuery,
 		authorization: []byte(r.Header.Get("Authorization")),
@@ -88,7 +88,7 @@ func (e *Engine) call(c *call, r *http.Request, path string) (reply, *failure) {
 	}
 	share := &share{of: e.room, ctx: r.Context(), patience: min(c.timeout, roomPatience)}
 	defer share.give()
-	body, f := e.readBody(c, r, share)
+	body, f := e.readBody(c, w, r, share)
 	if f != nil {
 		return reply{}, f
 	}

@@ -99,11 +99,11 @@ func (c *call) readType(full, encoding string) *failure {
 
 // readBody reads the whole body before a replica is asked for, so that a slow
 // caller holds none. A large body waits for room in memory.
-func (e *Engine) readBody(c *call, r *http.Request, share *share) (*buffer, *failure) {
+func (e *Engine) readBody(c *call, w http.ResponseWriter, r *http.Request, share *share) (*buffer, *failure) {
 	body, err := readAll(r.Body, r.ContentLength, maxInput, share)
 	switch {
 	case errors.Is(err, errTooLarge):
-		discard(r)
+		discard(w, r)
 		return nil, refuse(http.StatusRequestEntityTooLarge, "the input is larger than 10 MiB")
 	case errors.Is(err, errNoRoom):
 		return nil, &failure{
@@ -144,10 +144,13 @@ func (c *call) checkBody(body *buffer) *failure {
 	return nil
 }
 
+const discardFor = 2 * time.Second
+
 // discard reads some of a body that is too large, so that callers who send
 // before they listen hear why. What is beyond closes the connection.
-func discard(r *http.Request) {
+func discard(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength <= 2*maxInput && r.Header.Get("Expect") == "" {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))
 		_, _ = io.CopyN(io.Discard, r.Body, maxInput)
 	}
 }

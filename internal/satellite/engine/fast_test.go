@@ -1,0 +1,211 @@
+//go:build linux
+
+package engine
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+const plainCall = "POST /v1/algo/foo/bar?timeout=5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Simple " + testKey +
+	"\r\nContent-Type: text/plain\r\nX-Request-ID: my-id\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nNeo"
+
+// TestPlainCallsAreReadAsNetHTTPReadsThem changes a plain call at random: what
+// the fast path takes, net/http takes too, and reads the same of it.
+func TestPlainCallsAreReadAsNetHTTPReadsThem(t *testing.T) {
+	var h callHead
+	if parseCall([]byte(plainCall), &h) != headPlain {
+		t.Fatal("the plain call is not plain")
+	}
+	pieces := []string{
+		"\r\n", "\n", "\r", " ", "\t", ":", "\x00", "\x80", "Content-Length: 3\r\n", "content-length: 4\r\n", "Transfer-Encoding: chunked\r\n",
+		"Host: y\r\n", "Connection: close\r\n", "Connection: upgrade\r\n", "Expect: 100-continue\r\n", " folded\r\n", "%2e", "?", "#", "/..", "HTTP/1.0",
+		"Content-Length : 3\r\n", "Content-Length: +3\r\n", "Content-Length: 3, 3\r\n", "Transfer-Encoding : chunked\r\n", "X: y\r\n", "GET ", "a", "é", ",",
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	plain := 0
+	for range 200_000 {
+		call := []byte(plainCall)
+		for range 1 + r.IntN(3) {
+			at := r.IntN(len(call) + 1)
+			switch r.IntN(3) {
+			case 0:
+				piece := pieces[r.IntN(len(pieces))]
+				if r.IntN(2) == 0 { // at the start of a line
+					if i := bytes.Index(call[at:], []byte("\r\n")); i >= 0 {
+						at += i + 2
+					}
+				}
+				call = append(call[:at:at], append([]byte(piece), call[at:]...)...)
+			case 1:
+				end := min(len(call), at+1+r.IntN(4))
+				call = append(call[:at:at], call[end:]...)
+			default:
+				if at < len(call) {
+					call[at] = byte(r.IntN(256))
+				}
+			}
+		}
+		if parseCall(call, &h) != headPlain {
+			continue
+		}
+		plain++
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(call)))
+		if err != nil {
+			t.Fatalf("net/http refuses what the fast path takes: %v\n%q", err, call)
+		}
+		if got, want := string(h.path), strings.TrimPrefix(req.URL.Path, callPrefix); got != want {
+			t.Errorf("path = %q, want %q\n%q", got, want, call)
+		}
+		for _, f := range []struct {
+			name      string
+			got, want string
+		}{
+			{"method", "POST", req.Method}, {"query", string(h.query), req.URL.RawQuery},
+			{"length", fmt.Sprint(h.length), fmt.Sprint(req.ContentLength)},
+			{"close", fmt.Sprint(h.close), fmt.Sprint(req.Close)},
+			{"authorization", string(h.authorization), req.Header.Get("Authorization")},
+			{"content type", string(h.contentType), req.Header.Get("Content-Type")},
+			{"content encoding", string(h.encoding), req.Header.Get("Content-Encoding")},
+			{"request id", string(h.requestID), req.Header.Get("X-Request-Id")},
+		} {
+			if f.got != f.want {
+				t.Errorf("%s = %q, want %q\n%q", f.name, f.got, f.want, call)
+			}
+		}
+	}
+	if plain < 1000 {
+		t.Errorf("only %d of the changed calls were plain: the test says little", plain)
+	}
+}
+
+// raw sends bytes to the engine and gives all that it answers until it closes.
+func (e *testEngine) raw(t *testing.T, parts ...string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	for i, part := range parts {
+		if i > 0 {
+			eventually(t, "the engine has read so far", func() bool { return unsent(conn) == 0 })
+		}
+		if _, err := io.WriteString(conn, part); err != nil {
+			break
+		}
+	}
+	data, _ := io.ReadAll(conn)
+	return string(data)
+}
+
+func TestRequestsOnTheWire(t *testing.T) {
+	s := newStrict(t, nil)
+	e := startEngine(t, lsRoute("foo/bar", s.addr))
+	call := func(change ...string) string {
+		return strings.NewReplacer(append(change, "Connection: keep-alive", "Connection: close")...).Replace(plainCall)
+	}
+	const ok, neo = "HTTP/1.1 200 OK\r\n", `{"result":"Neo","metadata":{"content_type":"text","duration":0.25}}`
+	for name, test := range map[string]struct {
+		send []string
+		want []string
+		not  string
+	}{
+		"plain":                 {send: []string{call()}, want: []string{ok, neo, "\r\nX-Request-Id: my-id\r\n", "\r\nConnection: close\r\n", "\r\nDate: "}},
+		"in pieces":             {send: []string{call()[:10], call()[10:100], call()[100:150], call()[150:]}, want: []string{ok, neo}},
+		"body after the head":   {send: []string{call()[:len(call())-3], "Neo"}, want: []string{ok, neo}},
+		"HTTP/1.0":              {send: []string{call("HTTP/1.1", "HTTP/1.0")}, want: []string{"HTTP/1.0 200 OK\r\n", neo}},
+		"pipelined":             {send: []string{plainCall + plainCall + call()}, want: []string{ok, neo + "HTTP/1.1 200 OK\r\n"}},
+		"chunked":               {send: []string{call("Content-Length: 3", "Transfer-Encoding: chunked", "Neo", "3\r\nNeo\r\n0\r\n\r\n")}, want: []string{ok, neo}},
+		"expects 100":           {send: []string{call("Content-Type", "Expect: 100-continue\r\nContent-Type")}, want: []string{"HTTP/1.1 100 Continue\r\n", ok, neo}},
+		"both lengths":          {send: []string{call("Content-Length: 3", "Content-Length: 3\r\nTransfer-Encoding: chunked", "Neo", "0\r\n\r\n")}, want: []string{ok, `{"result":"",`}, not: neo}, // RFC 9112, 6.3
+		"two lengths":           {send: []string{call("Content-Length: 3", "Content-Length: 3\r\nContent-Length: 4")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"space before colon":    {send: []string{call("Content-Length:", "Content-Length :")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"folded header":         {send: []string{call("Content-Type:", "X: y\r\n z\r\nContent-Type:")}, want: []string{"HTTP/1.1"}, not: "500"},
+		"negative length":       {send: []string{call("Content-Length: 3", "Content-Length: -3")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"absurd length":         {send: []string{call("Content-Length: 3", "Content-Length: 99999999999999999999")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"too large":             {send: []string{call("Content-Length: 3", "Content-Length: 10485761")}, want: []string{"HTTP/1.1 413", "10 MiB"}, not: neo},
+		"no host":               {send: []string{call("Host: 127.0.0.1:8080\r\n", "")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"two hosts":             {send: []string{call("Host:", "Host: y\r\nHost:")}, want: []string{"HTTP/1.1 400"}, not: neo},
+		"header of 100 KB":      {send: []string{call("Host:", "X: "+strings.Repeat("x", 100<<10)+"\r\nHost:")}, want: []string{"HTTP/1.1 431"}, not: neo},
+		"10,000 headers":        {send: []string{call("Host:", strings.Repeat("X: y\r\n", 20000)+"Host:")}, want: []string{"HTTP/1.1 431"}, not: neo},
+		"no HTTP":               {send: []string{"hello, is this HTTP?\r\n\r\n"}, want: []string{"HTTP/1.1 400"}},
+		"TLS":                   {send: []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"}, want: []string{"HTTP/1.1 400"}},
+		"half-written encoding": {send: []string{call("/foo/bar", "/foo%2fba")}, want: []string{"HTTP/1.1 404"}},
+		"absolute target":       {send: []string{call("POST /", "POST http://127.0.0.1/")}, want: []string{ok, neo}},
+		"gzip":                  {send: []string{call("Host:", "Content-Encoding: gzip\r\nHost:")}, want: []string{"HTTP/1.1 415", "base64"}, not: neo},
+		"no content type":       {send: []string{call("Content-Type: text/plain\r\n", "")}, want: []string{"HTTP/1.1 415"}},
+		"negative time-out":     {send: []string{call("timeout=5", "timeout=-1")}, want: []string{"HTTP/1.1 400", "timeout is a whole number"}},
+		"absurd time-out":       {send: []string{call("timeout=5", "timeout=99999999999999999999")}, want: []string{"HTTP/1.1 400"}},
+		"not UTF-8":             {send: []string{call("Neo", "\xff\xfe\xfd")}, want: []string{"HTTP/1.1 400", "UTF-8"}},
+		"not JSON":              {send: []string{call("text/plain", "application/json")}, want: []string{"HTTP/1.1 400", "JSON"}},
+		"no key":                {send: []string{call("Authorization: Simple "+testKey+"\r\n", "")}, want: []string{"HTTP/1.1 401", `{"error":{"message":"authorization required"}}`}},
+		"two keys":              {send: []string{call("Authorization:", "Authorization: x\r\nAuthorization:")}, want: []string{"HTTP/1.1 401"}},
+		"wrong method":          {send: []string{call("POST ", "PUT ")}, want: []string{"HTTP/1.1 405", "\r\nAllow: POST\r\n"}},
+		"CONNECT":               {send: []string{"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"}, want: []string{"HTTP/1.1 404"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := e.raw(t, test.send...)
+			for _, want := range test.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("the engine answers %.600q, want %q in it", got, want)
+				}
+			}
+			if test.not != "" && strings.Contains(got, test.not) {
+				t.Errorf("the engine answers %.600q, want no %q", got, test.not)
+			}
+		})
+	}
+	if n := s.count(&s.most); n != 1 {
+		t.Errorf("the replica had %d calls at once, want 1", n)
+	}
+}
+
+func TestDeepJSONAndPrefixedZipBomb(t *testing.T) {
+	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr))
+	deep := strings.Repeat("[", 20000) + strings.Repeat("]", 20000)
+	if got := e.do(request{contentType: "application/json", body: deep}); got.status != 400 {
+		t.Errorf("JSON 20,000 deep = %d %.80s, want 400", got.status, got.body)
+	}
+	for _, encoding := range []string{"gzip", "deflate", "br", "zstd", "gzip, base64"} {
+		got := e.do(request{contentType: "application/octet-stream", body: "x", header: map[string]string{"Content-Encoding": encoding}})
+		if got.status != 415 {
+			t.Errorf("Content-Encoding %s = %d %s, want 415: nothing is unpacked", encoding, got.status, got.body)
+		}
+	}
+}
+
+func TestH2C(t *testing.T) {
+	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr))
+	client := &http.Client{Transport: &http2.Transport{AllowHTTP: true, DialTLSContext: plainDial}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/v1/algo/foo/bar", strings.NewReader("Neo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/plain")
+	req.Header.Set("Authorization", testKey)
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatalf("call over h2c = %v", err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.ProtoMajor != 2 || res.StatusCode != 200 || !strings.Contains(string(body), `"Neo"`) {
+		t.Errorf("call over h2c = %s %d %s, %v, want 200 and Neo", res.Proto, res.StatusCode, body, err)
+	}
+	upgrade := e.raw(t, strings.Replace(plainCall, "Connection: keep-alive", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nConnection: close", 1))
+	if !strings.HasPrefix(upgrade, "HTTP/1.1 200 OK\r\n") {
+		t.Errorf("call that offers h2c = %.200q, want it answered over HTTP/1.1", upgrade)
+	}
+}

@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// startEngines starts n engines of one launch; tokens are theirs, the last
+// one for all that have none of their own.
+func startEngines(t *testing.T, n int, routes config.Routes, tokens ...string) []*testEngine {
+	t.Helper()
+	var (
+		listeners []net.Listener
+		addresses []string
+		engines   []*testEngine
+	)
+	for range n {
+		ln := listenTest(t)
+		listeners, addresses = append(listeners, ln), append(addresses, ln.Addr().String())
+	}
+	for i, ln := range listeners {
+		token := filepath.Join(t.TempDir(), "token")
+		if err := os.WriteFile(token, []byte(tokens[min(i, len(tokens)-1)]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		engines = append(engines, startEngineOn(t, ln, Options{Peers: addresses, TokenFile: token}, routes))
+	}
+	return engines
+}
+
+// linked waits until each engine has n links.
+func linked(t *testing.T, n int, engines ...*testEngine) {
+	t.Helper()
+	for i, e := range engines {
+		eventually(t, fmt.Sprintf("engine %d has %d links", i, n), func() bool { return len(e.peers.all()) == n })
+	}
+}
+
+func oneAlgorithm(limit int, endpoints ...string) config.Routes {
+	r := lsRoute("foo/bar", endpoints...)
+	r.Queue.Limit = limit
+	return config.Routes{Algorithms: []config.Route{r}}
+}
+
+// callBoth makes n calls on each of eight connections, by turns to each engine.
+func callBoth(t *testing.T, n int, engines ...*testEngine) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range n {
+				body := fmt.Sprintf("call %d of %d", j, i)
+				if got := engines[i%len(engines)].do(request{body: body}); got.status != 200 || !strings.Contains(got.body, body) {
+					t.Errorf("call = %d %s, want %q", got.status, got.body, body)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestTwoEnginesNeverShareASlot(t *testing.T) {
+	replicas := []*strictLangserver{newStrict(t, nil), newStrict(t, nil)}
+	engines := startEngines(t, 3, oneAlgorithm(0, replicas[0].addr, replicas[1].addr), "secret")
+	linked(t, 2, engines...)
+	callBoth(t, 50, engines...)
+	total := 0
+	for _, s := range replicas {
+		total += s.count(&s.calls)
+		if n := s.count(&s.most); n != 1 {
+			t.Errorf("a replica had %d calls at once, want 1", n)
+		}
+	}
+	if total != 400 {
+		t.Errorf("%d calls reached the replicas, want 400", total)
+	}
+	granters := 0
+	for _, e := range engines {
+		eventually(t, "nothing is in use", func() bool {
+			s := e.table.Load().routes[0].pool.state()
+			return s.inFlight == 0 && s.queued == 0
+		})
+		p := e.table.Load().routes[0].pool
+		if !p.state().grants {
+			continue
+		}
+		granters++
+		eventually(t, "the granter counts no slot in use", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			n := 0
+			for _, r := range p.replicas {
+				n += r.inFlight
+			}
+			return n == 0
+		})
+	}
+	if granters != 1 {
+		t.Errorf("%d engines grant the algorithm's slots, want one", granters)
+	}
+	eventually(t, "the counts of all engines come together", func() bool {
+		return engines[0].Totals().Algorithms[0].Calls == 400 && engines[0].Totals().Engines == 3
+	})
+}
+
+// TestOneQueueForAllEngines: the queue's limit and its order hold over all.
+func TestOneQueueForAllEngines(t *testing.T) {
+	enter, leave := make(chan string, 8), make(chan bool)
+	s := newStrict(t, func(c lsCall) (int, string) {
+		enter <- string(c.body)
+		<-leave
+		return 200, `{"result":"done"}`
+	})
+	engines := startEngines(t, 2, oneAlgorithm(2, s.addr), "secret")
+	linked(t, 1, engines...)
+	answers := make(chan response, 3)
+	for i, name := range []string{"first", "second", "third"} {
+		go func() { answers <- engines[i%2].do(request{body: name}) }()
+		if i == 0 {
+			if got := <-enter; got != name {
+				t.Fatalf("the replica got %q, want %q", got, name)
+			}
+			continue
+		}
+		eventually(t, name+" queues", func() bool {
+			n := 0
+			for _, e := range engines {
+				n += e.table.Load().routes[0].pool.state().queued
+			}
+			return n == i
+		})
+	}
+	for i, e := range engines {
+		if got := e.do(request{}); got.status != 429 || got.header.Get("Retry-After") == "" {
+			t.Errorf("call at engine %d with a full queue = %d %s, want 429", i, got.status, got.body)
+		}
+	}
+	leave <- true
+	for _, want := range []string{"second", "third"} {
+		if got := <-enter; got != want {
+			t.Errorf("the replica got %q, want %q: first come first served", got, want)
+		}
+		leave <- true
+	}
+	for range 3 {
+		if got := <-answers; got.status != 200 {
+			t.Errorf("call = %d %s, want 200", got.status, got.body)
+		}
+	}
+}
+
+// TestEnginesComeAndGo: an engine that drains hands over what it grants, and
+// one that comes takes its part, with calls in flight all the time.
+func TestEnginesComeAndGo(t *testing.T) {
+	replicas := []*strictLangserver{newStrict(t, nil), newStrict(t, nil)}
+	routes := oneAlgorithm(0, replicas[0].addr, replicas[1].addr)
+	engines := startEngines(t, 3, routes, "secret")
+	linked(t, 2, engines...)
+	stop := make(chan bool)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				body := fmt.Sprintf("call %d of %d", n, i)
+				if got := engines[0].do(request{body: body}); got.status != 200 || !strings.Contains(got.body, body) {
+					t.Errorf("call = %d %s, want %q", got.status, got.body, body)
+				}
+			}
+		})
+	}
+	for i := 1; i < 3; i++ {
+		before := replicas[0].count(&replicas[0].calls)
+		eventually(t, "calls go on", func() bool { return replicas[0].count(&replicas[0].calls) > before+50 })
+		engines[i].stop()
+		linked(t, 2-i, engines[0])
+	}
+	before := replicas[1].count(&replicas[1].calls)
+	eventually(t, "calls go on", func() bool { return replicas[1].count(&replicas[1].calls) > before+50 })
+	close(stop)
+	wg.Wait()
+	for _, s := range replicas {
+		if n := s.count(&s.most); n != 1 {
+			t.Errorf("a replica had %d calls at once, want 1", n)
+		}
+	}
+	if s := engines[0].table.Load().routes[0].pool.state(); !s.grants {
+		t.Error("the last engine does not grant the slots")
+	}
+}
+
+// TestCallsOfALostGranter: calls that wait at an engine that is gone at once,
+// with no goodbye, wait on at the next.
+func TestCallsOfALostGranter(t *testing.T) {
+	enter, leave := make(chan bool, 8), make(chan bool)
+	s := newStrict(t, func(lsCall) (int, string) {
+		enter <- true
+		<-leave
+		return 200, `{"result":"done"}`
+	})
+	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
+	linked(t, 1, engines...)
+	granter, other := engines[0], engines[1]
+	if !granter.table.Load().routes[0].pool.state().grants {
+		granter, other = other, granter
+	}
+	answers := make(chan response, 2)
+	go func() { answers <- other.do(request{}) }()
+	<-enter
+	go func() { answers <- other.do(request{}) }()
+	eventually(t, "the second call waits at the granter", func() bool {
+		p := granter.table.Load().routes[0].pool
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.queue.n == 1
+	})
+	for _, l := range granter.peers.all() {
+		_ = l.conn.Close()
+	}
+	granter.stop()
+	eventually(t, "the other engine grants", func() bool { return other.table.Load().routes[0].pool.state().grants })
+	leave <- true
+	<-enter
+	leave <- true
+	for range 2 {
+		if got := <-answers; got.status != 200 || !strings.Contains(got.body, "done") {
+			t.Errorf("call = %d %s, want done", got.status, got.body)
+		}
+	}
+	if n := s.count(&s.most); n != 1 {
+		t.Errorf("the replica had %d calls at once, want 1", n)
+	}
+}
+
+func TestOnlyTheLaunchsEnginesLink(t *testing.T) {
+	s := newStrict(t, nil)
+	engines := startEngines(t, 2, oneAlgorithm(0, s.addr), "secret", "another")
+	for i, e := range engines {
+		eventually(t, "the engine has tried", func() bool {
+			e.peers.mu.Lock()
+			defer e.peers.mu.Unlock()
+			return len(e.peers.tried) == 2
+		})
+		if n := len(e.peers.all()); n != 0 {
+			t.Errorf("engine %d has %d links to one with another token, want none", i, n)
+		}
+		eventually(t, "it is ready all the same", func() bool { return e.do(request{method: "GET", path: "/readyz"}).status == 200 })
+	}
+	for name, header := range map[string]string{
+		"nothing": "Connection: close\r\n", "no nonce": "Connection: close\r\nUpgrade: constellation-peer\r\nX-Peer-Id: x\r\n",
+		"a nonce and no proof": "Connection: Upgrade\r\nUpgrade: constellation-peer\r\nX-Peer-Id: x\r\nX-Peer-Nonce: " + strings.Repeat("0", 32) + "\r\n",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(engines[0].url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n%s", peerPath, header, strings.Repeat("0", 64))
+		data, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if !strings.Contains(string(data), "404 Not Found") && !strings.Contains(string(data), "101 Switching") {
+			t.Errorf("%s: the engine answered %q", name, data)
+		}
+		if n := len(engines[0].peers.all()); n != 0 {
+			t.Errorf("%s: the engine has %d links, want none", name, n)
+		}
+	}
+	if _, err := New(t.Context(), Options{Dir: engines[0].dir, Peers: []string{"127.0.0.1:1"}}); err == nil || !strings.Contains(err.Error(), "token") {
+		t.Errorf("New with peers and no token = %v, want an error that says so", err)
+	}
+}

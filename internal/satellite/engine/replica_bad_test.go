@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// wireReplica answers a call with bytes that need not be HTTP, and closes.
+func wireReplica(t *testing.T, answer func(w io.Writer)) string {
+	t.Helper()
+	ln := listenTest(t)
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := conn.Read(buf)
+					if err != nil {
+						return
+					}
+					if !strings.Contains(string(buf[:n]), "POST ") {
+						continue
+					}
+					answer(conn)
+					return
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
+}
+
+const goodReply = `{"result":"good","metadata":{"content_type":"text","duration":0.1}}`
+
+// TestAnswersOnTheWire: whatever a replica sends, the caller gets a reply as
+// the reference has it, by either path through the engine.
+func TestAnswersOnTheWire(t *testing.T) {
+	sized := func(head, body string) string {
+		return fmt.Sprintf("%s\r\nContent-Length: %d\r\n\r\n%s", head, len(body), body)
+	}
+	const ok = "HTTP/1.1 200 OK"
+	answers := map[string]struct{ send, want string }{
+		"good":                {sized(ok, goodReply), `"result":"good"`},
+		"chunked":             {ok + "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n" + goodReply[:4] + "\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(goodReply)-4, goodReply[4:]), `"result":"good"`},
+		"HTTP/1.0":            {"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + goodReply, `"result":"good"`},
+		"interim first":       {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + sized(ok, goodReply), `"result":"good"`},
+		"garbage after it":    {sized(ok, goodReply) + "garbage", `"result":"good"`},
+		"garbage":             {"\x00\x01\x02 what\r\n\r\n", ranOut},
+		"nothing":             {"", ranOut},
+		"half a head":         {"HTTP/1.1 200 O", ranOut},
+		"half a body":         {ok + "\r\nContent-Length: 500\r\n\r\n" + goodReply, ranOut},
+		"half a chunk":        {ok + "\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{", ranOut},
+		"two lengths":         {ok + "\r\nContent-Length: 3\r\n" + sized("Content-Length: 7", goodReply), ranOut},
+		"no JSON":             {sized(ok, "hello"), "not a JSON object"},
+		"a redirect":          {sized("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/", ""), ranOut},
+		"an interim for ever": {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50), ranOut},
+		"an upgrade":          {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", ranOut},
+		"head of 2 MB":        {ok + "\r\nX: " + strings.Repeat("x", 2<<20), ranOut},
+		"2 GB announced":      {ok + "\r\nContent-Length: 2147483648\r\n\r\n{", "the result is larger than 15 MiB"},
+	}
+	for name, test := range answers {
+		t.Run(name, func(t *testing.T) {
+			addr := wireReplica(t, func(w io.Writer) { _, _ = io.WriteString(w, test.send) })
+			for path, slow := range map[string]bool{"loop": false, "net/http": true} {
+				e := startEngineWith(t, Options{NoFastPath: slow}, config.Routes{Algorithms: []config.Route{lsRoute("foo/bar", addr)}})
+				got := e.do(request{body: "x"})
+				if got.status != 200 || !strings.Contains(got.body, test.want) {
+					t.Errorf("%s: call = %d %.300s, want %q", path, got.status, got.body, test.want)
+				}
+				eventually(t, "the slot is free", func() bool { return e.Snapshot().Algorithms[0].InFlight == 0 })
+			}
+		})
+	}
+}
+
+// TestEndlessAnswer: a reply of 2 GB is read up to the limit and no further.
+func TestEndlessAnswer(t *testing.T) {
+	written := make(chan int, 8)
+	addr := wireReplica(t, func(w io.Writer) {
+		_, _ = io.WriteString(w, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
+		for n := range 2048 {
+			if _, err := io.WriteString(w, chunk); err != nil {
+				written <- n
+				return
+			}
+		}
+		written <- 2048
+	})
+	e := startEngine(t, lsRoute("foo/bar", addr))
+	got := e.do(request{body: "x"})
+	if got.status != 200 || !strings.Contains(got.body, "TooLargeError") {
+		t.Errorf("call = %d %.200s, want 200 and a TooLargeError", got.status, got.body)
+	}
+	if n := <-written; n > 64 {
+		t.Errorf("%d MiB of the reply were taken, want about %d", n, maxReply>>20)
+	}
+}
+
+// TestSilentReplica: one that never answers costs its caller the time-out and
+// nobody else anything.
+func TestSilentReplica(t *testing.T) {
+	hang := make(chan bool)
+	t.Cleanup(func() { close(hang) })
+	addr := wireReplica(t, func(io.Writer) { <-hang })
+	good := newStrict(t, nil)
+	silent := httpRoute("foo/silent", addr)
+	e := startEngine(t, silent, lsRoute("foo/bar", good.addr))
+	done := make(chan response, 1)
+	start := time.Now()
+	go func() { done <- e.do(request{path: "/v1/algo/foo/silent?timeout=1"}) }()
+	for range 20 {
+		if got := e.do(request{body: "Neo"}); !strings.Contains(got.body, `"Neo"`) {
+			t.Errorf("another call = %d %s", got.status, got.body)
+		}
+	}
+	got := <-done
+	if took := time.Since(start); got.status != 200 || errorMessage(t, got) != ranOut || took < time.Second || took > 10*time.Second {
+		t.Errorf("call = %d %s after %v, want the time-out after a second", got.status, got.body, took)
+	}
+}
+
+// TestSlowCaller: a body that comes a byte at a time holds no replica.
+func TestSlowCaller(t *testing.T) {
+	s := newStrict(t, nil)
+	e := startEngine(t, lsRoute("foo/bar", s.addr))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = io.WriteString(conn, "POST /v1/algo/foo/bar HTTP/1.1\r\nHost: x\r\nAuthorization: "+testKey+"\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n")
+	for range 20 {
+		_, _ = io.WriteString(conn, "x")
+		if got := e.do(request{body: "Neo"}); !strings.Contains(got.body, `"Neo"`) {
+			t.Errorf("another call = %d %s", got.status, got.body)
+		}
+	}
+	_, _ = io.WriteString(conn, strings.Repeat("x", 80))
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, 4096)
+	n, err := io.ReadAtLeast(conn, buf, 200)
+	if !strings.Contains(string(buf[:n]), strings.Repeat("x", 100)) {
+		t.Errorf("the slow call = %q, %v, want its body back", buf[:n], err)
+	}
+}
