@@ -18,7 +18,7 @@ import (
 // so it is hidden.
 func newSeedCommand(std streams) *cobra.Command {
 	var c config
-	var satellites, launches int
+	var satellites, launches, reports int
 	var tokens string
 	cmd := &cobra.Command{
 		Use:     "seed",
@@ -30,7 +30,7 @@ func newSeedCommand(std streams) *cobra.Command {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				begun := time.Now()
 				err := writeTokens(tokens, func(out io.Writer) error {
-					return s.Seed(ctx, satellites, launches, func(satelliteID, launchID, token string) error {
+					return s.Seed(ctx, satellites, launches, reports, func(satelliteID, launchID, token string) error {
 						_, err := fmt.Fprintln(out, satelliteID, launchID, token)
 						return err
 					})
@@ -46,6 +46,7 @@ func newSeedCommand(std streams) *cobra.Command {
 	c.addDatabaseFlags(cmd.Flags())
 	cmd.Flags().IntVar(&satellites, "satellites", 1000, "how many satellites to make")
 	cmd.Flags().IntVar(&launches, "launches", 3000, "how many launches to make")
+	cmd.Flags().IntVar(&reports, "reports", 0, "how many of the launches have reported")
 	cmd.Flags().StringVar(&tokens, "tokens", "", "write satellite, launch and token of each launch to this file")
 	return cmd
 }

@@ -1,6 +1,5 @@
 // Command bench is `make bench`: it measures what the product promises of the
-// server itself, on this machine: time to ready on an initialised data dir,
-// and idle memory without its PostgreSQL. Whole-process figures, medians.
+// server itself, on this machine, each peer in the same run.
 package main
 
 import (
@@ -12,80 +11,68 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/constellation-serving/constellation/internal/stack"
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %s\n", err)
 		os.Exit(1)
 	}
 }
 
-const (
-	rounds = 7
-	settle = 5 * time.Second // of idling before memory is read
-)
+// measurements are what there is to measure, in the order of the report.
+var measurements = []struct {
+	name string
+	run  func(ctx context.Context, binary string, out io.Writer) error
+}{
+	{"start", startUp},
+	{"endpoint", endpoint},
+	{"heartbeats", heartbeats},
+	{"scale", scale},
+}
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 2 && args[0] == "bare" { // of endpoint, in a process of its own
+		return bare(args[1])
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the programs: %w", err)
 	}
-	binary := filepath.Join(filepath.Dir(self), "mothership")
-	dir, err := os.MkdirTemp("", "constellation-bench-")
-	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
+	var names []string
+	for _, m := range measurements {
+		names = append(names, m.name)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temp folder
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return fmt.Errorf("open the folder to PostgreSQL's user: %w", err)
+	for _, arg := range args {
+		if !slices.Contains(names, arg) {
+			return fmt.Errorf("there is no measurement %q; there are %s", arg, strings.Join(names, ", "))
+		}
 	}
 	fmt.Fprintf(out, "%s %s/%s, %d CPUs, %s\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	var ready []float64
-	var memory int
-	for round := range rounds + 1 { // the first initialises the data dir
-		started := time.Now()
-		m, err := stack.StartMothership(ctx, binary, dir, "127.0.0.1:0")
-		if err != nil {
-			return err
+	var failed error
+	for _, m := range measurements {
+		if len(args) > 0 && !slices.Contains(args, m.name) {
+			continue
 		}
-		took := time.Since(started).Seconds()
-		if round > 0 {
-			ready = append(ready, took)
-		} else {
-			fmt.Fprintf(out, "serve: ready on an empty data dir after          %.2f s\n", took)
-		}
-		if round == rounds {
-			time.Sleep(settle)
-			if memory, err = residentKB(m.PID()); err != nil {
-				return errors.Join(err, m.Stop())
-			}
-		}
-		if err := m.Stop(); err != nil {
-			return err
+		if err := m.run(ctx, filepath.Join(filepath.Dir(self), "mothership"), out); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
 		}
 	}
-	slices.Sort(ready)
-	fmt.Fprintf(out, "serve: ready on an initialised data dir, median   %.2f s (%.2f–%.2f, %d runs)\n", ready[len(ready)/2], ready[0], ready[len(ready)-1], rounds)
-	fmt.Fprintf(out, "serve: resident when idle, without PostgreSQL     %d MB\n", memory/1024)
-	return nil
+	return failed
 }
 
-// residentKB is a process's resident set as the kernel tells it.
-func residentKB(pid int) (int, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// tempDir makes a folder that PostgreSQL's user may pass through.
+func tempDir() (string, func(), error) {
+	dir, err := os.MkdirTemp("", "constellation-bench-")
 	if err != nil {
-		return 0, fmt.Errorf("read memory: %w", err)
+		return "", nil, fmt.Errorf("make a folder: %w", err)
 	}
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "VmRSS:" {
-			return strconv.Atoi(fields[1])
-		}
+	remove := func() { _ = os.RemoveAll(dir) }
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
+		remove()
+		return "", nil, fmt.Errorf("open the folder to PostgreSQL's user: %w", err)
 	}
-	return 0, errors.New("read memory: no VmRSS line")
+	return dir, remove, nil
 }

@@ -49,7 +49,7 @@ func newScale(t *testing.T, satellites int) *scale {
 	}
 	defer db.Close()
 	err = db.Seed(ctx, postgres.Seed{
-		Satellites: satellites, Launches: 3 * satellites, Now: time.Now(),
+		Satellites: satellites, Launches: 3 * satellites, Reports: satellites, Now: time.Now(),
 		Token: func(launchID, _ string) ([]byte, string, error) { return []byte{1}, auth.HashKey(launchID), nil },
 	})
 	if err != nil {

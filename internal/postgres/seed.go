@@ -15,6 +15,7 @@ import (
 // mothership does with it. The images of its algorithms are in no registry.
 type Seed struct {
 	Satellites, Launches int
+	Reports              int // of the launches, that have reported; at most all
 	Now                  time.Time
 	// Token makes a launch's token as it is stored.
 	Token func(launchID, satelliteID string) (sealed []byte, sha256 string, err error)
@@ -102,7 +103,7 @@ func (r *seeding) tables() []seedTable {
 		{"satellite_algorithms", []string{"satellite_id", "number", "position", "vanity_url", "algorithm_version_id", "replicas"}, 4 * r.Satellites, r.satelliteAlgorithm},
 		{"satellite_keys", []string{"id", "satellite_id", "name", "name_key", "prefix", "sha256", "created_at", "created_by"}, r.Satellites, r.satelliteKey},
 		{"launches", []string{"id", "satellite_id", "satellite_version", "name", "name_key", "description", "token_sealed", "token_sha256", "created_at", "created_by", "updated_at", "updated_by", "revision"}, r.Launches, r.launch},
-		{"launch_reports", []string{"launch_id", "first_seen_at", "last_seen_at", "running_version", "system_version", "status", "status_reason", "status_since", "ready", "wanted"}, r.Launches / 4, r.report},
+		{"launch_reports", []string{"launch_id", "first_seen_at", "last_seen_at", "running_version", "system_version", "status", "status_reason", "status_since", "ready", "wanted"}, r.Reports, r.report},
 		{"events", []string{"at", "actor", "action", "target_kind", "target_id", "target_name", "after", "address"}, r.Satellites + r.Launches, r.event},
 	}
 }
@@ -140,7 +141,7 @@ func (r *seeding) satellite(i int) ([]any, error) {
 	count, up, degraded, stale := 0, 0, 0, 0
 	for launch := i; launch < r.Launches; launch += r.Satellites {
 		count++
-		if launch >= r.Launches/4 {
+		if launch >= r.Reports {
 			continue
 		}
 		switch seedStatus(launch) {

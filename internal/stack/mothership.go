@@ -43,6 +43,15 @@ func StartMothership(ctx context.Context, binary, dir, address string) (*Mothers
 // Stop ends the server gracefully.
 func (m *Mothership) Stop() error { return m.process.stop(30 * time.Second) }
 
+// Kill ends the server as a crash would, and waits until it is gone.
+func (m *Mothership) Kill() error {
+	if err := m.process.cmd.Process.Kill(); err != nil {
+		return fmt.Errorf("kill the mothership: %w", err)
+	}
+	<-m.process.done
+	return nil
+}
+
 // Log is where the server logs to.
 func (m *Mothership) Log() string { return m.process.log }
 

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/stack"
+)
+
+const (
+	fleetSatellites = 3500
+	fleetLaunches   = 10_000
+	fleetLate       = 500 // report for the first time while the mothership restarts
+	fleetInterval   = 30 * time.Second
+	fleetMeasured   = 60 * time.Second
+	fleetStale      = 110 * time.Second // after which a launch that nobody heard is stale
+)
+
+// fleet is launches that report, each on a connection of its own.
+type fleet struct {
+	host     string
+	begun    time.Time
+	measured atomic.Bool
+
+	mu       sync.Mutex
+	took     []time.Duration
+	failures int
+	first    map[*launch]time.Time // when its first heartbeat was acknowledged
+}
+
+// heartbeats measures ten thousand launches that report every 30 s to one
+// mothership, and what its restart does to them: one on request, and one by
+// kill -9.
+func heartbeats(ctx context.Context, binary string, out io.Writer) error {
+	dir, remove, err := tempDir()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	m, launches, err := seeded(ctx, binary, dir, fleetSatellites, fleetLaunches+2*fleetLate)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = m.Stop() }()
+	key, err := viewer(ctx, m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f := &fleet{host: m.Host, begun: time.Now(), first: map[*launch]time.Time{}}
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	start := func(list []*launch, spread time.Duration) {
+		for _, l := range list {
+			all.Go(func() { f.beat(ctx, l, rand.N(spread)) }) //nolint:gosec // spreads load, guards nothing
+		}
+	}
+	start(launches[:fleetLaunches], fleetInterval)
+	sleep(ctx, fleetInterval+5*time.Second)
+	if err := f.measure(ctx, m, out); err != nil {
+		return err
+	}
+	stale := f.watchStale(ctx, key)
+	for i, end := range []func() error{m.Stop, m.Kill} {
+		start(launches[fleetLaunches+i*fleetLate:fleetLaunches+(i+1)*fleetLate], 10*time.Second)
+		sleep(ctx, 3*time.Second)
+		if err := end(); err != nil {
+			return err
+		}
+		down := time.Now()
+		if m, err = stack.StartMothership(ctx, binary, dir, m.Host); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "heartbeats: mothership restarted (%s), away for %.1f s\n", []string{"on request", "after kill -9"}[i], time.Since(down).Seconds())
+		sleep(ctx, 12*time.Second)
+	}
+	sleep(ctx, fleetStale+fleetInterval)
+	most, polls := stale()
+	lost, err := f.lost(ctx, launches, key)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	seen := len(f.first)
+	f.mu.Unlock()
+	fmt.Fprintf(out, "heartbeats: after both, in %d looks over %s: at most %d satellites with a stale launch (wanted: 0); of %d launches whose first heartbeat was acknowledged, %d are not first seen by then (wanted: 0)\n",
+		polls, (fleetStale + fleetInterval).String(), most, seen, lost)
+	if most > 0 || lost > 0 {
+		return fmt.Errorf("a restart made launches stale or lost what was acknowledged")
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// beat is one launch's life.
+func (f *fleet) beat(ctx context.Context, l *launch, wait time.Duration) {
+	var c *conn
+	defer func() {
+		if c != nil {
+			_ = c.Close()
+		}
+	}()
+	for sequence := int64(1); ; sequence++ {
+		sleep(ctx, wait)
+		if ctx.Err() != nil {
+			return
+		}
+		wait = fleetInterval*9/10 + rand.N(fleetInterval/5) //nolint:gosec // jitter
+		body := heartbeat(sequence)
+		var err error
+		if c == nil {
+			c, err = dial(f.host)
+		}
+		begun := time.Now()
+		if err == nil {
+			err = l.report(c, body)
+		}
+		if err != nil {
+			if c != nil {
+				_ = c.Close()
+				c = nil
+			}
+			wait = time.Second + rand.N(2*time.Second) //nolint:gosec // as an engine does
+		}
+		f.note(l, time.Since(begun), err)
+	}
+}
+
+func (f *fleet) note(l *launch, took time.Duration, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		if _, ok := f.first[l]; !ok {
+			f.first[l] = time.Now()
+		}
+	}
+	if !f.measured.Load() {
+		return
+	}
+	if err != nil {
+		f.failures++
+		return
+	}
+	f.took = append(f.took, took)
+}
+
+// measure watches the fleet in its steady state.
+func (f *fleet) measure(ctx context.Context, m *stack.Mothership, out io.Writer) error {
+	total, database, err := cpuSeconds(m)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	f.measured.Store(true)
+	sleep(ctx, fleetMeasured)
+	f.measured.Store(false)
+	length := time.Since(begun).Seconds()
+	totalAfter, databaseAfter, err := cpuSeconds(m)
+	if err != nil {
+		return err
+	}
+	memory, err := residentKB(m.PID())
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const cores = 2
+	fmt.Fprintf(out, "heartbeats: %d launches every %s: %.0f a second, p50 %.1f ms, p99 %.1f ms (wanted: 50), %d failed; %.1f%% of two cores (wanted: 25), of it PostgreSQL %.1f%%; resident %d MB without PostgreSQL\n",
+		fleetLaunches, fleetInterval, float64(len(f.took))/length, quantile(f.took, .5), quantile(f.took, .99), f.failures,
+		100*(totalAfter-total)/length/cores, 100*(databaseAfter-database)/length/cores, memory/1024)
+	return nil
+}
+
+// watchStale looks for stale launches every two seconds, until the function is
+// called: it gives the most satellites that had one, and how often it looked.
+func (f *fleet) watchStale(ctx context.Context, key string) func() (most, looks int) {
+	ctx, cancel := context.WithCancel(ctx)
+	var most, looks int
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for ; ctx.Err() == nil; sleep(ctx, 2*time.Second) {
+			var page apiv1.List[apiv1.Satellite]
+			if f.get("/v1/satellites?sort=-stale&limit=500", key, &page) != nil {
+				continue // it restarts
+			}
+			looks++
+			n := 0
+			for _, s := range page.Results {
+				if s.Launches.Stale > 0 {
+					n++
+				}
+			}
+			most = max(most, n)
+		}
+	})
+	return func() (int, int) {
+		cancel()
+		watching.Wait()
+		return most, looks
+	}
+}
+
+func (f *fleet) get(path, key string, into any) error {
+	c, err := dial(f.host)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // nothing is lost
+	status, answer, err := c.send(http.MethodGet, path, key, nil)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET %s answered %d: %s", path, status, answer)
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// lost counts the launches whose first heartbeat was acknowledged and that
+// were not first seen by then, or show as stale.
+func (f *fleet) lost(ctx context.Context, launches []*launch, key string) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	byID := make(map[string]*launch, len(launches))
+	satellites := map[string]bool{}
+	for _, l := range launches {
+		byID[l.id], satellites[l.satellite] = l, true
+	}
+	lost := len(f.first)
+	for id := range satellites {
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+		var page apiv1.List[apiv1.Launch]
+		if err := f.get("/v1/satellites/"+id+"/launches?limit=500", key, &page); err != nil {
+			return 0, err
+		}
+		for _, shown := range page.Results {
+			acknowledged, ok := f.first[byID[shown.ID]]
+			if ok && shown.FirstSeenAt != nil && shown.FirstSeenAt.Before(acknowledged) && shown.Status != "stale" {
+				lost--
+			}
+		}
+	}
+	return lost, nil
+}
