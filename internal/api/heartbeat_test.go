@@ -256,7 +256,13 @@ func TestARevokedKeyIsGoneWithTheNextHeartbeat(t *testing.T) {
 	if got, want := answer.Keys.Digest, apiv1.KeysDigest(answer.Keys.Keys); got != want {
 		t.Fatalf("the digest of the keys is %s, want %s", got, want)
 	}
-	r.beat.KeysDigest = answer.Keys.Digest
+	r.beat.KeysDigest, r.beat.KeysUsed = answer.Keys.Digest, []string{created["id"].(string), "nonsense", r.launchID}
+	r.report()
+	r.beat.KeysUsed = nil
+	w.eventually("the key's last use", func() bool {
+		keys := w.call(w.admin, "GET", satellite+"/keys", "").want(t, http.StatusOK)["results"].([]any)
+		return keys[0].(map[string]any)["last_used_at"] != nil
+	})
 	for range 3 {
 		if again := r.report(); again.Keys != nil {
 			t.Fatalf("keys that are in force came again: %+v", again.Keys)
@@ -465,7 +471,7 @@ func TestWireAndDomainAgree(t *testing.T) {
 		t.Error("apiv1.LatencyBounds and constellation.LatencyBounds differ")
 	}
 	at := time.Now()
-	keys := []constellation.SatelliteKey{{ID: "b", SHA256: "2", ExpiresAt: &at}, {ID: "a", SHA256: "1"}}
+	keys := []constellation.SatelliteKey{{ID: "b", SHA256: "2", ExpiresAt: &at}, {ID: "a", SHA256: "1", Algorithms: []string{"foo/bar", "a/b"}}}
 	wire := []apiv1.HeartbeatKey{wireHeartbeatKey(keys[1]), wireHeartbeatKey(keys[0])}
 	if got, want := apiv1.KeysDigest(wire), constellation.KeysDigest(keys); got != want {
 		t.Errorf("apiv1.KeysDigest = %s, constellation.KeysDigest = %s", got, want)

@@ -53,6 +53,6 @@ func (s *server) revokeSatelliteKey(ctx context.Context, in *satelliteKeyPath) (
 func wireSatelliteKey(k *constellation.SatelliteKey) apiv1.SatelliteKey {
 	return apiv1.SatelliteKey{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Algorithms: k.Algorithms, CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy,
-		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt),
+		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt), LastUsedAt: utc(k.LastUsedAt),
 	}
 }

@@ -86,6 +86,7 @@ type SatelliteKey struct {
 	CreatedBy  string     `json:"created_by" example:"neo"`
 	ExpiresAt  *time.Time `json:"expires_at" doc:"null: never."`
 	RevokedAt  *time.Time `json:"revoked_at" doc:"null: not revoked."`
+	LastUsedAt *time.Time `json:"last_used_at" doc:"When a satellite that reports last told of a call with it, to the minute; null: not known."`
 }
 
 // SatelliteKeyCreate is the body of POST /v1/satellites/{satellite_id}/keys.

@@ -148,6 +148,7 @@ type SatelliteKey struct {
 	CreatedBy  string
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
+	LastUsedAt *time.Time // as satellites that report tell; nil: not known
 }
 
 // MaxKeyAlgorithms is how many vanity URLs a key may be limited to.

@@ -12,6 +12,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
+// maxKeysUsed is how many uses of keys one launch may have waiting.
+const maxKeysUsed = 10_000
+
 // HeartbeatAnswer is what a launch is told.
 type HeartbeatAnswer struct {
 	Next             time.Duration // until its next heartbeat
@@ -190,7 +193,9 @@ func (h *heart) put(b *beat, wait bool) (*acknowledgement, error) {
 	id := b.pulse.LaunchID
 	if earlier := h.pending[id]; earlier != nil {
 		b.stored = earlier.stored
-		b.KeysUsed = append(b.KeysUsed, earlier.KeysUsed...)
+		if len(b.KeysUsed)+len(earlier.KeysUsed) <= maxKeysUsed { // more would pile up while there is no database
+			b.KeysUsed = append(b.KeysUsed, earlier.KeysUsed...)
+		}
 	}
 	if wait && b.stored == nil {
 		b.stored = &acknowledgement{done: make(chan struct{})}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
@@ -226,7 +228,23 @@ func (s *Service) storeReports(ctx context.Context, batch []*beat) (map[string]b
 	if err := s.db.MoveStatuses(ctx, sumMoves(w.moves)); err != nil {
 		return nil, err
 	}
+	if err := s.db.NoteKeyUses(ctx, keyUses(batch)); err != nil {
+		return nil, err
+	}
 	return living, s.notifyLaunches(ctx, w.changed)
+}
+
+// keyUses gives the keys that launches say have called them.
+func keyUses(batch []*beat) []postgres.KeyUse {
+	var uses []postgres.KeyUse
+	for _, b := range batch {
+		for _, id := range b.KeysUsed {
+			if uuid.Validate(id) == nil {
+				uses = append(uses, postgres.KeyUse{KeyID: id, SatelliteID: b.pulse.SatelliteID, At: b.at})
+			}
+		}
+	}
+	return uses
 }
 
 // reportWrite is what a batch of heartbeats makes of the reports there were.

@@ -21,7 +21,7 @@ var satelliteKeyOrder = ordering{
 // SatelliteKeys gives a page of a satellite's keys, revoked ones too.
 func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteKey, error) {
 	sql, args := satelliteKeyOrder.page(`
-		SELECT k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at
+		SELECT k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.last_used_at
 		FROM satellite_keys k
 		WHERE k.satellite_id = @satellite_id /*page*/
 		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
@@ -31,7 +31,7 @@ func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]
 // SatelliteKey gives a satellite's key by its id.
 func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*constellation.SatelliteKey, error) {
 	return collectOne[constellation.SatelliteKey](ctx, db, "get satellite key", `
-		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at
+		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at, last_used_at
 		FROM satellite_keys
 		WHERE satellite_id = @satellite_id AND id = @id`,
 		pgx.NamedArgs{"satellite_id": satelliteID, "id": keyID},
@@ -42,7 +42,7 @@ func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*con
 // oldest first: what its bundles carry.
 func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]constellation.SatelliteKey, error) {
 	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
-		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at
+		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at, last_used_at
 		FROM satellite_keys
 		WHERE satellite_id = @satellite_id AND revoked_at IS NULL
 		ORDER BY created_at, id`,
@@ -65,4 +65,27 @@ func (db *DB) RevokeSatelliteKey(ctx context.Context, keyID string, at time.Time
 	return db.exec(ctx, "revoke satellite key", `
 		UPDATE satellite_keys SET revoked_at = @at WHERE id = @id AND revoked_at IS NULL`,
 		pgx.NamedArgs{"id": keyID, "at": at})
+}
+
+// KeyUse says that a satellite reported a call with a key.
+type KeyUse struct {
+	KeyID, SatelliteID string
+	At                 time.Time
+}
+
+// NoteKeyUses keeps when keys were last used, to the minute.
+func (db *DB) NoteKeyUses(ctx context.Context, uses []KeyUse) error {
+	if len(uses) == 0 {
+		return nil
+	}
+	return db.exec(ctx, "note satellite key uses", `
+		UPDATE satellite_keys k SET last_used_at = u.at
+		FROM (SELECT id, satellite_id, max(at) AS at FROM unnest(@ids::uuid[], @satellites::uuid[], @at::timestamptz[]) AS u(id, satellite_id, at)
+			GROUP BY id, satellite_id) u
+		WHERE k.id = u.id AND k.satellite_id = u.satellite_id AND (k.last_used_at IS NULL OR k.last_used_at < u.at - interval '1 minute')`,
+		pgx.NamedArgs{
+			"ids":        each(uses, func(u *KeyUse) string { return u.KeyID }),
+			"satellites": each(uses, func(u *KeyUse) string { return u.SatelliteID }),
+			"at":         each(uses, func(u *KeyUse) time.Time { return u.At }),
+		})
 }
