@@ -46,6 +46,10 @@ func (s *server) showLaunch(v launchView) error {
 		Dialog: component.Dialog{Title: v.launch.Name, Close: v.satelliteView.url()}, Frame: s.frame(v.r, v.launch.Name, v.p),
 		Satellite: v.satellite, Launch: v.launch, MayLaunch: v.p.Role.Rank() >= constellation.RoleOperator.Rank(), Commands: s.installCommands(v.launch),
 	}
+	var err error
+	if m.Performance, err = s.performance(v); err != nil {
+		return err
+	}
 	filled := map[string]string{}
 	for _, place := range places {
 		place.Value = v.r.URL.Query().Get(place.Name)
