@@ -19,7 +19,7 @@ import (
 )
 
 // routes is everything the mothership answers.
-func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler, error) {
+func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Readiness) (http.Handler, error) {
 	address, err := httpserve.ClientAddress(c.trustedProxies)
 	if err != nil {
 		return nil, err
@@ -27,7 +27,7 @@ func routes(m *mothership, c *config, ready *httpserve.Readiness) (http.Handler,
 	metrics := httpserve.NewMetrics(version, buildCommit(), append(poolMetrics(m), totals{m.control})...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: version})
 	images := registry.New(m.control, m.storage, registry.Options{Log: m.log})
-	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log})
+	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done()})
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),

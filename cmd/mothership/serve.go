@@ -110,7 +110,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return err
 	}
 	ready.Set(m.checks()...)
-	handler, err := routes(m, c, ready)
+	handler, err := routes(ctx, m, c, ready)
 	if err == nil {
 		gate.Open(handler)
 		log.Info("ready", "url", publicURL, "after", time.Since(begun).Round(time.Millisecond).String())

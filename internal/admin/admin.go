@@ -26,6 +26,7 @@ type Options struct {
 	PublicURL string // where browsers and operators reach this mothership
 	Now       func() time.Time
 	Log       *slog.Logger
+	Stopping  <-chan struct{} // closed when the server stops: streams end; nil is never
 }
 
 // server holds what the handlers need.
@@ -34,12 +35,13 @@ type server struct {
 	publicURL string
 	now       func() time.Time
 	log       *slog.Logger
+	stopping  <-chan struct{}
 	guide     *docs.Guide
 }
 
 // New makes the handler of the panel's pages and of /static/.
 func New(service *control.Service, options Options) http.Handler {
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -124,7 +124,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		visitors[role] = w.visitor("the-"+string(role), role)
 	}
 	for _, route := range (&server{}).routes() {
-		if route.role == anyone {
+		if route.role == anyone || route.pattern == "/live" { // its own test; it does not end
 			continue
 		}
 		target := strings.NewReplacer("{satellite_id}", s.ID).Replace(route.pattern)

@@ -53,6 +53,7 @@ func (s *server) satelliteRoutes() []route {
 	const launch = satellite + "/launches/{launch_id}"
 	return []route{
 		{"GET", "/", viewer, s.listSatellites},
+		{"GET", "/live", viewer, s.live},
 		{"GET", "/satellites/new", admin, s.edit(s.showEditor)},
 		{"POST", "/satellites/new", admin, s.edit(s.change)},
 		{"GET", "/satellites/new/algorithm", admin, s.edit(s.showAlgorithmForm)},
@@ -115,6 +116,8 @@ func (s *server) open(route route) http.HandlerFunc {
 			return err
 		case r.Method == http.MethodPost:
 			return s.signInAgain(w, r)
+		case r.URL.Path == "/live": // the stream's reader stops on this
+			return err
 		}
 		next := r.URL
 		if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && fragment(r) != "" {

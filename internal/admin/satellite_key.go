@@ -93,7 +93,7 @@ func (s *server) createSatelliteKey(v satelliteView) error {
 }
 
 func newSatelliteKey(m page.KeyForm) control.NewSatelliteKey {
-	return control.NewSatelliteKey{Name: m.Name}
+	return control.NewSatelliteKey{Name: m.Name, Algorithms: m.Limited}
 }
 
 // callExample is a call of the satellite's first algorithm.

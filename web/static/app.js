@@ -8,7 +8,7 @@ document.documentElement.classList.add('scripted');
 // ---- a line at the bottom, for what no page says
 
 let lineTimer;
-export function line(text, stay = false) {
+function line(text, stay = false) {
   const box = document.getElementById('line');
   if (!box) return;
   clearTimeout(lineTimer);
@@ -16,6 +16,8 @@ export function line(text, stay = false) {
   box.hidden = text === '';
   if (text && !stay) lineTimer = setTimeout(() => { box.hidden = true; }, 4000);
 }
+
+document.addEventListener('panel:line', (event) => line(event.detail.text, event.detail.stay));
 
 // ---- copying
 
@@ -157,7 +159,7 @@ document.addEventListener('keydown', (event) => {
 
 // ---- what each new part of a page needs
 
-export function ready() {
+function ready() {
   openLayers();
   all('[data-keep-end]').forEach((f) => { // the caret after what a choice filled in
     f.removeAttribute('data-keep-end');

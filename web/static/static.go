@@ -24,7 +24,7 @@ import (
 var files embed.FS
 
 // Modules are the scripts of every page, beside htmx.
-var Modules = []string{"app.js", "palette.js"}
+var Modules = []string{"app.js", "palette.js", "live.js"}
 
 // Stylesheet is the name of all style sheets in one.
 const Stylesheet = "app.css"
