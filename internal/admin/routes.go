@@ -131,3 +131,19 @@ func (s *server) open(route route) http.HandlerFunc {
 		return nil
 	})
 }
+
+// Route is an address of the panel, its method, and the role that its visitor
+// needs at least, "" for none.
+type Route struct {
+	Method, Pattern string
+	Role            constellation.Role
+}
+
+// Routes is the table of all that the panel answers, for those who check it.
+func Routes() []Route {
+	var list []Route
+	for _, r := range new(server).routes() {
+		list = append(list, Route{r.method, r.pattern, r.role})
+	}
+	return list
+}

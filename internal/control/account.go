@@ -196,7 +196,7 @@ func (s *Service) keepAnAdmin(ctx context.Context, account *constellation.Accoun
 	if err != nil || other {
 		return err
 	}
-	return constellation.Errorf(constellation.KindConflict, "%s is the last enabled admin; make another account an admin first", account.Username)
+	return constellation.Errorf(constellation.KindConflict, "the account %s is the last enabled admin; make another account an admin first", account.Username)
 }
 
 // DeleteAccount removes an account with its keys and sessions; not the last

@@ -47,6 +47,7 @@ async function find() {
   });
   for (const list of box.querySelectorAll('ul, li')) list.setAttribute('role', 'presentation');
   for (const section of box.querySelectorAll('section')) section.setAttribute('role', 'group');
+  for (const name of box.querySelectorAll('h2')) name.setAttribute('aria-hidden', 'true'); // the group has it as its label
   choose(options()[0]);
   status.textContent = options().length === 1 ? '1 found' : options().length + ' found';
 }

@@ -1,0 +1,340 @@
+package panel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a test waits for what a visitor would see at once.
+const patience = 15 * time.Second
+
+// browser is one Chromium; every visitor has a profile of their own in it.
+type browser struct {
+	ctx context.Context
+	end []context.CancelFunc
+}
+
+func findChromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// startBrowser starts Chromium without a window, with all it writes in dir,
+// and with nothing that calls home.
+func startBrowser(ctx context.Context, path, dir string) (*browser, error) {
+	profile := filepath.Join(dir, "chromium")
+	if err := os.Mkdir(profile, 0o700); err != nil {
+		return nil, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.DisableGPU, chromedp.NoSandbox,
+		chromedp.Env("HOME="+profile, "XDG_CACHE_HOME="+profile, "XDG_CONFIG_HOME="+profile, "TMPDIR="+profile),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-domain-reliability", true),
+		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", true),
+	)
+	b := &browser{}
+	// The browser outlives the time that starting may take.
+	ctx, endAllocator := chromedp.NewExecAllocator(context.WithoutCancel(ctx), options...)
+	ctx, endBrowser := chromedp.NewContext(ctx)
+	b.ctx, b.end = ctx, []context.CancelFunc{endBrowser, endAllocator}
+	if err := chromedp.Do(b.ctx); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *browser) stop() {
+	_ = chromedp.Cancel(b.ctx) // ends it in order; what is left is killed
+	for _, end := range b.end {
+		end()
+	}
+}
+
+// visitor is one person in a browser profile of their own. What their browser
+// complains of fails the test at its end.
+type visitor struct {
+	*testing.T
+	w   *world
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string
+	requests map[network.RequestID]*request
+}
+
+// request is what a page fetched.
+type request struct {
+	url, kind string
+	status    int64
+	headers   network.Headers
+	bytes     float64 // on the wire
+}
+
+// options of a visitor.
+type option func(*visitor) step
+
+// step is an action that gives nothing.
+type step = chromedp.Action[chromedp.Void]
+
+// call sends one command of Chromium's protocol.
+func call[P, R any](c cdp.Command[P, R], params P) step {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
+		return err
+	})
+}
+
+// withoutScript is a browser that runs no JavaScript.
+func withoutScript(*visitor) step {
+	return call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+}
+
+// newVisitor opens a tab; username "" is not signed in.
+func newVisitor(t *testing.T, username string, options ...option) *visitor {
+	t.Helper()
+	w := need(t)
+	ctx, cancel := chromedp.NewContext(house.browser.ctx, chromedp.WithNewBrowserContext())
+	v := &visitor{T: t, w: w, ctx: ctx, requests: map[network.RequestID]*request{}}
+	t.Cleanup(func() {
+		cancel()
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, p := range v.problems {
+			t.Errorf("the browser of %q complains: %s", username, p)
+		}
+	})
+	if err := chromedp.Listen(ctx, v.hear); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	actions := []step{
+		call(network.Enable, network.EnableParams{}), call(runtime.Enable, cdp.Empty{}), call(log.Enable, cdp.Empty{}),
+		v.size(1440, 900), v.theme("light"),
+	}
+	for _, o := range options {
+		actions = append(actions, o(v))
+	}
+	if username != "" {
+		cookie, err := w.session(t.Context(), username)
+		if err != nil {
+			t.Fatal(err)
+		}
+		yes := true
+		actions = append(actions, call(network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: w.url, HTTPOnly: &yes}))
+	}
+	v.do(actions...)
+	return v
+}
+
+func (v *visitor) size(width, height int64) step {
+	return call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
+}
+
+// theme sets the system's colours; motion is reduced, so that nothing is
+// looked at half-way.
+func (v *visitor) theme(name string) step {
+	return call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+// hear notes what the browser complains of and what it fetches.
+func (v *visitor) hear(event any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		v.problems = append(v.problems, "exception: "+(&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert {
+			v.problems = append(v.problems, "console: "+arguments(e.Args))
+		}
+	case *log.EventEntryAdded:
+		// A form that is refused answers 4xx, which Chromium logs as an error.
+		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+			v.problems = append(v.problems, string(e.Entry.Source)+": "+e.Entry.Text)
+		}
+	case *network.EventRequestWillBeSent:
+		v.requests[e.RequestID] = &request{url: e.Request.URL, kind: string(e.Type)}
+	case *network.EventResponseReceived:
+		if r := v.requests[e.RequestID]; r != nil {
+			r.status, r.headers = e.Response.Status, e.Response.Headers
+			if r.status >= 500 || r.status >= 400 && strings.Contains(r.url, "/static/") {
+				v.problems = append(v.problems, fmt.Sprintf("%s answered %d", r.url, r.status))
+			}
+		}
+	case *network.EventLoadingFinished:
+		if r := v.requests[e.RequestID]; r != nil {
+			r.bytes = e.EncodedDataLength
+		}
+	}
+}
+
+func arguments(list []*runtime.RemoteObject) string {
+	var words []string
+	for _, a := range list {
+		words = append(words, strings.Trim(string(a.Value), `"`)+a.Description)
+	}
+	return strings.Join(words, " ")
+}
+
+// do runs actions, and ends the test where one fails.
+func (v *visitor) do(actions ...step) {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		v.Fatalf("%v\n%s", err, v.describe())
+	}
+}
+
+// open goes to a page by its address.
+func (v *visitor) open(path string) {
+	v.Helper()
+	v.do(chromedp.Navigate(v.w.url + path))
+}
+
+// js evaluates an expression, which works without scripts on the page too.
+func js[T any](v *visitor, expression string) T {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		v.Fatalf("%s: %v\n%s", shorten(expression), err, v.describe())
+	}
+	return value
+}
+
+func shorten(s string) string {
+	if len(s) > 200 {
+		return s[:200] + "…"
+	}
+	return s
+}
+
+// until waits for an expression to be true. A page that is being replaced has
+// no answer yet.
+func (v *visitor) until(expression string) {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		if last = err; err == nil && ok {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(last, context.DeadlineExceeded) {
+				last = nil
+			}
+			v.Fatalf("waited for %s in vain (%v)\n%s", shorten(expression), last, v.describe())
+		case <-tick.C:
+		}
+	}
+}
+
+// sees waits until a text is in sight on the page, on top if a dialog is open.
+func (v *visitor) sees(texts ...string) {
+	v.Helper()
+	for _, text := range texts {
+		v.until(fmt.Sprintf("(document.querySelector('dialog[open]') ?? document.body).innerText.includes(%q)", text))
+	}
+}
+
+// at waits until the page's address ends so.
+func (v *visitor) at(path string) {
+	v.Helper()
+	v.until(fmt.Sprintf("document.readyState === 'complete' && (location.pathname + location.search + location.hash) === %q", path))
+}
+
+// click clicks the link or button of that name: in the dialog on top, if one
+// is open.
+func (v *visitor) click(name string) {
+	v.Helper()
+	mark := fmt.Sprintf(`(() => {
+		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
+		const name = (e) => (e.getAttribute('aria-label') ?? e.innerText).trim();
+		document.querySelectorAll('[data-clicked]').forEach((e) => e.removeAttribute('data-clicked'));
+		const all = [...top.querySelectorAll('a[href], button, summary')].filter((e) => e.checkVisibility() && !e.disabled);
+		const found = all.find((e) => name(e) === %[1]q) ?? all.find((e) => name(e).startsWith(%[1]q));
+		found?.setAttribute('data-clicked', '');
+		return found;
+	})()`, name)
+	v.until(mark)
+	v.do(chromedp.Click(chromedp.CSS("[data-clicked]")))
+}
+
+// fill types into the field of that name, in place of what it has.
+func (v *visitor) fill(name, value string) {
+	v.Helper()
+	selector := fmt.Sprintf("(([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('[name=%q]'))", name)
+	v.until(selector)
+	v.do(chromedp.Evaluate[chromedp.Void](selector+".focus(); "+selector+".select?.()"), chromedp.KeyEvent(value))
+}
+
+// choose selects an option of a field.
+func (v *visitor) choose(name, value string) {
+	v.Helper()
+	v.do(chromedp.SetValue(chromedp.CSS(fmt.Sprintf("[name=%q]", name)), value))
+}
+
+// press presses keys, one after the other.
+func (v *visitor) press(keys ...string) {
+	v.Helper()
+	for _, k := range keys {
+		v.do(chromedp.KeyEvent(k))
+	}
+}
+
+// control presses Ctrl with a key.
+func (v *visitor) control(key string) {
+	v.Helper()
+	v.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+}
+
+// describe says where the visitor is, for a failure.
+func (v *visitor) describe() string {
+	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	defer cancel()
+	where, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + (document.querySelector('dialog[open]') ?? document.body).innerText.slice(0, 1500)`))
+	if err != nil {
+		return "the page cannot be read: " + err.Error()
+	}
+	return where
+}
+
+// fetched gives what was fetched since the last call.
+func (v *visitor) fetched() []request {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var list []request
+	for id, r := range v.requests {
+		list = append(list, *r)
+		delete(v.requests, id)
+	}
+	return list
+}

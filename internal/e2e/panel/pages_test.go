@@ -1,0 +1,201 @@
+package panel
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/constellation-serving/constellation/internal/admin"
+)
+
+//go:embed testdata/axe.min.js
+var axe string
+
+// view is a page that is looked at, as one role.
+type view struct {
+	name, path string
+	who        string
+	do         func(*visitor) // what opens a part that has no address, such as the palette
+}
+
+// views are every page of the panel, dialogs and side sheets too.
+func views(w *world) []view {
+	satellite, launch := "/satellites/"+w.satellite, "/satellites/"+w.satellite+"/launches/"+w.launch
+	return []view{
+		{name: "sign-in", path: "/login"},
+		{name: "docs-signed-out", path: "/docs"},
+		{name: "list", path: "/", who: "ada"},
+		{name: "list-found-nothing", path: "/?q=nothing+like+it", who: "ada"},
+		{name: "list-viewer", path: "/", who: "linus"},
+		{name: "satellite", path: satellite, who: "ada"},
+		{name: "satellite-algorithms", path: satellite + "?tab=algorithms", who: "ada"},
+		{name: "satellite-empty", path: "/satellites/" + w.emptySatellite, who: "ada"},
+		{name: "launch", path: launch, who: "ada"},
+		{name: "algorithms", path: "/algorithms", who: "ada"},
+		{name: "algorithms-found-nothing", path: "/algorithms?q=nothing", who: "ada"},
+		{name: "algorithm", path: "/algorithms/fraud/score", who: "ada"},
+		{name: "algorithm-version", path: "/algorithms/" + w.score, who: "ada"},
+		{name: "algorithm-push", path: "/algorithms/push", who: "ada"},
+		{name: "account", path: "/account", who: "ada"},
+		{name: "account-viewer", path: "/account", who: "linus"},
+		{name: "account-new-key", path: "/account/keys/new", who: "ada"},
+		{name: "account-password", path: "/account/password", who: "ada"},
+		{name: "account-sign-out", path: "/account/sign-out", who: "ada"},
+		{name: "users", path: "/users", who: "ada"},
+		{name: "users-new", path: "/users/new", who: "ada"},
+		{name: "user", path: "/users/grace", who: "ada"},
+		{name: "user-disable", path: "/users/grace/disable", who: "ada"},
+		{name: "user-disabled", path: "/users/carol", who: "ada"},
+		{name: "audit", path: "/audit", who: "ada"},
+		{name: "audit-found-nothing", path: "/audit?actor=nobody", who: "ada"},
+		{name: "audit-open", path: "/audit?action=satellite_version.create", who: "ada", do: func(v *visitor) {
+			v.do(chromedp.Click(chromedp.CSS("summary")))
+			v.until("document.querySelector('details[open]')")
+		}},
+		{name: "system", path: "/system", who: "ada"},
+		{name: "docs", path: "/docs", who: "ada"},
+		{name: "docs-chapter", path: "/docs/deploying", who: "ada"},
+		{name: "find", path: "/find?q=fraud", who: "ada"},
+		{name: "palette", path: "/algorithms", who: "ada", do: func(v *visitor) {
+			v.control("k")
+			v.until("document.querySelectorAll('#palette-found a').length > 3")
+		}},
+		{name: "keys", path: "/", who: "ada", do: func(v *visitor) {
+			v.press("?")
+			v.sees("Search this page")
+		}},
+		{name: "not-found", path: "/nowhere", who: "ada"},
+		{name: "not-allowed", path: "/users", who: "linus"},
+	}
+}
+
+// TestEveryPage looks at every page in both themes, wide and narrow: no
+// finding of axe, nothing beyond the right edge. With
+// CONSTELLATION_SCREENSHOTS it leaves a picture of each in that folder.
+func TestEveryPage(t *testing.T) {
+	w := need(t)
+	t.Parallel()
+	for _, view := range views(w) {
+		t.Run(view.name, func(t *testing.T) {
+			t.Parallel()
+			v := newVisitor(t, view.who)
+			v.open(view.path)
+			if view.do != nil {
+				view.do(v)
+			}
+			v.look(view)
+		})
+	}
+}
+
+// Rules of axe: all of them say whether a page is right; those of colour are
+// what another theme can break.
+const (
+	allRules    = `['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']`
+	colourRules = `{ type: 'rule', values: ['color-contrast', 'link-in-text-block'] }`
+)
+
+// look inspects what is open in both themes, wide and narrow.
+func (v *visitor) look(view view) {
+	v.Helper()
+	pictures := os.Getenv("CONSTELLATION_SCREENSHOTS")
+	v.do(chromedp.Evaluate[chromedp.Void](axe + "; true"))
+	for _, width := range []int64{1440, 390} {
+		for theme, rules := range map[string]string{"light": allRules, "dark": colourRules} {
+			name := fmt.Sprintf("%s-%d-%s", view.name, width, theme)
+			v.do(v.size(width, 900), v.theme(theme))
+			v.until(fmt.Sprintf("innerWidth === %d && matchMedia('(prefers-color-scheme: %s)').matches", width, theme))
+			v.inspect(name, view.path, rules)
+			if pictures != "" {
+				v.picture(filepath.Join(pictures, name+".png"))
+			}
+		}
+	}
+}
+
+// finding is what axe has against a page.
+type finding struct {
+	ID, Impact, Help string
+	Nodes            []string
+}
+
+// inspect fails for what axe finds and for what sticks out of the page.
+func (v *visitor) inspect(name, path, rules string) {
+	v.Helper()
+	raw := js[string](v, `axe.run(document, {
+		resultTypes: ['violations'], runOnly: `+rules+`,
+	}).then((r) => JSON.stringify(r.violations.map((f) => ({
+		id: f.id, impact: f.impact, help: f.help, nodes: f.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + n.failureSummary),
+	}))))`)
+	var findings []finding
+	if err := json.Unmarshal([]byte(raw), &findings); err != nil {
+		v.Fatal(err)
+	}
+	for _, f := range findings {
+		v.Errorf("%s (%s): axe, %s: %s (%s)\n\t%s", name, path, f.Impact, f.Help, f.ID, strings.Join(f.Nodes, "\n\t"))
+	}
+	if wide := js[string](v, `(() => {
+		const root = document.documentElement;
+		if (root.scrollWidth <= innerWidth) return '';
+		return [...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+			.slice(0, 3).map((e) => e.outerHTML.slice(0, 120)).join('; ') || 'something';
+	})()`); wide != "" {
+		v.Errorf("%s (%s) is wider than the window: %s", name, path, wide)
+	}
+}
+
+// picture takes a picture of the whole page, or of what is above it.
+func (v *visitor) picture(path string) {
+	v.Helper()
+	take := chromedp.FullScreenshot(100)
+	if js[bool](v, "!!document.querySelector('dialog[open]')") {
+		take = chromedp.CaptureScreenshot()
+	}
+	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	defer cancel()
+	image, err := chromedp.Run(ctx, take)
+	if err != nil {
+		v.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		v.Fatal(err)
+	}
+	if err := os.WriteFile(path, image, 0o644); err != nil {
+		v.Fatal(err)
+	}
+}
+
+// TestEveryRouteIsLookedAt compares the views with the panel's own table of
+// routes, so that no new page goes without.
+func TestEveryRouteIsLookedAt(t *testing.T) {
+	t.Parallel()
+	unseen := map[string]string{
+		"/setup": "TestSetUp", "/invitation": "TestInvite", "/live": "a stream, no page",
+		"/audit/export.csv": "TestAudit", "/audit/export.json": "TestAudit", "/account/keys/{key_id}/revoke": "TestAPIKey",
+		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
+		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",
+	}
+	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h"}
+	variable := regexp.MustCompile(`\{[^}]*\}`)
+	for _, route := range admin.Routes() {
+		if route.Method != "GET" || unseen[route.Pattern] != "" {
+			continue
+		}
+		pattern := regexp.MustCompile("^" + variable.ReplaceAllString(route.Pattern, "[^/?]+") + `(\?.*)?$`)
+		seen := false
+		for _, view := range views(w) {
+			seen = seen || pattern.MatchString(view.path)
+		}
+		if !seen {
+			t.Errorf("no view looks at %s: add one to views, or say where it is looked at", route.Pattern)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package panel
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/client"
+	"github.com/constellation-serving/constellation/internal/stack"
+)
+
+const password = "correct horse battery staple"
+
+// world is a mothership as a team has it after a while.
+type world struct {
+	mothership *stack.Mothership
+	bin        string
+	url, host  string
+	key        string // ada's admin API key
+	api        *client.Client
+
+	score, scoreOld, defects string // algorithm references
+	satellite, launch        string // with everything
+	emptySatellite           string
+	versions                 int // of satellite
+
+	mu       sync.Mutex
+	sessions map[string]*http.Cookie // by username
+}
+
+// session gives the one session of a user that visitors share; a test that
+// ends it signs in by itself.
+func (w *world) session(ctx context.Context, username string) (*http.Cookie, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c := w.sessions[username]; c != nil {
+		return c, nil
+	}
+	c, err := w.signIn(ctx, username, password)
+	if err == nil {
+		w.sessions[username] = c
+	}
+	return c, err
+}
+
+// hashOf makes a Git hash of a digit.
+func hashOf(digit string) string { return strings.Repeat(digit+"a5", 14)[:40] }
+
+func newWorld(ctx context.Context, bin, dir string) (*world, error) {
+	m, err := stack.StartMothership(ctx, filepath.Join(bin, "mothership"), dir, "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{mothership: m, bin: bin, url: m.URL, host: m.Host, sessions: map[string]*http.Cookie{}}
+	if err := w.fill(ctx); err != nil {
+		_ = m.Stop()
+		return nil, err
+	}
+	return w, nil
+}
+
+// fill makes accounts, algorithms, satellites and launches through the
+// surfaces that people use.
+func (w *world) fill(ctx context.Context) error {
+	for _, who := range [][2]string{{"ada", "admin"}, {"grace", "operator"}, {"linus", "viewer"}, {"carol", "viewer"}} {
+		if _, err := w.mothership.Administer(ctx, password+"\n", "account", "create", who[0], "--role", who[1], "--password-stdin"); err != nil {
+			return err
+		}
+	}
+	if _, err := w.mothership.Administer(ctx, "", "account", "disable", "carol"); err != nil {
+		return err
+	}
+	key, err := w.mothership.Administer(ctx, "", "api-key", "create", "--account", "ada", "--role", "admin", "--name", "CI")
+	if err != nil {
+		return err
+	}
+	w.key = key
+	w.api = client.New(w.url, w.key, http.DefaultClient)
+	for _, a := range []struct {
+		repository, digit string
+		into              *string
+	}{
+		{"fraud/score", "1", &w.scoreOld}, {"fraud/score", "2", &w.score}, {"fraud/features", "3", nil}, {"vision/defects", "4", &w.defects},
+		{"vision/ocr", "5", nil}, {"text/language", "6", nil},
+	} {
+		if err := w.push(a.repository, hashOf(a.digit)); err != nil {
+			return err
+		}
+		if a.into != nil {
+			*a.into = a.repository + "/" + hashOf(a.digit)
+		}
+	}
+	return w.fillSatellites(ctx)
+}
+
+// push pushes an image as docker would.
+func (w *world) push(repository, hash string) error {
+	image, err := random.Image(200_000, 2)
+	if err != nil {
+		return err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", "amd64"
+	config.Config.Labels = map[string]string{"constellation.protocol": "http", "constellation.memory": "512Mi", "constellation.cpu": "500m"}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return err
+	}
+	tag, err := name.NewTag(w.host+"/"+repository+":"+hash, name.Insecure)
+	if err != nil {
+		return err
+	}
+	return remote.Write(tag, image, remote.WithAuth(&authn.Basic{Username: "ada", Password: w.key}))
+}
+
+func (w *world) fillSatellites(ctx context.Context) error {
+	two := []apiv1.SatelliteAlgorithm{
+		{Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3}, {Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
+	}
+	first, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Payments Europe", Algorithms: []apiv1.SatelliteAlgorithm{
+		{Algorithm: w.scoreOld, VanityURL: "fraud/score", Replicas: 2},
+	}})
+	if err != nil {
+		return err
+	}
+	w.satellite = first.ID
+	version, err := w.api.CreateSatelliteVersion(ctx, first.ID, "", two)
+	if err != nil {
+		return err
+	}
+	w.versions = version.Number
+	for _, name := range []string{"Paint shop Munich", "Line 4 quality", "Back office", "مراقبة الجودة"} {
+		if _, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Algorithms: two[:1]}); err != nil {
+			return err
+		}
+	}
+	soon := time.Now().Add(9 * 24 * time.Hour)
+	empty, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Edge trial", ExpiresAt: &soon, Algorithms: []apiv1.SatelliteAlgorithm{}})
+	if err != nil {
+		return err
+	}
+	w.emptySatellite = empty.ID
+	for i, l := range []struct {
+		name, description string
+		version, ready    int
+		reason            string
+	}{
+		{"Frankfurt", "Two zones, behind the bank's own gateway", 2, 5, ""},
+		{"Dublin", "", 1, 1, "fraud-score-7c9f was ended for using more than 512Mi of memory"},
+		{"Zurich, air-gapped", "Carried in on a disk every quarter", 2, 0, ""},
+	} {
+		launch, err := w.api.CreateLaunch(ctx, w.satellite, apiv1.LaunchCreate{SatelliteVersion: l.version, Name: l.name, Description: l.description})
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			w.launch = launch.ID
+		}
+		if l.ready > 0 {
+			if err := w.beat(ctx, launch.ID, l.version, l.ready, l.reason); err != nil {
+				return fmt.Errorf("heartbeat of %s: %w", l.name, err)
+			}
+		}
+	}
+	_, err = w.api.CreateSatelliteKey(ctx, w.satellite, apiv1.SatelliteKeyCreate{Name: "Checkout service"})
+	return err
+}
+
+// beat reports for a launch as its engine does, with the token of its plan.
+func (w *world) beat(ctx context.Context, launchID string, version, ready int, reason string) error {
+	signed, _, _, err := w.api.Plan(ctx, w.satellite, launchID, "")
+	if err != nil {
+		return err
+	}
+	var plan bundle.Plan
+	if err := json.Unmarshal([]byte(signed.Plan), &plan); err != nil {
+		return fmt.Errorf("read the plan: %w", err)
+	}
+	const engine = "execution-engine-6d9f-x2x7q/8f3a51"
+	beat := &apiv1.Heartbeat{Engine: engine, Sequence: 1, SatelliteVersion: version, SystemVersion: "v1.0.0"}
+	counts := apiv1.HeartbeatEngine{ID: engine, StartedAt: time.Now().Add(-time.Hour)}
+	for _, a := range plan.Algorithms {
+		up := min(a.Replicas, ready)
+		ready -= up
+		state := apiv1.HeartbeatAlgorithm{VanityURL: a.VanityURL, Wanted: a.Replicas, Ready: up}
+		if up < a.Replicas {
+			state.Reason = reason
+		}
+		beat.Algorithms = append(beat.Algorithms, state)
+		latency := make([]int64, len(apiv1.LatencyBounds)+1)
+		latency[4], latency[6], latency[9] = 700, 480, 20
+		counts.Counts = append(counts.Counts, apiv1.HeartbeatCounts{VanityURL: a.VanityURL, Calls: 1200, Errors: map[string]int64{"AlgorithmError": 7}, Latency: latency})
+	}
+	beat.Engines = []apiv1.HeartbeatEngine{counts}
+	_, err = client.New(w.url, plan.Launch.Token, http.DefaultClient).Heartbeat(ctx, w.satellite, launchID, beat)
+	return err
+}
+
+// signIn gives the cookie of a session, as the sign-in page sets it.
+func (w *world) signIn(ctx context.Context, username, password string) (*http.Cookie, error) {
+	form := url.Values{"username": {username}, "password": {password}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/login", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := (&http.Transport{}).RoundTrip(r) // a redirect is the answer
+	if err != nil {
+		return nil, err
+	}
+	_ = answer.Body.Close()
+	for _, c := range answer.Cookies() {
+		if c.Name == "constellation_session" && c.Value != "" {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("sign in as %s: %s", username, answer.Status)
+}
