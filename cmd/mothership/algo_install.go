@@ -60,6 +60,7 @@ Verbs:
 '` + launchPath + ` VERB --help' says more of each.`,
 		Example:            installExample,
 		DisableFlagParsing: true,
+		ValidArgsFunction:  completeLaunch(std),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLaunch(cmd, std, args)
 		},
@@ -204,8 +205,8 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 	})
 	common.add(cmd)
 	verb := verbs{std: std, flags: common, satelliteID: satelliteID, launchID: launchID}
-	cmd.AddCommand(verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(),
-		verb.render(), verb.verify(), verb.push(), verb.export())
+	cmd.AddCommand(verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(), verb.diff(),
+		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs())
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}

@@ -11,24 +11,32 @@ import (
 )
 
 func (v verbs) configure() *cobra.Command {
-	return &cobra.Command{
+	var offline bool
+	cmd := &cobra.Command{
 		Use:   "configure [KEY=VALUE…]",
 		Short: "Set where the launch goes; with no argument, show it",
 		Long: `Set the target's settings, several at once being all or nothing. KEY may begin
-with a dot. KEY= takes a setting back. With no argument, all are shown.`,
+with a dot. KEY= takes a setting back. With no argument, all are shown, with where
+each value comes from and what is missing.
+
+What is set is tried at once: the kubeconfig has the context, the registry
+answers and takes the login of 'docker login', the mothership's name resolves.
+--no-check is for a machine that reaches none of them.`,
 		Example: `  ` + launchPath + ` configure stage.container_registry=registry.example.com:5000/team
   ` + launchPath + ` configure .stage.kubernetes.kubeconfig_path=/home/algo/cluster.conf .stage.kubernetes.namespace=algorithms
   ` + launchPath + ` configure stage.ingress.provider=nginx stage.replicas.foo/bar=3
   ` + launchPath + ` configure`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			result, err := install.Configure(cmd.Context(), v.folder(), args, v.progress())
+			result, err := install.Configure(cmd.Context(), v.folder(), args, !offline, v.progress())
 			if err != nil {
 				return err
 			}
 			return v.flags.print(v.std.out, result, func(w io.Writer) { printConfigured(w, result) })
 		}),
 	}
+	cmd.Flags().BoolVar(&offline, "no-check", false, "do not try registry, names and files")
+	return cmd
 }
 
 // printConfigured writes what was set, or all when nothing was.
@@ -41,9 +49,13 @@ func printConfigured(w io.Writer, r *install.Configured) {
 		}
 	}
 	if len(r.Set) == 0 {
-		fmt.Fprintln(w, "KEY\tVALUE\tSTATE")
+		fmt.Fprintln(w, "KEY\tVALUE\tFROM")
 		for _, value := range r.Values {
-			fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, value.State)
+			from := value.From
+			if value.State == "missing" {
+				from = "MISSING"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, from)
 		}
 	}
 	if len(r.Needed) > 0 {

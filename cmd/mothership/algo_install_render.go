@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,21 +12,40 @@ import (
 )
 
 func (v verbs) render() *cobra.Command {
-	var offline bool
+	var o install.RenderOptions
 	cmd := &cobra.Command{
-		Use:     "render",
-		Short:   "Write the manifests as files, and apply nothing",
-		Long:    "Write the manifests into the launch's folder rendered/. They hold the launch's\nsecrets.",
-		Example: "  " + launchPath + " render --offline",
-		Args:    noArguments,
+		Use:   "render",
+		Short: "Write the manifests as files, and apply nothing",
+		Long: `Write the manifests: into the launch's folder rendered/ as a deploy would apply
+them, or as a kustomization or a Helm chart for a GitOps tool. Push the images
+with 'push'. Secrets hold the launch's token and the registry's login: with
+--no-secrets they are left out, to be made by other means.`,
+		Example: `  ` + launchPath + ` render --offline
+  ` + launchPath + ` render --kustomize ./gitops/satellite --no-secrets
+  ` + launchPath + ` render --helm ./chart && helm template ./chart -n algorithms`,
+		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
-			r, err := install.Render(cmd.Context(), v.folder(), offline, v.progress())
+			switch {
+			case o.Kustomize != "" && o.Helm != "":
+				return usageError{errors.New("render writes either --kustomize or --helm")}
+			case o.NoSecrets && o.Kustomize == "" && o.Helm == "":
+				return usageError{errors.New("--no-secrets goes with --kustomize or --helm")}
+			}
+			o.Progress = v.progress()
+			r, err := install.Render(cmd.Context(), v.folder(), o)
 			if err != nil {
 				return err
+			}
+			if r.Secrets {
+				fmt.Fprintln(v.std.err, "these files hold secrets: keep them out of Git, or encrypt them")
 			}
 			return v.flags.print(v.std.out, r, func(w io.Writer) { fmt.Fprintln(w, strings.Join(r.Files, "\n")) })
 		}),
 	}
-	cmd.Flags().BoolVar(&offline, "offline", false, "for a current Kubernetes, without asking the cluster")
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Offline, "offline", false, "for a current Kubernetes, without asking the cluster")
+	flags.StringVar(&o.Kustomize, "kustomize", "", "write a kustomization into this `FOLDER`")
+	flags.StringVar(&o.Helm, "helm", "", "write a Helm chart into this `FOLDER`")
+	flags.BoolVar(&o.NoSecrets, "no-secrets", false, "leave Secrets out of a kustomization or chart")
 	return cmd
 }

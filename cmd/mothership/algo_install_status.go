@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,24 +14,68 @@ import (
 
 func (v verbs) status() *cobra.Command {
 	return &cobra.Command{
-		Use:     "status",
-		Short:   "Show what runs on the cluster",
-		Example: "  " + launchPath + " status -o json",
-		Args:    noArguments,
+		Use:   "status",
+		Short: "Show what runs on the cluster",
+		Long: `Show which version is downloaded, wanted, installed and running, how each part
+does and why, and which versions can be rolled back to.`,
+		Example: `  ` + launchPath + ` status
+  ` + launchPath + ` status -o json | jq .running_version`,
+		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			s, err := install.Status(cmd.Context(), v.folder())
 			if err != nil {
 				return err
 			}
-			return v.flags.print(v.std.out, s, func(w io.Writer) {
-				fmt.Fprintf(w, "satellite %s in namespace %s: version %d downloaded, %d installed\n", s.Satellite, s.Namespace, s.Downloaded, s.Installed)
-				if s.Wanted != s.Installed {
-					fmt.Fprintf(w, "the deploy of version %d is not done\n", s.Wanted)
-				}
-				for _, h := range s.Deployments {
-					fmt.Fprintf(w, "  %s\n", h)
-				}
-			})
+			return v.flags.print(v.std.out, s, func(w io.Writer) { printStatus(w, s) })
 		}),
+	}
+}
+
+func printStatus(w io.Writer, s *install.StatusResult) {
+	fmt.Fprintf(w, "satellite\t%s\nnamespace\t%s on %s\n", s.Satellite, s.Namespace, s.Server)
+	number := func(n int) string {
+		if n == 0 {
+			return "none"
+		}
+		return strconv.Itoa(n)
+	}
+	running := number(s.Running)
+	if s.Running > 0 && !s.Adopted {
+		running += " (not every engine has said so)"
+	}
+	fmt.Fprintf(w, "version\tdownloaded %d, wanted %s, installed %s, running %s\n", s.Downloaded, number(s.Wanted), number(s.Installed), running)
+	switch {
+	case s.Wanted == 0:
+		fmt.Fprintf(w, "\tnot deployed yet\n")
+	case s.Wanted != s.Installed:
+		fmt.Fprintf(w, "\tthe deploy of version %d is not done; deploy again goes on\n", s.Wanted)
+	case s.Downloaded != s.Installed:
+		fmt.Fprintf(w, "\tdeploy brings version %d\n", s.Downloaded)
+	}
+	if s.Expired {
+		fmt.Fprintf(w, "expired\ton %s; it serves on\n", s.ExpiresAt.Format(time.DateOnly))
+	}
+	heartbeat := s.Heartbeat
+	if heartbeat == "" {
+		heartbeat = "not known to the cluster; the mothership shows it"
+	}
+	fmt.Fprintf(w, "heartbeat\t%s\n", heartbeat)
+	var kept []string
+	for _, p := range s.History {
+		kept = append(kept, strconv.Itoa(p.Version))
+	}
+	if len(kept) > 0 {
+		fmt.Fprintf(w, "rollback\tto %s\n", strings.Join(kept, ", "))
+	}
+	for _, h := range s.Deployments {
+		mark := "✗"
+		if h.Ready {
+			mark = "✓"
+		}
+		name := h.Vanity
+		if name == "" {
+			name = "-"
+		}
+		fmt.Fprintf(w, "%s %s\t%s\n", mark, name, h)
 	}
 }

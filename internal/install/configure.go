@@ -2,7 +2,9 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 	"strings"
@@ -16,6 +18,7 @@ type Value struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
 	State string `json:"state"` // set, default, missing or unset
+	From  string `json:"from"`  // where the value comes from, "" for none
 }
 
 // Configured is what configure shows.
@@ -25,8 +28,8 @@ type Configured struct {
 	Values []Value  `json:"values"`        // all
 }
 
-func (c *configFile) configured(set []string) *Configured {
-	result := &Configured{Needed: []string{}, Values: c.values()}
+func (c *configFile) configured(l *launch, set []string) *Configured {
+	result := &Configured{Needed: []string{}, Values: c.origins(l, c.values())}
 	for _, v := range result.Values {
 		if v.State == "missing" {
 			result.Needed = append(result.Needed, v.Key)
@@ -40,8 +43,9 @@ func (c *configFile) configured(set []string) *Configured {
 }
 
 // Configure sets every "KEY=VALUE", or none when one is refused. A value that
-// is empty goes back to the default.
-func Configure(ctx context.Context, f Folder, assignments []string, progress *Progress) (*Configured, error) {
+// is empty goes back to the default. With online, what is set is also tried:
+// the registry has to answer and to take the login, and names have to resolve.
+func Configure(ctx context.Context, f Folder, assignments []string, online bool, progress *Progress) (*Configured, error) {
 	l, err := openLaunch(f)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,7 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 		if err != nil {
 			return nil, err
 		}
-		return c.configured(nil), nil
+		return c.configured(l, nil), nil
 	}
 	unlock, err := f.lock(ctx, "configure", progress.Line)
 	if err != nil {
@@ -64,7 +68,7 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 	}
 	var wrong, set []string
 	for _, assignment := range assignments {
-		key, err := c.assign(l, assignment)
+		key, err := c.assign(l, assignment, online)
 		if err != nil {
 			wrong = append(wrong, err.Error())
 		}
@@ -82,17 +86,22 @@ func Configure(ctx context.Context, f Folder, assignments []string, progress *Pr
 	if err := c.decode(data); err != nil {
 		return nil, wrap(err, CodeUsage, "the configuration would not read back; nothing was changed")
 	}
-	if err := c.together(); err != nil {
+	if err := c.together(online); err != nil {
 		return nil, err
+	}
+	if online {
+		if err := c.try(ctx, l, set); err != nil {
+			return nil, interrupted(ctx, err, "configure")
+		}
 	}
 	if err := writeFile(f.Path("config.yaml"), data); err != nil {
 		return nil, wrap(err, CodeFailed, "write the configuration")
 	}
-	return c.configured(set), nil
+	return c.configured(l, set), nil
 }
 
 // assign checks and sets one KEY=VALUE.
-func (c *configFile) assign(l *launch, assignment string) (key string, err error) {
+func (c *configFile) assign(l *launch, assignment string, online bool) (key string, err error) {
 	key, value, ok := strings.Cut(assignment, "=")
 	key, value = strings.TrimPrefix(strings.TrimSpace(key), "."), strings.TrimSpace(value)
 	if !ok {
@@ -115,6 +124,9 @@ func (c *configFile) assign(l *launch, assignment string) (key string, err error
 		return key, nil
 	}
 	normal, err := s.check(value)
+	if missing := (*noFileError)(nil); errors.As(err, &missing) && !online {
+		normal, err = missing.path, nil // it is on the machine that deploys
+	}
 	if err != nil {
 		return key, fmt.Errorf("%s %w", key, err)
 	}
@@ -140,10 +152,13 @@ func known(l *launch, vanityURL string) error {
 }
 
 // together checks what only holds for several settings at once.
-func (c *configFile) together() error {
+func (c *configFile) together(online bool) error {
 	k := c.Stage.Kubernetes
 	if k.KubeconfigPath == "" {
 		return nil
+	}
+	if _, err := os.Stat(k.KubeconfigPath); err != nil && !online {
+		return nil // it is on the machine that deploys
 	}
 	if err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context); err != nil {
 		return wrap(err, CodeUsage, "nothing was changed: stage.kubernetes")
@@ -173,7 +188,7 @@ func (c *configFile) values() []Value {
 			key := before + chosen + after
 			_, path, _, _ := find(key)
 			if value := c.get(path); value != "" {
-				list = append(list, Value{key, value, "set"})
+				list = append(list, Value{key, value, "set", configOrigin})
 			}
 		}
 	}
@@ -183,14 +198,17 @@ func (c *configFile) values() []Value {
 func valueOf(s setting, key, value string) Value {
 	switch {
 	case value != "":
-		return Value{key, value, "set"}
+		return Value{key, value, "set", configOrigin}
 	case s.required:
-		return Value{key, "", "missing"}
+		return Value{key, "", "missing", ""}
 	case s.standard != "":
-		return Value{key, s.standard, "default"}
+		return Value{key, s.standard, "default", "default"}
 	}
-	return Value{key, "", "unset"}
+	return Value{key, "", "unset", ""}
 }
+
+// configOrigin is where a value that was set comes from.
+const configOrigin = "config.yaml"
 
 // chosen gives the names that the operator gave values to, in order.
 func (c *configFile) chosen(key string) []string {

@@ -73,7 +73,7 @@ func TestConfigureRefuses(t *testing.T) {
 		{"two wrong", []string{"stage.profile=huge", "stage.heartbeat=maybe"}, []string{"stage.profile", "stage.heartbeat"}},
 	}
 	for _, test := range tests {
-		_, err := install.Configure(t.Context(), f, test.assignments, install.NewProgress(io.Discard))
+		_, err := install.Configure(t.Context(), f, test.assignments, true, install.NewProgress(io.Discard))
 		if err == nil {
 			t.Errorf("%s: Configure %q succeeded", test.name, test.assignments)
 			continue
@@ -101,7 +101,7 @@ func TestConfigureSetsAndShows(t *testing.T) {
 		"stage.ingress.annotations.example.com/a.b": "true",
 		"stage.ingress.provider":                    "generic",
 	}
-	values, err := install.Configure(t.Context(), f, nil, install.NewProgress(io.Discard))
+	values, err := install.Configure(t.Context(), f, nil, false, install.NewProgress(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestConfigureSaysWhatItSetAndWhatIsNeeded(t *testing.T) {
 	mustGet(t, f, m.options())
 	set := func(assignments ...string) *install.Configured {
 		t.Helper()
-		result, err := install.Configure(t.Context(), f, assignments, install.NewProgress(io.Discard))
+		result, err := install.Configure(t.Context(), f, assignments, false, install.NewProgress(io.Discard))
 		if err != nil {
 			t.Fatalf("Configure %q: %v", assignments, err)
 		}
@@ -159,8 +159,8 @@ func TestConfigureSaysWhatItSetAndWhatIsNeeded(t *testing.T) {
 	}
 	got := set(".stage.container_registry=registry.example.com/team", "stage.replicas.foo/bar=3", "stage.replicas.foo/bar=4")
 	want := []install.Value{
-		{Key: "stage.container_registry", Value: "registry.example.com/team", State: "set"},
-		{Key: "stage.replicas.foo/bar", Value: "4", State: "set"},
+		{Key: "stage.container_registry", Value: "registry.example.com/team", State: "set", From: "config.yaml"},
+		{Key: "stage.replicas.foo/bar", Value: "4", State: "set", From: "config.yaml"},
 	}
 	if diff := cmp.Diff(want, got.Set); diff != "" {
 		t.Errorf("what was set (-want +got):\n%s", diff)

@@ -96,7 +96,7 @@ func login(t *testing.T, host, password string) {
 
 func configure(t *testing.T, f install.Folder, assignments ...string) {
 	t.Helper()
-	if _, err := install.Configure(t.Context(), f, assignments, install.NewProgress(io.Discard)); err != nil {
+	if _, err := install.Configure(t.Context(), f, assignments, false, install.NewProgress(io.Discard)); err != nil {
 		t.Fatalf("Configure %q: %v", assignments, err)
 	}
 }

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,11 @@ func Doctor(ctx context.Context, f Folder, ignored []string, progress *Progress)
 // preflight checks registry and cluster; it connects to the cluster and
 // gathers the rendering's input on the way.
 func (s *session) preflight(ctx context.Context, ignored []string) ([]kube.Check, *kube.Cluster, kube.Input, error) {
+	for _, name := range ignored {
+		if !slices.Contains(kube.CheckNames, name) {
+			return nil, nil, kube.Input{}, errorf(CodeUsage, "there is no check %q to ignore; did you mean %q", name, Nearest(name, kube.CheckNames))
+		}
+	}
 	checks := s.expiry(time.Now())
 	checks = append(checks, s.registry.check(ctx, s.images)...)
 	cluster, err := s.connect(ctx)

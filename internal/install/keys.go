@@ -125,12 +125,24 @@ func checkPath(value string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("names a file, and %s cannot be read: %w", path, err)
+		return "", &noFileError{path, err}
 	case info.IsDir():
 		return "", fmt.Errorf("names a file, and %s is a folder", path)
 	}
 	return path, nil
 }
+
+// noFileError is a path at which nothing can be read.
+type noFileError struct {
+	path string
+	err  error
+}
+
+func (e *noFileError) Error() string {
+	return fmt.Sprintf("names a file, and %s cannot be read: %v", e.path, e.err)
+}
+
+func (e *noFileError) Unwrap() error { return e.err }
 
 func checkNamespace(value string) (string, error) {
 	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {

@@ -12,22 +12,33 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube"
 )
 
-// RenderResult is where the manifests are.
-type RenderResult struct {
-	Path  string   `json:"path"`
-	Files []string `json:"files"`
+// RenderOptions say in which form, and where.
+type RenderOptions struct {
+	Offline   bool   // for a current Kubernetes, without asking the cluster
+	Kustomize string // folder of a kustomization; "" is none
+	Helm      string // folder of a chart; "" is none
+	NoSecrets bool   // leave Secrets out of these folders
+	Progress  *Progress
 }
 
-// Render writes the manifests of a launch to its rendered folder. It asks the
-// cluster for its API versions, or with offline takes those of a current one.
-func Render(ctx context.Context, f Folder, offline bool, progress *Progress) (*RenderResult, error) {
-	s, err := open(ctx, f, "render", progress)
+// RenderResult is where the manifests are.
+type RenderResult struct {
+	Path    string   `json:"path"`
+	Files   []string `json:"files"`
+	Secrets bool     `json:"secrets"` // some of the files hold secrets
+}
+
+// Render writes the manifests of a launch: to its rendered folder as a deploy
+// would apply them, or to a folder for a GitOps tool. It asks the cluster for
+// its API versions, or with o.Offline takes those of a current one.
+func Render(ctx context.Context, f Folder, o RenderOptions) (*RenderResult, error) {
+	s, err := open(ctx, f, "render", o.Progress)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
 	apis := kube.LatestAPIs()
-	if !offline {
+	if !o.Offline {
 		cluster, err := s.connect(ctx)
 		if err != nil {
 			return nil, err
@@ -38,18 +49,37 @@ func Render(ctx context.Context, f Folder, offline bool, progress *Progress) (*R
 	if err != nil {
 		return nil, err
 	}
+	// A GitOps tool applies all at once: names that stay let Deployments roll.
+	in.Stable = o.Kustomize != "" || o.Helm != ""
 	objects, err := kube.Render(in)
 	if err != nil {
 		return nil, wrap(err, CodeFailed, "render the manifests")
 	}
+	switch {
+	case o.Kustomize != "":
+		return writeKustomize(o.Kustomize, s.forGit(objects, o))
+	case o.Helm != "":
+		return s.writeHelm(o.Helm, s.forGit(objects, o))
+	}
 	if err := writeRendered(f, objects); err != nil {
 		return nil, err
 	}
-	result := &RenderResult{Path: f.Path("rendered")}
+	result := &RenderResult{Path: f.Path("rendered"), Secrets: true}
 	for i, object := range objects {
 		result.Files = append(result.Files, filepath.Join(result.Path, renderedName(i, object)))
 	}
 	return result, nil
+}
+
+// forGit leaves Secrets out when they are not wanted.
+func (s *session) forGit(objects []*unstructured.Unstructured, o RenderOptions) []*unstructured.Unstructured {
+	var kept []*unstructured.Unstructured
+	for _, object := range objects {
+		if object.GetKind() != "Secret" || !o.NoSecrets {
+			kept = append(kept, object)
+		}
+	}
+	return kept
 }
 
 // renderedName sorts the files into the order of their application.
@@ -62,12 +92,12 @@ func writeRendered(f Folder, objects []*unstructured.Unstructured) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return wrap(err, CodeFailed, "write the manifests")
 	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return wrap(err, CodeFailed, "write the manifests")
+	}
 	for i, object := range objects {
 		data, err := kube.YAML(object)
 		if err != nil {
-			return wrap(err, CodeFailed, "write the manifests")
-		}
-		if err := os.MkdirAll(dir, dirMode); err != nil {
 			return wrap(err, CodeFailed, "write the manifests")
 		}
 		if err := os.WriteFile(filepath.Join(dir, renderedName(i, object)), data, fileMode); err != nil {

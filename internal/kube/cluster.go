@@ -179,3 +179,12 @@ func (c *Cluster) get(ctx context.Context, apiVersion, kind, name string) (*unst
 	}
 	return object, nil
 }
+
+// CurrentContext gives the context that a kubeconfig itself chooses.
+func CurrentContext(path string) (string, error) {
+	file, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read kubeconfig %s: %w", path, err)
+	}
+	return file.CurrentContext, nil
+}

@@ -134,3 +134,8 @@ func keysOf[V any](m map[string]V) string {
 	sort.Strings(keys)
 	return strings.Join(keys, ", ")
 }
+
+func sorted(list []string) []string {
+	sort.Strings(list)
+	return list
+}

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // State is how a check came out.
@@ -35,6 +37,10 @@ func Problems(checks []Check) []Check {
 	return slices.DeleteFunc(slices.Clone(checks), func(c Check) bool { return c.State != Problem })
 }
 
+// CheckNames are the names of all checks that a preflight may note.
+var CheckNames = []string{"cluster", "expiry", "registry", "pull secret", "server version", "manifests", "namespace", "pod security",
+	"permissions", "other objects", "quota", "ingress", "room for pods", "platform"}
+
 // Ignore turns problems of the named checks into warnings, for an operator who
 // knows better, such as that a cluster grows when pods wait.
 func Ignore(checks []Check, ignored []string) []Check {
@@ -51,6 +57,10 @@ func Ignore(checks []Check, ignored []string) []Check {
 func (c *Cluster) Preflight(ctx context.Context, in Input) []Check {
 	p := preflight{Cluster: c, Input: in}
 	p.version()
+	var err error
+	if p.objects, err = Render(in); err != nil {
+		p.note("manifests", Problem, "", "%v", err)
+	}
 	exists := p.namespace(ctx)
 	p.permissions(ctx, exists)
 	if exists {
@@ -66,8 +76,10 @@ func (c *Cluster) Preflight(ctx context.Context, in Input) []Check {
 type preflight struct {
 	*Cluster
 	Input
-	checks  []Check
-	enforce string // the namespace's Pod Security level
+	checks   []Check
+	objects  []*unstructured.Unstructured // as they would be applied
+	existing map[string]bool              // of the objects, those that are there
+	enforce  string                       // the namespace's Pod Security level
 }
 
 func (p *preflight) note(name string, state State, fix, format string, args ...any) {
@@ -140,21 +152,10 @@ func (p *preflight) owners(ctx context.Context) {
 			"namespace %s holds another launch, %s of satellite %s", p.Namespace(), inventory.LaunchID, inventory.SatelliteID)
 		return
 	}
-	objects, err := Render(p.Input)
+	theirs, err := p.theirs(ctx)
 	if err != nil {
-		p.note(name, Problem, "", "%v", err)
+		p.note(name, unlessForbidden(err), "", "%v", err)
 		return
-	}
-	var theirs []Object
-	for _, o := range objects {
-		existing, err := p.get(ctx, o.GetAPIVersion(), o.GetKind(), o.GetName())
-		if err != nil {
-			p.note(name, unlessForbidden(err), "", "%v", err)
-			return
-		}
-		if existing != nil && existing.GetLabels()[LabelLaunch] != p.Plan.Launch.ID {
-			theirs = append(theirs, objectOf(o))
-		}
 	}
 	if len(theirs) > 0 {
 		p.note(name, Problem, "delete or rename them, or choose another namespace",
@@ -162,6 +163,33 @@ func (p *preflight) owners(ctx context.Context) {
 		return
 	}
 	p.note(name, OK, "", "nothing in the way in namespace %s", p.Namespace())
+}
+
+// theirs gives the objects of our names that are not this launch's.
+func (p *preflight) theirs(ctx context.Context) ([]Object, error) {
+	there, found := make([]bool, len(p.objects)), make([]bool, len(p.objects))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(applyWidth)
+	for i, o := range p.objects {
+		group.Go(func() error {
+			existing, err := p.get(ctx, o.GetAPIVersion(), o.GetKind(), o.GetName())
+			there[i] = existing != nil
+			found[i] = there[i] && existing.GetLabels()[LabelLaunch] != p.Plan.Launch.ID
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var theirs []Object
+	p.existing = map[string]bool{}
+	for i, o := range p.objects {
+		p.existing[Name(o)] = there[i]
+		if found[i] {
+			theirs = append(theirs, objectOf(o))
+		}
+	}
+	return theirs, nil
 }
 
 // unlessForbidden leaves it to the permissions' check to say what is missing.

@@ -70,8 +70,31 @@ func (p *preflight) permissions(ctx context.Context, namespaceExists bool) {
 	}
 }
 
-// denied gives those of wanted that the account may not do.
+// denied gives those of wanted that the account may not do: by one review of
+// all its rules, and one each of what that review does not list, since an
+// authorizer outside of the cluster may not be able to list its rules.
 func (p *preflight) denied(ctx context.Context, wanted []access) ([]access, error) {
+	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: p.Namespace()}}
+	rules, err := p.typed.AuthorizationV1().SelfSubjectRulesReviews().Create(ctx, review, metav1.CreateOptions{})
+	if err != nil {
+		return p.asked(ctx, wanted)
+	}
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(a access) bool {
+		return slices.ContainsFunc(rules.Status.ResourceRules, a.allowedBy)
+	})
+	return p.asked(ctx, missing)
+}
+
+// allowedBy says whether a rule without names of objects gives the access.
+func (a access) allowedBy(rule authorizationv1.ResourceRule) bool {
+	has := func(list []string, s string) bool { return slices.Contains(list, s) || slices.Contains(list, "*") }
+	_, sub, isSub := strings.Cut(a.resource, "/")
+	return len(rule.ResourceNames) == 0 && has(rule.Verbs, a.verb) && has(rule.APIGroups, a.group) &&
+		(has(rule.Resources, a.resource) || isSub && slices.Contains(rule.Resources, "*/"+sub))
+}
+
+// asked gives those of wanted that the server says no to, one by one.
+func (p *preflight) asked(ctx context.Context, wanted []access) ([]access, error) {
 	allowed := make([]bool, len(wanted))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(applyWidth)

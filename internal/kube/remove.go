@@ -6,8 +6,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/constellation-serving/constellation/internal/bundle"
 )
 
 // Owned gives the objects that a removal deletes, in its order: those of the
@@ -75,14 +73,4 @@ func (c *Cluster) waitGone(ctx context.Context, r Rollout) error {
 		case <-ticker.C:
 		}
 	}
-}
-
-// InventoryOf gives the inventory of the launch, nil when the namespace has none or
-// another launch's.
-func (c *Cluster) InventoryOf(ctx context.Context, plan *bundle.Plan) (*Inventory, error) {
-	inventory, err := c.Inventory(ctx)
-	if err != nil || inventory == nil || inventory.LaunchID != plan.Launch.ID {
-		return nil, err
-	}
-	return inventory, nil
 }

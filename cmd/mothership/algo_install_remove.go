@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/constellation-serving/constellation/internal/install"
+)
+
+func (v verbs) remove() *cobra.Command {
+	var o install.RemoveOptions
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "remove",
+		Short: "Take the launch off its cluster",
+		Long: `Show every object that the launch has on the cluster, ask, and delete them. The
+namespace stays, and so does what others made or took over. The images stay in
+the registry unless --registry is given, and the launch's folder stays, so that
+it can be deployed again.`,
+		Example: `  ` + launchPath + ` remove --dry-run
+  ` + launchPath + ` remove --yes --registry`,
+		Args: noArguments,
+		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
+			if o.Timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+			}
+			o.Progress = v.progress()
+			o.Confirm = func(what *install.RemoveResult) (bool, error) { return v.confirmed(what, yes) }
+			r, err := install.Remove(cmd.Context(), v.folder(), o)
+			if err != nil {
+				return err
+			}
+			return v.flags.print(v.std.out, r, func(w io.Writer) { printRemove(w, r) })
+		}),
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&yes, "yes", "y", false, "do not ask")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be deleted, and delete nothing")
+	flags.BoolVar(&o.Registry, "registry", false, "delete the launch's images from the registry too")
+	flags.BoolVar(&o.NoWait, "no-wait", false, "do not wait until the pods are gone")
+	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until the pods are gone")
+	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long to try again when the cluster does not answer")
+	return cmd
+}
+
+// confirmed shows what goes and asks whoever sits at the terminal.
+func (v verbs) confirmed(what *install.RemoveResult, yes bool) (bool, error) {
+	if yes {
+		return true, nil
+	}
+	writeRemoval(v.std.err, what)
+	file, ok := v.std.in.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return false, usageError{errors.New("nothing was deleted: there is no terminal to ask at; give --yes to delete this")}
+	}
+	fmt.Fprint(v.std.err, "Delete all of this? Type yes: ")
+	line, err := bufio.NewReader(v.std.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("read the answer: %w", err)
+	}
+	return strings.TrimSpace(line) == "yes", nil
+}
+
+func writeRemoval(w io.Writer, r *install.RemoveResult) {
+	fmt.Fprintf(w, "in namespace %s of %s (version %d):\n", r.Namespace, r.Server, r.Version)
+	for _, o := range r.Objects {
+		fmt.Fprintf(w, "  - %s\n", o)
+	}
+	for _, image := range r.Images {
+		fmt.Fprintf(w, "  - image %s\n", image)
+	}
+}
+
+func printRemove(w io.Writer, r *install.RemoveResult) {
+	switch {
+	case r.DryRun:
+		fmt.Fprint(w, "a removal would delete, ")
+		writeRemoval(w, r)
+	case !r.Removed:
+		fmt.Fprintln(w, "nothing was deleted")
+	default:
+		fmt.Fprintf(w, "the launch is off namespace %s: %d objects deleted\n", r.Namespace, len(r.Objects))
+		if len(r.Images) == 0 {
+			fmt.Fprintln(w, "its images are still in the registry; remove --registry deletes them too while the launch is installed")
+		}
+	}
+}
