@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/constellation-serving/constellation/internal/kube"
 )
@@ -53,35 +49,11 @@ func (c *configFile) tryRegistry(ctx context.Context, l *launch) error {
 		return err
 	}
 	defer r.transport.CloseIdleConnections()
-	destination := mapImages(l.plan, c.Stage)[l.plan.System.Image.Digest].Tag
-	ref, err := name.NewTag(destination, r.nameOptions()...)
-	if err != nil {
-		return wrap(err, CodeUsage, "stage.container_registry")
-	}
-	login, err := r.keychain.Resolve(r.host)
-	if err != nil {
-		return wrap(err, CodeAuth, "read the docker login for %s", r.host)
-	}
-	explain := func(err error) error {
-		e := r.explain(err, "log in")
-		e.Next = "→ " + r.fix(e, strings.SplitN(destination, ":"+ref.TagStr(), 2)[0])
-		return e
-	}
-	authorised, err := transport.NewWithContext(ctx, r.host, login, r.transport, []string{ref.Scope(transport.PushScope)})
-	if err != nil {
-		return explain(err)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.host.Scheme()+"://"+r.host.RegistryStr()+"/v2/", nil)
-	if err != nil {
-		return wrap(err, CodeUsage, "stage.container_registry")
-	}
-	response, err := authorised.RoundTrip(request)
-	if err != nil {
-		return explain(err)
-	}
-	defer response.Body.Close() //nolint:errcheck // read to its end or not
-	if err := transport.CheckError(response, http.StatusOK); err != nil {
-		return explain(err)
+	if err := r.connect(ctx); err != nil {
+		e := *r.explain(err, "log in")
+		repository, _, _ := strings.Cut(mapImages(l.plan, c.Stage)[l.plan.System.Image.Digest].Destination, "@")
+		e.Next = "→ " + r.fix(&e, repository)
+		return &e
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func TestConfigureSaysWhereValuesComeFrom(t *testing.T) {
 	}
 	want := map[string]string{
 		"stage.container_registry": "missing from : ",
-		"stage.kubernetes.context": "default from the kubeconfig: test",
+		"stage.kubernetes.context": "default from the kubeconfig: here",
 		"stage.fqdn":               "default from the launch's plan: https://mothership.example.com",
 		"stage.ingress.class":      "default from stage.ingress.provider: nginx",
 		"stage.ingress.provider":   "set from config.yaml: nginx",

@@ -8,10 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
 	"github.com/constellation-serving/constellation/internal/kube"
 )
 
@@ -102,38 +98,44 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 
 // remove deletes a manifest; the registry frees its blobs in its own time.
 func (r *registry) remove(ctx context.Context, image string) error {
-	ref, err := name.NewDigest(image, r.nameOptions()...)
-	if err != nil {
-		return wrap(err, CodeUsage, "stage.container_registry")
-	}
-	err = remote.Delete(ref, r.options(ctx, r.transport)...)
-	var refusal *transport.Error
+	status, err := r.manifest(ctx, http.MethodDelete, image)
 	switch {
-	case err == nil || ctx.Err() != nil:
-		return ctx.Err()
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound:
-		return nil
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusMethodNotAllowed:
+	case err != nil:
+		return r.whyNot(ctx, err, "delete "+image)
+	case status == http.StatusMethodNotAllowed:
 		return errorf(CodeFailed, "the satellite is off the cluster, and the registry %s does not allow to delete images: delete %s by its own means", r.host, image)
 	}
-	return r.explain(err, "delete "+image)
+	return nil
 }
 
 // holds asks for a manifest by its digest.
 func (r *registry) holds(ctx context.Context, image string) (bool, error) {
-	ref, err := name.NewDigest(image, r.nameOptions()...)
+	status, err := r.manifest(ctx, http.MethodHead, image)
 	if err != nil {
-		return false, wrap(err, CodeFailed, "read the image's name")
+		return false, r.whyNot(ctx, err, "look for "+image)
 	}
-	_, err = remote.Head(ref, r.options(ctx, r.transport)...)
-	var refusal *transport.Error
-	switch {
-	case err == nil:
-		return true, nil
-	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case errors.As(err, &refusal) && refusal.StatusCode == http.StatusNotFound:
-		return false, nil
+	return status == http.StatusOK, nil
+}
+
+// manifest sends one request about a manifest. That it is not there, or cannot
+// be deleted, is an answer and no error.
+func (r *registry) manifest(ctx context.Context, method, image string) (status int, err error) {
+	if err := r.connect(ctx); err != nil {
+		return 0, err
 	}
-	return false, r.explain(err, "look for "+image)
+	repository, digest, err := r.split(image)
+	if err != nil {
+		return 0, err
+	}
+	response, err := r.send(ctx, exchange{method: method, url: "/v2/" + repository + "/manifests/" + digest, repository: repository,
+		header: http.Header{"Accept": manifestTypes}})
+	if err != nil {
+		return 0, err
+	}
+	defer drain(response)
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusAccepted, http.StatusNotFound, http.StatusMethodNotAllowed:
+		return response.StatusCode, nil
+	}
+	return 0, newRefusal(response)
 }

@@ -34,15 +34,17 @@ type Change struct {
 }
 
 // stages is how many stages there are.
-const stages = 3
+const stages = 4
 
 // stage orders kinds: what others need comes first.
 func stage(kind string) int {
 	switch kind {
-	case "Deployment":
+	case "RoleBinding": // its Role has to be there
 		return 1
-	case "Ingress":
+	case "Deployment":
 		return 2
+	case "Ingress":
+		return 3
 	}
 	return 0
 }

@@ -39,6 +39,10 @@ func (c *Cluster) compare(ctx context.Context, object *unstructured.Unstructured
 	if existing != nil && asApplied(existing, object) {
 		return change, nil
 	}
+	if existing == nil && object.GetKind() == "RoleBinding" {
+		change.Action = Created // to try it, the server wants the Role, which may be still to come
+		return change, nil
+	}
 	dry := c.options()
 	dry.DryRun = []string{metav1.DryRunAll}
 	change.result, err = c.apply(ctx, object, dry)

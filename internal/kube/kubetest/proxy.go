@@ -1,0 +1,97 @@
+// Package kubetest stands between the installer and a real API server in
+// tests: it counts requests, and makes the server be away.
+package kubetest
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// Proxy forwards to an API server with the credentials of its kubeconfig.
+type Proxy struct {
+	Kubeconfig string // of the proxy: whoever has it has the credentials
+
+	mu       sync.Mutex
+	requests []*http.Request
+	away     func(n int, r *http.Request) bool
+}
+
+// NewProxy stands before the API server of a kubeconfig until the test ends.
+func NewProxy(t *testing.T, kubeconfig string) *Proxy {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	forward := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.isAway(r) {
+			panic(http.ErrAbortHandler) // the connection breaks, as with a server that dies
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	file := clientcmdapi.NewConfig()
+	file.Clusters["proxy"] = &clientcmdapi.Cluster{Server: server.URL}
+	file.AuthInfos["proxy"] = &clientcmdapi.AuthInfo{}
+	file.Contexts["proxy"] = &clientcmdapi.Context{Cluster: "proxy", AuthInfo: "proxy"}
+	file.CurrentContext = "proxy"
+	if err := clientcmd.WriteToFile(*file, p.Kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Away makes the server be away for those requests for which away is true; n
+// counts requests from 1 on, and starts again with each call of Away.
+func (p *Proxy) Away(away func(n int, r *http.Request) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away, p.requests = away, nil
+}
+
+func (p *Proxy) isAway(r *http.Request) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests = append(p.requests, r)
+	return p.away != nil && p.away(len(p.requests), r)
+}
+
+// Writes gives the requests since the last Away that are no reads and no
+// reviews of rights, which change nothing: "PATCH /api/v1/…".
+func (p *Proxy) Writes() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var writes []string
+	for _, r := range p.requests {
+		if IsWrite(r) {
+			writes = append(writes, r.Method+" "+r.URL.RequestURI())
+		}
+	}
+	return writes
+}
+
+// IsWrite says whether a request can change something on the server.
+func IsWrite(r *http.Request) bool {
+	review, _ := filepath.Match("/apis/authorization.k8s.io/v1/selfsubject*reviews", r.URL.Path)
+	return r.Method != http.MethodGet && !review
+}
