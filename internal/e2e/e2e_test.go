@@ -52,11 +52,16 @@ func TestMainJob(t *testing.T) {
 		{"deploy", (*journey).deploy},
 		{"algorithms answer", (*journey).answers},
 		{"deploy again changes nothing", (*journey).deployAgain},
+		{"a deploy with nothing to change only reads", (*journey).nothingToDo},
 		{"another launch is refused in the namespace", (*journey).otherLaunch},
 		{"an edit leaves the running satellite alone", (*journey).edit},
 		{"the next deploy brings the edit and prunes", (*journey).upgrade},
 		{"key changes come with the next deploy", (*journey).keys},
+		{"an image that cannot be pulled ends the deploy early", (*journey).brokenImage},
+		{"a deploy outlives the API server", (*journey).apiServerRestarts},
+		{"rollback and deploy again", (*journey).rollback},
 		{"a removed launch keeps serving", (*journey).removeLaunch},
+		{"remove", (*journey).remove},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
 			j.explain(t)
@@ -479,5 +484,5 @@ func (j *journey) removeLaunch(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.refused(t, 1, "there is no launch", j.satelliteID, j.launchID, "get", j.AdminKey)
-	j.call(t, j.key, "demo/greet", "text/plain", "Neo", 200, `"Hello Neo"`)
+	j.call(t, j.key, "demo/greet", "text/plain", "Neo", 200, `"NEO"`)
 }

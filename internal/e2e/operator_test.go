@@ -128,7 +128,7 @@ func (j *journey) apiServerRestarts(t *testing.T) {
 	killed := make(chan error, 1)
 	go func() {
 		<-began
-		killed <- killAPIServer(j.Cluster.Name)
+		killed <- killAPIServer(j.Dir)
 	}()
 	j.operate(t, "deploy")
 	if err := <-killed; err != nil {

@@ -59,6 +59,9 @@ func (d *done) String() string {
 
 // phase tells the operator what begins, and remembers it.
 func (s *session) phase(name string) {
+	if s.waits != nil {
+		s.waits.end()
+	}
 	s.done.enter(name)
 	s.progress.Phase(name)
 }
@@ -85,7 +88,15 @@ func (s *session) rollout(objects []*unstructured.Unstructured, wait bool) kube.
 		Changed: func(c kube.Change) {
 			s.done.change(c)
 			s.progress.Line("%s %s", c.Action, c.Object)
-		}}
+		}, Looked: s.view().look}
+}
+
+// view is the session's one view of waits.
+func (s *session) view() *waitView {
+	if s.waits == nil {
+		s.waits = &waitView{progress: s.progress}
+	}
+	return s.waits
 }
 
 // rollOut applies within the time that the operator gives it.
@@ -96,6 +107,7 @@ func (s *session) rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rol
 		s.done.serving = inventory.Installed
 	}
 	changes, err := cluster.Rollout(limited, r)
+	s.view().end()
 	var late *kube.NotReadyError
 	var broken *kube.BrokenError
 	switch {

@@ -23,6 +23,7 @@ type session struct {
 	delay    func(attempt int) time.Duration // between attempts
 	unlock   func()
 	done     done
+	waits    *waitView
 	patience time.Duration // with an API server that is away
 }
 
