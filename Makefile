@@ -12,7 +12,7 @@ CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrac
 TEST_PACKAGES    = postgresql skopeo mmdebstrap ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run build generate test e2e conformance crash lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run build generate test e2e conformance crash faults lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates
 	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
 
+faults: ## get and push at every fault and kill -9 of issue 4, for long; FAULT_ROUNDS says how long
+	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills' ./internal/install
+
 lint: ## Lint every module, and check that generated code and formatting are fresh
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@bin/golangci-lint run ./...
@@ -81,8 +84,9 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 	@$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
 
-bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, and the Go benchmarks
-	@deploy/packages.sh postgresql ca-certificates
+bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, get and push beside crane and skopeo, and the Go benchmarks
+	@deploy/packages.sh postgresql ca-certificates skopeo
+	@$(GO) build -modfile=deploy/tools/go.mod -o bin/crane github.com/google/go-containerregistry/cmd/crane
 	@$(PROGRAM) -o bin/bench ./deploy/bench
 	@bin/bench
 	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...

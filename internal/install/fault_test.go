@@ -66,13 +66,13 @@ func faults() map[string]fault {
 			case <-time.After(10 * idle):
 			}
 		}},
-		"429":     {befall: status(http.StatusTooManyRequests, "", "Retry-After", "0")},
-		"500":     {befall: status(http.StatusInternalServerError, "")},
-		"503":     {befall: status(http.StatusServiceUnavailable, "<html>")},
-		"401":     {befall: status(http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`), code: install.CodeAuth},
-		"403":     {befall: status(http.StatusForbidden, `{"errors":[{"code":"DENIED","message":"no"}]}`), code: install.CodeAuth},
-		"404":     {befall: status(http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`), code: -1},
-		"409":     {befall: status(http.StatusConflict, ""), code: -1},
+		"429": {befall: status(http.StatusTooManyRequests, "", "Retry-After", "0")},
+		"500": {befall: status(http.StatusInternalServerError, "")},
+		"503": {befall: status(http.StatusServiceUnavailable, "<html>")},
+		"401": {befall: status(http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`), code: install.CodeAuth},
+		"403": {befall: status(http.StatusForbidden, `{"errors":[{"code":"DENIED","message":"no"}]}`), code: install.CodeAuth},
+		"404": {befall: status(http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`), code: -1},
+		"409": {befall: status(http.StatusConflict, ""), code: -1},
 	}
 }
 

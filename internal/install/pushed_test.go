@@ -28,7 +28,7 @@ type private struct {
 	host string
 
 	mu       sync.Mutex
-	requests []string // METHOD PATH
+	requests []string         // METHOD PATH
 	sent     map[string]int64 // bytes of bodies that came, by path
 	front    func(w http.ResponseWriter, r *http.Request, next http.Handler)
 }

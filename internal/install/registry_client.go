@@ -52,7 +52,7 @@ type exchange struct {
 	repository string // "" for the registry itself
 	mount      string // another repository that is read
 	header     http.Header
-	body       *uploadBody // nil for none
+	body       *uploadBody   // nil for none
 	answer     time.Duration // that the answer may take, where it is long
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -218,46 +217,6 @@ func (j *upload) mismatch(ctx context.Context, refused *refusal) error {
 		return err
 	}
 	return refused
-}
-
-// ask finds out how much of a begun upload the registry has. What it does not
-// know any more, or cannot say, is begun again.
-func (j *upload) ask(ctx context.Context) error {
-	response, err := j.send(ctx, exchange{method: http.MethodGet, url: j.location, repository: j.repository})
-	if err != nil {
-		return err
-	}
-	defer drain(response)
-	if s := response.StatusCode; s == http.StatusTooManyRequests || s >= 500 {
-		return laterRefusal(response)
-	}
-	stored, ok := rangeEnd(response)
-	if !ok || stored > j.blob.Size {
-		j.lost()
-		return nil
-	}
-	if location, err := follow(response, ""); err == nil {
-		j.location = location
-	}
-	j.transfer.skip(stored - j.stored)
-	j.stored = stored
-	return nil
-}
-
-// rangeEnd reads how many bytes a registry has, from its answer's Range.
-func rangeEnd(response *http.Response) (int64, bool) {
-	if response.StatusCode != http.StatusNoContent && response.StatusCode != http.StatusAccepted {
-		return 0, false
-	}
-	_, end, ok := strings.Cut(strings.TrimPrefix(response.Header.Get("Range"), "bytes="), "-")
-	last, err := strconv.ParseInt(end, 10, 64)
-	if !ok || err != nil || last < 0 {
-		return 0, false
-	}
-	if last == 0 { // nothing, as registries write it
-		return 0, true
-	}
-	return last + 1, true
 }
 
 func (j *upload) begin(ctx context.Context) error {
