@@ -26,7 +26,14 @@ type Stage struct {
 	Profile           string               `yaml:"profile"`
 	Replicas          map[string]int       `yaml:"replicas"`
 	Resources         map[string]Resources `yaml:"resources"`
+	Mothership        MothershipConfig     `yaml:"mothership"`
 	Heartbeat         string               `yaml:"heartbeat"`
+}
+
+// MothershipConfig is the engines' way to the mothership.
+type MothershipConfig struct {
+	Proxy  string `yaml:"proxy"`
+	CAFile string `yaml:"ca_file"`
 }
 
 // KubernetesConfig is the cluster.

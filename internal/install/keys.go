@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -49,6 +50,8 @@ var settings = []setting{
 	{key: "stage.resources.<vanity>.cpu", text: true, check: checkQuantity},
 	{key: "stage.resources.<vanity>.memory", text: true, check: checkQuantity},
 	{key: "stage.resources.<vanity>.gpu", check: checkGPU},
+	{key: "stage.mothership.proxy", text: true, check: checkProxy},
+	{key: "stage.mothership.ca_file", text: true, check: checkPath},
 	{key: "stage.heartbeat", standard: "on", text: true, check: oneOf("on", "off")},
 }
 
@@ -181,6 +184,18 @@ func checkFQDN(value string) (string, error) {
 		return "", fmt.Errorf("%s; not %q", form, value)
 	}
 	return value, nil
+}
+
+// checkProxy: the address is in a ConfigMap, so it has no password.
+func checkProxy(value string) (string, error) {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostPort.MatchString(u.Host) {
+		return "", errors.New("is the proxy by which engines reach the mothership, such as http://proxy.example.com:3128")
+	}
+	if u.User != nil {
+		return "", errors.New("cannot hold a password: let the proxy know the cluster's addresses instead")
+	}
+	return strings.TrimRight(value, "/"), nil
 }
 
 func checkPullSecret(value string) (string, error) {

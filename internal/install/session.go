@@ -2,7 +2,9 @@ package install
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -104,6 +106,9 @@ func (s *session) input(apis kube.APIs) (kube.Input, error) {
 			MothershipURL: heartbeatURL(stage, s.launch.plan.Mothership.URL),
 		},
 	}
+	if err := mothershipWay(stage, &in.Settings); err != nil {
+		return in, err
+	}
 	for vanity, r := range stage.Resources {
 		in.Settings.Resources[vanity] = kube.Resources(r)
 	}
@@ -116,6 +121,27 @@ func (s *session) input(apis kube.APIs) (kube.Input, error) {
 		in.Processes[a.Image.Digest] = kube.Process{Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd}
 	}
 	return in, s.pull(&in.Settings)
+}
+
+// mothershipWay adds the proxy and the certificates of the engines' way to the
+// mothership, when they go there.
+func mothershipWay(stage Stage, settings *kube.Settings) error {
+	if settings.MothershipURL == "" {
+		return nil
+	}
+	settings.MothershipProxy = stage.Mothership.Proxy
+	if stage.Mothership.CAFile == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(stage.Mothership.CAFile)
+	if err != nil {
+		return wrap(err, CodeUsage, "stage.mothership.ca_file")
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return errorf(CodeUsage, "stage.mothership.ca_file: %s has no certificate in PEM form", stage.Mothership.CAFile)
+	}
+	settings.MothershipCA = string(pem)
+	return nil
 }
 
 // pull settles which Secret pods pull with.

@@ -112,6 +112,8 @@ func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev
 		return trouble{"image", reason, unreachedFor}
 	case waiting != nil && waiting.Reason != "PodInitializing":
 		return trouble{waiting.Reason, strings.TrimSuffix(waiting.Reason+": "+waiting.Message, ": "), certainFor}
+	case s.State.Running != nil && !s.Ready && hasRunner(pod):
+		return c.explainRunner(ctx, pod, s.Name)
 	case s.State.Running != nil && !s.Ready:
 		return trouble{reason: "runs, and is not ready yet"}
 	}

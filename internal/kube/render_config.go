@@ -111,7 +111,7 @@ func (r *renderer) routes() config.Routes {
 			Version: r.Plan.Satellite.Version, ExpiresAt: r.Plan.Satellite.ExpiresAt,
 		},
 		Launch:     config.Launch{ID: r.Plan.Launch.ID},
-		Mothership: config.Mothership{URL: r.Settings.MothershipURL},
+		Mothership: config.Mothership{URL: r.Settings.MothershipURL, Proxy: r.Settings.MothershipProxy, CA: r.Settings.MothershipCA},
 		Algorithms: []config.Route{},
 	}
 	for _, a := range r.Plan.Algorithms {

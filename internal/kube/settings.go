@@ -52,6 +52,8 @@ type Settings struct {
 	Replicas        map[string]int       // by vanity URL, over the plan's
 	Resources       map[string]Resources // by vanity URL, over the image's
 	MothershipURL   string               // where heartbeats go; "" is nowhere
+	MothershipProxy string               // by which they go there; "" is none
+	MothershipCA    string               // whom they trust besides the system's, PEM
 }
 
 // Ingress is how callers from outside reach the engine.

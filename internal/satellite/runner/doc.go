@@ -25,6 +25,10 @@ const (
 // DefaultFIFO is where a pipe process writes its replies.
 const DefaultFIFO = "/tmp/algoout"
 
+// FailedMessage is the message of the JSON log line by which a runner says
+// that its process failed; its "reason" says how.
+const FailedMessage = "the pipe process failed"
+
 // Options are a runner's settings; the zero value of each is its default.
 type Options struct {
 	// Command starts the pipe process. None is InstalledPipe, else LocalPipe.

@@ -156,7 +156,7 @@ func (r *Runner) keep(ctx context.Context, p *process) {
 				if failures > 1 {
 					pause = min(max(2*pause, r.RestartAfter), r.RestartAtMost)
 				}
-				r.log.Error("the pipe process failed", "reason", p.reason(), "times", failures, "again_in", pause.String())
+				r.log.Error(FailedMessage, "reason", p.reason(), "times", failures, "again_in", pause.String())
 			}
 		}
 		select {

@@ -346,8 +346,8 @@ func waitGone(t *testing.T, pid int) {
 // TestGuard: a call that nobody ends is ended.
 func TestGuard(t *testing.T) {
 	t.Parallel()
-	r := start(t, Options{CallAtMost: time.Hour}, "sh", "-c", `echo PIPE_INIT_COMPLETE; read -r line; sleep 1000`)
-	_, got := r.call(t, "text/plain", "x", TimeoutHeader, "0.05")
+	r := start(t, Options{CallAtMost: 50 * time.Millisecond}, "sh", "-c", `echo PIPE_INIT_COMPLETE; read -r line; sleep 1000`)
+	_, got := r.call(t, "text/plain", "x")
 	if field(t, got, "error", "error_type") != "TimeoutError" {
 		t.Errorf("call = %v", got)
 	}

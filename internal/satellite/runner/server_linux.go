@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// TimeoutHeader may tell how many seconds a call has: the engine ends a call
-// that timed out by itself, and this is for when it cannot any more.
-const TimeoutHeader = "X-Constellation-Timeout"
-
 // requestIDHeader names a call; a DELETE that carries it ends that call only.
 const requestIDHeader = "X-Request-Id"
 
@@ -90,7 +86,7 @@ func (r *Runner) serveCall(w http.ResponseWriter, req *http.Request, line []byte
 			<-r.one
 			continue // it ended while we waited
 		}
-		o, err := r.run(p, line, timeoutOf(req.Header, r.CallAtMost))
+		o, err := r.run(p, line)
 		r.begin(nil, "")
 		<-r.one
 		if errors.Is(err, errNotStarted) {
@@ -109,14 +105,6 @@ func (r *Runner) begin(p *process, id string) bool {
 	return p != nil && r.process == p
 }
 
-func timeoutOf(header http.Header, atMost time.Duration) time.Duration {
-	seconds, err := strconv.ParseFloat(header.Get(TimeoutHeader), 64)
-	if err != nil || seconds <= 0 || seconds >= atMost.Seconds() {
-		return atMost
-	}
-	return time.Duration(seconds * float64(time.Second))
-}
-
 func (r *Runner) write(w http.ResponseWriter, o *outcome) {
 	var b bytes.Buffer
 	b.Grow(len(o.result) + len(o.raised) + len(o.stdout) + len(o.stderr) + 256)
@@ -132,11 +120,11 @@ func (r *Runner) write(w http.ResponseWriter, o *outcome) {
 var errNotStarted = errors.New("the process ended before the call")
 
 // run does one call on a loaded process; the caller holds r.one.
-func (r *Runner) run(p *process, line []byte, atMost time.Duration) (outcome, error) {
+func (r *Runner) run(p *process, line []byte) (outcome, error) {
 	p.stdout.begin()
 	p.stderr.begin()
 	start := time.Now()
-	guard := time.AfterFunc(atMost, func() {
+	guard := time.AfterFunc(r.CallAtMost, func() {
 		r.log.Warn("a call took too long and nobody ended it: ending the process")
 		p.end()
 	})
