@@ -1,0 +1,115 @@
+package heartbeat
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// realAPIServer starts a kube-apiserver with etcd.
+func realAPIServer(t *testing.T) *rest.Config {
+	t.Helper()
+	program := os.Getenv("CONSTELLATION_APISERVER")
+	if program == "" {
+		t.Skip("needs CONSTELLATION_APISERVER, the path of the compiled deploy/devcluster; 'make test' sets it")
+	}
+	command := exec.Command(program, "apiserver", "--version", "1.37.2", "--state", t.TempDir())
+	command.Stderr = os.Stderr
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin, err := command.StdinPipe() // its end ends the program
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stdin.Close(); _ = command.Wait() })
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// TestLease: one of two engines holds it; the other takes it when it is
+// released; and whoever has it keeps it while the API server is away.
+func TestLease(t *testing.T) {
+	config := realAPIServer(t)
+	log := slog.New(slog.DiscardHandler)
+	var away atomic.Bool
+	way, err := rest.TransportFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.Transport = way
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer gate.Close()
+	engine := func(identity string) *Lease {
+		l, err := NewLease(&rest.Config{Host: gate.URL}, "default", identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	one, two := engine("one"), engine("two")
+	holds := func(want1, want2 bool, when string) {
+		t.Helper()
+		if got1, got2 := one.hold(t.Context(), log), two.hold(t.Context(), log); got1 != want1 || got2 != want2 {
+			t.Errorf("%s: one holds %v, two holds %v; want %v, %v", when, got1, got2, want1, want2)
+		}
+	}
+	holds(true, false, "at the start")
+	holds(true, false, "again")
+	away.Store(true)
+	holds(true, false, "while the API server is away")
+	away.Store(false)
+	holds(true, false, "when it is back")
+	one.release(context.WithoutCancel(t.Context()))
+	if !two.hold(t.Context(), log) {
+		t.Error("a released lease was not taken")
+	}
+	// A holder that is gone loses it by the clock of who waits.
+	if one.hold(t.Context(), log) {
+		t.Error("a lease that another renewed a moment ago was taken")
+	}
+	one.since = one.since.Add(-leaseLasts - time.Second)
+	if !one.hold(t.Context(), log) {
+		t.Error("a lease whose holder is gone was not taken")
+	}
+	if two.hold(t.Context(), log) {
+		t.Error("the one that was gone still believes that it holds the lease")
+	}
+}
