@@ -71,9 +71,13 @@ func heartbeats(ctx context.Context, binary string, out io.Writer) error {
 		return err
 	}
 	stale := f.watchStale(ctx, key)
-	for i, end := range []func() error{m.Stop, m.Kill} {
+	for i, how := range []string{"on request", "after kill -9"} {
 		start(launches[fleetLaunches+i*fleetLate:fleetLaunches+(i+1)*fleetLate], 10*time.Second)
 		sleep(ctx, 3*time.Second)
+		end := m.Stop
+		if i == 1 {
+			end = m.Kill
+		}
 		if err := end(); err != nil {
 			return err
 		}
@@ -81,7 +85,7 @@ func heartbeats(ctx context.Context, binary string, out io.Writer) error {
 		if m, err = stack.StartMothership(ctx, binary, dir, m.Host); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "heartbeats: mothership restarted (%s), away for %.1f s\n", []string{"on request", "after kill -9"}[i], time.Since(down).Seconds())
+		fmt.Fprintf(out, "heartbeats: mothership restarted (%s), away for %.1f s\n", how, time.Since(down).Seconds())
 		sleep(ctx, 12*time.Second)
 	}
 	sleep(ctx, fleetStale+fleetInterval)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -290,7 +291,8 @@ func TestHeartbeatTokens(t *testing.T) {
 	r, second := w.reporter(satellite, launch), w.reporter(other, w.launch(other, "paris"))
 	r.beat.Sequence = 1
 	_, err := r.client.Heartbeat(t.Context(), r.satelliteID, r.launchID, &r.beat)
-	if refused, ok := err.(*client.Error); !ok || refused.Status != http.StatusServiceUnavailable {
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Status != http.StatusServiceUnavailable {
 		t.Errorf("a heartbeat before the server runs is answered %v, want 503", err)
 	}
 	w.run()

@@ -178,15 +178,15 @@ func settle(r *postgres.Report, algorithms []constellation.AlgorithmState, at ti
 		target = constellation.LaunchDegraded
 	}
 	was := r.Status
-	switch {
-	case was == constellation.LaunchNeverSeen:
+	switch was {
+	case constellation.LaunchNeverSeen:
 		r.Status, r.Streak = target, 0
-	case was == constellation.LaunchStale:
+	case constellation.LaunchStale:
 		r.Status, r.Streak = constellation.LaunchDegraded, 0
 		if target == constellation.LaunchUp {
 			r.Streak = 1
 		}
-	case was == target:
+	case target:
 		r.Streak = 0
 	default:
 		if r.Streak++; r.Streak > 1 {
