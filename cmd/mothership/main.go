@@ -97,6 +97,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newSeedCommand(std),
 		)
 	}
+	root.SetHelpCommand(newHelpCommand())
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.SetIn(std.in)

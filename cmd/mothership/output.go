@@ -87,3 +87,20 @@ func subcommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
 }
+
+// newHelpCommand is cobra's own, but for an unknown command, which is a usage
+// error.
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show what a command does",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("there is no command %q to help with; see '%s --help'", strings.Join(args, " "), cmd.Root().CommandPath())}
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}

@@ -26,6 +26,7 @@ const docsPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-u
 // once: a document that cannot be rendered is a fault of this program.
 func addDocs(router chi.Router, document *huma.OpenAPI) {
 	exemplify(document)
+	describeSorts(document)
 	spec, err := json.Marshal(document)
 	if err != nil {
 		panic("encode the OpenAPI document: " + err.Error())

@@ -93,6 +93,9 @@ func checkOperation(t *testing.T, name string, op map[string]any, ids map[string
 		}
 	}
 	for _, p := range asList(op["parameters"]) {
+		if p := p.(map[string]any); p["name"] == "sort" && !strings.HasPrefix(p["description"].(string), "One of ") {
+			t.Errorf("%s does not say what it may be sorted by: %s", name, p["description"])
+		}
 		if p.(map[string]any)["description"] == nil {
 			t.Errorf("%s: parameter %v has no description", name, p.(map[string]any)["name"])
 		}

@@ -173,6 +173,21 @@ func (l listing[T]) columns() string {
 	return strings.Join(columns, ", ")
 }
 
+// Sorts says of each list, for the API's document, what it may be sorted by.
+func Sorts() map[string]string {
+	return map[string]string{
+		accountListing.name: accountListing.words(), algorithmListing.name: algorithmListing.words(),
+		algorithmVersionListing.name: algorithmVersionListing.words(), keyListing.name: keyListing.words(),
+		eventListing.name: eventListing.words(), launchListing.name: launchListing.words(),
+		satelliteListing.name: satelliteListing.words(), satelliteKeyListing.name: satelliteKeyListing.words(),
+		satelliteVersionListing.name: satelliteVersionListing.words(),
+	}
+}
+
+func (l listing[T]) words() string {
+	return "One of " + l.columns() + ", with - before it for descending. Left out, " + l.fallback + "."
+}
+
 func decodeMarker(s string) (marker, bool) {
 	var m marker
 	if len(s) > maxMarker {
