@@ -140,7 +140,7 @@ func Difference(d constellation.VersionDiff, same string) templ.Component {
 				}
 			}
 			for _, c := range d.Changed {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<li class=\"changed\"><span aria-hidden=\"true\">~</span><p><span class=\"visually-hidden\">Changed </span><code class=\"what\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<li class=\"changed\"><span aria-hidden=\"true\">±</span><p><span class=\"visually-hidden\">Changed </span><code class=\"what\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -36,3 +36,12 @@ func Sentence(s string) string {
 	}
 	return s
 }
+
+// FullStop ends a sentence whose first word keeps its case, such as a vanity
+// URL.
+func FullStop(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "!") {
+		return s
+	}
+	return s + "."
+}

@@ -449,7 +449,7 @@ func launchTable(m SatelliteLaunches) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var19 string
-				templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(component.Sentence(l.StatusReason))
+				templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(component.FullStop(l.StatusReason))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/launch_list.templ`, Line: 98, Col: 72}
 				}

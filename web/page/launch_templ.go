@@ -430,7 +430,7 @@ func launchHealth(m Launch) templ.Component {
 		}
 		if m.Launch.StatusReason != "" {
 			var templ_7745c5c3_Var19 string
-			templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(component.Sentence(m.Launch.StatusReason))
+			templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(component.FullStop(m.Launch.StatusReason))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/launch.templ`, Line: 95, Col: 47}
 			}
