@@ -32,8 +32,8 @@ func Rules(apis APIs) []rbacv1.PolicyRule {
 	return append(append(rules, EngineRules(apis)...), LeaseRules()...)
 }
 
-// access is one verb on one resource.
-type access struct{ verb, group, resource string }
+// access is one verb on one resource, or on its one object of a name.
+type access struct{ verb, group, resource, object string }
 
 // name gives the resource as RBAC messages do: deployments.apps.
 func (a access) name() string {
@@ -51,12 +51,16 @@ func (p *preflight) permissions(ctx context.Context, namespaceExists bool) {
 	for _, rule := range Rules(p.Cluster.APIs) {
 		for _, resource := range rule.Resources {
 			for _, verb := range rule.Verbs {
-				wanted = append(wanted, access{verb, rule.APIGroups[0], resource})
+				object := ""
+				if len(rule.ResourceNames) > 0 {
+					object = rule.ResourceNames[0]
+				}
+				wanted = append(wanted, access{verb, rule.APIGroups[0], resource, object})
 			}
 		}
 	}
 	if !namespaceExists && p.Settings.CreateNamespace {
-		wanted = append(wanted, access{"create", "", "namespaces"}, access{"patch", "", "namespaces"})
+		wanted = append(wanted, access{"create", "", "namespaces", ""}, access{"patch", "", "namespaces", ""})
 	}
 	missing, err := p.denied(ctx, wanted)
 	switch {
@@ -85,11 +89,12 @@ func (p *preflight) denied(ctx context.Context, wanted []access) ([]access, erro
 	return p.asked(ctx, missing)
 }
 
-// allowedBy says whether a rule without names of objects gives the access.
+// allowedBy says whether a rule gives the access.
 func (a access) allowedBy(rule authorizationv1.ResourceRule) bool {
 	has := func(list []string, s string) bool { return slices.Contains(list, s) || slices.Contains(list, "*") }
 	_, sub, isSub := strings.Cut(a.resource, "/")
-	return len(rule.ResourceNames) == 0 && has(rule.Verbs, a.verb) && has(rule.APIGroups, a.group) &&
+	named := len(rule.ResourceNames) == 0 || a.object != "" && slices.Contains(rule.ResourceNames, a.object)
+	return named && has(rule.Verbs, a.verb) && has(rule.APIGroups, a.group) &&
 		(has(rule.Resources, a.resource) || isSub && slices.Contains(rule.Resources, "*/"+sub))
 }
 
@@ -103,7 +108,7 @@ func (p *preflight) asked(ctx context.Context, wanted []access) ([]access, error
 			resource, sub, _ := strings.Cut(a.resource, "/")
 			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 				ResourceAttributes: &authorizationv1.ResourceAttributes{
-					Namespace: p.Namespace(), Verb: a.verb, Group: a.group, Resource: resource, Subresource: sub,
+					Namespace: p.Namespace(), Verb: a.verb, Group: a.group, Resource: resource, Subresource: sub, Name: a.object,
 				},
 			}}
 			answer, err := p.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})

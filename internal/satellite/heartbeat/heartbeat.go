@@ -161,6 +161,9 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		return s.failed(ctx, err)
 	}
 	s.succeeded(report)
+	if s.Lease != nil {
+		s.Lease.accepted = time.Now()
+	}
 	clear(s.used)
 	if !answer.ExpiresAt.IsZero() {
 		s.Engine.TakeExpiry(answer.ExpiresAt)

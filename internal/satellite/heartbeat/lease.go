@@ -31,7 +31,13 @@ type Lease struct {
 	seen  string    // the resource version of another's lease
 	since time.Time // when it was first seen, by our clock
 	said  bool      // that the API server does not answer
+
+	accepted time.Time // the last report of this engine that the mothership took
 }
+
+// AnnotationAccepted is on the Lease: when the mothership last accepted a
+// report, as RFC 3339. `algo-install … status` shows it.
+const AnnotationAccepted = "constellation/last-heartbeat"
 
 // NewLease makes the part that one engine, named by identity, has in the
 // agreement of those in a namespace.
@@ -103,6 +109,9 @@ func (l *Lease) sign(lease *coordinationv1.Lease) {
 		lease.Spec.AcquireTime = &now
 	}
 	lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds = &l.identity, &now, &seconds
+	if !l.accepted.IsZero() {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, AnnotationAccepted, l.accepted.UTC().Format(time.RFC3339))
+	}
 }
 
 // release lets another engine report at once.
