@@ -2,33 +2,60 @@ package e2e
 
 import (
 	"bytes"
-	"errors"
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
 
-// killAPIServer kills the kube-apiserver whose files are under dir.
+// killAPIServer kills the kube-apiserver of the dev cluster whose state is in
+// dir: of those that run, the one among the descendants of its process.
 func killAPIServer(dir string) error {
+	var cluster struct{ PID int }
+	data, err := os.ReadFile(filepath.Join(dir, "cluster.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &cluster)
+	}
+	if err != nil {
+		return err
+	}
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return err
 	}
 	for _, line := range lines {
-		data, err := os.ReadFile(line)
-		if err != nil || !bytes.Contains(data, []byte("kube-apiserver")) || !bytes.Contains(data, []byte(dir)) {
-			continue
-		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
 		if err != nil {
 			return err
 		}
-		return syscall.Kill(pid, syscall.SIGKILL)
+		if data, err := os.ReadFile(line); err != nil || !bytes.Contains(data, []byte("kube-apiserver\x00")) {
+			continue
+		}
+		if descends(pid, cluster.PID) {
+			return syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
-	return errors.New("no kube-apiserver runs under " + dir)
+	return fmt.Errorf("no kube-apiserver runs below process %d", cluster.PID)
+}
+
+// descends says whether a process is another's, or a child's of it.
+func descends(pid, ancestor int) bool {
+	for pid > 1 && pid != ancestor {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return false
+		}
+		fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+		if pid, err = strconv.Atoi(fields[1]); err != nil {
+			return false
+		}
+	}
+	return pid == ancestor
 }
 
 // lineWatch tells when a line is written.

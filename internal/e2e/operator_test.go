@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +129,7 @@ func (j *journey) apiServerRestarts(t *testing.T) {
 	killed := make(chan error, 1)
 	go func() {
 		<-began
-		killed <- killAPIServer(j.Dir)
+		killed <- killAPIServer(filepath.Join(j.Dir, "cluster"))
 	}()
 	j.operate(t, "deploy")
 	if err := <-killed; err != nil {
