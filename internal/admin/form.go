@@ -50,7 +50,7 @@ func (s *server) once(r *http.Request, p control.Principal, do func(*control.Ser
 		if fresh, err = do(service); err != nil {
 			return nil, err
 		}
-		body, err := json.Marshal(fresh)
+		body, err := json.Marshal(fresh) //nolint:gosec // Idempotent seals it
 		if err != nil {
 			return nil, fmt.Errorf("encode a form's outcome: %w", err)
 		}

@@ -113,35 +113,3 @@ func TestKeysAndTheEndOfASatellite(t *testing.T) {
 	}
 	wantIn(t, w.page(base+"/edit", neo, http.StatusNotFound), "The satellite Edge was removed by neo on")
 }
-
-// TestEveryRouteAsksForItsRole proves from the route table who may come where.
-func TestEveryRouteAsksForItsRole(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, "https://mothership.example.com")
-	s := w.satellite("Edge")
-	visitors := map[constellation.Role]*http.Cookie{}
-	for _, role := range []constellation.Role{constellation.RoleViewer, constellation.RoleOperator, constellation.RoleAdmin} {
-		visitors[role] = w.visitor("the-"+string(role), role)
-	}
-	for _, route := range (&server{}).routes() {
-		if route.role == anyone || route.pattern == "/live" { // its own test; it does not end
-			continue
-		}
-		target := strings.NewReplacer("{satellite_id}", s.ID).Replace(route.pattern)
-		answer := w.send(route.method, target, nil, nil)
-		if route.method == "GET" && (answer.StatusCode != http.StatusSeeOther || !strings.HasPrefix(answer.Header.Get("Location"), "/login")) || route.method == "POST" && answer.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%s %s for nobody = %d", route.method, target, answer.StatusCode)
-		}
-		for role, cookie := range visitors {
-			if role.Rank() < route.role.Rank() {
-				if answer := w.send(route.method, target, nil, cookie); answer.StatusCode != http.StatusForbidden {
-					t.Errorf("%s %s for the %s = %d, want 403", route.method, target, role, answer.StatusCode)
-				}
-			} else if route.method == "GET" {
-				if answer := w.send(route.method, target, nil, cookie); answer.StatusCode == http.StatusForbidden || answer.StatusCode >= 500 {
-					t.Errorf("%s %s for the %s = %d", route.method, target, role, answer.StatusCode)
-				}
-			}
-		}
-	}
-}
