@@ -80,7 +80,7 @@ func (l *launch) complete() error {
 	if l.index == "" {
 		return unfinished
 	}
-	if missing, _ := l.missing(); len(missing) > 0 {
+	if len(l.missing()) > 0 {
 		return unfinished
 	}
 	for _, digest := range []string{l.root.Plan.Digest, bundle.Digest(l.rootBytes), bundle.Digest([]byte("{}"))} {
@@ -107,21 +107,20 @@ func (l *launch) document(digest string) ([]byte, error) {
 	return data, nil
 }
 
-// missing gives the blobs that are not there in their size, and their bytes.
-func (l *launch) missing() (blobs []bundle.Descriptor, size int64) {
+// missing gives the blobs that are not there in their size.
+func (l *launch) missing() (blobs []bundle.Descriptor) {
 	for _, blob := range l.root.Blobs {
 		if info, err := os.Stat(l.folder.blob(blob.Digest)); err != nil || info.Size() != blob.Size {
 			blobs = append(blobs, blob)
-			size += blob.Size
 		}
 	}
-	return blobs, size
+	return blobs
 }
 
 // wanted gives the blobs to fetch, and their bytes: those that are not there,
 // and those that are there and damaged, which it removes.
 func (l *launch) wanted(ctx context.Context, progress *Progress) (blobs []bundle.Descriptor, size int64, err error) {
-	missing, _ := l.missing()
+	missing := l.missing()
 	absent := map[string]bool{}
 	for _, blob := range missing {
 		absent[blob.Digest] = true

@@ -178,7 +178,7 @@ const headWidth = 8
 func (s *session) find(ctx context.Context) ([]*image, error) {
 	r := retrier{report: s.progress.Retry, delay: s.delay}
 	if err := r.retry(ctx, "reach "+s.registry.host.RegistryStr(), planAttempts, func() (bool, error) {
-		return false, transient(s.registry, ctx, s.registry.connect(ctx), "reach it")
+		return false, transient(ctx, s.registry, s.registry.connect(ctx), "reach it")
 	}); err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (s *session) find(ctx context.Context) ([]*image, error) {
 			return r.retry(inner, "look for "+i.Tag, blobAttempts, func() (bool, error) {
 				digest, err := s.registry.resolve(inner, i.repository, i.tag)
 				i.there = err == nil && digest == i.Digest
-				return false, transient(s.registry, inner, err, "look for "+i.Tag)
+				return false, transient(inner, s.registry, err, "look for "+i.Tag)
 			})
 		})
 	}
@@ -206,7 +206,7 @@ func (s *session) find(ctx context.Context) ([]*image, error) {
 }
 
 // transient explains a failure of the registry, final unless it may pass.
-func transient(r *registry, ctx context.Context, err error, what string) error {
+func transient(ctx context.Context, r *registry, err error, what string) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

@@ -194,7 +194,7 @@ func (r *registry) pushable(ctx context.Context, repository string) error {
 	if response.StatusCode != http.StatusAccepted {
 		return newRefusal(response)
 	}
-	if location, err := follow(response, ""); err == nil {
+	if location, err := follow(response); err == nil {
 		if response, err := r.send(ctx, exchange{method: http.MethodDelete, url: location, repository: path}); err == nil {
 			drain(response) // an upload that stays begun is purged by the registry
 		}
@@ -202,9 +202,8 @@ func (r *registry) pushable(ctx context.Context, repository string) error {
 	return nil
 }
 
-// follow gives the address that an answer's Location names, with one more
-// parameter when digest is set.
-func follow(response *http.Response, digest string) (string, error) {
+// follow gives the address that an answer's Location names.
+func follow(response *http.Response) (string, error) {
 	location := response.Header.Get("Location")
 	if location == "" || response.Request == nil {
 		return "", errorf(CodeNetwork, "the registry began an upload and did not say where")
@@ -213,14 +212,11 @@ func follow(response *http.Response, digest string) (string, error) {
 	if err != nil {
 		return "", wrap(err, CodeNetwork, "the registry began an upload at no address")
 	}
-	return withDigest(u.String(), digest)
+	return u.String(), nil
 }
 
 // withDigest adds the digest to an upload's address.
 func withDigest(location, digest string) (string, error) {
-	if digest == "" {
-		return location, nil
-	}
 	u, err := url.Parse(location)
 	if err != nil {
 		return "", wrap(err, CodeNetwork, "the registry began an upload at no address")

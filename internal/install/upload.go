@@ -116,7 +116,7 @@ func (u *uploader) mount(ctx context.Context, t target, from string) (bool, erro
 		u.mounted.Add(1)
 		return true, nil
 	case http.StatusAccepted:
-		if location, err := follow(response, ""); err == nil {
+		if location, err := follow(response); err == nil {
 			u.uploads.set(t, location)
 		}
 	}
@@ -228,7 +228,7 @@ func (j *upload) begin(ctx context.Context) error {
 	if response.StatusCode != http.StatusAccepted {
 		return laterRefusal(response)
 	}
-	if j.location, err = follow(response, ""); err != nil {
+	if j.location, err = follow(response); err != nil {
 		return err
 	}
 	if j.blob.Size >= resumable {
@@ -295,7 +295,7 @@ func (j *upload) patch(ctx context.Context) error {
 		e.body.forget()
 		return laterRefusal(response)
 	}
-	if location, err := follow(response, ""); err == nil {
+	if location, err := follow(response); err == nil {
 		j.location = location
 	}
 	j.stored += size

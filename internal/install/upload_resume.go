@@ -53,7 +53,7 @@ func (j *upload) status(ctx context.Context) (int64, error) {
 	if !ok {
 		return -1, nil
 	}
-	if location, err := follow(response, ""); err == nil {
+	if location, err := follow(response); err == nil {
 		j.location = location
 	}
 	return stored, nil
