@@ -21,7 +21,7 @@ func TestGetOnADiskThatFills(t *testing.T) {
 		t.Skipf("needs to mount a small tmpfs: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil { // a child that another test forks holds its files for a moment
 			t.Error(err)
 		}
 	})
