@@ -9,7 +9,8 @@ export GOFLAGS := -trimpath $(filter-out -trimpath,$(GOFLAGS))
 PROGRAM   = CGO_ENABLED=0 $(GO) build -gcflags=all=-dwarf=false
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
-TEST_PACKAGES    = postgresql skopeo mmdebstrap ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
+NODE_PACKAGES    = $(shell command -v npm >/dev/null || echo nodejs npm)
+TEST_PACKAGES    = $(NODE_PACKAGES) postgresql skopeo mmdebstrap ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-down run build generate test e2e conformance crash faults lint bench cluster-up cluster-down

@@ -42,6 +42,7 @@ func (e *Engine) runOn(ctx context.Context, c *call, rep *replica, deadline time
 	said := verdictFine
 	defer func() { c.route.pool.release(rep, said) }()
 	c.replica = rep.addr
+	rep.runs(c)
 	exchange := ctx
 	langserver := c.route.isLangserver()
 	if langserver {

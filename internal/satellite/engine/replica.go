@@ -79,6 +79,14 @@ func (r *replica) take(by *link) {
 	r.theirs[by]++
 }
 
+// runs notes the call that starts, for its insights; with several at once
+// nobody can tell them apart.
+func (r *replica) runs(c *call) {
+	if c.route.Concurrency == 1 {
+		r.current.Store(&running{id: c.id, start: c.start})
+	}
+}
+
 // leave marks a replica that is no longer in the endpoints.
 func (r *replica) leave() {
 	r.gone = true

@@ -95,6 +95,7 @@ func (l *loop) onGrant(cl *client, r *replica, err error) {
 	}
 	cl.r = r
 	cl.replica = r.addr
+	r.runs(&cl.call)
 	l.set(cl, clientRunning)
 	for up := r.takeSwift(l); up != nil; up = r.takeSwift(l) {
 		up = l.own(up)
