@@ -85,8 +85,8 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 	@$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
 
-bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, get and push beside crane and skopeo, and the Go benchmarks
-	@deploy/packages.sh postgresql ca-certificates skopeo
+bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, get and push beside crane and skopeo, the engine beside nginx, and the Go benchmarks
+	@deploy/packages.sh postgresql ca-certificates skopeo nginx wrk
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/crane github.com/google/go-containerregistry/cmd/crane
 	@$(PROGRAM) -o bin/bench ./deploy/bench
 	@bin/bench

@@ -33,12 +33,22 @@ var measurements = []struct {
 	{name: "heartbeats", run: heartbeats},
 	{name: "scale", run: scale},
 	{name: "transfer", run: transfer},
+	{name: "engine", run: engine},
 	{name: "large", run: large, big: true},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 2 && args[0] == "bare" { // of endpoint, in a process of its own
-		return bare(args[1])
+	if len(args) > 0 { // what a measurement starts in a process of its own
+		switch last := args[len(args)-1]; args[0] {
+		case "bare":
+			return bare(last)
+		case "upstream":
+			return serveUpstream(out)
+		case "reverseproxy":
+			return serveProxy(out, last)
+		case "sleeper":
+			return serveSleeper(out)
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {
