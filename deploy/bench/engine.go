@@ -374,7 +374,14 @@ func callOnce(ctx context.Context, client *http.Client, addr, contentType string
 // many measures the engine with 10,000 open connections.
 func (b *engineBench) many(ctx context.Context, out io.Writer) error {
 	const n = 10_000
-	limit := syscall.Rlimit{Cur: 4 * n, Max: 4 * n}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	if limit.Max < n+1000 {
+		return fmt.Errorf("%d open connections need a higher limit of open files than %d: raise it with ulimit -Hn", n, limit.Max)
+	}
+	limit.Cur = limit.Max // the engine inherits it
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("raise the limit of open files: %w", err)
 	}
