@@ -10,10 +10,11 @@ PROGRAM   = CGO_ENABLED=0 $(GO) build -gcflags=all=-dwarf=false
 LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 NODE_PACKAGES    = $(shell command -v npm >/dev/null || echo nodejs npm)
-TEST_PACKAGES    = $(NODE_PACKAGES) postgresql skopeo mmdebstrap ca-certificates gcc libc6-dev $(CLUSTER_PACKAGES)
+BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
+TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run build generate test e2e conformance crash faults lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run build generate test e2e browser screenshots conformance crash faults lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +65,17 @@ e2e: ## Run the end-to-end test alone
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build components
 	@deploy/test.sh ./internal/e2e/...
+
+browser: build ## Run the panel's tests in a real Chromium alone
+	@deploy/packages.sh $(BROWSER_PACKAGES)
+	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -count=1 ./internal/e2e/panel
+
+screenshots: build ## Draw every page of the panel into bin/screenshots, and the README's picture
+	@deploy/packages.sh $(BROWSER_PACKAGES)
+	@rm -rf bin/screenshots
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_SCREENSHOTS=$(CURDIR)/bin/screenshots CONSTELLATION_PICTURE=$(CURDIR)/web/docs/panel.png \
+	  $(GO) test -count=1 -run 'TestEveryPage|TestReadmePicture' ./internal/e2e/panel
+	@echo "bin/screenshots has $$(ls bin/screenshots | wc -l) pictures; web/docs/panel.png is new" >&2
 
 conformance: ## Run the OCI distribution-spec suite against /v2
 	@deploy/packages.sh postgresql ca-certificates

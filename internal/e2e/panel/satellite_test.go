@@ -1,0 +1,161 @@
+package panel
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+func clickOn(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
+
+// TestConfigurationChapter is the seed's chapter as a new user reads it off
+// the pages: a satellite with an algorithm, a launch instance, an edit, and
+// the removal of both.
+func TestConfigurationChapter(t *testing.T) {
+	both(t, func(t *testing.T, options ...option) {
+		name := "Chapter " + t.Name()
+		v := newVisitor(t, "ada", options...)
+		v.open("/")
+		v.click("New satellite")
+		v.fill("name", name)
+		v.addAlgorithm(v.w.score, "foo/bar", "2")
+		v.sees("foo/bar")
+		v.click("Create satellite")
+		v.sees(name)
+		if !strings.HasPrefix(js[string](v, "location.pathname"), "/satellites/") {
+			v.open("/?q=Chapter")
+			v.click(name)
+		}
+		v.sees("No launch instances")
+		v.click("New launch instance")
+		v.fill("name", "Line 1")
+		v.fill("description", "beside the paint shop")
+		v.click("Create launch instance")
+		v.sees("Line 1", "beside the paint shop", "Never seen")
+		v.click("Line 1")
+		v.sees("algo-install satellite", "Launch ID")
+		v.click("Edit launch instance")
+		v.fill("name", "Line 2")
+		v.click("Save changes")
+		v.sees("Line 2")
+
+		v.open(js[string](v, "location.pathname.split('/').slice(0, 3).join('/')") + "/algorithms")
+		v.click("Edit algorithms")
+		v.addAlgorithm(v.w.defects, "foo/defects", "1")
+		v.sees("What saving does")
+		v.click("Save changes")
+		v.sees("foo/defects")
+
+		satellite := js[string](v, "location.pathname.split('/').slice(0, 3).join('/')")
+		v.open(satellite)
+		v.click("Line 2")
+		v.click("Remove launch instance")
+		v.sees("The running installation stays")
+		v.click("Remove launch instance")
+		v.sees("No launch instances")
+		v.open(satellite + "/remove")
+		v.click("Remove satellite")
+		v.until("location.pathname === '/'")
+		v.open(satellite)
+		v.sees("There is no satellite")
+	})
+}
+
+// addAlgorithm fills in the dialog Add an algorithm.
+func (v *visitor) addAlgorithm(reference, vanity, replicas string) {
+	v.Helper()
+	v.click("Add an algorithm")
+	v.fill("algorithm", reference)
+	v.fill("vanity_url", vanity)
+	v.fill("replicas", replicas)
+	v.click("Add algorithm")
+}
+
+// TestKeyboardOnly does the main path with no mouse: Tab, Enter, typing.
+func TestKeyboardOnly(t *testing.T) {
+	need(t)
+	t.Parallel()
+	v := newVisitor(t, "ada")
+	v.open("/")
+	v.tabTo("New satellite")
+	v.press(kb.Enter)
+	v.at("/satellites/new")
+	v.until("document.activeElement.name === 'name'")
+	v.press("Keyboard only")
+	v.tabTo("Add an algorithm")
+	v.press(kb.Enter)
+	v.until("document.activeElement.name === 'algorithm'")
+	v.press(v.w.score)
+	v.sees("In the catalogue")
+	v.tabTo("vanity_url")
+	v.press("keys/only")
+	v.tabTo("Add algorithm")
+	v.press(kb.Enter)
+	v.until("!document.querySelector('dialog[open]')")
+	v.sees("keys/only")
+	v.tabTo("Create satellite")
+	v.press(kb.Enter)
+	v.sees("Keyboard only")
+	if strings.HasSuffix(js[string](v, "location.pathname"), "/") {
+		v.press("/")
+		v.until("document.activeElement.type === 'search'")
+		v.press("Keyboard o")
+		v.until("document.querySelectorAll('td.name a').length === 1")
+		v.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+		v.press("j")
+		v.press(kb.Enter)
+	}
+	v.until("/^.satellites.[0-9a-f-]{36}$/.test(location.pathname)")
+	v.tabTo("New launch instance")
+	v.press(kb.Enter)
+	v.until("document.querySelector('dialog[open]') && document.activeElement.name === 'name'")
+	v.press("By keys")
+	v.press(kb.Enter)
+	v.sees("By keys", "Never seen")
+	v.tabTo("By keys")
+	v.press(kb.Enter)
+	v.sees("algo-install satellite")
+	v.press(kb.Escape)
+	v.until("!document.querySelector('dialog[open]') && /^.satellites.[0-9a-f-]{36}$/.test(location.pathname)")
+}
+
+// tabTo presses Tab until the element of that name has the focus.
+func (v *visitor) tabTo(name string) {
+	v.Helper()
+	const focused = `(() => {
+		const e = document.activeElement;
+		return [e.name, (e.getAttribute('aria-label') ?? e.innerText ?? '').trim()];
+	})()`
+	for range 80 {
+		for _, n := range js[[]string](v, focused) {
+			if n == name {
+				return
+			}
+		}
+		v.press(kb.Tab)
+	}
+	v.Fatalf("80 times Tab did not reach %q\n%s", name, v.describe())
+}
+
+// TestPasted understands what people paste into the algorithm field, or says
+// what is wrong.
+func TestPasted(t *testing.T) {
+	both(t, func(t *testing.T, options ...option) {
+		v := newVisitor(t, "ada", options...)
+		upper := strings.ToUpper(v.w.score[len("fraud/score/"):])
+		for _, pasted := range []string{"fraud/score/" + upper, "  " + v.w.score + " ", "https://" + v.w.host + "/" + v.w.score} {
+			v.open("/satellites/new")
+			v.addAlgorithm(pasted, "foo/bar", "1")
+			v.until("!document.querySelector('dialog[open]') && document.body.innerText.includes('foo/bar')")
+		}
+		for vanity, why := range map[string]string{"foo": "two", "foo-x/bar": "first"} {
+			v.open("/satellites/new")
+			v.addAlgorithm(v.w.score, vanity, "1")
+			v.until("document.querySelector('dialog[open] [name=vanity_url][aria-invalid=true]') && document.activeElement.name === 'vanity_url'")
+			v.until("document.querySelector('dialog[open] [name=vanity_url]').value === '" + vanity + "'")
+			v.sees(why)
+		}
+	})
+}
