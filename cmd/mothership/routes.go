@@ -45,8 +45,7 @@ func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Read
 		r.Handle("/openapi.json", rest)
 		r.Handle("/docs/api", rest)
 		r.Handle("/docs/api/*", rest)
-		r.Get("/*", panel.ServeHTTP)
-		r.Post("/*", panel.ServeHTTP)
+		r.Handle("/*", panel) // says which methods a page takes
 	})
 	return r, nil
 }

@@ -40,6 +40,7 @@ async function find() {
   const list = new DOMParser().parseFromString(text, 'text/html').getElementById('found');
   box.replaceChildren(...(list ? list.children : []));
   found = typed;
+  box.dataset.found = typed;
   options().forEach((a, i) => {
     a.id = 'palette-option-' + i;
     a.setAttribute('role', 'option');

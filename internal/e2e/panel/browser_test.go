@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what a visitor would see at once.
-const patience = 15 * time.Second
+const patience = 45 * time.Second
 
 // browser is one Chromium; every visitor has a profile of their own in it.
 type browser struct {
@@ -165,8 +165,11 @@ func (v *visitor) hear(event any) {
 	case *runtime.EventExceptionThrown:
 		v.problems = append(v.problems, "exception: "+(&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert {
-			v.problems = append(v.problems, "console: "+arguments(e.Args))
+		said := arguments(e.Args)
+		// htmx says so itself of a search that the next letter replaced.
+		replaced := strings.HasPrefix(said, "htmx:sendAbort,") || strings.HasPrefix(said, "htmx:afterRequest,")
+		if !replaced && (e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert) {
+			v.problems = append(v.problems, "console: "+said)
 		}
 	case *log.EventEntryAdded:
 		// A form that is refused answers 4xx, which Chromium logs as an error.
@@ -271,15 +274,22 @@ func (v *visitor) at(path string) {
 	v.until(fmt.Sprintf("document.readyState === 'complete' && (location.pathname + location.search + location.hash) === %q", path))
 }
 
+// accessibleName is how a link or button is called, as a function of it.
+const accessibleName = `((e) => {
+	const copy = e.cloneNode(true);
+	copy.querySelectorAll('[aria-hidden="true"]').forEach((hidden) => hidden.remove());
+	return (e.getAttribute('aria-label') ?? copy.textContent).replace(/\s+/g, ' ').trim();
+})`
+
 // click clicks the link or button of that name: in the dialog on top, if one
 // is open.
 func (v *visitor) click(name string) {
 	v.Helper()
 	mark := fmt.Sprintf(`(() => {
 		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
-		const name = (e) => (e.getAttribute('aria-label') ?? e.innerText).trim();
+		const name = `+accessibleName+`;
 		document.querySelectorAll('[data-clicked]').forEach((e) => e.removeAttribute('data-clicked'));
-		const all = [...top.querySelectorAll('a[href], button, summary')].filter((e) => e.checkVisibility() && !e.disabled);
+		const all = [...top.querySelectorAll('a[href], button, summary')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
 		const found = all.find((e) => name(e) === %[1]q) ?? all.find((e) => name(e).startsWith(%[1]q));
 		found?.setAttribute('data-clicked', '');
 		return found;

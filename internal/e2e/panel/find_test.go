@@ -25,6 +25,7 @@ func TestPalette(t *testing.T) {
 	for _, letter := range "fraud" {
 		v.press(string(letter))
 	}
+	v.until("document.getElementById('palette-found').dataset.found === 'fraud'")
 	v.until("[...document.querySelectorAll('#palette-found a')].filter((a) => a.pathname.startsWith('/algorithms/fraud/')).length === 2")
 	v.until("!document.querySelector('#palette-found a[href=\"/audit\"]')")
 	v.press(kb.ArrowDown)
@@ -84,6 +85,7 @@ func TestAudit(t *testing.T) {
 		v.choose("action", "satellite_version.create")
 		v.fill("q", "payments")
 		v.click("Show")
+		v.until("location.search.includes('q=payments')")
 		v.sees("made a version of", "Payments Europe")
 		v.do(clickOn("summary"))
 		v.sees("algorithms 2 vanity url", "vision/defects")

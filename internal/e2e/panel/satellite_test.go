@@ -124,10 +124,7 @@ func TestKeyboardOnly(t *testing.T) {
 // tabTo presses Tab until the element of that name has the focus.
 func (v *visitor) tabTo(name string) {
 	v.Helper()
-	const focused = `(() => {
-		const e = document.activeElement;
-		return [e.name, (e.getAttribute('aria-label') ?? e.innerText ?? '').trim()];
-	})()`
+	const focused = `[document.activeElement.name ?? '', ` + accessibleName + `(document.activeElement)]`
 	for range 80 {
 		for _, n := range js[[]string](v, focused) {
 			if n == name {
