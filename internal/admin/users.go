@@ -100,7 +100,9 @@ func (s *server) inviteUser(w http.ResponseWriter, r *http.Request, p control.Pr
 	})
 }
 
-func (s *server) invitationURL(token string) string { return s.publicURL + "/invitation?token=" + token }
+func (s *server) invitationURL(token string) string {
+	return s.publicURL + "/invitation?token=" + token
+}
 
 func invitationSecret(username, url, closing string) *page.Secret {
 	return &page.Secret{

@@ -37,9 +37,15 @@ func (p *parts) code(w util.BufWriter, source []byte, n ast.Node, entering bool)
 	return ast.WalkSkipChildren, nil
 }
 
-func (p *parts) table(w util.BufWriter, _ []byte, _ ast.Node, entering bool) (ast.WalkStatus, error) {
+func (p *parts) table(w util.BufWriter, _ []byte, n ast.Node, entering bool) (ast.WalkStatus, error) {
 	if entering {
-		_, _ = w.WriteString(`<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>`)
+		number := 1 // in the chapter, for a name of its own
+		for before := n.PreviousSibling(); before != nil; before = before.PreviousSibling() {
+			if before.Kind() == extension.KindTable {
+				number++
+			}
+		}
+		_, _ = w.WriteString(`<div class="scroll" tabindex="0" role="region" aria-label="Table ` + strconv.Itoa(number) + `"><table>`)
 	} else {
 		_, _ = w.WriteString("</table></div>\n")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -303,6 +304,8 @@ func (v *visitor) fill(name, value string) {
 	v.Helper()
 	selector := fmt.Sprintf("(([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('[name=%q]'))", name)
 	v.until(selector)
+	// A dialog becomes modal first, and takes the focus for that.
+	v.until("document.readyState === 'complete' && !document.querySelector('.scripted dialog[data-layer][open]:not([data-modal])')")
 	v.do(chromedp.Evaluate[chromedp.Void](selector+".focus(); "+selector+".select?.()"), chromedp.KeyEvent(value))
 }
 
@@ -318,6 +321,14 @@ func (v *visitor) press(keys ...string) {
 	for _, k := range keys {
 		v.do(chromedp.KeyEvent(k))
 	}
+}
+
+// shortcut presses a key as a keyboard does: what it types comes with it, so
+// that a page which takes the key for itself types nothing.
+func (v *visitor) shortcut(key string) {
+	v.Helper()
+	v.do(call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: key, Text: key}),
+		call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: key}))
 }
 
 // control presses Ctrl with a key.

@@ -87,7 +87,7 @@ func views(w *world) []view {
 			v.until("document.querySelectorAll('#palette-found a').length > 3")
 		}},
 		{name: "keys", path: "/", who: "ada", do: func(v *visitor) {
-			v.press("?")
+			v.shortcut("?")
 			v.sees("Search this page")
 		}},
 		{name: "not-found", path: "/nowhere", who: "ada"},

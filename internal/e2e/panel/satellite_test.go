@@ -46,6 +46,7 @@ func TestConfigurationChapter(t *testing.T) {
 		v.addAlgorithm(v.w.defects, "foo/defects", "1")
 		v.sees("What saving does")
 		v.click("Save changes")
+		v.until("!location.pathname.includes('/edit') && document.readyState === 'complete'")
 		v.sees("foo/defects")
 
 		satellite := js[string](v, "location.pathname.split('/').slice(0, 3).join('/')")
@@ -59,7 +60,7 @@ func TestConfigurationChapter(t *testing.T) {
 		v.click("Remove satellite")
 		v.until("location.pathname === '/'")
 		v.open(satellite)
-		v.sees("There is no satellite")
+		v.sees("was removed by ada")
 	})
 }
 
@@ -99,12 +100,12 @@ func TestKeyboardOnly(t *testing.T) {
 	v.press(kb.Enter)
 	v.sees("Keyboard only")
 	if strings.HasSuffix(js[string](v, "location.pathname"), "/") {
-		v.press("/")
+		v.shortcut("/")
 		v.until("document.activeElement.type === 'search'")
 		v.press("Keyboard o")
 		v.until("document.querySelectorAll('td.name a').length === 1")
 		v.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
-		v.press("j")
+		v.shortcut("j")
 		v.press(kb.Enter)
 	}
 	v.until("/^.satellites.[0-9a-f-]{36}$/.test(location.pathname)")
