@@ -12,9 +12,9 @@ import (
 // methodNotAllowed answers 405 and says which methods the address takes.
 func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
-	routes, ok := chi.RouteContext(r.Context()).Routes.(chi.Routes)
+	routes := chi.RouteContext(r.Context()).Routes
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if ok && routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
+		if routes != nil && routes.Match(chi.NewRouteContext(), method, r.URL.Path) {
 			allowed = append(allowed, method)
 			if method == http.MethodGet {
 				allowed = append(allowed, http.MethodHead)

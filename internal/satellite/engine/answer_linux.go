@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,7 +28,7 @@ func (l *loop) answer(cl *client, out *reply, f *failure) {
 	}
 	var failed reply
 	if f != nil {
-		failed = cl.call.failed(f)
+		failed = cl.failed(f)
 		out = &failed
 	}
 	if f != nil || out == nil {
@@ -62,7 +63,7 @@ func (l *loop) write(cl *client, out reply) {
 	} else {
 		n, err = unix.Writev(cl.src.fd, [][]byte{l.out, out.parts[0], out.parts[1], out.parts[2]})
 	}
-	if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+	if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 		out.release()
 		if !cl.counted {
 			cl.outcome = outcomeCanceled
@@ -101,8 +102,8 @@ func (l *loop) writeRest(cl *client) {
 	for len(cl.rest) > 0 {
 		n, err := rawWrite(cl.src.fd, cl.rest)
 		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EAGAIN):
 			return
 		case err != nil:
 			if !cl.counted {

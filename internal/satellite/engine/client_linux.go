@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -78,9 +79,9 @@ func (l *loop) read(cl *client) {
 		}
 		n, err := rawRead(cl.src.fd, into)
 		switch {
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return
 		case err != nil || n <= 0:
 			l.hungUp(cl)

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 const plainCall = "POST /v1/algo/foo/bar?timeout=5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Simple " + testKey +
@@ -188,7 +186,9 @@ func TestDeepJSONAndPrefixedZipBomb(t *testing.T) {
 
 func TestH2C(t *testing.T) {
 	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr))
-	client := &http.Client{Transport: &http2.Transport{AllowHTTP: true, DialTLSContext: plainDial}}
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: &h2c}}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/v1/algo/foo/bar", strings.NewReader("Neo"))
 	if err != nil {
 		t.Fatal(err)

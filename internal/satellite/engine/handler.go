@@ -34,7 +34,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveReady(w, r)
 	default:
 		var none *call
-		e.write(w, none, none.failed(refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…")))
+		_ = e.write(w, none, none.failed(refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…")))
 	}
 }
 
@@ -48,7 +48,7 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 			if c.answering {
 				panic(http.ErrAbortHandler) // part of an answer is out already
 			}
-			e.write(w, c, c.failed(f))
+			_ = e.write(w, c, c.failed(f))
 		}
 	}()
 	out, f := e.call(c, w, r, path)

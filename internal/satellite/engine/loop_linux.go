@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,6 @@ type loop struct {
 
 	clients  client // the ring of all callers' connections
 	count    int
-	current  *client // whose event is handled, for panics
 	again    []*client
 	in, back []byte // what is read of a caller, and of a replica
 	out      []byte // what is written
@@ -90,7 +90,7 @@ func (l *loop) run() {
 			}
 			l.sleeping.Store(false)
 		}
-		if err != nil && err != unix.EINTR {
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			l.e.log.Error("wait for events", "error", err)
 			time.Sleep(sweepEvery)
 		}
@@ -143,7 +143,7 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		_, _ = unix.Read(l.wake, b[:])
 		return
 	case listenerEvent:
-		if err := l.f.accept(l.listener); err != unix.EAGAIN {
+		if err := l.f.accept(l.listener); !errors.Is(err, unix.EAGAIN) {
 			// Out of descriptors, most likely: others will end.
 			l.e.log.Warn("a connection cannot be accepted", "error", err)
 		}
@@ -178,7 +178,7 @@ func (l *loop) guard(cl *client, f func()) {
 				l.closeClient(cl)
 				return
 			}
-			out := cl.call.failed(failure)
+			out := cl.failed(failure)
 			out.close = true
 			l.write(cl, out)
 		}

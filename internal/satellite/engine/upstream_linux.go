@@ -116,7 +116,7 @@ const trustFor = 2 * time.Millisecond
 func quiet(fd int) bool {
 	var b [1]byte
 	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == unix.EAGAIN
+	return errors.Is(err, unix.EAGAIN)
 }
 
 // own gives a connection that was taken as this loop's. What another loop has
@@ -209,13 +209,13 @@ func (l *loop) notStarted(cl *client, err error) {
 
 // send writes the call; false when not one byte of it went out.
 func (l *loop) send(cl *client, up *upstream) bool {
-	l.out = cl.call.appendHead(l.out[:0], up.r.addr, len(cl.body.b))
+	l.out = cl.appendHead(l.out[:0], up.r.addr, len(cl.body.b))
 	l.out = append(l.out, cl.body.b...)
 	n, err := rawWrite(up.src.fd, l.out)
 	if n < 0 {
 		n = 0
 	}
-	if n == 0 && err != nil && err != unix.EAGAIN && err != unix.EINTR {
+	if n == 0 && err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 		return false
 	}
 	up.cl, cl.up = cl, up
@@ -253,9 +253,9 @@ func (l *loop) readAnswer(cl *client, up *upstream) {
 		}
 		n, err := rawRead(up.src.fd, into)
 		switch {
-		case err == unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
-		case err == unix.EAGAIN:
+		case errors.Is(err, unix.EAGAIN):
 			return
 		case err != nil || n <= 0:
 			if err == nil {

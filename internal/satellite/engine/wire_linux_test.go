@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"context"
-	"crypto/tls"
 	"net"
 	"syscall"
 
@@ -19,8 +17,4 @@ func unsent(conn net.Conn) int {
 	n := 0
 	_ = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
 	return n
-}
-
-func plainDial(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, addr)
 }
