@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/admin"
@@ -31,7 +30,7 @@ func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Read
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
-		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")), middleware.GetHead)
+		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")), httpserve.HeadAsGet)
 	r.MethodNotAllowed(methodNotAllowed)
 	r.Get("/healthz", httpserve.Healthz)
 	r.Method(http.MethodGet, "/readyz", ready)

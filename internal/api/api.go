@@ -34,7 +34,7 @@ type server struct {
 // New makes the handler of /v1/…, /openapi.json, /docs/api and /docs/api/….
 func New(service *control.Service, options Options) http.Handler {
 	router := chi.NewMux()
-	router.Use(headAsGet, capBody, checkAddress)
+	router.Use(httpserve.HeadAsGet, capBody, checkAddress)
 	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/")}
 	s.api = humachi.New(router, config(s, options))
 	s.api.UseMiddleware(s.serve)
@@ -54,17 +54,6 @@ func New(service *control.Service, options Options) http.Handler {
 	})
 	router.MethodNotAllowed(methodNotAllowed(router))
 	return router
-}
-
-// headAsGet routes HEAD to GET; net/http leaves the body out. chi's own GetHead
-// asks the outermost router only, and this one is inside another.
-func headAsGet(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead {
-			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func methodNotAllowed(router chi.Routes) http.HandlerFunc {

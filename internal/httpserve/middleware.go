@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -192,3 +193,15 @@ func badProxy(s string) error {
 // Address gives the client's address as ClientAddress found it, "" when a
 // trusted proxy sent nonsense.
 func Address(r *http.Request) string { return middleware.GetClientIP(r.Context()) }
+
+// HeadAsGet routes HEAD to GET; net/http leaves the body out. chi's own GetHead
+// leaves HEAD alone where a pattern takes any method, as those of a router
+// inside another do.
+func HeadAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			chi.RouteContext(r.Context()).RouteMethod = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
