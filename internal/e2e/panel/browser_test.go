@@ -299,6 +299,9 @@ func (v *visitor) click(name string) {
 	v.do(chromedp.Click(chromedp.CSS("[data-clicked]")))
 }
 
+// tries is how often a person types a thing that did not arrive.
+const tries = 5
+
 // fill types into the field of that name, in place of what it has.
 func (v *visitor) fill(name, value string) {
 	v.Helper()
@@ -306,7 +309,14 @@ func (v *visitor) fill(name, value string) {
 	v.until(selector)
 	// A dialog becomes modal first, and takes the focus for that.
 	v.until("document.readyState === 'complete' && !document.querySelector('.scripted dialog[data-layer][open]:not([data-modal])')")
-	v.do(chromedp.Evaluate[chromedp.Void](selector+".focus(); "+selector+".select?.()"), chromedp.KeyEvent(value))
+	typed := fmt.Sprintf("%s?.value === %q", selector, value)
+	for range tries { // a page that is just being replaced loses what is typed into it
+		v.do(chromedp.Evaluate[chromedp.Void](selector+"?.focus(); "+selector+"?.select?.()"), chromedp.KeyEvent(value))
+		if js[bool](v, typed) {
+			return
+		}
+	}
+	v.until(typed)
 }
 
 // choose selects an option of a field.
