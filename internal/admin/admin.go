@@ -50,7 +50,7 @@ func New(service *control.Service, options Options) http.Handler {
 	}
 	s.guide = s.newGuide()
 	r := chi.NewRouter()
-	r.Use(s.policy, s.sameOrigin, middleware.Compress(5, "text/html"), s.takeFlash)
+	r.Use(s.policy, s.sameOrigin, httpserve.HeadAsGet, middleware.Compress(5, "text/html"), s.takeFlash)
 	for _, route := range s.routes() {
 		r.Method(route.method, route.pattern, s.open(route))
 	}

@@ -114,12 +114,14 @@ func TestRolloutWithoutRightsInTheMiddle(t *testing.T) {
 		p.mustRollout(t, in) // these rights are enough
 		defer s.controller(t)()
 		r := p.of(t, edited())
-		r.Changed = func(kube.Change) { // the first write
-			r.Changed = nil
-			_ = s.admin.RbacV1().RoleBindings(s.namespace).Delete(t.Context(), binding.Name, metav1.DeleteOptions{})
-			s.eventually(t, "the role is gone", func() bool {
-				_, err := p.Inventory(t.Context())
-				return err != nil
+		var first sync.Once
+		r.Changed = func(kube.Change) {
+			first.Do(func() {
+				_ = s.admin.RbacV1().RoleBindings(s.namespace).Delete(t.Context(), binding.Name, metav1.DeleteOptions{})
+				s.eventually(t, "the role is gone", func() bool {
+					_, err := p.Inventory(t.Context())
+					return err != nil
+				})
 			})
 		}
 		_, err := p.Rollout(t.Context(), r)

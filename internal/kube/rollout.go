@@ -17,7 +17,7 @@ type Rollout struct {
 	Wait    bool                         // until everything is ready
 	Report  func(format string, args ...any)
 	Phase   func(name string)     // what begins: apply, wait, switch or prune; may be nil
-	Changed func(change Change)   // what was written or deleted; may be nil
+	Changed func(change Change)   // what was written or deleted; may be nil; called by several goroutines at once
 	Looked  func(health []Health) // what a wait sees, at each look; may be nil
 }
 
