@@ -118,6 +118,7 @@ func TestKeyboardOnly(t *testing.T) {
 	v.tabTo("By keys")
 	v.press(kb.Enter)
 	v.sees("algo-install satellite")
+	v.until("document.querySelector('dialog[open][data-modal]')") // it listens to Esc
 	v.press(kb.Escape)
 	v.until("!document.querySelector('dialog[open]') && /^.satellites.[0-9a-f-]{36}$/.test(location.pathname)")
 }
