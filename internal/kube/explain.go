@@ -101,15 +101,9 @@ func (c *Cluster) explainContainer(ctx context.Context, pod *corev1.Pod, s corev
 		exit.reason = c.explainExit(ctx, pod, s.Name, failed, true)
 		return exit
 	case waiting != nil && waiting.Reason == "ContainerCreating":
-		reason := c.warning(ctx, pod)
-		kind, _, _ := strings.Cut(reason, ":")
-		return trouble{kind: kind, reason: reason}
+		return c.warning(ctx, pod)
 	case waiting != nil && pullReasons[waiting.Reason]:
-		reason, certain := c.explainPull(ctx, pod, s.Image, waiting)
-		if certain {
-			return trouble{"image", reason, certainFor}
-		}
-		return trouble{"image", reason, unreachedFor}
+		return c.explainPull(ctx, pod, s.Image, waiting)
 	case waiting != nil && waiting.Reason != "PodInitializing":
 		return trouble{waiting.Reason, strings.TrimSuffix(waiting.Reason+": "+waiting.Message, ": "), certainFor}
 	case s.State.Running != nil && !s.Ready && hasRunner(pod):
@@ -160,8 +154,8 @@ func (c *Cluster) unready(ctx context.Context, name string) string {
 				continue
 			}
 			reason := "pod " + pod.Name + ": runs, and is not ready"
-			if warned := c.warning(ctx, pod); warned != "" {
-				reason += ": " + warned
+			if warned := c.warning(ctx, pod); warned.reason != "" {
+				reason += ": " + warned.reason
 			}
 			return reason + c.lastWords(ctx, pod.Name, s.Name, false)
 		}
@@ -171,19 +165,28 @@ func (c *Cluster) unready(ctx context.Context, name string) string {
 
 // warning gives the youngest warning about a pod: a volume that cannot be
 // mounted shows nowhere else.
-func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) string {
+func (c *Cluster) warning(ctx context.Context, pod *corev1.Pod) trouble {
+	// Of an image that cannot be pulled the container's own state says more.
+	items := slices.DeleteFunc(c.warnings(ctx, pod), func(e corev1.Event) bool { return e.Reason == "Failed" || e.Reason == "BackOff" })
+	if len(items) == 0 {
+		return trouble{}
+	}
+	last := items[len(items)-1]
+	if last.Reason == secretUnread {
+		return trouble{} // a pull without it says so, should the registry want it
+	}
+	return trouble{kind: last.Reason, reason: last.Reason + ": " + last.Message}
+}
+
+// warnings gives the warnings about a pod, the youngest last; none where events
+// may not be read.
+func (c *Cluster) warnings(ctx context.Context, pod *corev1.Pod) []corev1.Event {
 	events, err := c.typed.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
 		FieldSelector: "involvedObject.name=" + pod.Name + ",type=Warning",
 	})
 	if err != nil {
-		return ""
+		return nil
 	}
-	// Of an image that cannot be pulled the container's own state says more.
-	items := slices.DeleteFunc(events.Items, func(e corev1.Event) bool { return e.Reason == "Failed" || e.Reason == "BackOff" })
-	if len(items) == 0 {
-		return ""
-	}
-	sort.Slice(items, func(i, j int) bool { return items[i].LastTimestamp.Before(&items[j].LastTimestamp) })
-	last := items[len(items)-1]
-	return last.Reason + ": " + last.Message
+	sort.SliceStable(events.Items, func(i, j int) bool { return events.Items[i].LastTimestamp.Before(&events.Items[j].LastTimestamp) })
+	return events.Items
 }

@@ -5,9 +5,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // pullReasons are a waiting container's reasons while its image cannot be
@@ -35,21 +35,52 @@ var pullHints = []struct{ sign, hint string }{
 	{"no match for platform", "the image is not built for the node's platform"},
 }
 
-// explainPull says in one line why an image cannot be pulled, and whether that
-// is certain not to end by itself.
-func (c *Cluster) explainPull(ctx context.Context, pod *corev1.Pod, image string, waiting *corev1.ContainerStateWaiting) (reason string, certain bool) {
+// explainPull says in one line why an image cannot be pulled, and gives up the
+// sooner when that is certain not to end by itself.
+func (c *Cluster) explainPull(ctx context.Context, pod *corev1.Pod, image string, waiting *corev1.ContainerStateWaiting) trouble {
+	warnings := c.warnings(ctx, pod)
 	message := waiting.Message
 	if !strings.Contains(message, "ailed to ") { // an older kubelet that only says that it waits
-		if said := c.pullEvent(ctx, pod); said != "" {
+		if said := lastPull(warnings).Message; said != "" {
 			message = said
 		}
 	}
-	return pullReason(image, message), slices.ContainsFunc(certainSigns, func(sign string) bool { return strings.Contains(message, sign) })
+	says := func(signs []string) bool {
+		return slices.ContainsFunc(signs, func(sign string) bool { return strings.Contains(message, sign) })
+	}
+	switch {
+	case says(loginSigns) && pulledBare(warnings):
+		return trouble{"secret", "its node could not read the pull secret yet, and the registry wants a login; the node tries again", unreachedFor}
+	case says(loginSigns) || says(certainSigns):
+		return trouble{"image", pullReason(image, message), certainFor}
+	}
+	return trouble{"image", pullReason(image, message), unreachedFor}
 }
 
-// certainSigns are of refusals that come again however often a kubelet tries.
-var certainSigns = []string{"HTTP response to HTTPS client", "x509:", "no basic auth credentials", "unauthorized", "authorization failed",
-	"401", "403", "denied", "not found", "manifest unknown", "no match for platform", "InvalidImageName", "couldn't parse image"}
+// secretUnread is a kubelet's event when it pulls without a pod's pull secret.
+// That passes: a kubelet may ask for a new pod's Secret before the API server's
+// node authorizer knows that the pod needs it, is refused, and asks again.
+const secretUnread = "FailedToRetrieveImagePullSecret"
+
+// pulledBare says whether the youngest pull that failed went without the pull
+// secret, which a kubelet says as it begins the pull.
+func pulledBare(warnings []corev1.Event) bool {
+	failed := lastPull(warnings).LastTimestamp
+	return slices.ContainsFunc(warnings, func(e corev1.Event) bool {
+		return e.Reason == secretUnread && failed.Sub(e.LastTimestamp.Time) < secretUnreadFor
+	})
+}
+
+// secretUnreadFor is how long a pull may take that a registry refuses; between
+// two tries of a kubelet there are ten seconds or more.
+const secretUnreadFor = 9 * time.Second
+
+// loginSigns are of refusals for want of a login.
+var loginSigns = []string{"no basic auth credentials", "unauthorized", "401", "authorization failed", "403", "denied"}
+
+// certainSigns are of other refusals that come again however often a kubelet
+// tries.
+var certainSigns = []string{"HTTP response to HTTPS client", "x509:", "not found", "manifest unknown", "no match for platform", "InvalidImageName", "couldn't parse image"}
 
 // pullReason shortens a container runtime's chain of messages to its end and
 // adds what to do.
@@ -93,23 +124,13 @@ func pullCause(image, message string) string {
 	return cause
 }
 
-// pullEvent gives the youngest event about a pod that says why a pull failed.
-func (c *Cluster) pullEvent(ctx context.Context, pod *corev1.Pod) string {
-	events, err := c.typed.CoreV1().Events(c.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.name=" + pod.Name + ",type=Warning",
-	})
-	if err != nil {
-		return ""
-	}
-	var last *corev1.Event
-	for i := range events.Items {
-		e := &events.Items[i]
-		if strings.Contains(e.Message, "ailed to pull") && (last == nil || !e.LastTimestamp.Before(&last.LastTimestamp)) {
+// lastPull gives the youngest of a pod's warnings that says why a pull failed.
+func lastPull(warnings []corev1.Event) corev1.Event {
+	var last corev1.Event
+	for _, e := range warnings {
+		if strings.Contains(e.Message, "ailed to pull") {
 			last = e
 		}
 	}
-	if last == nil {
-		return ""
-	}
-	return last.Message
+	return last
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
@@ -75,6 +77,33 @@ func TestPullReason(t *testing.T) {
 				t.Errorf("pullReason(%q) = %q, want %q in it", test.message, got, test.want)
 			}
 		})
+	}
+}
+
+// A kubelet that could not read the pull secret yet pulls without it, and the
+// registry's refusal then is none of the login's.
+func TestPullWithoutItsSecretYet(t *testing.T) {
+	t.Parallel()
+	at := func(second int, reason, message string) corev1.Event {
+		return corev1.Event{Reason: reason, Message: message, LastTimestamp: metav1.NewTime(time.Date(2026, 11, 26, 12, 0, second, 0, time.UTC))}
+	}
+	unread := func(second int) corev1.Event {
+		return at(second, secretUnread, "Unable to retrieve some image pull secrets (registry-pull)")
+	}
+	failed := func(second int) corev1.Event { return at(second, "Failed", "Failed to pull image: 401 Unauthorized") }
+	for name, test := range map[string]struct {
+		warnings []corev1.Event
+		want     bool
+	}{
+		"nothing":                  {nil, false},
+		"refused with its secret":  {[]corev1.Event{failed(1)}, false},
+		"refused without it":       {[]corev1.Event{unread(0), failed(1)}, true},
+		"refused with it, later":   {[]corev1.Event{unread(0), failed(1), failed(12)}, false},
+		"without it a second time": {[]corev1.Event{unread(0), failed(1), unread(11), failed(12)}, true},
+	} {
+		if got := pulledBare(test.warnings); got != test.want {
+			t.Errorf("%s: pulledBare = %v, want %v", name, got, test.want)
+		}
 	}
 }
 
