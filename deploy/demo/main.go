@@ -182,7 +182,7 @@ func (d demo) goOn(s *stack.Stack, t told) {
   REST API       %[1]s/docs/api    key: %[4]s
   Registry       %[5]s             docker login -u %[2]s, the key as password
   Cluster        export KUBECONFIG=%[6]s
-  Launches       export ALGO_DEPLOYMENT_DIR=%[7]s
+  Operator       export %[7]s
   Server log     %[8]s
 
   Call it        %[9]s
@@ -191,5 +191,5 @@ func (d demo) goOn(s *stack.Stack, t told) {
 
   Ctrl-C takes everything down again; from elsewhere: make demo-down
 `, s.Mothership.URL, stack.AdminUsername, s.AdminPassword, s.AdminKey, s.Mothership.Host, s.Cluster.Kubeconfig,
-		s.DeploymentDir(), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID, namespace)
+		strings.Join(s.OperatorEnv(), " "), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID, namespace)
 }
