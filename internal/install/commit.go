@@ -26,23 +26,35 @@ func (d *downloader) commit(ctx context.Context, l *launch, indexDigest string) 
 	return l.commit(indexDigest, index)
 }
 
-// commit writes what makes the layout whole, index.json last, and removes
-// what it has no more.
-func (l *launch) commit(indexDigest string, index []byte) error {
-	layout, err := json.Marshal(map[string]any{
+// layoutMarker is the content of oci-layout.
+const layoutMarker = `{"imageLayoutVersion":"1.0.0"}`
+
+// layoutOf gives index.json for the bundle's index.
+func (l *launch) layoutOf(digest string, index []byte) ([]byte, error) {
+	data, err := json.Marshal(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
 		"manifests": []any{map[string]any{
-			"mediaType": "application/vnd.oci.image.index.v1+json", "digest": indexDigest, "size": len(index),
+			"mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": len(index),
 			"annotations": map[string]string{"org.opencontainers.image.ref.name": l.folder.LaunchID},
 		}},
 	})
 	if err != nil {
-		return wrap(err, CodeFailed, "write index.json")
+		return nil, wrap(err, CodeFailed, "write index.json")
+	}
+	return data, nil
+}
+
+// commit writes what makes the layout whole, index.json last, and removes
+// what it has no more.
+func (l *launch) commit(indexDigest string, index []byte) error {
+	layout, err := l.layoutOf(indexDigest, index)
+	if err != nil {
+		return err
 	}
 	f := l.folder
 	err = errors.Join(
 		writeFile(f.blob(bundle.Digest([]byte("{}"))), []byte("{}")),
-		writeFile(f.Path("bundle", "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)),
+		writeFile(f.Path("bundle", "oci-layout"), []byte(layoutMarker)),
 		syncDir(f.Path("bundle", "blobs", "sha256")),
 		writeFile(f.Path("bundle", "index.json"), layout),
 	)

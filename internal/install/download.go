@@ -38,16 +38,20 @@ type downloader struct {
 // on from them. Beside it lies the ETag that they belong to.
 func (d *downloader) part(digest string) string { return d.folder.Path("work", hexOf(digest)+".part") }
 
-// fetch gets one blob to its place in the layout: hashed while it is written,
-// synced, renamed. Another launch's copy is linked, not fetched.
-func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
+// fetch gets one blob, hashed while it is written; to settle it is to sync it
+// and to rename it to its place in the layout. Another launch's copy is
+// linked, not fetched.
+func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) (func() error, error) {
 	linked, err := d.link(ctx, blob)
 	if linked || err != nil {
-		return err
+		return nil, err
 	}
+	var file *os.File
 	wrong := 0
 	err = d.retry(ctx, "download "+short(blob.Digest), blobAttempts, func() (bool, error) {
-		moved, err := d.attempt(ctx, blob)
+		var moved int64
+		var err error
+		file, moved, err = d.attempt(ctx, blob)
 		if errors.Is(err, errDigest) {
 			if wrong++; wrong > 1 {
 				err = final{err}
@@ -59,9 +63,9 @@ func (d *downloader) fetch(ctx context.Context, blob bundle.Descriptor) error {
 		return moved >= progressBytes, err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return d.place(blob)
+	return func() error { return d.place(blob, file) }, nil
 }
 
 func short(digest string) string { return hexOf(digest)[:min(12, len(hexOf(digest)))] }
@@ -90,13 +94,21 @@ func (d *downloader) link(ctx context.Context, blob bundle.Descriptor) (bool, er
 var errDigest = errors.New("its bytes do not match its digest")
 
 // attempt goes on from what is there and fetches the rest; it gives how many
-// bytes came.
-func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) (int64, error) {
+// bytes came, and the file when it is whole.
+func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) (_ *os.File, moved int64, err error) {
 	file, err := os.OpenFile(d.part(blob.Digest), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
-		return 0, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
+		return nil, 0, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
 	}
-	defer file.Close() //nolint:errcheck // closed below; this is for the errors
+	if moved, err = d.complete(ctx, blob, file); err != nil {
+		_ = file.Close() // what is in it is hashed by whoever goes on from it
+		return nil, moved, err
+	}
+	return file, moved, nil
+}
+
+// complete is attempt on the open file.
+func (d *downloader) complete(ctx context.Context, blob bundle.Descriptor, file *os.File) (int64, error) {
 	sum := sha256.New()
 	have, err := rehash(ctx, sum, file)
 	if err != nil {
@@ -117,9 +129,6 @@ func (d *downloader) attempt(ctx context.Context, blob bundle.Descriptor) (int64
 	if digest := "sha256:" + hex.EncodeToString(sum.Sum(nil)); digest != blob.Digest {
 		d.transfer.skip(-written)
 		return 0, errors.Join(wrap(errDigest, CodeIntegrity, "blob %s came as %s", blob.Digest, digest), restart(file, sum))
-	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return 0, final{wrap(err, CodeFailed, "store blob %s", blob.Digest)}
 	}
 	return written - have, nil
 }
@@ -202,11 +211,13 @@ func (d *downloader) rest(ctx context.Context, blob bundle.Descriptor, file *os.
 func (d *downloader) receive(file *os.File, sum hash.Hash, body io.Reader) (total int64, err error) {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
+	early := writeBack{file: file}
 	for {
 		n, readErr := body.Read(*buffer)
 		if n > 0 {
 			written, err := file.Write((*buffer)[:n])
 			total += int64(written)
+			early.wrote(written)
 			d.transfer.add(int64(written))
 			if err != nil {
 				return total, err

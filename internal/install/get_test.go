@@ -341,15 +341,18 @@ func TestLaunchesShareBlobs(t *testing.T) {
 	mustGet(t, f, m.options())
 }
 
-func TestVerifyNamesTheDamagedFile(t *testing.T) {
+// One bit, anywhere in any file of a launch: verify and what comes before a
+// deploy name the file, and get mends it.
+func TestAFlippedBitInEachFile(t *testing.T) {
 	t.Parallel()
 	m, f := newMother(t, newKey(t), 1, 2000), folder(t)
 	mustGet(t, f, m.options())
+	configure(t, f, "stage.container_registry=127.0.0.1:1/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
 	var files []string
-	for _, pattern := range []string{"launch.json", "launch.json.sig", "bundle/index.json", "bundle/blobs/sha256/*"} {
+	for _, pattern := range []string{"launch.json", "launch.json.sig", "bundle/index.json", "bundle/oci-layout", "bundle/blobs/sha256/*"} {
 		found, err := filepath.Glob(f.Path(pattern))
-		if err != nil {
-			t.Fatal(err)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
 		}
 		files = append(files, found...)
 	}
@@ -358,15 +361,20 @@ func TestVerifyNamesTheDamagedFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		bad := bytes.Clone(good)
-		bad[len(bad)/2] ^= 0x01
-		if err := os.WriteFile(path, bad, 0o600); err != nil {
-			t.Fatal(err)
+		for at := 0; at < len(good); at += max(1, len(good)/7) {
+			bad := bytes.Clone(good)
+			bad[at] ^= 1 << (at % 7)
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = install.Verify(t.Context(), f, "", m.options().Progress)
+			wantCode(t, err, install.CodeIntegrity, path)
+			_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, Progress: m.options().Progress})
+			wantCode(t, err, install.CodeIntegrity, path)
 		}
-		_, err = install.Verify(t.Context(), f, "", m.options().Progress)
-		wantCode(t, err, install.CodeIntegrity)
-		if err := os.WriteFile(path, good, 0o600); err != nil {
-			t.Fatal(err)
+		mustGet(t, f, m.options())
+		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, good) {
+			t.Errorf("get did not mend %s: %v", path, err)
 		}
 	}
 	if _, err := install.Verify(t.Context(), f, "", m.options().Progress); err != nil {

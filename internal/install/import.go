@@ -94,11 +94,12 @@ func (l *launch) take(ctx context.Context, c *contents, o ImportOptions) (int64,
 	defer notes.close()
 	t := o.Progress.transfer("import", len(missing), need, newWidth())
 	d := &downloader{folder: l.folder, transfer: t, journal: notes}
-	err = moveAll(ctx, "imported", t, missing, func(ctx context.Context, blob bundle.Descriptor) error {
+	err = moveAll(ctx, "imported", t, missing, func(ctx context.Context, blob bundle.Descriptor) (func() error, error) {
 		if linked, err := d.link(ctx, blob); linked || err != nil {
-			return err
+			return nil, err
 		}
-		return d.copyIn(ctx, c, blob)
+		file, err := d.copyIn(ctx, c, blob)
+		return func() error { return d.place(blob, file) }, err
 	})
 	t.end()
 	if err != nil {
@@ -137,39 +138,25 @@ func (l *launch) begin() error {
 	return nil
 }
 
-// copyIn copies one blob to its place, hashed on the way.
-func (d *downloader) copyIn(ctx context.Context, c *contents, blob bundle.Descriptor) error {
+// copyIn copies one blob, hashed on the way; the file is synced by place.
+func (d *downloader) copyIn(ctx context.Context, c *contents, blob bundle.Descriptor) (*os.File, error) {
 	from, err := c.open(blob.Digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer from.Close() //nolint:errcheck // read only
 	file, err := os.OpenFile(d.part(blob.Digest), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 	if err != nil {
-		return wrap(err, CodeFailed, "store blob %s", blob.Digest)
+		return nil, wrap(err, CodeFailed, "store blob %s", blob.Digest)
 	}
-	defer file.Close() //nolint:errcheck // closed below; this is for the errors
 	sum := sha256.New()
-	if err := pour(ctx, io.MultiWriter(file, sum), io.NewSectionReader(from, 0, blob.Size), d.transfer); err != nil {
-		return wrap(err, CodeFailed, "copy blob %s of %s", blob.Digest, c.path)
+	if err := pour(ctx, io.MultiWriter(&writeBack{file: file}, sum), io.NewSectionReader(from, 0, blob.Size), d.transfer); err != nil {
+		return nil, errors.Join(wrap(err, CodeFailed, "copy blob %s of %s", blob.Digest, c.path), file.Close())
 	}
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != blob.Digest {
-		_ = os.Remove(file.Name())
-		return damaged{errorf(CodeIntegrity, "%s of %s is damaged: its bytes are %s; copy it anew", blobName(blob.Digest), c.path, got)}
+		err := damaged{errorf(CodeIntegrity, "%s of %s is damaged: its bytes are %s; copy it anew", blobName(blob.Digest), c.path, got)}
+		_, _ = file.Close(), os.Remove(file.Name()) // the next import begins it anew in any case
+		return nil, err
 	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return wrap(err, CodeFailed, "store blob %s", blob.Digest)
-	}
-	return d.place(blob)
-}
-
-// place gives a blob that is whole its name.
-func (d *downloader) place(blob bundle.Descriptor) error {
-	if err := os.Rename(d.part(blob.Digest), d.folder.blob(blob.Digest)); err != nil {
-		return wrap(err, CodeFailed, "store blob %s", blob.Digest)
-	}
-	_ = os.Remove(d.part(blob.Digest) + ".etag")
-	// A file system without hard links only costs the sharing.
-	_ = os.Link(d.folder.blob(blob.Digest), d.folder.shared(blob.Digest))
-	return d.journal.note(blob.Digest)
+	return file, nil
 }

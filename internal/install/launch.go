@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"slices"
 
@@ -20,6 +21,7 @@ type launch struct {
 	rootBytes []byte
 	planBytes []byte
 	signature []byte // launch.json.sig
+	layout    []byte // index.json, nil when there is none
 	index     string // digest of the bundle's index
 }
 
@@ -43,7 +45,8 @@ func parseLaunch(f Folder, rootBytes, planBytes []byte) (*launch, error) {
 	return &launch{folder: f, root: root, plan: plan, rootBytes: rootBytes, planBytes: planBytes}, nil
 }
 
-// openLaunch reads a launch's folder; signature and blobs are not checked.
+// openLaunch reads a launch's folder. launch.json is held to its signature,
+// and what it names is not looked at; whose the signature is, is not asked.
 func openLaunch(f Folder) (*launch, error) {
 	if err := f.exists(); err != nil {
 		return nil, err
@@ -52,47 +55,111 @@ func openLaunch(f Folder) (*launch, error) {
 	if err != nil {
 		return nil, wrap(err, CodeFailed, "read the launch")
 	}
+	signature, err := readSignature(f, rootBytes)
+	if err != nil {
+		return nil, err
+	}
 	root, err := bundle.ParseRoot(rootBytes)
 	if err != nil {
-		return nil, wrap(err, CodeIntegrity, "%s is damaged; get the launch again", f.Path("launch.json"))
+		return nil, wrap(err, CodeIntegrity, "%s cannot be read", f.Path("launch.json"))
 	}
 	planBytes, err := os.ReadFile(f.blob(root.Plan.Digest))
 	if err != nil {
 		return nil, wrap(err, CodeIntegrity, "the plan is missing; get the launch again")
 	}
+	if got := bundle.Digest(planBytes); got != root.Plan.Digest {
+		return nil, damagedFile(f.blob(root.Plan.Digest), got)
+	}
 	l, err := parseLaunch(f, rootBytes, planBytes)
 	if err != nil {
 		return nil, err
 	}
-	if l.signature, err = os.ReadFile(f.Path("launch.json.sig")); err != nil {
-		return nil, wrap(err, CodeIntegrity, "the signature is missing; get the launch again")
-	}
-	var layout v1.IndexManifest
-	if data, err := os.ReadFile(f.Path("bundle", "index.json")); err == nil && json.Unmarshal(data, &layout) == nil && len(layout.Manifests) == 1 {
-		l.index = layout.Manifests[0].Digest.String()
+	l.signature = signature
+	if l.layout, err = os.ReadFile(f.Path("bundle", "index.json")); err == nil {
+		var layout v1.IndexManifest
+		if json.Unmarshal(l.layout, &layout) == nil && len(layout.Manifests) == 1 {
+			l.index = layout.Manifests[0].Digest.String()
+		}
 	}
 	return l, nil
 }
 
-// complete says what is missing, by names and sizes alone.
+// readSignature reads launch.json.sig and holds launch.json to it.
+func readSignature(f Folder, root []byte) ([]byte, error) {
+	path := f.Path("launch.json.sig")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, wrap(err, CodeIntegrity, "the signature is missing; get the launch again")
+	}
+	var signature bundle.Signature
+	if err := json.Unmarshal(data, &signature); err != nil {
+		return nil, errorf(CodeIntegrity, "%s is damaged; get the launch again", path)
+	}
+	if err := signature.Verify(root, nil); err != nil {
+		return nil, wrap(err, CodeIntegrity, "%s is not what its mothership signed: it or %s is damaged; get the launch again", f.Path("launch.json"), path)
+	}
+	return data, nil
+}
+
+// complete says what is missing or damaged, by names and sizes; only what the
+// installer itself reads is hashed.
 func (l *launch) complete() error {
 	unfinished := errorf(CodeIntegrity, "the download of %s is not complete; run get again", l.folder.Path())
-	if l.index == "" {
-		return unfinished
+	whole := func(digest string) error {
+		_, err := l.document(digest)
+		if err != nil && !errors.As(err, new(damaged)) {
+			return unfinished
+		}
+		return err
 	}
-	if len(l.missing()) > 0 {
+	switch {
+	case l.layout == nil, len(l.missing()) > 0:
 		return unfinished
+	case l.index == "":
+		return damagedFile(l.folder.Path("bundle", "index.json"), bundle.Digest(l.layout))
 	}
 	for _, digest := range []string{l.root.Plan.Digest, bundle.Digest(l.rootBytes), bundle.Digest([]byte("{}"))} {
-		if _, err := l.document(digest); err != nil {
-			return unfinished
+		if err := whole(digest); err != nil {
+			return err
 		}
 	}
 	index, err := l.document(l.index)
-	if err != nil {
-		return unfinished
+	switch {
+	case errors.As(err, new(damaged)):
+		return err
+	case err != nil:
+		return errorf(CodeIntegrity, "%s names an index that is not there: it is damaged, or the download is not complete; run get again", l.folder.Path("bundle", "index.json"))
 	}
-	return l.checkIndex(index, l.document)
+	if err := l.checkIndex(index, l.document); err != nil {
+		return err
+	}
+	return l.checkLayout(index)
+}
+
+// checkLayout holds the files that make the bundle an OCI layout to what get
+// writes.
+func (l *launch) checkLayout(index []byte) error {
+	want, err := l.layoutOf(l.index, index)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(l.layout, want) {
+		return damagedFile(l.folder.Path("bundle", "index.json"), bundle.Digest(l.layout))
+	}
+	marker := l.folder.Path("bundle", "oci-layout")
+	data, err := os.ReadFile(marker)
+	if err != nil {
+		return wrap(err, CodeIntegrity, "a file of the launch is missing; get it again")
+	}
+	if string(data) != layoutMarker {
+		return damagedFile(marker, bundle.Digest(data))
+	}
+	return nil
+}
+
+// damagedFile is the error of a file with other bytes than it must have.
+func damagedFile(path, got string) error {
+	return damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", path, got)}
 }
 
 // document reads a small blob and holds it to its name.
@@ -102,7 +169,7 @@ func (l *launch) document(digest string) ([]byte, error) {
 		return nil, wrap(err, CodeIntegrity, "a file of the launch is missing; get it again")
 	}
 	if got := bundle.Digest(data); got != digest {
-		return nil, damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", l.folder.blob(digest), got)}
+		return nil, damagedFile(l.folder.blob(digest), got)
 	}
 	return data, nil
 }

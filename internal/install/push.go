@@ -266,16 +266,16 @@ func (u *uploader) all(ctx context.Context, list []target) error {
 		blobs = append(blobs, blob)
 	}
 	var mu sync.Mutex
-	return moveAll(ctx, "pushed", u.transfer, blobs, func(ctx context.Context, blob bundle.Descriptor) error {
+	return moveAll(ctx, "pushed", u.transfer, blobs, func(ctx context.Context, blob bundle.Descriptor) (func() error, error) {
 		mu.Lock()
 		mine := byBlob[blob]
 		mu.Unlock()
 		for _, t := range mine {
 			if err := u.put(ctx, t); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return nil, nil
 	})
 }
 

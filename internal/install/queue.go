@@ -9,10 +9,14 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 )
 
+// mover moves one blob. What it gives back, which may be nil, settles the blob
+// where it came to, and needs the line no more: the next one moves meanwhile.
+type mover func(ctx context.Context, blob bundle.Descriptor) (settle func() error, err error)
+
 // moveAll moves blobs, largest first, as many at a time as the transfer's width says. One
 // that fails does not stop the others; one that makes the others pointless
 // does: a refused login, a full disk.
-func moveAll(ctx context.Context, verb string, t *transfer, blobs []bundle.Descriptor, move func(context.Context, bundle.Descriptor) error) error {
+func moveAll(ctx context.Context, verb string, t *transfer, blobs []bundle.Descriptor, move mover) error {
 	blobs = slices.Clone(blobs)
 	slices.SortStableFunc(blobs, func(a, b bundle.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -25,8 +29,11 @@ func moveAll(ctx context.Context, verb string, t *transfer, blobs []bundle.Descr
 			break
 		}
 		moving.Go(func() {
-			defer t.width.release()
-			err := move(ctx, blob)
+			settle, err := move(ctx, blob)
+			t.width.release()
+			if settle != nil && err == nil {
+				err = settle()
+			}
 			switch {
 			case err == nil:
 				t.done()

@@ -148,7 +148,6 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 256<<10); return &b 
 
 // verifyFile hashes a file; the error is damaged when its bytes are
 // wrong. t, which may be nil, is told of each piece.
-
 func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -162,7 +161,7 @@ func verifyFile(ctx context.Context, path, digest string, t *transfer) error {
 	case err != nil:
 		return wrap(err, CodeIntegrity, "read %s", path)
 	case got != digest:
-		return damaged{errorf(CodeIntegrity, "%s is damaged: its bytes are %s; get the launch again, which fetches what is damaged", path, got)}
+		return damagedFile(path, got)
 	}
 	return nil
 }
