@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -37,10 +38,9 @@ type asset struct {
 	data, zipped []byte
 }
 
-// byURL and urls are computed once, from what is embedded.
-var byURL, urls = index()
-
-func index() (map[string]asset, map[string]string) {
+// index gives the assets by URL and the URLs by name. It is computed once,
+// when a page first needs it: the commands that serve none start without.
+var index = sync.OnceValues(func() (map[string]asset, map[string]string) {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
 		panic("read the embedded assets: " + err.Error())
@@ -64,7 +64,7 @@ func index() (map[string]asset, map[string]string) {
 		addresses[name] = url
 	}
 	return assets, addresses
-}
+})
 
 func read(name string) []byte {
 	data, err := files.ReadFile(name)
@@ -93,6 +93,7 @@ func zip(data []byte) []byte {
 // URL is where the asset of that name is served; it panics on a name that is
 // not embedded, which every page's test would show.
 func URL(name string) string {
+	_, urls := index()
 	url, ok := urls[name]
 	if !ok {
 		panic("no such asset: " + name)
@@ -103,6 +104,7 @@ func URL(name string) string {
 // Handler serves /static/…; an address never changes its content.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		byURL, _ := index()
 		a, ok := byURL[r.URL.Path]
 		if !ok {
 			http.NotFound(w, r)
