@@ -32,7 +32,8 @@ var measurements = []struct {
 	{name: "endpoint", run: endpoint},
 	{name: "heartbeats", run: heartbeats},
 	{name: "scale", run: scale},
-	{name: "transfer", run: transfer},
+	{name: "get", run: getting},
+	{name: "push", run: pushing},
 	{name: "engine", run: engine},
 	{name: "large", run: large, big: true},
 }

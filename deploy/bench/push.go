@@ -18,7 +18,7 @@ import (
 
 // pushes measures the push into an empty registry, and the push again.
 func (b *bench) pushes(ctx context.Context, l *moved, layouts []string, kind string, rounds int) error {
-	root := filepath.Join(b.dir, "deployment")
+	root := b.deployment()
 	var registry *target
 	fresh := func(ctx context.Context, place string) (err error) {
 		if registry != nil {

@@ -57,13 +57,43 @@ type tool struct {
 // it.
 const transferRounds = 5
 
-// transfer measures get and push beside crane and skopeo, alternating.
-func transfer(ctx context.Context, binary string, out io.Writer) error {
-	rounds := transferRounds
+// getting measures get beside crane and skopeo, alternating.
+func getting(ctx context.Context, binary string, out io.Writer) error {
+	return withImages(ctx, binary, out, func(b *bench, l *moved, _ []string) error { return b.gets(ctx, l, wantedRounds()) })
+}
+
+// pushing measures push beside crane and skopeo, alternating, into two
+// registries.
+func pushing(ctx context.Context, binary string, out io.Writer) error {
+	return withImages(ctx, binary, out, func(b *bench, l *moved, layouts []string) error {
+		if _, err := b.get(ctx, l, b.deployment()); err != nil {
+			return err
+		}
+		for _, registry := range []string{"crane's registry", "distribution v3"} {
+			if err := b.pushes(ctx, l, layouts, registry, wantedRounds()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func wantedRounds() int {
 	if n, err := strconv.Atoi(os.Getenv("BENCH_ROUNDS")); err == nil && n > 0 {
-		rounds = n
+		return n
 	}
-	return withBench(ctx, binary, out, func(b *bench) error { return b.transfers(ctx, rounds) })
+	return transferRounds
+}
+
+// withImages starts a mothership with the four images and a launch of them.
+func withImages(ctx context.Context, binary string, out io.Writer, measure func(b *bench, l *moved, layouts []string) error) error {
+	return withBench(ctx, binary, out, func(b *bench) error {
+		l, layouts, err := b.fourImages(ctx)
+		if err != nil {
+			return err
+		}
+		return measure(b, l, layouts)
+	})
 }
 
 // withBench starts a mothership for a measurement, and ends it.
@@ -78,23 +108,6 @@ func withBench(ctx context.Context, binary string, out io.Writer, measure func(*
 		return err
 	}
 	return errors.Join(measure(b), b.mothership.Stop())
-}
-
-// transfers measures get and push against the peers, in one run.
-func (b *bench) transfers(ctx context.Context, rounds int) error {
-	l, layouts, err := b.fourImages(ctx)
-	if err != nil {
-		return err
-	}
-	if err := b.gets(ctx, l, rounds); err != nil {
-		return err
-	}
-	for _, registry := range []string{"crane's registry", "distribution v3"} {
-		if err := b.pushes(ctx, l, layouts, registry, rounds); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // fourImages makes four images of 100 MB, of which 160 MB are shared, and a
@@ -148,16 +161,23 @@ func (b *bench) launch(ctx context.Context, name string, routes []apiv1.Satellit
 	return &moved{satellite: satellite.ID, id: l.ID}, nil
 }
 
-// gets measures the download; the plain copy is of what get has downloaded.
+// deployment is where the launch is that is copied and pushed.
+func (b *bench) deployment() string { return filepath.Join(b.dir, "deployment") }
+
+// gets measures the download. The plain copies are of what get has downloaded:
+// one that ends in the page cache, and one that ends on the disk, as get does.
 func (b *bench) gets(ctx context.Context, l *moved, rounds int) error {
-	source := filepath.Join(b.dir, "deployment")
+	source := b.deployment()
 	if _, err := b.get(ctx, l, source); err != nil {
 		return err
 	}
 	bundle := install.Folder{Root: source, SatelliteID: l.satellite, LaunchID: l.id}.Path("bundle")
 	tools := []tool{
-		{"plain copy (cp -r)", func(ctx context.Context, place string) (sample, error) {
+		{"plain copy (cp -r), not yet on the disk", func(ctx context.Context, place string) (sample, error) {
 			return b.measure(ctx, "cp", "-r", bundle, place)
+		}},
+		{"plain copy (cp -r; sync), on the disk", func(ctx context.Context, place string) (sample, error) {
+			return b.measure(ctx, "sh", "-c", `cp -r "$0" "$1" && find "$1" -type f -exec sync {} +`, bundle, place)
 		}},
 		{"algo-install get", func(ctx context.Context, place string) (sample, error) { return b.get(ctx, l, place) }},
 		{"crane pull --format=oci", func(ctx context.Context, place string) (sample, error) {
@@ -198,6 +218,7 @@ func (b *bench) compare(ctx context.Context, title string, tools []tool, rounds 
 		for i := range tools {
 			t := tools[(i+round)%len(tools)]
 			place := filepath.Join(b.dir, "place")
+			syscall.Sync() // nobody pays for what the one before left behind
 			s, err := t.run(ctx, place)
 			if err != nil {
 				return fmt.Errorf("%s: %w", t.name, err)
