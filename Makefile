@@ -85,8 +85,8 @@ crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates
 	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
 
-faults: ## get and push at every fault and kill -9 of issue 4, for long; FAULT_ROUNDS says how long
-	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills' ./internal/install
+faults: ## get, push and deploy at every fault and kill -9 of issue 4, for long; FAULT_ROUNDS says how long
+	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install
 
 lint: ## Lint every module, and check that generated code and formatting are fresh
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -52,14 +52,14 @@ func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, erro
 	o.Progress.Phase("verify")
 	s, err := open(ctx, f, "deploy", o.Progress)
 	if err != nil {
-		return nil, err
+		return nil, full(err, f.Root)
 	}
 	defer s.close()
 	s.patience = o.Patience
 	s.progress.Line("version %d of satellite %s for launch %s", s.launch.root.Version, s.launch.plan.Satellite.Name, s.launch.plan.Launch.Name)
 	result, err := s.deploy(ctx, o)
 	if err != nil && ctx.Err() == nil {
-		return nil, next(f, err)
+		return nil, next(f, full(err, f.Root))
 	}
 	if err != nil {
 		return nil, s.stopped(ctx, err, "deploy")

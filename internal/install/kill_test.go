@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	mathrand "math/rand/v2"
 	"net"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/kube/kubetest"
 )
 
 // TestMain lets the test program be the installer that is killed.
@@ -49,6 +51,8 @@ func victim(verb string) int {
 		_, err = install.Get(ctx, f, install.GetOptions{Mothership: os.Getenv("INSTALL_TEST_URL"), Key: goodKey, Progress: install.NewProgress(os.Stderr), Backoff: noWait})
 	case "push":
 		_, err = install.Push(ctx, f, install.PushOptions{Progress: install.NewProgress(os.Stderr), Backoff: noWait})
+	case "deploy":
+		_, err = install.Deploy(ctx, f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: install.NewProgress(os.Stderr)})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -155,6 +159,52 @@ func TestPushKilledAtEveryStep(t *testing.T) {
 		configure(t, f, "stage.container_registry="+fresh.host+"/team")
 		killed(t, "push", f.Root, "", func(k func()) { time.AfterFunc(mathrand.N(80*time.Millisecond), k) })
 		wantPulled(t, mustPush(t, f, pushOptions()))
+	}
+}
+
+// kill -9 of a deploy as each of its writes arrives at the API server, done or
+// not done; the next one goes on, and the end is as without.
+func TestDeployKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	proxy, p := kubetest.NewProxy(t, startAPIServer(t)), newPrivate(t)
+	_, f := gotten(t, p, 30_000, "stage.kubernetes.kubeconfig_path="+proxy.Kubeconfig, "stage.kubernetes.namespace=algorithms",
+		"stage.kubernetes.create_namespace=true", "stage.ingress.provider=none")
+	step := 4
+	if thorough() > 0 {
+		step = 1
+	}
+	deaths := 0
+	for n := 1; ; n += step {
+		var kill atomic.Pointer[func()]
+		var dead atomic.Bool
+		writes, lost := 0, deaths%2 == 0
+		proxy.Away(func(_ int, r *http.Request) bool {
+			if !kubetest.IsWrite(r) || strings.Contains(r.URL.RawQuery, "dryRun") {
+				return false
+			}
+			if writes++; writes != n {
+				return dead.Load()
+			}
+			for kill.Load() == nil && r.Context().Err() == nil {
+				time.Sleep(time.Millisecond) // until the test knows the process
+			}
+			dead.Store(true)
+			(*kill.Load())()
+			return lost
+		})
+		killed(t, "deploy", f.Root, "", func(k func()) { kill.Store(&k) })
+		if !dead.Load() {
+			break // it had fewer writes to make, and ended by itself
+		}
+		deaths++
+	}
+	if deaths < 3 {
+		t.Errorf("the deploy was killed %d times, want it at several writes", deaths)
+	}
+	proxy.Away(nil)
+	result, err := install.Deploy(t.Context(), f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: install.NewProgress(io.Discard)})
+	if err != nil || len(result.Changes) > 0 || len(proxy.Writes()) > 0 {
+		t.Errorf("the deploy after the last one = %+v, %v, with the writes %q; want nothing to do", result, err, proxy.Writes())
 	}
 }
 
