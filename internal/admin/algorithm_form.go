@@ -57,7 +57,14 @@ func (s *server) choices(e editor, text string) (page.Choices, error) {
 		return c, err
 	}
 	c.Owners, c.Algorithms, c.Versions = found.Owners, found.Algorithms, found.Versions
-	c.Empty = text == "" && len(found.Owners) == 0
+	if text != "" && len(c.Owners)+len(c.Algorithms)+len(c.Versions) == 0 {
+		if found, err = s.control.CompleteAlgorithm(e.r.Context(), e.p, ""); err != nil {
+			return c, err
+		}
+		c.Empty = len(found.Owners) == 0
+		return c, nil
+	}
+	c.Empty = len(c.Owners)+len(c.Algorithms)+len(c.Versions) == 0
 	return c, nil
 }
 

@@ -65,8 +65,12 @@ func (s *server) base(v satelliteView, title, tab string, layer templ.Component)
 		trail = append(trail, component.Crumb{Name: title})
 		title += " · " + v.satellite.Name
 	}
+	frame := s.frame(v.r, title, v.p, trail...)
+	if layer != nil { // which has the line: it would be out of sight behind it
+		frame.Flash = component.Flash{}
+	}
 	return page.Satellite{
-		Frame: s.frame(v.r, title, v.p, trail...), Satellite: v.satellite, Tab: tab, Layer: layer,
+		Frame: frame, Satellite: v.satellite, Tab: tab, Layer: layer,
 		MayEdit: v.p.Role == constellation.RoleAdmin, MayLaunch: v.p.Role.Rank() >= constellation.RoleOperator.Rank(),
 	}
 }

@@ -37,8 +37,17 @@ func Sentence(s string) string {
 	return s
 }
 
-// FullStop ends a sentence whose first word keeps its case, such as a vanity
-// URL.
+// Reason is why something is as it is, as a sentence. It may begin with a vanity
+// URL, which keeps its case.
+func Reason(s string) string {
+	if first, _, _ := strings.Cut(s, " "); strings.Contains(first, "/") {
+		return FullStop(s)
+	}
+	return Sentence(s)
+}
+
+// FullStop ends a sentence whose first word keeps its case, such as the name of
+// a pod.
 func FullStop(s string) string {
 	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") || strings.HasSuffix(s, "!") {
 		return s

@@ -79,7 +79,7 @@ func AlgorithmsPage(m Algorithms) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = component.Search("Find an algorithm, or an owner", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.Search("/algorithms", "Find an algorithm, or an owner", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -609,7 +609,7 @@ func AlgorithmPage(m Algorithm) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Search("Find a version by hash or semantic version", m.Query, nil).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.Search(algorithmPath(m.Algorithm.Owner, m.Algorithm.Name), "Find a version by hash or semantic version", m.Query, nil).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

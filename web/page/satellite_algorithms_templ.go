@@ -152,7 +152,7 @@ func SatelliteAlgorithmsPage(m SatelliteAlgorithms) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Search("Find an algorithm", m.Query, map[string]string{"version": strconv.Itoa(m.Version), "sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.Search(m.URL("algorithms"), "Find an algorithm", m.Query, map[string]string{"version": strconv.Itoa(m.Version), "sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -373,7 +373,7 @@ func editorForm(m SatelliteEditor) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = component.Form(m.Action, m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = component.PageForm(m.Action, m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var7), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -987,7 +987,7 @@ func editConflict(m SatelliteEditor) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = component.Form(m.Action, m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var33), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = component.PageForm(m.Action, m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var33), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -68,7 +68,7 @@ func SatelliteKeysPage(m SatelliteKeys) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(m.Keys) > 0 || m.Query != "" {
-				templ_7745c5c3_Err = component.Search("Find a key", m.Query, nil).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.Search(m.URL("authentication"), "Find a key", m.Query, nil).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

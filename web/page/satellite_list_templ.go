@@ -59,7 +59,7 @@ func SatelliteListPage(m SatelliteList) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"head\"><div><h1>Constellation</h1><p class=\"muted\">A satellite is a set of algorithms that runs elsewhere: in another cloud, behind a firewall, at the edge. <a href=\"/docs/api\">Documentation</a></p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"head\"><div><h1>Constellation</h1><p class=\"muted\">A satellite is a set of algorithms that runs elsewhere: in another cloud, behind a firewall, at the edge. <a href=\"/docs\">Documentation</a></p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -78,7 +78,7 @@ func SatelliteListPage(m SatelliteList) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = component.Search("Search satellites", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.Search("/", "Search satellites", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -85,7 +85,7 @@ func UsersPage(m Users) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Search("Find a user", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.Search("/users", "Find a user", m.Query, map[string]string{"sort": m.Sort}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -647,7 +647,7 @@ func UserPage(m User) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = component.Form(m.path()+"/role", m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var22), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.PageForm(m.path()+"/role", m.Token, m.Problems).Render(templ.WithChildren(ctx, templ_7745c5c3_Var22), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -94,6 +94,18 @@ document.addEventListener('htmx:afterRequest', (event) => {
   document.body.classList.remove('busy');
   if (event.detail.successful !== false || event.detail.xhr?.status) line('');
 });
+// A search keeps the order and the version that were chosen since the page came.
+document.addEventListener('htmx:configRequest', (event) => {
+  if (!event.target.matches?.('form.search')) return;
+  const here = new URLSearchParams(location.search);
+  for (const field of all('[type="hidden"]', event.target)) {
+    if (here.has(field.name)) event.detail.parameters[field.name] = here.get(field.name);
+  }
+});
+// What takes the place of an open layer does not come in again.
+document.addEventListener('htmx:beforeSwap', (event) => {
+  if (event.detail.target?.id === 'layer') document.documentElement.classList.toggle('still', document.querySelector('dialog[data-modal][open]') !== null);
+});
 for (const name of ['htmx:sendError', 'htmx:timeout']) {
   document.addEventListener(name, () => line('No answer from the mothership. What you typed is still here; try again.', true));
 }
@@ -137,23 +149,66 @@ function follow(input) {
 const quote = (word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
 document.addEventListener('input', (event) => { if (event.target.name) follow(event.target); });
 
-// ---- completion: the arrows walk the choices under a field
+// ---- completion: the choices drop down from their field. They lie over what
+// follows, so that nothing moves under a pointer when they come and go.
 
+const combo = (element) => element?.closest?.('[data-combo]');
+const comboField = (box) => box.querySelector('[data-choices]');
+const comboOptions = (box) => all('li button', box);
+
+function drop(box, open) {
+  box.classList.toggle('open', open);
+  comboField(box).setAttribute('aria-expanded', String(open && comboOptions(box).length > 0));
+  if (!open) activate(box);
+}
+
+function activate(box, option) {
+  for (const o of comboOptions(box)) o.setAttribute('aria-selected', String(o === option));
+  if (!option) return comboField(box).removeAttribute('aria-activedescendant');
+  comboField(box).setAttribute('aria-activedescendant', option.id);
+  option.scrollIntoView({ block: 'nearest' });
+}
+
+// describe tells assistive technology of a field what the script makes of it.
+function describe(box) {
+  const field = comboField(box);
+  for (const [name, value] of [['role', 'combobox'], ['aria-autocomplete', 'list'], ['aria-controls', 'choices']]) field.setAttribute(name, value);
+  box.querySelector('ul')?.setAttribute('role', 'listbox');
+  for (const li of all('li', box)) li.setAttribute('role', 'presentation');
+  comboOptions(box).forEach((o, i) => {
+    o.id = `choice-${i}`;
+    o.setAttribute('role', 'option');
+    o.tabIndex = -1; // the arrows reach it
+  });
+  drop(box, box.classList.contains('open'));
+}
+
+document.addEventListener('input', (event) => { if (event.target.matches?.('[data-choices]')) drop(combo(event.target), true); });
+document.addEventListener('mousedown', (event) => {
+  const box = combo(event.target);
+  if (box && event.target.closest('ul')) event.preventDefault(); // the field keeps the focus
+  else if (box && event.target === comboField(box)) drop(box, true);
+});
+document.addEventListener('focusout', (event) => {
+  const box = combo(event.target);
+  if (box && !box.contains(event.relatedTarget)) drop(box, false);
+});
 document.addEventListener('keydown', (event) => {
-  const field = event.target.closest?.('[data-choices]');
-  const list = document.getElementById('choices');
-  if (field && list && event.key === 'ArrowDown') {
-    const first = list.querySelector('button');
-    if (first) { event.preventDefault(); first.focus(); }
-    return;
-  }
-  if (!list?.contains(event.target)) return;
-  const buttons = all('button', list);
-  const at = buttons.indexOf(event.target);
+  const box = event.target.matches?.('[data-choices]') ? combo(event.target) : null;
+  if (!box) return;
+  const options = comboOptions(box);
+  const open = box.classList.contains('open') && options.length > 0;
+  const at = options.findIndex((o) => o.getAttribute('aria-selected') === 'true');
   if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
     event.preventDefault();
-    const to = at + (event.key === 'ArrowDown' ? 1 : -1);
-    (buttons[Math.min(to, buttons.length - 1)] && to >= 0 ? buttons[Math.min(to, buttons.length - 1)] : document.querySelector('[data-choices]'))?.focus();
+    drop(box, true);
+    activate(box, options[Math.max(0, Math.min(at + (event.key === 'ArrowDown' ? 1 : -1), options.length - 1))]);
+  } else if (event.key === 'Enter' && open && at >= 0) {
+    event.preventDefault();
+    options[at].click();
+  } else if (event.key === 'Escape' && open) {
+    event.preventDefault(); // closes the choices, not the dialog
+    drop(box, false);
   }
 });
 
@@ -161,6 +216,7 @@ document.addEventListener('keydown', (event) => {
 
 function ready() {
   openLayers();
+  all('[data-combo]').forEach(describe);
   all('[data-keep-end]').forEach((f) => { // the caret after what a choice filled in
     f.removeAttribute('data-keep-end');
     f.focus();

@@ -32,19 +32,45 @@ function put(old, now) {
 const rows = (results) => [...results.querySelectorAll('tr[id]')];
 const ids = (results) => rows(results).map((r) => r.id).join();
 
+// ---- nothing moves under a pointer: rows that come and go wait until it has
+// left the list, and everything waits while a button is pressed
+
+let mouse = false; // a finger's touch hovers on where it was
+let pressed = false;
+let held = false; // something waits
+const occupied = (part) => part.contains(document.activeElement) || (mouse && part.matches(':hover'));
+
+function letIn(released) {
+  if (!held || pressed || asked !== undefined || !released && [...document.querySelectorAll('[data-live]')].some(occupied)) return;
+  held = false;
+  asked = setTimeout(refresh, 300); // a click comes first
+}
+addEventListener('pointerover', (event) => { mouse = event.pointerType === 'mouse'; }, true);
+addEventListener('pointerdown', () => { pressed = true; }, true);
+for (const name of ['pointerup', 'pointercancel']) addEventListener(name, () => { pressed = false; letIn(true); }, true);
+for (const name of ['pointerout', 'focusout']) addEventListener(name, () => setTimeout(() => letIn(false)), true);
+
 function putResults(old, now, said) {
   if (ids(old) !== ids(now) || rows(old).length === 0) {
-    if (old.innerHTML === now.innerHTML || old.contains(document.activeElement)) return;
-    old.replaceChildren(...now.childNodes);
-    self.htmx?.process(old);
-    return;
+    if (old.innerHTML === now.innerHTML) return;
+    if (!occupied(old)) {
+      old.replaceChildren(...now.childNodes);
+      self.htmx?.process(old);
+      return;
+    }
+    held = true;
   }
   for (const row of rows(old)) {
     const fresh = now.querySelector(`#${CSS.escape(row.id)}`);
-    [...row.cells].forEach((cell, i) => {
-      if (!cell.matches('.name') && put(cell, fresh.cells[i])) said.push(`${row.querySelector('.name a')?.textContent}: ${cell.textContent.trim()}`);
-    });
+    if (fresh) [...row.cells].forEach((cell, i) => putCell(cell, fresh.cells[i], row, said));
   }
+}
+
+function putCell(cell, now, row, said) {
+  const named = cell.matches('.name');
+  if (named && (cell.textContent === now?.textContent || cell.contains(document.activeElement))) return;
+  if (put(cell, now)) said.push(`${row.querySelector('.name a')?.textContent}: ${cell.textContent.trim()}`);
+  if (named) self.htmx?.process(cell);
 }
 
 let asked;
@@ -53,10 +79,15 @@ async function refresh() {
   clearTimeout(asked);
   asked = undefined;
   if (refreshing || document.hidden || !isLive()) return;
+  if (pressed) {
+    held = true;
+    return;
+  }
   refreshing = true;
   try {
     const here = location.href;
     const answer = await fetch(here, { headers: { 'X-Live': '1' }, cache: 'no-store' });
+    if (answer.status === 404 && location.href === here) say('What this page shows is not here any more. Load it again to see why.', true);
     if (!answer.ok || answer.redirected || location.href !== here) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
     const said = [];
@@ -64,7 +95,8 @@ async function refresh() {
       const now = page.getElementById(part.id);
       if (!now) continue;
       if (part.id === 'results') putResults(part, now, said);
-      else if (!part.contains(document.activeElement) && put(part, now)) said.push(part.querySelector('.status')?.textContent ?? '');
+      else if (part.contains(document.activeElement)) held = true;
+      else if (put(part, now)) said.push(part.querySelector('.status')?.textContent ?? '');
     }
     announce(said);
   } catch { /* the stream notices a lost network */ } finally { refreshing = false; }
@@ -87,6 +119,8 @@ function heard(changed) {
   const concerns = location.pathname === '/' || changed.some((id) => id === '*' || location.pathname.includes(id));
   if (concerns && asked === undefined) asked = setTimeout(refresh, 300 + Math.random() * 700);
 }
+// Times in words, counts and charts grow old without a change.
+setInterval(() => { if (!lost && !signedOut) heard(['*']); }, 60_000);
 channel?.addEventListener('message', (event) => {
   if (event.data === 'bye') ended(); else heard(event.data);
 });
@@ -123,25 +157,31 @@ async function read(body) {
   }
 }
 
+function unreachable() {
+  if (lost) return;
+  lost = true;
+  say('No connection to the mothership. This page may be out of date; it tries again by itself.', true);
+}
+
+function reached() {
+  if (!lost) return;
+  lost = false;
+  say('Connected again.');
+  refresh();
+}
+
 async function stream(signal) {
   for (let wait = 1000; !signal.aborted && !signedOut;) {
     try {
       const answer = await fetch('/live', { signal, headers: { Accept: 'text/event-stream' }, cache: 'no-store' });
       if (answer.status === 401) return ended();
       if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) throw new Error(answer.status);
-      if (lost) {
-        lost = false;
-        say('Connected again.');
-        refresh();
-      }
+      reached();
       wait = 1000;
       await read(answer.body);
     } catch {
       if (signal.aborted) return;
-      if (!lost && wait > 1000) {
-        lost = true;
-        say('No connection to the mothership. This page may be out of date; it tries again by itself.', true);
-      }
+      if (wait > 1000) unreachable();
     }
     await pause(wait * (0.5 + Math.random()), signal);
     wait = Math.min(wait * 2, longestPause);
@@ -169,5 +209,15 @@ document.addEventListener('visibilitychange', () => {
 });
 addEventListener('pagehide', letGo);
 addEventListener('pageshow', (event) => { if (event.persisted) { refresh(); hold(); } });
-addEventListener('online', () => { letGo(); hold(); });
+addEventListener('offline', () => {
+  if (!isLive() || signedOut) return;
+  letGo();
+  unreachable();
+});
+addEventListener('online', () => {
+  letGo();
+  hold();
+  if (holding || !lost) return; // else another tab has the stream
+  reached();
+});
 hold();

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -31,22 +30,9 @@ func both(t *testing.T, flow func(t *testing.T, options ...option)) {
 // TestSetUp is the first visit of all: the link from the log makes the first
 // administrator.
 func TestSetUp(t *testing.T) {
-	w := need(t)
+	need(t)
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "constellation-setup-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL's user must reach its data
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	m, err := stack.StartMothership(ctx, filepath.Join(w.bin, "mothership"), dir, "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, _ := startMothership(t)
 	t.Cleanup(func() {
 		if err := m.Stop(); err != nil {
 			t.Error(err)
@@ -54,7 +40,7 @@ func TestSetUp(t *testing.T) {
 	})
 	v := newVisitor(t, "")
 	v.w = &world{url: m.URL, host: m.Host}
-	v.open(setupLink(ctx, t, m))
+	v.open(setupLink(t, m))
 	v.fill("username", "neo")
 	v.fill("password", "short")
 	v.click("Create account")
@@ -67,8 +53,10 @@ func TestSetUp(t *testing.T) {
 }
 
 // setupLink waits until the log has the link and gives its path.
-func setupLink(ctx context.Context, t *testing.T, m *stack.Mothership) string {
+func setupLink(t *testing.T, m *stack.Mothership) string {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	link := regexp.MustCompile(`/setup\?token=[A-Za-z0-9]+`)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -78,6 +78,8 @@ type visitor struct {
 	w   *world
 	ctx context.Context
 
+	troubled bool // the network goes in this test, which the browser may say
+
 	mu       sync.Mutex
 	problems []string
 	requests map[network.RequestID]*request
@@ -169,7 +171,7 @@ func (v *visitor) hear(event any) {
 		said := arguments(e.Args)
 		// htmx says so itself of a search that the next letter replaced.
 		replaced := strings.HasPrefix(said, "htmx:sendAbort,") || strings.HasPrefix(said, "htmx:afterRequest,")
-		if !replaced && (e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert) {
+		if !replaced && !v.troubled && (e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeAssert) {
 			v.problems = append(v.problems, "console: "+said)
 		}
 	case *log.EventEntryAdded:
@@ -290,14 +292,25 @@ func (v *visitor) click(name string) {
 		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
 		const name = `+accessibleName+`;
 		document.querySelectorAll('[data-clicked]').forEach((e) => e.removeAttribute('data-clicked'));
-		const all = [...top.querySelectorAll('a[href], button, summary')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
+		const all = [...top.querySelectorAll('a[href], button, summary, label:has(> input)')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
 		const found = all.find((e) => name(e) === %[1]q) ?? all.find((e) => name(e).startsWith(%[1]q));
 		found?.setAttribute('data-clicked', '');
 		return found;
 	})()`, name)
 	v.until(mark)
+	v.until(resting) // as a person looks where it is, and then clicks
 	v.do(chromedp.Click(chromedp.CSS("[data-clicked]")))
 }
+
+// resting is true the second time that what is to be clicked is in the same
+// place, with nothing on its way to the page.
+const resting = `(() => {
+	const e = document.querySelector('[data-clicked]');
+	const { x, y } = e.getBoundingClientRect();
+	const before = e.dataset.at;
+	e.dataset.at = x + ' ' + y;
+	return before === e.dataset.at && document.readyState === 'complete' && !document.body.classList.contains('busy');
+})()`
 
 // tries is how often a person types a thing that did not arrive.
 const tries = 5

@@ -50,6 +50,9 @@ func run(m *testing.M) (code int) {
 			code = complain("stop the mothership", err)
 		}
 	}()
+	living, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
+	go house.world.live(living)
 	if house.browser, err = startBrowser(ctx, chromium, dir); err != nil {
 		return complain("start Chromium", err)
 	}

@@ -1,6 +1,7 @@
 package panel
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -138,6 +139,52 @@ func (v *visitor) tabTo(name string) {
 	v.Fatalf("80 times Tab did not reach %q\n%s", name, v.describe())
 }
 
+// TestNothingMovesUnderThePointer types and chooses an algorithm, slowly
+// answered or not: what else the dialog has stays where it is, so that no click
+// goes astray.
+func TestNothingMovesUnderThePointer(t *testing.T) {
+	need(t)
+	t.Parallel()
+	v := newVisitor(t, "ada")
+	v.open("/satellites/new")
+	v.click("Add an algorithm")
+	v.until("document.querySelector('dialog[data-modal][open] [role=combobox]')")
+	const places = `JSON.stringify([...document.querySelectorAll('dialog[open] :is(input, .button, .help, h1)')].filter((e) => e.checkVisibility()).map((e) => [e.name || e.textContent.slice(0, 20), e.getBoundingClientRect()]))`
+	before := js[string](v, places)
+	still := func(when string) {
+		t.Helper()
+		if now := js[string](v, places); now != before {
+			t.Errorf("%s, the dialog is\n%s\nit was\n%s", when, now, before)
+		}
+	}
+	choices := func(list ...string) { // and the field keeps the focus
+		t.Helper()
+		v.until(fmt.Sprintf("document.activeElement.name === 'algorithm' && [...document.querySelectorAll('#choices [role=option] :is(strong, code)')].filter((e) => e.checkVisibility()).map((e) => e.textContent).join() === %q", strings.Join(list, ",")))
+	}
+	version := func(reference string) string { return reference[len("fraud/score/"):][:12] + "…" }
+	v.press("f", "r")
+	choices("fraud/", "fraud/features/", "fraud/score/")
+	still("With owners to choose")
+	v.press(kb.ArrowDown, kb.Enter)
+	choices("fraud/features/", "fraud/score/")
+	still("With algorithms to choose")
+	v.do(clickOn("#choices li:last-child button"))
+	choices(version(v.w.score), version(v.w.scoreOld))
+	v.press(kb.Escape)
+	choices()
+	v.press(kb.ArrowDown, kb.ArrowDown)
+	choices(version(v.w.score), version(v.w.scoreOld))
+	v.press(kb.Enter)
+	v.sees("In the catalogue")
+	choices()
+	v.fill("algorithm", "nobody/has/this")
+	v.sees("Not in the catalogue")
+	still("With a reference that is not there")
+	v.fill("algorithm", v.w.score)
+	v.sees("In the catalogue")
+	still("With a whole reference")
+}
+
 // TestPasted understands what people paste into the algorithm field, or says
 // what is wrong.
 func TestPasted(t *testing.T) {
@@ -156,5 +203,11 @@ func TestPasted(t *testing.T) {
 			v.until("document.querySelector('dialog[open] [name=vanity_url]').value === '" + vanity + "'")
 			v.sees(why)
 		}
+		v.open("/satellites/new")
+		v.addAlgorithm(v.w.score, "foo/bar", "1")
+		v.sees("foo/bar")
+		v.addAlgorithm(v.w.defects, "foo/bar", "1")
+		v.sees("The vanity URL foo/bar is that of " + v.w.score + " in this satellite already")
+		v.until("document.querySelector('dialog[open] [name=algorithm]').value === '" + v.w.defects + "'")
 	})
 }

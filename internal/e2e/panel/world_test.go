@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -37,7 +39,10 @@ type world struct {
 	satellite, launch        string // with everything
 	emptySatellite           string
 	versions                 int // of satellite
+	launches                 []string
+	hostile, hostileLaunch   string // addresses of what has the worst names
 
+	beats    atomic.Int64
 	mu       sync.Mutex
 	sessions map[string]*http.Cookie // by username
 }
@@ -130,6 +135,70 @@ func (w *world) push(repository, hash string) error {
 	return remote.Write(tag, image, remote.WithAuth(&authn.Basic{Username: "ada", Password: w.key}))
 }
 
+// reporting are the launches of the satellite that has everything, and how they
+// do.
+var reporting = []struct {
+	name, description string
+	version, ready    int // none ready: never reports
+	reason            string
+}{
+	{"Frankfurt", "Two zones, behind the bank's own gateway", 2, 5, ""},
+	{"Dublin", "", 1, 1, "fraud-score-7c9f was ended for using more than 512Mi of memory"},
+	{"Zurich, air-gapped", "Carried in on a disk every quarter", 2, 0, ""},
+}
+
+// report sends one heartbeat of each that reports.
+func (w *world) report(ctx context.Context) error {
+	for i, l := range reporting {
+		if l.ready == 0 {
+			continue
+		}
+		if err := w.beat(ctx, w.satellite, w.launches[i], l.version, l.ready, l.reason); err != nil {
+			return fmt.Errorf("heartbeat of %s: %w", l.name, err)
+		}
+	}
+	return nil
+}
+
+// live goes on reporting, as engines do, until ctx ends: who looks at a page
+// late finds it as who looked early.
+func (w *world) live(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := w.report(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}
+	}
+}
+
+// fillHostile makes a satellite whose every text is as bad as the rules allow.
+func (w *world) fillHostile(ctx context.Context) error {
+	text := `"><script>alert(1)</script> مراقبة الجودة ` + strings.Repeat("Donaudampfschifffahrtsgesellschaft ", 20)
+	text = string([]rune(text)[:200])
+	two := make([]apiv1.SatelliteAlgorithm, 0, 12)
+	for i := range cap(two) {
+		two = append(two, apiv1.SatelliteAlgorithm{Algorithm: w.score, VanityURL: fmt.Sprintf("%s/%d", strings.Repeat("long_", 20), i), Replicas: i})
+	}
+	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Algorithms: two})
+	if err != nil {
+		return err
+	}
+	launch, err := w.api.CreateLaunch(ctx, made.ID, apiv1.LaunchCreate{SatelliteVersion: 1, Name: text, Description: text})
+	if err != nil {
+		return err
+	}
+	w.hostile = "/satellites/" + made.ID
+	w.hostileLaunch = w.hostile + "/launches/" + launch.ID
+	_, err = w.api.CreateSatelliteKey(ctx, made.ID, apiv1.SatelliteKeyCreate{Name: text})
+	return err
+}
+
 func (w *world) fillSatellites(ctx context.Context) error {
 	two := []apiv1.SatelliteAlgorithm{
 		{Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3}, {Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
@@ -157,35 +226,28 @@ func (w *world) fillSatellites(ctx context.Context) error {
 		return err
 	}
 	w.emptySatellite = empty.ID
-	for i, l := range []struct {
-		name, description string
-		version, ready    int
-		reason            string
-	}{
-		{"Frankfurt", "Two zones, behind the bank's own gateway", 2, 5, ""},
-		{"Dublin", "", 1, 1, "fraud-score-7c9f was ended for using more than 512Mi of memory"},
-		{"Zurich, air-gapped", "Carried in on a disk every quarter", 2, 0, ""},
-	} {
+	for i, l := range reporting {
 		launch, err := w.api.CreateLaunch(ctx, w.satellite, apiv1.LaunchCreate{SatelliteVersion: l.version, Name: l.name, Description: l.description})
 		if err != nil {
 			return err
 		}
-		if i == 0 {
+		if w.launches = append(w.launches, launch.ID); i == 0 {
 			w.launch = launch.ID
 		}
-		if l.ready > 0 {
-			if err := w.beat(ctx, launch.ID, l.version, l.ready, l.reason); err != nil {
-				return fmt.Errorf("heartbeat of %s: %w", l.name, err)
-			}
-		}
+	}
+	if err := w.report(ctx); err != nil {
+		return err
+	}
+	if err := w.fillHostile(ctx); err != nil {
+		return err
 	}
 	_, err = w.api.CreateSatelliteKey(ctx, w.satellite, apiv1.SatelliteKeyCreate{Name: "Checkout service"})
 	return err
 }
 
 // beat reports for a launch as its engine does, with the token of its plan.
-func (w *world) beat(ctx context.Context, launchID string, version, ready int, reason string) error {
-	signed, _, _, err := w.api.Plan(ctx, w.satellite, launchID, "")
+func (w *world) beat(ctx context.Context, satelliteID, launchID string, version, ready int, reason string) error {
+	signed, _, _, err := w.api.Plan(ctx, satelliteID, launchID, "")
 	if err != nil {
 		return err
 	}
@@ -194,7 +256,7 @@ func (w *world) beat(ctx context.Context, launchID string, version, ready int, r
 		return fmt.Errorf("read the plan: %w", err)
 	}
 	const engine = "execution-engine-6d9f-x2x7q/8f3a51"
-	beat := &apiv1.Heartbeat{Engine: engine, Sequence: 1, SatelliteVersion: version, SystemVersion: "v1.0.0"}
+	beat := &apiv1.Heartbeat{Engine: engine, Sequence: w.beats.Add(1), SatelliteVersion: version, SystemVersion: "v1.0.0"}
 	counts := apiv1.HeartbeatEngine{ID: engine, StartedAt: time.Now().Add(-time.Hour)}
 	for _, a := range plan.Algorithms {
 		up := min(a.Replicas, ready)
@@ -209,7 +271,7 @@ func (w *world) beat(ctx context.Context, launchID string, version, ready int, r
 		counts.Counts = append(counts.Counts, apiv1.HeartbeatCounts{VanityURL: a.VanityURL, Calls: 1200, Errors: map[string]int64{"AlgorithmError": 7}, Latency: latency})
 	}
 	beat.Engines = []apiv1.HeartbeatEngine{counts}
-	_, err = client.New(w.url, plan.Launch.Token, http.DefaultClient).Heartbeat(ctx, w.satellite, launchID, beat)
+	_, err = client.New(w.url, plan.Launch.Token, http.DefaultClient).Heartbeat(ctx, satelliteID, launchID, beat)
 	return err
 }
 
