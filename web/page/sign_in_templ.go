@@ -193,7 +193,7 @@ func LoginPage(m Login) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<button class=\"button\">Sign in</button></form><p class=\"note\">No account, or a forgotten password? An administrator makes the one with <code>mothership account create</code> and resets the other with <code>mothership account set-password</code>.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 9, "<button class=\"button\">Sign in</button></form><p class=\"note\">No account, or a forgotten password? An administrator invites you, or gives you a link to choose a new one.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -46,8 +46,9 @@ function openLayers() {
     layer.dataset.modal = '';
     layer.close();
     layer.showModal();
-    const first = layer.querySelector('[autofocus]');
-    if (first) first.focus();
+    const first = layer.querySelector('[autofocus]') ?? layer.querySelector('#layer-title');
+    if (first?.id === 'layer-title') first.tabIndex = -1; // not the way out, which would be the first
+    first?.focus();
   }
 }
 

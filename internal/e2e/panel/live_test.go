@@ -100,7 +100,7 @@ func TestLive(t *testing.T) {
 	v.until(rows + " === 'Line 1,Line 2,Line 3'")
 
 	v.click("Line 2")
-	v.sees("All replicas are ready")
+	v.sees("All 2 replicas are ready")
 	beat(1, "fraud-score-1 does not start: its image is not there")
 	v.sees("Degraded", "its image is not there")
 
@@ -108,7 +108,7 @@ func TestLive(t *testing.T) {
 	before := v.answered("Fetch", "/live")
 	beat(2, "")
 	v.do(v.hidden(false))
-	v.sees("All replicas are ready")
+	v.sees("All 2 replicas are ready")
 	v.waitFor("the stream again", func() bool { return v.answered("Fetch", "/live") > before })
 	v.until("document.body.dataset.same === 'page'")
 }
