@@ -309,19 +309,22 @@ const resting = `(() => {
 	const { x, y } = e.getBoundingClientRect();
 	const before = e.dataset.at;
 	e.dataset.at = x + ' ' + y;
-	return before === e.dataset.at && document.readyState === 'complete' && !document.body.classList.contains('busy');
+	return before === e.dataset.at && ` + "` + settled + `" + `;
 })()`
 
 // tries is how often a person types a thing that did not arrive.
 const tries = 5
+
+// settled is true of a page that is all there: a dialog becomes modal first, and
+// takes the focus for that.
+const settled = "document.readyState === 'complete' && !document.body.classList.contains('busy') && !document.querySelector('.scripted dialog[data-layer][open]:not([data-modal])')"
 
 // fill types into the field of that name, in place of what it has.
 func (v *visitor) fill(name, value string) {
 	v.Helper()
 	selector := fmt.Sprintf("(([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('[name=%q]'))", name)
 	v.until(selector)
-	// A dialog becomes modal first, and takes the focus for that.
-	v.until("document.readyState === 'complete' && !document.querySelector('.scripted dialog[data-layer][open]:not([data-modal])')")
+	v.until(settled)
 	typed := fmt.Sprintf("%s?.value === %q", selector, value)
 	for range tries { // a page that is just being replaced loses what is typed into it
 		v.do(chromedp.Evaluate[chromedp.Void](selector+"?.focus(); "+selector+"?.select?.()"), chromedp.KeyEvent(value))
@@ -332,10 +335,20 @@ func (v *visitor) fill(name, value string) {
 	v.until(typed)
 }
 
-// choose selects an option of a field.
+// choose selects an option of a field, as one step that no change of the page
+// comes into.
 func (v *visitor) choose(name, value string) {
 	v.Helper()
-	v.do(chromedp.SetValue(chromedp.CSS(fmt.Sprintf("[name=%q]", name)), value))
+	v.until(settled)
+	v.until(fmt.Sprintf(`(() => {
+		const field = ([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('select[name=%q]');
+		if (![...(field?.options ?? [])].some((o) => o.value === %[2]q)) return false;
+		field.focus();
+		field.value = %[2]q;
+		field.dispatchEvent(new Event('input', { bubbles: true }));
+		field.dispatchEvent(new Event('change', { bubbles: true }));
+		return true;
+	})()`, name, value))
 }
 
 // press presses keys, one after the other.

@@ -101,11 +101,15 @@ func TestLive(t *testing.T) {
 
 	v.click("Line 2")
 	v.sees("All 2 replicas are ready")
-	beat(1, "fraud-score-1 does not start: its image is not there")
+	const missing = "fraud-score-1 does not start: its image is not there"
+	beat(1, missing)
+	v.sees("degraded if its next heartbeat says so too")
+	beat(1, missing)
 	v.sees("Degraded", "its image is not there")
 
 	v.do(v.hidden(true))
 	before := v.answered("Fetch", "/live")
+	beat(2, "")
 	beat(2, "")
 	v.do(v.hidden(false))
 	v.sees("All 2 replicas are ready")
