@@ -78,7 +78,7 @@ type visitor struct {
 	w   *world
 	ctx context.Context
 
-	troubled bool // the network goes in this test, which the browser may say
+	troubled bool // the network or the server goes in this test, which the browser may say
 
 	mu       sync.Mutex
 	problems []string
@@ -184,7 +184,7 @@ func (v *visitor) hear(event any) {
 	case *network.EventResponseReceived:
 		if r := v.requests[e.RequestID]; r != nil {
 			r.status, r.headers = e.Response.Status, e.Response.Headers
-			if r.status >= 500 || r.status >= 400 && strings.Contains(r.url, "/static/") {
+			if r.status >= 500 && !v.troubled || r.status >= 400 && strings.Contains(r.url, "/static/") {
 				v.problems = append(v.problems, fmt.Sprintf("%s answered %d", r.url, r.status))
 			}
 		}
