@@ -27,7 +27,11 @@ from an export or a folder that is not unpacked.`,
 				return err
 			}
 			return v.flags.print(v.std.out, r, func(w io.Writer) {
-				fmt.Fprintf(w, "%d of %d images pushed to %s; the others were there\n", r.Pushed, len(r.Images), r.Registry)
+				if r.Pushed == 0 {
+					fmt.Fprintf(w, "nothing to push: %s has every image (%d)\n", r.Registry, len(r.Images))
+				} else {
+					fmt.Fprintf(w, "%d of %d images pushed to %s\n", r.Pushed, len(r.Images), r.Registry)
+				}
 				for _, m := range r.Images {
 					fmt.Fprintf(w, "  %s\t→ %s\n", strings.SplitN(m.Source, "@", 2)[0], m.Destination)
 				}

@@ -62,7 +62,9 @@ func printStatus(w io.Writer, s *install.StatusResult) {
 	fmt.Fprintf(w, "heartbeat\t%s\n", heartbeat)
 	var kept []string
 	for _, p := range s.History {
-		kept = append(kept, strconv.Itoa(p.Version))
+		if p.Version != s.Installed {
+			kept = append(kept, strconv.Itoa(p.Version))
+		}
 	}
 	if len(kept) > 0 {
 		fmt.Fprintf(w, "rollback\tto %s\n", strings.Join(kept, ", "))

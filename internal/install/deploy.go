@@ -59,7 +59,7 @@ func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, erro
 	s.progress.Line("version %d of satellite %s for launch %s", s.launch.root.Version, s.launch.plan.Satellite.Name, s.launch.plan.Launch.Name)
 	result, err := s.deploy(ctx, o)
 	if err != nil && ctx.Err() == nil {
-		return nil, next(f, full(err, f.Root))
+		return nil, next(f, "deploy", full(err, f.Root))
 	}
 	if err != nil {
 		return nil, s.stopped(ctx, err, "deploy")
@@ -67,25 +67,25 @@ func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, erro
 	return result, nil
 }
 
-// next adds to a failure what to do after it.
-func next(f Folder, err error) error {
+// next adds to a failure of a verb what to do after it.
+func next(f Folder, verb string, err error) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	deploy := "algo-install satellite " + f.SatelliteID + " " + f.LaunchID
+	command := "algo-install satellite " + f.SatelliteID + " " + f.LaunchID
 	told := *e
 	if told.Next != "" {
 		told.Next += "\n"
 	}
 	switch e.Code {
 	case CodePreflight:
-		told.Next += "→ then run the deploy again"
+		told.Next += "→ then run the " + verb + " again"
 	case CodeTimeout:
-		told.Next += "→ the cluster keeps trying; to look: " + deploy + " status\n" +
-			"→ when it is mended, run the deploy again: it goes on where it stopped (--timeout gives it longer)"
+		told.Next += "→ the cluster keeps trying; to look: " + command + " status\n" +
+			"→ when it is mended, run the " + verb + " again: it goes on where it stopped (--timeout gives it longer)"
 	case CodeAuth, CodeNetwork, CodeFailed:
-		told.Next += "→ when it is mended, run the deploy again: it goes on where it stopped"
+		told.Next += "→ when it is mended, run the " + verb + " again: it goes on where it stopped"
 	default:
 		return err
 	}

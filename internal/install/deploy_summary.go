@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,9 @@ func (s *session) endpoints(ctx context.Context, cluster *kube.Cluster, in kube.
 	case ingress.Host != "":
 		base = "http://" + ingress.Host
 	default:
-		address, err := cluster.IngressAddress(ctx)
+		address, err := s.ingressAddress(ctx, cluster, result)
 		if err != nil {
 			return refusedByCluster(err)
-		}
-		if address == "" {
-			address = "INGRESS_ADDRESS"
 		}
 		base = "http://" + address
 	}
@@ -37,6 +35,29 @@ func (s *session) endpoints(ctx context.Context, cluster *kube.Cluster, in kube.
 		result.Algorithms = append(result.Algorithms, e)
 	}
 	return nil
+}
+
+// addressPatience is how long a new ingress has to get its address.
+const addressPatience = 10 * time.Second
+
+// ingressAddress is where the cluster is called. A controller gives a new
+// ingress its address a moment after the deploy is done; some give none.
+func (s *session) ingressAddress(ctx context.Context, cluster *kube.Cluster, result *DeployResult) (string, error) {
+	fresh := result.Ready && slices.ContainsFunc(result.Changes, func(c kube.Change) bool { return c.Action == kube.Created && c.Object.Kind == "Ingress" })
+	for deadline := time.Now().Add(addressPatience); ; {
+		address, err := cluster.IngressAddress(ctx)
+		if address != "" || err != nil {
+			return address, err
+		}
+		if !fresh || time.Now().After(deadline) {
+			return "INGRESS_ADDRESS", nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // keys names the keys that this launch came with and that still work.

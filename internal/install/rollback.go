@@ -44,7 +44,7 @@ func Rollback(ctx context.Context, f Folder, o RollbackOptions) (*RollbackResult
 	s.patience = o.Patience
 	result, err := s.rollback(ctx, o)
 	if err != nil && ctx.Err() == nil {
-		return nil, next(f, err)
+		return nil, next(f, "rollback", err)
 	}
 	if err != nil {
 		return nil, s.stopped(ctx, err, "rollback")
@@ -127,7 +127,7 @@ func chooseVersion(inventory *kube.Inventory, wanted int) (int, error) {
 			return p.Version, nil
 		}
 	}
-	return 0, errorf(CodeFailed, "there is no version to go back to; the cluster keeps %s", orNone(have))
+	return 0, errorf(CodeUsage, "there is no version to go back to: of those that were ready there the cluster keeps %s, and %d is installed", orNone(have), inventory.Installed)
 }
 
 func orNone(s string) string {

@@ -134,7 +134,11 @@ func (p *preflight) room(ctx context.Context) {
 	for _, g := range groups {
 		starting += g.missing
 	}
-	p.note(name, OK, "", "%d nodes have room for the %d pods to start, of %d in all", len(free), starting, p.Pods())
+	if starting == 0 {
+		p.note(name, OK, "", "no pod has to be started beside the %d that the version has", p.Pods())
+		return
+	}
+	p.note(name, OK, "", "there is room on the cluster's nodes (%d) for the pods to start (%d)", len(free), starting)
 }
 
 // occupy takes what runs off the nodes, and counts this launch's placed pods.
