@@ -25,6 +25,7 @@ const (
 	pulseMemory   = 15 * time.Minute // how long a launch that went silent is remembered
 	reportsLock   = "launch reports" // one writer at a time, whichever server's
 	finalWrite    = 10 * time.Second
+	clockSlack    = 5 * time.Second
 	maxSlowdown   = 4
 	busyToSlow    = .5 // of the time spent writing
 	listenRetry   = time.Second
@@ -58,7 +59,7 @@ func (s *Service) write(ctx context.Context) {
 	defer tick.Stop()
 	var swept time.Time
 	var busy float64
-	for {
+	for looked := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			h.run(false)
@@ -73,6 +74,11 @@ func (s *Service) write(ctx context.Context) {
 		case <-tick.C:
 		}
 		begun := time.Now()
+		if clockJumped(begun.Round(0).Sub(looked.Round(0)), begun.Sub(looked)) {
+			s.options.Log.WarnContext(ctx, "the clock was set, or the machine slept: launches count as silent from now on only")
+			h.watching.Store(s.now().UnixMicro())
+		}
+		looked = begun
 		err := s.flush(ctx)
 		if err == nil && begun.Sub(swept) >= sweepPeriod {
 			swept = begun
@@ -90,6 +96,10 @@ func (s *Service) write(ctx context.Context) {
 		}
 	}
 }
+
+// clockJumped says whether the clock went on otherwise than time passed: then
+// a silence that it shows was none.
+func clockJumped(shown, passed time.Duration) bool { return (shown - passed).Abs() > clockSlack }
 
 func pause(ctx context.Context, d time.Duration) {
 	select {

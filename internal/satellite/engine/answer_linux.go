@@ -131,7 +131,7 @@ func (l *loop) written(cl *client) {
 		return
 	}
 	cl.since = time.Now()
-	if cl.more {
+	if cl.more || cl.ended {
 		l.again = append(l.again, cl)
 	}
 }

@@ -14,7 +14,7 @@ type buffer struct {
 }
 
 var (
-	bufferSizes = [...]int{8 << 10, 128 << 10, 2 << 20, 11 << 20, 24 << 20}
+	bufferSizes = [...]int{8 << 10, 32 << 10, 128 << 10, 2 << 20, 11 << 20, 24 << 20}
 	bufferPools [len(bufferSizes)]sync.Pool
 )
 
@@ -64,7 +64,7 @@ func readAll(r io.Reader, expected int64, limit int, share *share) (*buffer, err
 	if expected > int64(limit) {
 		return nil, errTooLarge
 	}
-	const cautious = 128 << 10
+	const cautious = 8 << 10
 	buf := newBuffer(int(max(0, min(expected+1, cautious))))
 	for {
 		if len(buf.b) == cap(buf.b) {

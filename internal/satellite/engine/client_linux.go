@@ -16,6 +16,7 @@ type client struct {
 	since      time.Time // of the state
 	in         *buffer   // a call that is not complete yet; nil when none
 	more       bool      // something came while a call was going on
+	ended      bool      // the caller sends no more
 	gone       bool      // the caller left
 	close      bool      // after this answer
 	counted    bool      // the call is in the metrics
@@ -46,15 +47,18 @@ const (
 const (
 	clientIdleFor  = 3 * time.Minute
 	clientReadFor  = time.Second // then net/http waits for the rest, with its time-outs
-	clientWriteFor = 10 * time.Minute
+	clientWriteFor = writePatience // with nothing taken
 )
 
 func (l *loop) set(cl *client, s clientState) { cl.state, cl.since = s, time.Now() }
 
 func (l *loop) clientEvent(cl *client, events uint32) {
-	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 && cl.state != clientIdle {
-		l.leave(cl)
-		return
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		cl.ended = true
+		if cl.state != clientIdle && (events&(unix.EPOLLHUP|unix.EPOLLERR) != 0 || !cl.answerComes()) {
+			l.leave(cl)
+			return
+		}
 	}
 	if events&unix.EPOLLOUT != 0 && cl.state == clientWriting {
 		l.writeRest(cl)
@@ -66,6 +70,13 @@ func (l *loop) clientEvent(cl *client, events uint32) {
 			cl.more = true
 		}
 	}
+}
+
+// answerComes says whether the call ends in an answer without its caller's
+// help: one who closed only their half may wait for it, and one who left
+// costs no more than a write. Any other call of theirs is dropped.
+func (cl *client) answerComes() bool {
+	return cl.state == clientWriting || cl.state == clientRunning && cl.route.isLangserver()
 }
 
 // read reads what there is and starts the call when it is complete.
@@ -93,7 +104,7 @@ func (l *loop) read(cl *client) {
 			data = cl.in.b
 		}
 		l.consume(cl, data)
-		if n < len(into) {
+		if n < len(into) && !cl.ended {
 			return
 		}
 		cl.more = true
@@ -129,7 +140,7 @@ func (l *loop) consume(cl *client, data []byte) {
 	case headPartial:
 	}
 	if cl.in == nil {
-		cl.in = newBuffer(max(len(data)+4<<10, h.end+h.length))
+		cl.in = newBuffer(len(data) + 4<<10)
 		cl.in.b = append(cl.in.b, data...)
 		cl.since = time.Now()
 	}
@@ -165,7 +176,7 @@ func (l *loop) leave(cl *client) {
 	if cl.gone {
 		return
 	}
-	cl.gone = true
+	cl.gone, cl.ended = true, true
 	switch cl.state {
 	case clientWaiting:
 		if cl.route.pool.cancel(&cl.waiter) {

@@ -81,31 +81,9 @@ func (f *front) listen(calls net.Listener) error {
 	l := f.loops[0]
 	l.post(func() {
 		l.listener = fd
-		_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: listenerEvent})
+		l.hear()
 	})
 	return nil
-}
-
-// refuse ends listening.
-func (l *loop) refuse() {
-	if l.listener >= 0 {
-		_ = unix.Close(l.listener)
-		l.listener = -1
-	}
-}
-
-// accept takes connections until there is none.
-func (f *front) accept(fd int) error {
-	for {
-		conn, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		switch err {
-		case nil:
-			f.adopt(conn)
-		case unix.EINTR, unix.ECONNABORTED:
-		default:
-			return err
-		}
-	}
 }
 
 // adopt gives a caller's connection to the next loop.

@@ -17,6 +17,11 @@ const (
 // ServeHTTP is everything on --listen. Most calls never come here: fast.go
 // answers them.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// net/http hides whether there was a Content-Length too, and such a
+		// request must be the connection's last (RFC 9112, 6.1).
+		w.Header()["Connection"] = []string{"close"}
+	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, callPrefix):
 		e.serveCall(w, r, path[len(callPrefix):])
@@ -43,26 +48,31 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) {
 	c := &call{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), status: http.StatusOK}
 	defer func() {
-		if p := recover(); p != nil {
-			f := e.panicked(c, p)
-			if c.answering {
-				panic(http.ErrAbortHandler) // part of an answer is out already
-			}
-			_ = e.write(w, c, c.failed(f))
+		p := recover()
+		if p == nil {
+			return
 		}
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http's word, never wrapped
+			panic(p)
+		}
+		f := e.panicked(c, p)
+		if c.answering {
+			panic(http.ErrAbortHandler) // part of an answer is out already
+		}
+		_ = e.write(w, c, c.failed(f))
 	}()
 	out, f := e.call(c, w, r, path)
 	if f != nil {
 		out.release()
-		if f.outcome != outcomeCanceled {
-			out = c.failed(f)
+		if f.outcome == outcomeCanceled {
+			e.finish(c, f)
+			panic(http.ErrAbortHandler) // else net/http would answer 200 with nothing
 		}
+		out = c.failed(f)
 	}
-	if out.status != 0 {
-		c.answering = true
-		if err := e.write(w, c, out); err != nil && f == nil {
-			c.outcome = outcomeCanceled // the caller is gone
-		}
+	c.answering = true
+	if err := e.write(w, c, out); err != nil && f == nil {
+		c.outcome = outcomeCanceled // the caller is gone
 	}
 	e.finish(c, f)
 }
@@ -84,6 +94,7 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
 	})
 	if f != nil {
+		discard(w, r)
 		return reply{}, f
 	}
 	share := &share{of: e.room, ctx: r.Context(), patience: min(c.timeout, roomPatience)}
@@ -129,12 +140,27 @@ func (e *Engine) write(w http.ResponseWriter, c *call, out reply) error {
 	}
 	header["Content-Length"] = []string{strconv.Itoa(out.length())}
 	w.WriteHeader(out.status)
+	return writeParts(w, &out)
+}
+
+// writeStep is what a caller has to take within writePatience: one who reads
+// nothing would keep a large answer in memory.
+const (
+	writeStep     = 256 << 10
+	writePatience = time.Minute
+)
+
+func writeParts(w http.ResponseWriter, out *reply) error {
 	for _, part := range out.parts {
-		if len(part) == 0 {
-			continue
-		}
-		if _, err := w.Write(part); err != nil {
-			return err
+		for len(part) > 0 {
+			if out.length() > smallBody {
+				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writePatience))
+			}
+			n := min(len(part), writeStep)
+			if _, err := w.Write(part[:n]); err != nil {
+				return err
+			}
+			part = part[n:]
 		}
 	}
 	return nil

@@ -33,12 +33,18 @@ func (h *handover) give(c net.Conn) {
 	}
 }
 
-// Accept waits for the next connection.
+// Accept waits for the next connection. Those given before Close are all
+// served.
 func (h *handover) Accept() (net.Conn, error) {
 	select {
 	case c := <-h.conns:
 		return c, nil
 	case <-h.done:
+	}
+	select {
+	case c := <-h.conns:
+		return c, nil
+	default:
 		return nil, net.ErrClosed
 	}
 }

@@ -16,7 +16,7 @@ type loop struct {
 	f        *front
 	e        *Engine
 	ep, wake int
-	listener int // -1 when this loop does not accept
+	accepting
 
 	mu       sync.Mutex
 	inbox    []func()
@@ -55,7 +55,7 @@ func newLoop(f *front) (*loop, error) {
 		return nil, fmt.Errorf("make an event loop: %w", err)
 	}
 	l := &loop{
-		f: f, e: f.e, ep: ep, wake: wake, listener: -1, swept: time.Now(), ended: make(chan struct{}),
+		f: f, e: f.e, ep: ep, wake: wake, accepting: accepting{listener: -1}, swept: time.Now(), ended: make(chan struct{}),
 		in: make([]byte, maxPlainHead+maxPlainBody), back: make([]byte, 64<<10), out: make([]byte, 0, maxPlainHead+maxPlainBody),
 	}
 	l.clients.next, l.clients.prev = &l.clients, &l.clients
@@ -143,10 +143,7 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		_, _ = unix.Read(l.wake, b[:])
 		return
 	case listenerEvent:
-		if err := l.f.accept(l.listener); !errors.Is(err, unix.EAGAIN) {
-			// Out of descriptors, most likely: others will end.
-			l.e.log.Warn("a connection cannot be accepted", "error", err)
-		}
+		l.accept()
 		return
 	}
 	s := l.f.table[ev.Fd].Load()
@@ -230,6 +227,7 @@ func (l *loop) closeIdleClients() {
 
 // sweep is all the timing there is: no connection has a timer of its own.
 func (l *loop) sweep(now time.Time) {
+	l.acceptAgain()
 	for cl := l.clients.next; cl != &l.clients; {
 		next := cl.next
 		l.guard(cl, func() { l.sweepClient(cl, now) })

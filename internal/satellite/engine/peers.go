@@ -321,10 +321,12 @@ func (p *peers) drain() {
 	p.mu.Lock()
 	p.draining = true
 	p.mu.Unlock()
+	// First which slots are in use, then that others grant them: who takes an
+	// algorithm over knows of every call before it starts one.
+	p.assign()
 	for _, l := range p.all() {
 		l.send(message{word: wordState, n: 1})
 	}
-	p.assign()
 }
 
 // assign chooses each algorithm's granter anew.

@@ -146,8 +146,9 @@ func (c *call) checkBody(body *buffer) *failure {
 
 const discardFor = 2 * time.Second
 
-// discard reads some of a body that is too large, so that callers who send
-// before they listen hear why. What is beyond closes the connection.
+// discard reads a body that nobody wants, up to the largest that there may be,
+// so that callers who send before they listen hear why. What is beyond closes
+// the connection.
 func discard(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength <= 2*maxInput && r.Header.Get("Expect") == "" {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardFor))

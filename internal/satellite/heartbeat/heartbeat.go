@@ -171,7 +171,7 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 	}
 	if answer.Keys != nil { // at once: a revoked key ends with this heartbeat
 		s.log.Info("the mothership changed who may call", "keys", len(answer.Keys.Keys))
-		report.Keys, report.KeysAt = answer.Keys.Keys, time.Now()
+		report.Keys, report.KeysAt = answer.Keys.Keys, laterThan(report.KeysAt, time.Now())
 		s.Engine.TakeKeys(report.Keys, report.KeysAt)
 		s.exchange(ctx, report)
 	}
@@ -183,6 +183,15 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		next = s.Every
 	}
 	return min(next, longest)
+}
+
+// laterThan is now, or just after before when the clock was set back: what the
+// mothership answers is newer than what was reported to it, whatever clocks say.
+func laterThan(before, now time.Time) time.Time {
+	if now.After(before) {
+		return now
+	}
+	return before.Add(time.Millisecond)
 }
 
 // use notes keys that were used; they are told until a heartbeat is taken.
