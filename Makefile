@@ -14,7 +14,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run build generate test e2e browser screenshots conformance crash faults lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run build generate test e2e browser screenshots conformance crash faults soak lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,11 @@ crash: build ## kill -9 of the server a hundred times, under writes and pushes
 
 faults: ## get, push and deploy at every fault and kill -9 of issue 4, for long; FAULT_ROUNDS says how long
 	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install
+
+soak: build components ## A satellite under load for SOAK (20m), a pod killed every 20 s, an update in the middle, then the API server away for AWAY (10m)
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_SOAK=$(or $(SOAK),20m) CONSTELLATION_SOAK_AWAY=$(or $(AWAY),10m) \
+	  $(GO) test -count=1 -timeout 90m -run TestSoak -v ./internal/e2e
 
 lint: ## Lint every module, and check that generated code and formatting are fresh
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

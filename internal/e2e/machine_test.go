@@ -14,8 +14,12 @@ import (
 )
 
 // killAPIServer kills the kube-apiserver of the dev cluster whose state is in
-// dir: of those that run, the one among the descendants of its process.
-func killAPIServer(dir string) error {
+// dir; the dev cluster starts it again.
+func killAPIServer(dir string) error { return signalAPIServer(dir, syscall.SIGKILL) }
+
+// signalAPIServer sends it a signal: of those that run, to the one among the
+// descendants of the dev cluster's process.
+func signalAPIServer(dir string, signal syscall.Signal) error {
 	var cluster struct{ PID int }
 	data, err := os.ReadFile(filepath.Join(dir, "cluster.json"))
 	if err == nil {
@@ -37,7 +41,7 @@ func killAPIServer(dir string) error {
 			continue
 		}
 		if descends(pid, cluster.PID) {
-			return syscall.Kill(pid, syscall.SIGKILL)
+			return syscall.Kill(pid, signal)
 		}
 	}
 	return fmt.Errorf("no kube-apiserver runs below process %d", cluster.PID)

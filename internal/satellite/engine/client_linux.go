@@ -46,7 +46,7 @@ const (
 
 const (
 	clientIdleFor  = 3 * time.Minute
-	clientReadFor  = time.Second // then net/http waits for the rest, with its time-outs
+	clientReadFor  = time.Second   // then net/http waits for the rest, with its time-outs
 	clientWriteFor = writePatience // with nothing taken
 )
 
@@ -186,7 +186,7 @@ func (l *loop) leave(cl *client) {
 		if cl.up != nil && !cl.route.isLangserver() {
 			l.endExchange(cl, false)
 			cl.run = time.Since(cl.started)
-			cl.route.pool.release(cl.r, verdictFine)
+			cl.give(verdictFine)
 			l.answer(cl, nil, cl.notServed(errCallerGone))
 		} else if cl.cut != nil && !cl.route.isLangserver() {
 			cl.cut()
@@ -222,7 +222,7 @@ func (l *loop) sweepClient(cl *client, now time.Time) {
 		if cl.up != nil && now.After(cl.deadline()) {
 			l.endExchange(cl, false)
 			cl.run = now.Sub(cl.started)
-			cl.route.pool.release(cl.r, l.e.timedOutOn(&cl.call, cl.r))
+			cl.give(l.e.timedOutOn(&cl.call, cl.r))
 			l.answer(cl, nil, timedOut())
 		}
 	case clientWriting:

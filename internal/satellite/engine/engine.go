@@ -59,7 +59,7 @@ type Engine struct {
 	access     *accessLog
 	room       *semaphore.Weighted // for large bodies
 	peers      *peers
-	front      *front
+	front      atomic.Pointer[front] // nil before Serve, and without a fast path
 	tracer     *tracer
 	port       string // of the calls' listener
 	now        func() time.Time
@@ -174,7 +174,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 		_ = calls.Close()
 		return err
 	}
-	e.front = front
+	e.front.Store(front)
 	servers := []*http.Server{e.server(e)}
 	listeners := []net.Listener{calls}
 	if front != nil {
@@ -210,7 +210,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 			_ = server.Close()
 		}
 	}
-	e.front.close()
+	front.close()
 	e.stop()
 	err = group.Wait()
 	e.revivals.Wait()
@@ -259,10 +259,11 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	}
 	ctx, cancel := context.WithTimeout(e.background, e.opts.DrainTimeout)
 	defer cancel()
-	if e.front != nil {
+	front := e.front.Load()
+	if front != nil {
 		_ = calls.Close()
 	}
-	if err := e.front.drain(ctx); err != nil {
+	if err := front.drain(ctx); err != nil {
 		e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
 	}
 	for _, server := range servers {

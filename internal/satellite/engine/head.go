@@ -151,7 +151,7 @@ func parseAnswer(data []byte, h *answerHead) reading {
 	h.end, h.length = end+len(headEnd), -1
 	line, rest := cutLine(data[:end+2])
 	line = line[len(start):]
-	if len(line) < 3 || len(line) > 3 && line[3] != ' ' || !allDigits(line[:3]) {
+	if len(line) < 3 || len(line) > 3 && line[3] != ' ' || !allDigits(line[:3]) || !plainText(line) {
 		return headOther
 	}
 	h.status = int(line[0]-'0')*100 + int(line[1]-'0')*10 + int(line[2]-'0')
@@ -251,6 +251,17 @@ func plainTarget(target []byte) bool {
 			query = true
 		case (c == '=' || c == '&') && query:
 		default:
+			return false
+		}
+	}
+	return true
+}
+
+// plainText has no control characters: a bare LF in a status line ends it for
+// net/http.
+func plainText(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c > '~' {
 			return false
 		}
 	}

@@ -171,6 +171,10 @@ func (l *loop) guard(cl *client, f func()) {
 		if p := recover(); p != nil {
 			failure := l.e.panicked(&cl.call, p)
 			cl.counted = true
+			if cl.up != nil {
+				l.endExchange(cl, false)
+			}
+			cl.give(verdictFine)
 			if cl.answering || cl.src.fd < 0 {
 				l.closeClient(cl)
 				return

@@ -189,20 +189,27 @@ func (l *loop) dialed(cl *client, fd int, err error) {
 	l.notStarted(cl, err)
 }
 
+// give gives the call's slot back, once.
+func (cl *client) give(v verdict) {
+	if r := cl.r; r != nil {
+		cl.r = nil
+		cl.route.pool.release(r, v)
+	}
+}
+
 // notStarted is a call of which no replica got a byte: another one is asked.
 func (l *loop) notStarted(cl *client, err error) {
-	r, pool := cl.r, cl.route.pool
 	cl.run = time.Since(cl.started)
 	switch {
 	case cl.gone:
-		pool.release(r, verdictFine)
+		cl.give(verdictFine)
 		l.answer(cl, nil, cl.notServed(errCallerGone))
 	case !time.Now().Before(cl.deadline()):
-		pool.release(r, verdictFine)
+		cl.give(verdictFine)
 		l.answer(cl, nil, timedOut())
 	default:
-		l.e.log.Warn("the replica refused the connection", "request_id", cl.id, "algorithm", cl.route.VanityURL, "replica", r.addr, "error", err)
-		pool.release(r, verdictRefused)
+		l.e.log.Warn("the replica refused the connection", "request_id", cl.id, "algorithm", cl.route.VanityURL, "replica", cl.replica, "error", err)
+		cl.give(verdictRefused)
 		l.acquire(cl)
 	}
 }
@@ -315,8 +322,7 @@ func (l *loop) endExchange(cl *client, keep bool) {
 func (l *loop) ran(cl *client, a answer) {
 	cl.run = time.Since(cl.started)
 	res, f := cl.read(a)
-	r, pool := cl.r, cl.route.pool
-	pool.release(r, verdictFine)
+	cl.give(verdictFine)
 	var out reply
 	if f == nil {
 		out, f = cl.reply(&res)
@@ -335,7 +341,7 @@ func (l *loop) ran(cl *client, a answer) {
 func (l *loop) broken(cl *client, err error) {
 	l.endExchange(cl, false)
 	cl.run = time.Since(cl.started)
-	cl.route.pool.release(cl.r, verdictFine)
+	cl.give(verdictFine)
 	l.answer(cl, nil, lost(err))
 }
 
@@ -389,7 +395,7 @@ func (l *loop) slowlyAnswered(cl *client, a answer, err error) {
 	case cl.gone:
 		f = cl.notServed(errCallerGone)
 	}
-	cl.route.pool.release(cl.r, said)
+	cl.give(said)
 	l.answer(cl, nil, f)
 }
 

@@ -118,6 +118,23 @@ func TestBeat(t *testing.T) {
 	}
 }
 
+// TestRevokedThoughTheClockWasSetBack: what the mothership says counts, though
+// the keys in force are from later than now by this machine's clock.
+func TestRevokedThoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	left := []apiv1.HeartbeatKey{{ID: "k1", SHA256: "aa"}}
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3, Keys: &apiv1.HeartbeatKeys{Digest: apiv1.KeysDigest(left), Keys: left}})}
+	server := httptest.NewServer(m)
+	defer server.Close()
+	e := engineNamed("one", server.URL)
+	before := time.Now().Add(24 * time.Hour)
+	e.report.KeysAt = before
+	New(Options{Engine: e, Token: "t"}).beat(t.Context())
+	if diff := cmp.Diff(left, e.keys()); diff != "" || !e.report.KeysAt.After(before) {
+		t.Errorf("keys of %v, want a moment after %v (-want +got):\n%s", e.report.KeysAt, before, diff)
+	}
+}
+
 // TestUsedKeysAreToldUntilTaken: a heartbeat that is not taken must not lose
 // which keys called.
 func TestUsedKeysAreToldUntilTaken(t *testing.T) {

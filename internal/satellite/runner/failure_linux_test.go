@@ -98,6 +98,21 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// TestGigabyteOfOutput: what a call prints costs the runner no memory, and the
+// call its output's middle only.
+func TestGigabyteOfOutput(t *testing.T) {
+	t.Parallel()
+	r := start(t, Options{}, "sh", "-c", `echo PIPE_INIT_COMPLETE; while read -r line; do echo first; yes | head -c 1073741824; echo last; echo '{"result":"done"}' >"$ALGOOUT"; done`)
+	_, got := r.call(t, "text/plain", "x")
+	stdout := fmt.Sprint(field(t, got, "metadata", "stdout"))
+	if got["result"] != "done" || !strings.HasPrefix(stdout, "first\ny\n") || !strings.HasSuffix(stdout, "y\nlast\n") || !strings.Contains(stdout, "bytes are left out") {
+		t.Errorf("call = %.60v with output %.60q…%q, want its start and end", got["result"], stdout, stdout[max(0, len(stdout)-20):])
+	}
+	if len(stdout) > keepOutput+100 {
+		t.Errorf("%d bytes of output were kept, want at most %d", len(stdout), keepOutput)
+	}
+}
+
 func TestFindPipe(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
