@@ -83,7 +83,7 @@ func (j *journey) deployMix(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.operate(t, "get", j.AdminKey)
-	j.operate(t, append([]string{"configure"}, j.Configure(namespace)...)...)
+	j.operate(t, append([]string{"configure", "stage.kubernetes.create_namespace=true"}, j.Configure(namespace)...)...)
 	j.operate(t, "deploy")
 	for _, vanity := range []string{"mix/hello", "mix/shout", "mix/python"} {
 		j.call(t, j.key, vanity, "text/plain", "Neo", 200, `"result":"`)
