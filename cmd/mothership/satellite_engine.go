@@ -71,6 +71,7 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			forgetStart()
 			return runWithHeartbeat(cmd.Context(), e, opts.Log)
 		},
 	}

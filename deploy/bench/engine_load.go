@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -155,6 +156,7 @@ func serveUpstream(out io.Writer) error {
 func serveProxy(out io.Writer, upstream string) error {
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: upstream})
 	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // wrk leaves in the middle of calls
 	return serve(out, proxy)
 }
 
