@@ -55,24 +55,30 @@ func (s *server) promoteToVersion(v launchView, m *page.Promotion, version strin
 	return err
 }
 
+// promoteChoices is how many launches or satellites a search shows.
+const promoteChoices = 10
+
 func (s *server) promoteToLaunch(v launchView, m *page.Promotion) error {
-	found, err := s.control.ListLaunches(v.ctx(), v.p, v.satellite.ID, control.ListQuery{Limit: 200})
+	if m.Target == "" {
+		found, err := s.control.ListLaunches(v.ctx(), v.p, v.satellite.ID, control.ListQuery{Q: m.Query, Limit: promoteChoices + 1})
+		for _, l := range found.Items {
+			if l.ID != v.launch.ID {
+				m.Choices = append(m.Choices, page.PromotionChoice{ID: l.ID, Name: l.Name, Note: "version " + strconv.Itoa(l.SatelliteVersion)})
+			}
+		}
+		return err
+	}
+	target, err := s.control.GetLaunch(v.ctx(), v.p, v.satellite.ID, m.Target)
 	if err != nil {
 		return err
 	}
-	for _, l := range found.Items {
-		if l.ID == v.launch.ID {
-			continue
-		}
-		m.Launches = append(m.Launches, l)
-		if l.ID != m.Target {
-			continue
-		}
-		if m.Difference, err = s.control.DiffSatelliteVersions(v.ctx(), v.p, v.satellite.ID, l.SatelliteVersion, v.launch.SatelliteVersion); err != nil {
-			return err
-		}
-		m.Ready, m.Revision = true, l.Revision
-		m.Says = "“" + l.Name + "” goes from version " + strconv.Itoa(l.SatelliteVersion) + " to version " + strconv.Itoa(v.launch.SatelliteVersion) + ", which “" + v.launch.Name + "” has, with its next get and deploy:"
+	if m.Difference, err = s.control.DiffSatelliteVersions(v.ctx(), v.p, v.satellite.ID, target.SatelliteVersion, v.launch.SatelliteVersion); err != nil {
+		return err
+	}
+	m.Ready, m.Revision = target.SatelliteVersion != v.launch.SatelliteVersion, target.Revision
+	m.Says = "“" + target.Name + "” goes from version " + strconv.Itoa(target.SatelliteVersion) + " to version " + strconv.Itoa(v.launch.SatelliteVersion) + ", which “" + v.launch.Name + "” has, with its next get and deploy:"
+	if !m.Ready {
+		m.Problems = component.Problems{"": "“" + target.Name + "” is to run version " + strconv.Itoa(target.SatelliteVersion) + " already"}
 	}
 	return nil
 }
@@ -82,10 +88,11 @@ func (s *server) promoteToSatellite(v launchView, m *page.Promotion) error {
 		return constellation.Errorf(constellation.KindForbidden, "Changing another satellite's algorithms needs the role admin; %s has the role %s.", v.p.Username, v.p.Role)
 	}
 	if m.Target == "" {
-		found, err := s.control.ListSatellites(v.ctx(), v.p, control.ListQuery{Q: m.Query, Limit: 11})
+		found, err := s.control.ListSatellites(v.ctx(), v.p, control.ListQuery{Q: m.Query, Limit: promoteChoices + 1})
 		for _, satellite := range found.Items {
 			if satellite.ID != v.satellite.ID {
-				m.Satellites = append(m.Satellites, satellite)
+				m.Choices = append(m.Choices, page.PromotionChoice{ID: satellite.ID, Name: satellite.Name,
+					Note: "version " + strconv.Itoa(satellite.LatestVersion.Number) + ", " + page.Contents(satellite.LatestVersion.Algorithms)})
 			}
 		}
 		return err
@@ -102,7 +109,6 @@ func (s *server) promoteToSatellite(v launchView, m *page.Promotion) error {
 	m.Ready, m.Revision = component.Changes(m.Difference) > 0, target.Revision
 	m.Says = "This makes version " + strconv.Itoa(target.LatestVersion.Number+1) + " of “" + target.Name + "” with what “" + v.launch.Name + "” has. Its launch instances keep their version until you change it."
 	if !m.Ready {
-		m.Ready = false
 		m.Problems = component.Problems{"": "“" + target.Name + "” has the same algorithms already"}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/web/component"
@@ -97,6 +98,9 @@ func values(data []byte) map[string]string {
 func inWords(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			return component.Exact(at)
+		}
 		return text
 	}
 	var algorithms []struct {

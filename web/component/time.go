@@ -45,4 +45,5 @@ func Count(n int, unit string) string {
 
 func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func exact(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// Exact is a time for people who have to be sure, in UTC.
+func Exact(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -127,7 +127,7 @@ func versionOptions(s *constellation.Satellite) []component.Option {
 	for n := s.LatestVersion.Number; n >= 1; n-- {
 		o := component.Option{Value: strconv.Itoa(n), Name: strconv.Itoa(n)}
 		if n == s.LatestVersion.Number {
-			o.Name += " (latest): " + contents(s.LatestVersion.Algorithms)
+			o.Name += " (latest): " + Contents(s.LatestVersion.Algorithms)
 		}
 		list = append(list, o)
 	}

@@ -232,7 +232,7 @@ func satelliteTable(m SatelliteList) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var8 string
-			templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(contents(s.LatestVersion.Algorithms))
+			templ_7745c5c3_Var8, templ_7745c5c3_Err = templ.JoinStringErrs(Contents(s.LatestVersion.Algorithms))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/satellite_list.templ`, Line: 66, Col: 65}
 			}

@@ -264,7 +264,7 @@ func satelliteFacts(m Satellite) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var11 string
-			templ_7745c5c3_Var11, templ_7745c5c3_Err = templ.JoinStringErrs(contents(m.Satellite.LatestVersion.Algorithms))
+			templ_7745c5c3_Var11, templ_7745c5c3_Err = templ.JoinStringErrs(Contents(m.Satellite.LatestVersion.Algorithms))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/satellite.templ`, Line: 72, Col: 58}
 			}
@@ -450,8 +450,8 @@ func gear() templ.Component {
 	})
 }
 
-// contents says in a few words what a version holds.
-func contents(list []constellation.SatelliteAlgorithm) string {
+// Contents says in a few words what a version holds.
+func Contents(list []constellation.SatelliteAlgorithm) string {
 	replicas := 0
 	for _, a := range list {
 		replicas += a.Replicas

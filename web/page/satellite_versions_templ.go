@@ -149,7 +149,7 @@ func SatelliteVersionsPage(m SatelliteVersions) templ.Component {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var7 string
-						templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs("The first: " + contents(v.Algorithms))
+						templ_7745c5c3_Var7, templ_7745c5c3_Err = templ.JoinStringErrs("The first: " + Contents(v.Algorithms))
 						if templ_7745c5c3_Err != nil {
 							return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/satellite_versions.templ`, Line: 53, Col: 56}
 						}
