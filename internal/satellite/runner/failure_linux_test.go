@@ -205,13 +205,28 @@ func TestReap(t *testing.T) {
 		t.Errorf("call = %v", got)
 	}
 	waitGone(t, pid)
-	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", cmd.Process.Pid))
+	// One that ended just now is dead until the runner has waited for it.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		left := dead(cmd.Process.Pid)
+		if left == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a dead process was left: %s", left)
+		}
+	}
+}
+
+// dead gives a child of parent that nobody waited for, "" when there is none.
+func dead(parent int) string {
+	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, file := range children {
 		data, _ := os.ReadFile(file)
 		for _, pid := range strings.Fields(string(data)) {
 			if stat, _ := os.ReadFile("/proc/" + pid + "/stat"); strings.Contains(string(stat), ") Z ") {
-				t.Errorf("a dead process was left: %s", stat)
+				return string(stat)
 			}
 		}
 	}
+	return ""
 }
