@@ -164,24 +164,31 @@ func (b *bench) launch(ctx context.Context, name string, routes []apiv1.Satellit
 // deployment is where the launch is that is copied and pushed.
 func (b *bench) deployment() string { return filepath.Join(b.dir, "deployment") }
 
-// gets measures the download. The plain copies are of what get has downloaded:
-// one that ends in the page cache, and one that ends on the disk, as get does.
+// gets measures the download, beside plain copies of what get has downloaded.
+// What get has downloaded is on the disk; a plain copy's and crane's bytes are
+// in the page cache, so those are measured with their sync too.
 func (b *bench) gets(ctx context.Context, l *moved, rounds int) error {
 	source := b.deployment()
 	if _, err := b.get(ctx, l, source); err != nil {
 		return err
 	}
 	bundle := install.Folder{Root: source, SatelliteID: l.satellite, LaunchID: l.id}.Path("bundle")
+	crane := func(place string) []string {
+		return slices.Concat([]string{b.crane, "pull", "--insecure", "--format=oci"}, l.references, []string{place})
+	}
 	tools := []tool{
 		{"plain copy (cp -r), not yet on the disk", func(ctx context.Context, place string) (sample, error) {
 			return b.measure(ctx, "cp", "-r", bundle, place)
 		}},
 		{"plain copy (cp -r; sync), on the disk", func(ctx context.Context, place string) (sample, error) {
-			return b.measure(ctx, "sh", "-c", `cp -r "$0" "$1" && find "$1" -type f -exec sync {} +`, bundle, place)
+			return b.durably(ctx, place, "cp", "-r", bundle, place)
 		}},
 		{"algo-install get", func(ctx context.Context, place string) (sample, error) { return b.get(ctx, l, place) }},
-		{"crane pull --format=oci", func(ctx context.Context, place string) (sample, error) {
-			return b.measure(ctx, slices.Concat([]string{b.crane, "pull", "--insecure", "--format=oci"}, l.references, []string{place})...)
+		{"crane pull --format=oci, not yet on the disk", func(ctx context.Context, place string) (sample, error) {
+			return b.measure(ctx, crane(place)...)
+		}},
+		{"crane pull --format=oci; sync, on the disk", func(ctx context.Context, place string) (sample, error) {
+			return b.durably(ctx, place, crane(place)...)
 		}},
 		{"skopeo copy, four times", func(ctx context.Context, place string) (sample, error) {
 			return b.each(l.references, func(n int, reference string) (sample, error) {
@@ -190,6 +197,11 @@ func (b *bench) gets(ctx context.Context, l *moved, rounds int) error {
 		}},
 	}
 	return b.compare(ctx, "get: four images, 400 MB, 160 MB of it shared", tools, rounds)
+}
+
+// durably measures a command together with the sync of the files it made.
+func (b *bench) durably(ctx context.Context, place string, command ...string) (sample, error) {
+	return b.measure(ctx, slices.Concat([]string{"sh", "-c", `"$@" && find "$0" -type f -exec sync {} +`, place}, command)...)
 }
 
 func (b *bench) get(ctx context.Context, l *moved, root string) (sample, error) {
