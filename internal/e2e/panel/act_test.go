@@ -14,33 +14,32 @@ const accessibleName = `((e) => {
 	return (e.getAttribute('aria-label') ?? copy.textContent).replace(/\s+/g, ' ').trim();
 })`
 
+// place is a point of the page that is shown, in pixels.
+type place struct{ X, Y float64 }
+
 // click clicks the link or button of that name: in the dialog on top, if one
-// is open.
+// is open. Like a person it looks first where the thing is, and clicks when it
+// is there the second time too, with nothing over it and nothing on its way to
+// the page. A search may put another thing of that name there in between, which
+// is then looked at anew.
 func (v *visitor) click(name string) {
 	v.Helper()
-	mark := fmt.Sprintf(`(() => {
+	at := waitFor[place](v, fmt.Sprintf(`(() => {
 		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
 		const name = `+accessibleName+`;
-		document.querySelectorAll('[data-clicked]').forEach((e) => e.removeAttribute('data-clicked'));
 		const all = [...top.querySelectorAll('a[href], button, summary, label:has(> input)')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
 		const found = all.find((e) => name(e) === %[1]q) ?? all.find((e) => name(e).startsWith(%[1]q));
-		found?.setAttribute('data-clicked', '');
-		return found;
-	})()`, name)
-	v.until(mark)
-	v.until(resting) // as a person looks where it is, and then clicks
-	v.do(chromedp.Click(chromedp.CSS("[data-clicked]")))
+		if (!found) return null;
+		found.scrollIntoViewIfNeeded();
+		const [{ x, y, width, height }] = found.getClientRects();
+		const at = { x: x + width / 2, y: y + height / 2 };
+		const seen = JSON.stringify(at);
+		const before = found.dataset.seen;
+		found.dataset.seen = seen;
+		return before === seen && found.contains(document.elementFromPoint(at.x, at.y)) && `+settled+` ? at : null;
+	})()`, name))
+	v.do(chromedp.MouseClickXY(at.X, at.Y))
 }
-
-// resting is true the second time that what is to be clicked is in the same
-// place, with nothing on its way to the page.
-const resting = `(() => {
-	const e = document.querySelector('[data-clicked]');
-	const { x, y } = e.getBoundingClientRect();
-	const before = e.dataset.at;
-	e.dataset.at = x + ' ' + y;
-	return before === e.dataset.at && ` + "` + settled + `" + `;
-})()`
 
 // tries is how often a person types a thing that did not arrive.
 const tries = 5

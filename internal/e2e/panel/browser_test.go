@@ -2,7 +2,6 @@ package panel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -237,9 +236,15 @@ func shorten(s string) string {
 	return s
 }
 
-// until waits for an expression to be true. A page that is being replaced has
-// no answer yet.
+// until waits for an expression to be true.
 func (v *visitor) until(expression string) {
+	v.Helper()
+	waitFor[bool](v, "!!("+expression+") || null")
+}
+
+// waitFor waits until an expression has a value. A page that is being replaced
+// has none yet.
+func waitFor[T any](v *visitor, expression string) T {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
 	defer cancel()
@@ -247,17 +252,15 @@ func (v *visitor) until(expression string) {
 	defer tick.Stop()
 	var last error
 	for {
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
-		if last = err; err == nil && ok {
-			return
+		value, err := chromedp.Run(ctx, chromedp.Evaluate[*T](expression))
+		if err == nil && value != nil {
+			return *value
 		}
 		select {
 		case <-ctx.Done():
-			if errors.Is(last, context.DeadlineExceeded) {
-				last = nil
-			}
 			v.Fatalf("waited for %s in vain (%v)\n%s", shorten(expression), last, v.describe())
 		case <-tick.C:
+			last = err
 		}
 	}
 }
