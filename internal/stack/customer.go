@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -63,7 +64,8 @@ func StartCustomerRegistry(ctx context.Context, dir, address, password string) (
 	logrus.SetOutput(io.Discard) // distribution logs to logrus's one logger
 	appContext, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
-	r.server = &http.Server{Handler: handlers.NewApp(appContext, config), ReadHeaderTimeout: 10 * time.Second}
+	r.server = &http.Server{Handler: handlers.NewApp(appContext, config), ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
 	go func() { _ = r.server.Serve(listener) }()
 	if err := r.login(); err != nil {
 		return nil, errors.Join(err, r.Stop())
