@@ -88,7 +88,7 @@ func (w *scaleWorld) pages() []string {
 	for _, sort := range []string{"name", "created_at", "expires_at", "latest_version", "launches", "up", "degraded", "stale"} {
 		pages = append(pages, "/v1/satellites?limit=25&sort=-"+sort)
 	}
-	for _, q := range []string{"e", "edge", "berlin 0", "000050", "nothing"} {
+	for _, q := range []string{"e", "edge", "warehouse", "berlin 0", "000050", "nothing"} {
 		pages = append(pages, "/v1/satellites?limit=25&q="+url.QueryEscape(q), "/v1/satellites?limit=25&sort=-created_at&q="+url.QueryEscape(q))
 	}
 	return append(pages,

@@ -51,7 +51,7 @@ type ordering struct {
 }
 
 // page completes a list query, an SQL literal that ends its conditions with
-// /*page*/ and its text with /*order*/: with a keyset condition, so that page
+// /*page*/ and each of its texts with /*order*/: with a keyset condition, so that page
 // a thousand costs what page one does. Nothing of the user's gets into the
 // text.
 func (o ordering) page(query string, l List, args pgx.NamedArgs) (string, pgx.NamedArgs) {

@@ -55,14 +55,19 @@ func (r satelliteRow) satellite() constellation.Satellite {
 }
 
 // Satellites gives a page of satellites with their latest version and how many
-// launches they have; onlyID not "" is that one at most.
+// launches they have; onlyID not "" is that one at most. The page is chosen by
+// its index alone, as FindLaunches does.
 func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
 	sql, args := satelliteOrder.page(`
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
-		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
-		WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
+		FROM (
+			SELECT s.id FROM satellites s
+			WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
+			/*order*/
+		) found JOIN satellites s ON s.id = found.id
+			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID})
 	rows, err := collect[satelliteRow](ctx, db, "list satellites", sql, args)
 	if err != nil {
