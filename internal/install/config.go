@@ -96,10 +96,10 @@ func readConfig(f Folder) (*configFile, error) {
 		return nil, wrap(err, CodeFailed, "read the configuration")
 	}
 	if err := yaml.Unmarshal(data, &c.document); err != nil {
-		return nil, wrap(err, CodeUsage, "%s is not YAML", path)
+		return nil, handEdited(path, err)
 	}
 	if err := c.decode(data); err != nil {
-		return nil, wrap(err, CodeUsage, "%s has something that is no setting", path)
+		return nil, handEdited(path, err)
 	}
 	return c, nil
 }

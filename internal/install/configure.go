@@ -9,7 +9,6 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/kube"
 )
 
@@ -116,16 +115,23 @@ func (c *configFile) assign(l *launch, assignment string, online bool) (key stri
 			return key, err
 		}
 	}
+	if strings.Contains(s.key, "<name>") && value != "" {
+		if err := checkAnnotation(chosen); err != nil {
+			return key, fmt.Errorf("%s: %w", key, err)
+		}
+	}
 	if value == "" {
 		if s.required {
-			return key, fmt.Errorf("%s cannot be empty", key)
+			return key, fmt.Errorf("%s cannot be empty: a deploy needs it", key)
 		}
 		c.set(path, "", s.text)
 		return key, nil
 	}
 	normal, err := s.check(value)
-	if missing := (*noFileError)(nil); errors.As(err, &missing) && !online {
-		normal, err = missing.path, nil // it is on the machine that deploys
+	if missing := (*noFileError)(nil); errors.As(err, &missing) {
+		if normal, err = missing.path, fmt.Errorf("%w; --no-check is for a file on the machine that deploys", missing); !online {
+			err = nil
+		}
 	}
 	if err != nil {
 		return key, fmt.Errorf("%s %w", key, err)
@@ -143,13 +149,17 @@ func known(l *launch, vanityURL string) error {
 		}
 		all = append(all, a.VanityURL)
 	}
-	var v constellation.Validation
-	constellation.CheckVanityURL(&v, "vanity", vanityURL)
-	if v.Err() != nil || len(all) > 0 {
-		return fmt.Errorf("this launch has no algorithm at %q; it has %s", vanityURL, strings.Join(all, ", "))
+	switch {
+	case len(all) == 0:
+		return fmt.Errorf("this launch has no algorithms")
+	case len(all) > mostListed:
+		return fmt.Errorf("this launch has no algorithm at %q; did you mean %q", vanityURL, Nearest(vanityURL, all))
 	}
-	return fmt.Errorf("this launch has no algorithms")
+	return fmt.Errorf("this launch has no algorithm at %q; it has %s", vanityURL, strings.Join(all, ", "))
 }
+
+// mostListed is how many algorithms a message lists.
+const mostListed = 8
 
 // together checks what only holds for several settings at once.
 func (c *configFile) together(online bool) error {
@@ -254,11 +264,13 @@ func (c *configFile) complete(f Folder) error {
 	return nil
 }
 
-// Nearest gives the candidate with the fewest edits from s.
+// Nearest gives the candidate with the fewest edits from s, upper and lower
+// case being the same.
 func Nearest(s string, candidates []string) string {
 	best, least := "", -1
+	s = strings.ToLower(s)
 	for _, candidate := range candidates {
-		if d := distance(s, candidate); least < 0 || d < least {
+		if d := distance(s, strings.ToLower(candidate)); least < 0 || d < least {
 			best, least = candidate, d
 		}
 	}

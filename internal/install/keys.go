@@ -3,6 +3,8 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -37,7 +39,7 @@ var settings = []setting{
 	{key: "stage.kubernetes.create_namespace", standard: "false", check: checkBool},
 	{key: "stage.fqdn", text: true, check: checkFQDN},
 	{key: "stage.ingress.provider", standard: "generic", text: true, check: oneOf(kube.Providers...)},
-	{key: "stage.ingress.class", text: true, check: anything},
+	{key: "stage.ingress.class", text: true, check: checkClass},
 	{key: "stage.ingress.host", text: true, check: checkHost},
 	{key: "stage.ingress.tls_secret", text: true, check: checkSecret},
 	{key: "stage.ingress.annotations.<name>", text: true, check: anything},
@@ -83,31 +85,44 @@ func oneOf(values ...string) func(string) (string, error) {
 		if slices.Contains(values, value) {
 			return value, nil
 		}
-		return "", fmt.Errorf("is one of %s; did you mean %q", strings.Join(values, ", "), Nearest(value, values))
+		if near := Nearest(value, values); distance(strings.ToLower(value), near) <= max(2, len(near)/2) {
+			return "", fmt.Errorf("is one of %s; did you mean %q", strings.Join(values, ", "), near)
+		}
+		return "", fmt.Errorf("is one of %s; not %q", strings.Join(values, ", "), value)
 	}
 }
 
 func checkBool(value string) (string, error) {
 	b, err := strconv.ParseBool(value)
 	if err != nil {
-		return "", fmt.Errorf("is true or false")
+		return "", fmt.Errorf("is true or false; not %q", value)
 	}
 	return strconv.FormatBool(b), nil
 }
 
+// checkRegistry holds a value to host[:port]/path; a host is written in lower
+// case, as docker login keeps it.
 func checkRegistry(value string) (string, error) {
 	const form = "is host[:port]/path, such as registry.example.com:5000/team"
+	if strings.Contains(value, "@") { // and is not repeated
+		return "", errors.New(form + ", and has no user, password or digest: 'docker login' keeps the login")
+	}
 	if _, rest, ok := strings.Cut(value, "://"); ok {
-		return "", fmt.Errorf("%s, with no scheme: write %s (stage.registry.insecure=true is for plain HTTP)", form, strings.TrimRight(rest, "/"))
+		return "", fmt.Errorf("%s, with no scheme: write %s (stage.registry.insecure=true is for plain HTTP)", form, strings.ToLower(strings.TrimRight(rest, "/")))
 	}
 	value = strings.TrimRight(value, "/")
 	host, path, _ := strings.Cut(value, "/")
-	if !strings.ContainsAny(host, ".:") && host != "localhost" {
+	if bare(host) {
+		return "", fmt.Errorf("%s; an IPv6 address is in brackets: [%s]", form, host)
+	}
+	if !strings.ContainsAny(host, ".:") && !strings.EqualFold(host, "localhost") || !isHostPort(host) {
 		return "", fmt.Errorf("%s: it starts with the registry's host, and %q is none", form, host)
 	}
+	host = strings.ToLower(host)
 	if strings.ToLower(path) != path {
 		return "", fmt.Errorf("%s: the path is in lower case, %s/%s", form, host, strings.ToLower(path))
 	}
+	value = strings.TrimRight(host+"/"+path, "/")
 	if _, err := name.NewRepository(value+"/x", name.StrictValidation); err != nil {
 		return "", fmt.Errorf("%s: %w", form, err)
 	}
@@ -116,6 +131,9 @@ func checkRegistry(value string) (string, error) {
 
 // checkPath makes a path absolute, since the folder may be used from anywhere.
 func checkPath(value string) (string, error) {
+	if strings.Contains(value, "://") || strings.HasSuffix(value, "/") {
+		return "", fmt.Errorf("names a file on this machine, such as /home/algo/cluster.conf; not %q", value)
+	}
 	if rest, ok := strings.CutPrefix(value, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
 			value = filepath.Join(home, rest)
@@ -142,10 +160,22 @@ type noFileError struct {
 }
 
 func (e *noFileError) Error() string {
-	return fmt.Sprintf("names a file, and %s cannot be read: %v", e.path, e.err)
+	cause := e.err
+	if path := (*fs.PathError)(nil); errors.As(e.err, &path) {
+		cause = path.Err // without the path again
+	}
+	return fmt.Sprintf("names a file, and %s cannot be read: %v", e.path, cause)
 }
 
 func (e *noFileError) Unwrap() error { return e.err }
+
+// checkAnnotation holds an annotation's name to Kubernetes' rule.
+func checkAnnotation(name string) error {
+	if problems := validation.IsQualifiedName(strings.ToLower(name)); len(problems) > 0 {
+		return fmt.Errorf("%q is no annotation's name: letters, digits, '-', '_' and '.', with an optional domain and '/' before them, such as nginx.ingress.kubernetes.io/proxy-body-size", name)
+	}
+	return nil
+}
 
 func checkNamespace(value string) (string, error) {
 	if problems := validation.IsDNS1123Label(value); len(problems) > 0 {
@@ -161,41 +191,76 @@ func checkSecret(value string) (string, error) {
 	return value, nil
 }
 
+// checkHost: what an Ingress calls a host is a name, and no address.
 func checkHost(value string) (string, error) {
-	if problems := validation.IsDNS1123Subdomain(strings.TrimPrefix(value, "*.")); len(problems) > 0 {
-		return "", fmt.Errorf("is a host name in lower case, such as algorithms.example.com, with no scheme, port or path; not %q", value)
+	host := strings.ToLower(value)
+	if problems := validation.IsDNS1123Subdomain(strings.TrimPrefix(host, "*.")); len(problems) > 0 || net.ParseIP(host) != nil {
+		return "", fmt.Errorf("is a host name such as algorithms.example.com, with no scheme, port or path and no address; not %q", value)
+	}
+	return host, nil
+}
+
+func checkClass(value string) (string, error) {
+	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
+		return "", fmt.Errorf("is the name of an ingress class ('kubectl get ingressclass' lists them): lower-case letters, digits, '-' and '.'; not %q", value)
 	}
 	return value, nil
 }
 
 var hostPort = regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$`)
 
+// isHostPort says whether a value is host[:port] and could be dialled.
+func isHostPort(value string) bool {
+	if !hostPort.MatchString(value) {
+		return false
+	}
+	if inner, _, ok := strings.Cut(strings.TrimPrefix(value, "["), "]"); ok && net.ParseIP(inner) == nil {
+		return false
+	}
+	_, port, err := net.SplitHostPort(value)
+	if err != nil {
+		return true // there is none
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0
+}
+
+// bare says whether a host is an IPv6 address without its brackets.
+func bare(host string) bool { return strings.Contains(host, ":") && net.ParseIP(host) != nil }
+
 func checkFQDN(value string) (string, error) {
 	const form = "is the mothership's name: host[:port] or a URL such as https://mothership.example.com"
 	value = strings.TrimRight(value, "/")
+	if strings.Contains(value, "@") { // and is not repeated
+		return "", errors.New(form + ", and has no user or password")
+	}
+	if bare(value) {
+		return "", fmt.Errorf("%s; an IPv6 address is in brackets: [%s]", form, value)
+	}
 	if !strings.Contains(value, "://") {
-		if !hostPort.MatchString(value) {
+		if !isHostPort(value) {
 			return "", fmt.Errorf("%s; not %q", form, value)
 		}
-		return value, nil
+		return strings.ToLower(value), nil
 	}
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || !hostPort.MatchString(u.Host) || u.User != nil || u.RawQuery != "" {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || !isHostPort(u.Host) || u.RawQuery != "" || u.Fragment != "" {
 		return "", fmt.Errorf("%s; not %q", form, value)
 	}
-	return value, nil
+	u.Host = strings.ToLower(u.Host)
+	return u.String(), nil
 }
 
 // checkProxy: the address is in a ConfigMap, so it has no password.
 func checkProxy(value string) (string, error) {
 	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostPort.MatchString(u.Host) {
-		return "", errors.New("is the proxy by which engines reach the mothership, such as http://proxy.example.com:3128")
+	if strings.Contains(value, "@") {
+		return "", errors.New("cannot hold a user or password: let the proxy know the cluster's addresses instead")
 	}
-	if u.User != nil {
-		return "", errors.New("cannot hold a password: let the proxy know the cluster's addresses instead")
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !isHostPort(u.Host) || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("is the proxy by which engines reach the mothership, such as http://proxy.example.com:3128; not %q", value)
 	}
-	return strings.TrimRight(value, "/"), nil
+	return u.Scheme + "://" + strings.ToLower(u.Host), nil
 }
 
 func checkPullSecret(value string) (string, error) {

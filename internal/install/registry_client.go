@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -195,6 +196,7 @@ func (r *registry) explain(err error, what string) *Error {
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 		asked   *url.Error
+		dns     *net.DNSError
 		own     *Error
 	)
 	cause := err
@@ -212,6 +214,8 @@ func (r *registry) explain(err error, what string) *Error {
 		return errorf(CodeNetwork, "the certificate of the registry %s is signed by no authority that this machine knows: %s; configure stage.registry.ca_file=FILE with its CA", r.host, what)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return errorf(CodeNetwork, "the certificate of the registry %s is not valid now, which this machine's clock says is %s: %s; set the clock if that is wrong", r.host, time.Now().UTC().Format("2006-01-02 15:04 UTC"), what)
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return errorf(CodeNetwork, "this machine does not know the name of the registry %s: %s", r.host, what)
 	case speaksNoTLS(err):
 		return errorf(CodeNetwork, "the registry %s does not speak TLS: %s; configure stage.registry.insecure=true if that is meant", r.host, what)
 	case strings.Contains(err.Error(), "response status code 40"): // of a token server
