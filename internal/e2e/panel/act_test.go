@@ -24,7 +24,7 @@ type place struct{ X, Y float64 }
 // is then looked at anew.
 func (v *visitor) click(name string) {
 	v.Helper()
-	at := waitFor[place](v, fmt.Sprintf(`(() => {
+	at := await[place](v, fmt.Sprintf(`(() => {
 		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
 		const name = `+accessibleName+`;
 		const all = [...top.querySelectorAll('a[href], button, summary, label:has(> input)')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
@@ -88,16 +88,19 @@ func (v *visitor) press(keys ...string) {
 	}
 }
 
-// shortcut presses a key as a keyboard does: what it types comes with it, so
-// that a page which takes the key for itself types nothing.
+// shortcut presses a key as a keyboard does, on a page that is all there: what
+// it types comes with it, so that a page which takes the key for itself types
+// nothing.
 func (v *visitor) shortcut(key string) {
 	v.Helper()
+	v.until(settled)
 	v.do(call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: key, Text: key}),
 		call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: key}))
 }
 
-// control presses Ctrl with a key.
+// control presses Ctrl with a key, on a page that is all there.
 func (v *visitor) control(key string) {
 	v.Helper()
+	v.until(settled)
 	v.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(chromedp.ModifierCtrl)))
 }

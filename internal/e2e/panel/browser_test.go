@@ -239,12 +239,12 @@ func shorten(s string) string {
 // until waits for an expression to be true.
 func (v *visitor) until(expression string) {
 	v.Helper()
-	waitFor[bool](v, "!!("+expression+") || null")
+	await[bool](v, "!!("+expression+") || null")
 }
 
-// waitFor waits until an expression has a value. A page that is being replaced
+// await waits until an expression has a value. A page that is being replaced
 // has none yet.
-func waitFor[T any](v *visitor, expression string) T {
+func await[T any](v *visitor, expression string) T {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
 	defer cancel()
