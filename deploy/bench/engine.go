@@ -45,23 +45,15 @@ type contender struct {
 // engineBench are the processes of a run.
 type engineBench struct {
 	dir, self, binary string
+	remove            func()
 	running           []*exec.Cmd
 }
 
 func engine(ctx context.Context, binary string, out io.Writer) error {
-	self, err := os.Executable()
+	b, err := newEngineBench(binary)
 	if err != nil {
-		return fmt.Errorf("find the programs: %w", err)
+		return err
 	}
-	dir, err := os.MkdirTemp("", "constellation-bench-")
-	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
-	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temp folder
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return fmt.Errorf("open the folder to nginx's user: %w", err)
-	}
-	b := &engineBench{dir: dir, self: self, binary: binary}
 	defer b.stop()
 	upstream, err := b.start(ctx, b.self, "upstream")
 	if err != nil {
@@ -95,10 +87,16 @@ func engine(ctx context.Context, binary string, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "engine: resident when idle %d MB\n", idle/1024)
-	if err := b.many(ctx, out); err != nil {
-		return err
+	return b.many(ctx, out)
+}
+
+func newEngineBench(binary string) (*engineBench, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the programs: %w", err)
 	}
-	return b.queue(ctx, out)
+	dir, remove, err := tempDir()
+	return &engineBench{dir: dir, remove: remove, self: self, binary: binary}, err
 }
 
 // start runs a program that prints its address, and waits for it.
@@ -128,7 +126,7 @@ func (b *engineBench) stop() {
 	for _, cmd := range b.running {
 		_ = cmd.Wait()
 	}
-	b.running = nil
+	b.remove()
 }
 
 // freeAddress gives an address that nobody listens on.

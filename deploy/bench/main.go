@@ -35,6 +35,7 @@ var measurements = []struct {
 	{name: "get", run: getting},
 	{name: "push", run: pushing},
 	{name: "engine", run: engine},
+	{name: "queue", run: queue},
 	{name: "large", run: large, big: true},
 }
 

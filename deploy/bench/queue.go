@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -13,7 +15,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The queue: two engines, four one-call replicas, log-normal service times,
@@ -71,7 +76,13 @@ func percentile(times []time.Duration, q float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-func (b *engineBench) queue(ctx context.Context, out io.Writer) error {
+// queue is `bench queue`.
+func queue(ctx context.Context, binary string, out io.Writer) error {
+	b, err := newEngineBench(binary)
+	if err != nil {
+		return err
+	}
+	defer b.stop()
 	var replicas []string
 	for range queueReplicas {
 		r, err := b.start(ctx, b.self, "sleeper")
@@ -101,65 +112,127 @@ func (b *engineBench) queue(ctx context.Context, out io.Writer) error {
 		}
 	}
 	time.Sleep(settle) // the engines find each other
-	calls := draws()
-	measured, err := play(ctx, addresses, calls)
+	runs, err := play(ctx, addresses, draws())
 	if err != nil {
 		return err
 	}
-	r := rand.New(rand.NewPCG(13, 17)) //nolint:gosec // as above
-	ideal := percentile(simulate(calls, func() int { return -1 }), .99)
-	var chances []time.Duration
-	for range queueChances {
-		chances = append(chances, simulate(calls, func() int { return r.IntN(queueReplicas) })...)
-	}
-	service := percentile(chances, .99)
-	got := percentile(measured, .99)
-	fmt.Fprintf(out, "two engines, %d one-call replicas, %d calls at %.0f%% load, log-normal service times of %v on average\n", queueReplicas, queueCalls, 100*queueLoad, queueMean)
-	fmt.Fprintf(out, "  p99 %v; one ideal queue %v (%.2f of it); a plain Service %v (%.2f of it)\n",
-		got.Round(time.Millisecond), ideal.Round(time.Millisecond), float64(got)/float64(ideal), service.Round(time.Millisecond), float64(got)/float64(service))
+	report(out, runs)
 	return nil
 }
 
+// report prints the measured p99 beside simulations of the same calls: they
+// come when they came, and take what the draws say or what the replicas took.
+func report(out io.Writer, runs []played) {
+	got := make([]time.Duration, len(runs))
+	drawn, taken := make([]draw, len(runs)), make([]draw, len(runs))
+	for i, r := range runs {
+		got[i] = r.answered - r.sent
+		drawn[i], taken[i] = draw{r.sent, r.service}, draw{r.sent, r.ended - r.began}
+	}
+	fmt.Fprintf(out, "two engines, %d one-call replicas, %d calls at %.0f%% load, log-normal service times of %v on average\n", queueReplicas, len(runs), 100*queueLoad, queueMean)
+	for _, as := range []struct {
+		name  string
+		calls []draw
+	}{{"the same draws", drawn}, {"the times that the replicas took", taken}} {
+		p99, ideal, service := percentile(got, .99), percentile(simulate(as.calls, func() int { return -1 }), .99), plainService(as.calls)
+		fmt.Fprintf(out, "  p99 %.1f ms; with %s: one ideal queue %.1f ms (%.2f of it), a plain Service %.1f ms (%.2f of it)\n",
+			ms(p99), as.name, ms(ideal), float64(p99)/float64(ideal), ms(service), float64(p99)/float64(service))
+	}
+	over, waits := overheads(runs)
+	fmt.Fprintf(out, "  a replica took %.2f ms more than its draw (median, p99 %.2f); a slot for which calls waited stood free for %.2f ms (median, p99 %.2f)\n",
+		ms(percentile(over, .5)), ms(percentile(over, .99)), ms(percentile(waits, .5)), ms(percentile(waits, .99)))
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// plainService is the p99 of a Service, over several runs of its choices.
+func plainService(calls []draw) time.Duration {
+	r := rand.New(rand.NewPCG(13, 17)) //nolint:gosec // the same choices in every run
+	var times []time.Duration
+	for range queueChances {
+		times = append(times, simulate(calls, func() int { return r.IntN(queueReplicas) })...)
+	}
+	return percentile(times, .99)
+}
+
+// overheads are what the replicas took over their draws, and how long a slot
+// stood free while the call that got it next had been sent.
+func overheads(runs []played) (over, free []time.Duration) {
+	byStart := slices.SortedFunc(slices.Values(runs), func(a, b played) int { return cmp.Compare(a.began, b.began) })
+	last := map[string]played{}
+	for _, r := range byStart {
+		over = append(over, r.ended-r.began-r.service)
+		if before, ok := last[r.replica]; ok && r.sent < before.ended {
+			free = append(free, r.began-before.ended)
+		}
+		last[r.replica] = r
+	}
+	return over, free
+}
+
+// played is a call that was made; its times count from the first call.
+type played struct {
+	draw
+	sent, began, ended, answered time.Duration
+	replica                      string
+}
+
 // play makes the calls at their times, by turns to each engine.
-func play(ctx context.Context, engines []string, calls []draw) ([]time.Duration, error) {
+func play(ctx context.Context, engines []string, calls []draw) ([]played, error) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	defer client.CloseIdleConnections()
 	var (
-		wg    sync.WaitGroup
-		times = make([]time.Duration, len(calls))
-		errs  = make(chan error, len(calls))
-		start = time.Now()
+		group, failed = errgroup.WithContext(ctx)
+		runs          = make([]played, len(calls))
+		start         = time.Now()
 	)
 	for i, c := range calls {
 		time.Sleep(time.Until(start.Add(c.at)))
-		wg.Go(func() {
-			var err error
-			body := []byte(strconv.FormatInt(c.service.Nanoseconds(), 10))
-			if times[i], err = callOnce(ctx, client, engines[i%len(engines)], "application/json", body); err != nil {
-				errs <- err
-			}
+		group.Go(func() (err error) {
+			runs[i], err = c.play(failed, client, engines[i%len(engines)], start)
+			return err
 		})
 	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return nil, err
-	default:
-		return times, nil
+	return runs, group.Wait()
+}
+
+func (d draw) play(ctx context.Context, client *http.Client, addr string, start time.Time) (played, error) {
+	r := played{draw: d, sent: time.Since(start)}
+	answer, err := callOnce(ctx, client, addr, "application/json", []byte(strconv.FormatInt(d.service.Nanoseconds(), 10)))
+	if err != nil {
+		return r, err
 	}
+	r.answered = time.Since(start)
+	var told struct{ Result slept }
+	if err := json.Unmarshal(answer, &told); err != nil {
+		return r, fmt.Errorf("read the answer: %w", err)
+	}
+	r.began, r.ended, r.replica = told.Result.Began.Sub(start), told.Result.Ended.Sub(start), told.Result.Replica
+	return r, nil
+}
+
+// slept is what a sleeper answers.
+type slept struct {
+	Replica      string
+	Began, Ended time.Time
 }
 
 // serveSleeper is `bench sleeper`: an algorithm that takes as many nanoseconds
-// as it is told, one call at a time.
+// as it is told, one call at a time. Go's own sleep is one of milliseconds.
 func serveSleeper(out io.Writer) error {
 	var one sync.Mutex
+	replica := strconv.Itoa(os.Getpid())
 	return serve(out, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		n, _ := strconv.ParseInt(string(body), 10, 64)
 		one.Lock()
-		time.Sleep(time.Duration(n))
+		told := slept{Replica: replica, Began: time.Now()}
+		until := syscall.NsecToTimespec(n)
+		for syscall.Nanosleep(&until, &until) == syscall.EINTR { //nolint:revive // sleeps what is left
+		}
+		told.Ended = time.Now()
 		one.Unlock()
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, smallReply)
+		_ = json.NewEncoder(w).Encode(map[string]any{"result": told, "metadata": map[string]any{"content_type": "json"}})
 	}))
 }
