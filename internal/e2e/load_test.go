@@ -59,7 +59,14 @@ type load struct {
 	outcomes map[string]int // of this phase
 	killed   map[string]int // by algorithm, of all phases
 	times    []time.Duration
+	cut      []cutCall
 	wrong    []string
+}
+
+// cutCall is a call whose connection the ingress lost.
+type cutCall struct {
+	what         string
+	begun, ended time.Time
 }
 
 func newLoad(ctx context.Context, j *journey) *load {
@@ -106,6 +113,8 @@ func (l *load) call(ctx context.Context, s sort) {
 	case "killed":
 		l.killed[s.vanity]++
 	case "429", "503":
+	case "cut":
+		l.cut = append(l.cut, cutCall{fmt.Sprintf("%s %s call %d", begun.Format(time.TimeOnly), s.vanity, n), begun, time.Now()})
 	default:
 		l.wrong = append(l.wrong, fmt.Sprintf("%s %s call %d: %s", begun.Format(time.TimeOnly), s.vanity, n, outcome))
 		outcome = "wrong"
@@ -113,7 +122,7 @@ func (l *load) call(ctx context.Context, s sort) {
 	l.outcomes[outcome]++
 }
 
-// outcome makes one call and says ok, killed, 429, 503 or what is wrong.
+// outcome makes one call and says ok, killed, cut, 429, 503 or what is wrong.
 func (l *load) outcome(ctx context.Context, s sort, n int, body []byte, want any) string {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, l.j.Cluster.IngressURL+"/v1/algo/"+s.vanity, bytes.NewReader(body))
 	if err != nil {
@@ -137,6 +146,8 @@ func (l *load) outcome(ctx context.Context, s sort, n int, body []byte, want any
 			return fmt.Sprintf("%d without Retry-After or reason: %.200s", res.StatusCode, data)
 		}
 		return fmt.Sprint(res.StatusCode)
+	case res.StatusCode == 502:
+		return "cut"
 	case res.StatusCode != 200:
 		return fmt.Sprintf("%d %.200s", res.StatusCode, data)
 	case res.Header.Get("X-Request-Id") != id:
@@ -175,7 +186,12 @@ var slotsOf = map[string]int{"mix/hello": 1, "mix/python": 1, "mix/shout": 16}
 
 func (l *load) check(t *testing.T, k *kills) {
 	t.Helper()
-	t.Logf("%d calls; %d kills, of them at once %v; calls killed with their pods: %v", l.number, k.all, k.hard, l.killed)
+	t.Logf("%d calls; %d kills, of them at once %v and %d engines; calls killed with their pods: %v, cut with an engine: %d", l.number, k.all, k.hard, len(k.engines), l.killed, len(l.cut))
+	for _, call := range l.cut {
+		if !k.cut(call.begun, call.ended) {
+			l.wrong = append(l.wrong, call.what+": the ingress's 502, and no engine was killed")
+		}
+	}
 	for _, wrong := range l.wrong[:min(len(l.wrong), 20)] {
 		t.Error(wrong)
 	}

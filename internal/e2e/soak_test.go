@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +40,8 @@ func soakFor(t *testing.T, name string, otherwise time.Duration) time.Duration {
 // algorithm's pod killed every 20 s, a rolling update of both in the middle,
 // and at the end the API server away. No answer is wrong; errors are 429 and
 // 503 with Retry-After, or what the reference says of a call that was killed,
-// and those no more than calls ran on killed pods.
+// and those no more than calls ran on killed pods. An engine that is killed at
+// once takes its callers' connections with it, which is the ingress's 502.
 func TestSoak(t *testing.T) {
 	j := start(t)
 	length, away := soakFor(t, "CONSTELLATION_SOAK", soakShort), soakFor(t, "CONSTELLATION_SOAK_AWAY", soakAway)
@@ -93,11 +95,23 @@ func (j *journey) deployMix(t *testing.T) {
 	}
 }
 
-// kills are the pods that were ended with no time to drain, by algorithm: each
-// may take the calls that ran on it with it.
+// kills are the pods that were ended with no time to drain. Of an algorithm,
+// each may take the calls that ran on it with it; an engine takes the
+// connections of the callers that it had in that moment, and no other call.
 type kills struct {
-	all  int
-	hard map[string]int
+	all     int
+	hard    map[string]int // by algorithm
+	engines []time.Time
+}
+
+// endsWithin is how long the cluster takes to end a pod at once.
+const endsWithin = 2 * time.Second
+
+// cut says whether an engine's end can have cut a call.
+func (k *kills) cut(begun, ended time.Time) bool {
+	return slices.ContainsFunc(k.engines, func(at time.Time) bool {
+		return begun.Before(at.Add(endsWithin)) && ended.After(at)
+	})
 }
 
 // soak kills pods for a time, and updates everything half way.
@@ -122,13 +136,22 @@ func (j *journey) soak(t *testing.T, length time.Duration, k *kills) {
 	}
 }
 
-// victims are who is killed by turns. Engines get their time to drain, as
-// every eviction and node's end gives it: whoever kills one at once takes the
-// connections of its callers with it, and nothing in the cluster can mend that.
+const engineName = "execution-engine"
+
+// victims are who is killed by turns: with their time to drain, as every
+// eviction gives it, and at once, as when a node fails or the kernel needs
+// memory.
 var victims = []struct {
 	name string // begins with
 	hard bool
-}{{"execution-engine", false}, {"algo-mix-hello", true}, {"algo-mix-python", false}, {"execution-engine", false}, {"algo-mix-shout", true}, {"algo-mix-hello", false}}
+}{
+	{engineName, false},
+	{"algo-mix-hello", true},
+	{"algo-mix-python", false},
+	{engineName, true},
+	{"algo-mix-shout", true},
+	{"algo-mix-hello", false},
+}
 
 func (j *journey) kill(t *testing.T, k *kills) {
 	victim := victims[k.all%len(victims)]
@@ -151,6 +174,11 @@ func (j *journey) kill(t *testing.T, k *kills) {
 	var grace *int64
 	if victim.hard {
 		grace = new(int64)
+	}
+	switch {
+	case victim.hard && victim.name == engineName:
+		k.engines = append(k.engines, time.Now())
+	case victim.hard:
 		k.hard[strings.Replace(strings.TrimPrefix(victim.name, "algo-"), "-", "/", 1)]++
 	}
 	if err := j.kube.CoreV1().Pods(namespace).Delete(t.Context(), newest.Name, metav1.DeleteOptions{GracePeriodSeconds: grace}); err != nil {
@@ -172,7 +200,7 @@ func (j *journey) update(t *testing.T) {
 		}
 	}
 	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":%q}}}}}`, time.Now().Format(time.RFC3339))
-	if _, err := j.kube.AppsV1().Deployments(namespace).Patch(t.Context(), "execution-engine", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := j.kube.AppsV1().Deployments(namespace).Patch(t.Context(), engineName, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Errorf("restart the engines: %v", err)
 	}
 	t.Log("updated the algorithms, and restarts the engines")
