@@ -28,13 +28,14 @@ type front struct {
 	closed atomic.Bool
 }
 
-// channel is a file descriptor that a loop listens to: of a caller, or of a
-// replica. gen tells it from an earlier one of the same number.
+// channel is a file descriptor that a loop listens to: of a caller, a replica
+// or another engine. gen tells it from an earlier one of the same number.
 type channel struct {
 	fd     int
 	gen    int32
 	client *client
 	up     *upstream
+	wire   *wire
 }
 
 // maxFiles bounds the table; descriptors beyond it are net/http's.

@@ -17,9 +17,13 @@ func (f *front) drain(context.Context) error { return nil }
 
 func (f *front) close() {}
 
+func (f *front) carry(*wire) bool { return false }
+
 // upstream is a fast path's connection.
 type upstream struct{}
 
 func (r *replica) closeSwift(time.Time) {}
 
 func (r *replica) closeOneSwift() {}
+
+func (w *wire) flush() {}

@@ -2,27 +2,20 @@ package engine
 
 import (
 	"bufio"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
-
-	"github.com/constellation-serving/constellation/internal/satellite/stats"
 )
 
 // link is a connection to another engine of the satellite. Over it each asks
 // the other for slots of the algorithms that the other grants. Only these
 // words go over it: calls go straight to the replicas.
 type link struct {
+	wire
 	peers  *peers
 	id     string // the other engine's
 	dialed string // the id of the one who dialed
-	conn   net.Conn
-	in     *bufio.Reader
 
 	mu       sync.Mutex
 	number   uint64
@@ -30,11 +23,7 @@ type link struct {
 	theirs   map[uint64]question // theirs, which wait here
 	draining bool
 	closed   bool
-	snapshot stats.Snapshot
-
-	outMu sync.Mutex
-	out   []byte
-	wake  chan struct{}
+	told     string // the other engine's stats.Snapshot, as it came
 }
 
 type question struct {
@@ -74,103 +63,9 @@ const (
 )
 
 func newLink(p *peers, id, dialed string, conn net.Conn, in *bufio.Reader) *link {
-	return &link{
-		peers: p, id: id, dialed: dialed, conn: conn, in: in, wake: make(chan struct{}, 1),
-		pending: map[uint64]question{}, theirs: map[uint64]question{},
-	}
-}
-
-// send queues a message; it never blocks.
-func (l *link) send(m message) {
-	l.outMu.Lock()
-	b := l.out
-	start := len(b)
-	b = append(b, 0, 0, 0, 0, byte(m.word))
-	b = binary.AppendUvarint(b, m.number)
-	b = binary.AppendUvarint(b, m.n)
-	b = binary.AppendUvarint(b, uint64(len(m.algorithm)))
-	b = append(b, m.algorithm...)
-	b = append(b, m.text...)
-	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
-	l.out = b
-	l.outMu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// write sends what is queued until the link closes.
-func (l *link) write(done <-chan struct{}) {
-	var spare []byte
-	for {
-		select {
-		case <-done:
-			return
-		case <-l.wake:
-		}
-		l.outMu.Lock()
-		b := l.out
-		l.out = spare[:0]
-		l.outMu.Unlock()
-		_ = l.conn.SetWriteDeadline(time.Now().Add(linkSilence))
-		if _, err := l.conn.Write(b); err != nil {
-			_ = l.conn.Close() // read notices
-			return
-		}
-		spare = b
-	}
-}
-
-// read takes messages until the link ends.
-func (l *link) read() error {
-	var buf []byte
-	for {
-		_ = l.conn.SetReadDeadline(time.Now().Add(linkSilence))
-		var size [4]byte
-		if _, err := io.ReadFull(l.in, size[:]); err != nil {
-			return err
-		}
-		n := binary.BigEndian.Uint32(size[:])
-		if n == 0 || n > maxMessage64 {
-			return fmt.Errorf("a message of %d bytes", n)
-		}
-		if int(n) > cap(buf) {
-			buf = make([]byte, n)
-		}
-		buf = buf[:n]
-		if _, err := io.ReadFull(l.in, buf); err != nil {
-			return err
-		}
-		m, err := parseMessage(buf)
-		if err != nil {
-			return err
-		}
-		if err := l.take(m); err != nil {
-			return err
-		}
-	}
-}
-
-var errGarbled = errors.New("a message that cannot be read")
-
-func parseMessage(b []byte) (message, error) {
-	m := message{word: word(b[0])}
-	b = b[1:]
-	for _, field := range []*uint64{&m.number, &m.n} {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return message{}, errGarbled
-		}
-		*field, b = v, b[n:]
-	}
-	size, n := binary.Uvarint(b)
-	if n <= 0 || size > uint64(len(b)-n) {
-		return message{}, errGarbled
-	}
-	b = b[n:]
-	m.algorithm, m.text = string(b[:size]), string(b[size:])
-	return m, nil
+	l := &link{wire: newWire(conn, in), peers: p, id: id, dialed: dialed, pending: map[uint64]question{}, theirs: map[uint64]question{}}
+	l.wire.take = l.take
+	return l
 }
 
 func (l *link) take(m message) error {
@@ -194,12 +89,8 @@ func (l *link) take(m message) error {
 		l.peers.assign()
 		return nil
 	case wordStats:
-		var s stats.Snapshot
-		if err := json.Unmarshal([]byte(m.text), &s); err != nil {
-			return fmt.Errorf("read an engine's counts: %w", err)
-		}
 		l.mu.Lock()
-		l.snapshot = s
+		l.told = m.text
 		l.mu.Unlock()
 		return nil
 	}
@@ -321,7 +212,6 @@ func (l *link) asked(p *pool, m message) {
 // end gives up the link: what the other engine had is free, and our
 // questions are asked again elsewhere.
 func (l *link) end() {
-	_ = l.conn.Close()
 	l.mu.Lock()
 	l.closed = true
 	pending, theirs := l.pending, l.theirs

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type loop struct {
 	clients  client // the ring of all callers' connections
 	count    int
 	again    []*client
+	wires    map[*wire]*channel
 	in, back []byte // what is read of a caller, and of a replica
 	out      []byte // what is written
 	date     []byte
@@ -55,7 +57,7 @@ func newLoop(f *front) (*loop, error) {
 		return nil, fmt.Errorf("make an event loop: %w", err)
 	}
 	l := &loop{
-		f: f, e: f.e, ep: ep, wake: wake, accepting: accepting{listener: -1}, swept: time.Now(), ended: make(chan struct{}),
+		f: f, e: f.e, ep: ep, wake: wake, accepting: accepting{listener: -1}, swept: time.Now(), ended: make(chan struct{}), wires: map[*wire]*channel{},
 		in: make([]byte, maxPlainHead+maxPlainBody), back: make([]byte, 64<<10), out: make([]byte, 0, maxPlainHead+maxPlainBody),
 	}
 	l.clients.next, l.clients.prev = &l.clients, &l.clients
@@ -112,6 +114,9 @@ func (l *loop) run() {
 		l.clients.next.state = clientIdle
 		l.closeClient(l.clients.next)
 	}
+	for w := range l.wires {
+		l.endWire(w, net.ErrClosed)
+	}
 	_, _ = unix.Close(l.ep), unix.Close(l.wake)
 }
 
@@ -158,6 +163,10 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 				l.f.drop(&up.src) // the replica ended an idle connection
 			}
 		}
+		return
+	}
+	if s.wire != nil {
+		l.wireEvent(s.wire, ev.Events)
 		return
 	}
 	if s.client.l == l {
@@ -232,6 +241,7 @@ func (l *loop) closeIdleClients() {
 // sweep is all the timing there is: no connection has a timer of its own.
 func (l *loop) sweep(now time.Time) {
 	l.acceptAgain()
+	l.sweepWires()
 	for cl := l.clients.next; cl != &l.clients; {
 		next := cl.next
 		l.guard(cl, func() { l.sweepClient(cl, now) })

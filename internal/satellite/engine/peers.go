@@ -84,7 +84,7 @@ func (p *peers) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			for _, l := range p.all() {
-				_ = l.conn.Close()
+				l.cut(ctx.Err())
 			}
 			return
 		case <-tick.C:
@@ -258,16 +258,13 @@ func (p *peers) proves(proof string, words ...string) bool {
 // hold serves a link until it ends.
 func (p *peers) hold(ctx context.Context, l *link) {
 	if !p.add(l) {
-		_ = l.conn.Close()
+		l.cut(errTwice)
 		return
 	}
 	p.e.log.Info("linked to an engine", "engine", l.id, "remote", l.conn.RemoteAddr().String())
-	done := make(chan struct{})
-	go l.write(done)
-	stop := context.AfterFunc(ctx, func() { _ = l.conn.Close() })
-	err := l.read()
+	stop := context.AfterFunc(ctx, func() { l.cut(ctx.Err()) })
+	err := l.run(p.e.front.Load())
 	stop()
-	close(done)
 	l.end()
 	if ctx.Err() == nil {
 		p.e.log.Info("the link to an engine ended", "engine", l.id, "error", err)
@@ -287,7 +284,7 @@ func (p *peers) add(l *link) bool {
 	draining := p.draining
 	p.mu.Unlock()
 	if old != nil {
-		_ = old.conn.Close()
+		old.cut(errTwice)
 	}
 	if draining {
 		l.send(message{word: wordState, n: 1})
@@ -409,10 +406,12 @@ func (p *peers) snapshots() []stats.Snapshot {
 	var out []stats.Snapshot
 	for _, l := range p.all() {
 		l.mu.Lock()
-		if l.snapshot.Engines > 0 {
-			out = append(out, l.snapshot)
-		}
+		told := l.told
 		l.mu.Unlock()
+		var s stats.Snapshot
+		if err := json.Unmarshal([]byte(told), &s); err == nil && s.Engines > 0 {
+			out = append(out, s)
+		}
 	}
 	return out
 }

@@ -228,7 +228,7 @@ func TestCallsOfALostGranter(t *testing.T) {
 		return p.queue.n == 1
 	})
 	for _, l := range granter.peers.all() {
-		_ = l.conn.Close()
+		l.cut(errHungUp)
 	}
 	granter.stop()
 	eventually(t, "the other engine grants", func() bool { return other.table.Load().routes[0].pool.state().grants })

@@ -156,9 +156,12 @@ func (l *loop) dial(cl *client) {
 // descriptor takes the descriptor out of a connection.
 func descriptor(conn net.Conn) (int, error) {
 	defer func() { _ = conn.Close() }()
+	if read, ok := conn.(*readConn); ok && len(read.data) == 0 {
+		conn = read.Conn
+	}
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
-		return -1, errors.New("the replica's connection is not TCP")
+		return -1, errors.New("the connection is not plain TCP")
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
