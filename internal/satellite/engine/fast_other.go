@@ -17,7 +17,7 @@ func (f *front) drain(context.Context) error { return nil }
 
 func (f *front) close() {}
 
-func (f *front) carry(*wire) bool { return false }
+func (f *front) carry(*wire) (stop func()) { return nil }
 
 // upstream is a fast path's connection.
 type upstream struct{}

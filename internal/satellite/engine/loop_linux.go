@@ -241,7 +241,6 @@ func (l *loop) closeIdleClients() {
 // sweep is all the timing there is: no connection has a timer of its own.
 func (l *loop) sweep(now time.Time) {
 	l.acceptAgain()
-	l.sweepWires()
 	for cl := l.clients.next; cl != &l.clients; {
 		next := cl.next
 		l.guard(cl, func() { l.sweepClient(cl, now) })

@@ -75,12 +75,17 @@ func (w *wire) cut(cause error) {
 	})
 }
 
-// run serves the wire until it is cut, and says why.
+// run serves the wire until it is cut, and says why. After it, no message is
+// taken any more.
 func (w *wire) run(f *front) error {
-	if !f.carry(w) {
+	stop := f.carry(w)
+	if stop == nil {
+		done := make(chan struct{})
 		go w.write()
-		go w.read()
+		go func() { w.read(); close(done) }()
+		stop = func() { <-done }
 	}
+	defer stop()
 	tick := time.NewTicker(linkSilence / 10)
 	defer tick.Stop()
 	for {

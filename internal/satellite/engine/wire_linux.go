@@ -7,14 +7,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// carry gives the wire to an event loop; false when there is none.
-func (f *front) carry(w *wire) bool {
+// carry gives the wire to an event loop, nil when there is none. The function
+// waits until that has let go of a wire that was cut.
+func (f *front) carry(w *wire) (stop func()) {
 	if f == nil {
-		return false
+		return nil
 	}
 	l := f.loops[0]
 	l.post(func() { l.addWire(w) })
-	return true
+	return func() {
+		over := make(chan struct{})
+		l.post(func() { l.endWire(w, w.cause); close(over) })
+		select {
+		case <-over:
+		case <-l.ended:
+		}
+	}
 }
 
 func (l *loop) addWire(w *wire) {
@@ -53,17 +61,6 @@ func (l *loop) endWire(w *wire, cause error) {
 	if s := l.wires[w]; s != nil {
 		delete(l.wires, w)
 		l.f.drop(s)
-	}
-}
-
-// sweepWires ends those that others cut.
-func (l *loop) sweepWires() {
-	for w := range l.wires {
-		select {
-		case <-w.broken:
-			l.endWire(w, w.cause)
-		default:
-		}
 	}
 }
 
