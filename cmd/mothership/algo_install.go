@@ -57,7 +57,10 @@ both IDs and the whole command.
 
 Verbs:
 ` + verbTable(newLaunchCommand(std, "", "")) + `
-'` + launchPath + ` VERB --help' says more of each.`,
+'` + launchPath + ` VERB --help' says more of each.
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 changes pending (diff), 4 preflight,
+5 integrity, 6 authentication, 7 network, 8 timeout.`,
 		Example:            installExample,
 		DisableFlagParsing: true,
 		ValidArgsFunction:  completeLaunch(std),
@@ -66,6 +69,9 @@ Verbs:
 		},
 	}
 	cmd.AddCommand(newInstallListCommand(std), newInstallImportCommand(std))
+	for _, c := range cmd.Commands() {
+		c.DisableFlagsInUseLine = true
+	}
 	return cmd
 }
 

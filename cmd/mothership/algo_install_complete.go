@@ -73,17 +73,17 @@ func completeVerb(launch *cobra.Command, words, rest []string, toComplete string
 
 func completeKeys(f install.Folder) []cobra.Completion {
 	var found []cobra.Completion
-	for _, key := range install.SettingKeys() {
-		before, after, open := strings.Cut(key, "<vanity>")
+	for _, s := range install.Settings() {
+		before, after, open := strings.Cut(s.Key, "<vanity>")
 		switch {
 		case open:
 			for _, vanity := range install.VanityURLs(f) {
-				found = append(found, before+vanity+after+"=")
+				found = append(found, cobra.CompletionWithDesc(before+vanity+after+"=", s.About))
 			}
-		case strings.HasSuffix(key, "<name>"):
-			found = append(found, strings.TrimSuffix(key, "<name>"))
+		case strings.HasSuffix(s.Key, "<name>"):
+			found = append(found, cobra.CompletionWithDesc(strings.TrimSuffix(s.Key, "<name>"), s.About))
 		default:
-			found = append(found, key+"=")
+			found = append(found, cobra.CompletionWithDesc(s.Key+"=", s.About))
 		}
 	}
 	return found

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,10 @@ each value comes from and what is missing.
 
 What is set is tried at once: the kubeconfig has the context, the registry
 answers and takes the login of 'docker login', the mothership's name resolves.
---no-check is for a machine that reaches none of them.`,
+--no-check is for a machine that reaches none of them.
+
+Settings (* is needed for a deploy):
+` + settingTable(),
 		Example: `  ` + launchPath + ` configure stage.container_registry=registry.example.com:5000/team
   ` + launchPath + ` configure .stage.kubernetes.kubeconfig_path=/home/algo/cluster.conf .stage.kubernetes.namespace=algorithms
   ` + launchPath + ` configure stage.ingress.provider=nginx stage.replicas.foo/bar=3
@@ -37,6 +41,24 @@ answers and takes the login of 'docker login', the mothership's name resolves.
 	}
 	cmd.Flags().BoolVar(&offline, "no-check", false, "do not try registry, names and files")
 	return cmd
+}
+
+// settingTable lists every key with what it is.
+func settingTable() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, s := range install.Settings() {
+		mark, about := " ", s.About
+		if s.Required {
+			mark = "*"
+		}
+		if s.Default != "" {
+			about += " (default " + s.Default + ")"
+		}
+		fmt.Fprintf(w, "%s %s\t%s\n", mark, s.Key, about)
+	}
+	_ = w.Flush() // to memory
+	return strings.TrimRight(b.String(), "\n")
 }
 
 // printConfigured writes what was set, or all when nothing was.

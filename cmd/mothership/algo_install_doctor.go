@@ -13,9 +13,13 @@ import (
 func (v verbs) doctor() *cobra.Command {
 	var ignored []string
 	cmd := &cobra.Command{
-		Use:     "doctor",
-		Short:   "Check registry and cluster, and change nothing",
-		Example: "  " + launchPath + " doctor",
+		Use:   "doctor",
+		Short: "Check registry and cluster, and change nothing",
+		Long: `Check all that would stop a deploy, at once, and change nothing: the launch, the
+registry and its login, the cluster's version, every permission, the namespace,
+the ingress class, the platform of the images and the room for pods. Each
+problem says what mends it. Exit code 4 says that there are problems.`,
+		Example: "  " + launchPath + " doctor\n  " + launchPath + " doctor --ignore 'room for pods'",
 		Args:    noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			checks, err := install.Doctor(cmd.Context(), v.folder(), ignored, v.progress())
@@ -27,7 +31,7 @@ func (v verbs) doctor() *cobra.Command {
 			return err
 		}),
 	}
-	cmd.Flags().StringSliceVar(&ignored, "ignore", nil, "checks whose problems are warnings")
+	cmd.Flags().StringSliceVar(&ignored, "ignore", nil, "checks whose problems are warnings, such as 'room for pods'")
 	return cmd
 }
 

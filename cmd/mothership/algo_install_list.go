@@ -15,7 +15,7 @@ func newInstallListCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the launches on this machine",
-		Example: "  algo-install satellite list -o json",
+		Example: "  algo-install satellite list\n  algo-install satellite list -o json | jq -r '.[].launch_id'",
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if err := common.check(); err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/constellation-serving/constellation/internal/install"
 )
 
 const (
@@ -62,6 +64,16 @@ func TestHelpOfEachVerb(t *testing.T) {
 		code, out, errs := algoInstall(t, "", "satellite", someSatellite, someLaunch, verb.Name(), "--help")
 		if code != 0 || !strings.Contains(out, "Examples:") || !strings.Contains(out, launchPath+" "+verb.Name()) {
 			t.Errorf("%s --help: exit code %d: %s%s", verb.Name(), code, out, errs)
+		}
+	}
+}
+
+// The help of configure says of every key what it is.
+func TestHelpOfEachSetting(t *testing.T) {
+	_, out, _ := algoInstall(t, "", "satellite", someSatellite, someLaunch, "configure", "--help")
+	for _, s := range install.Settings() {
+		if s.About == "" || !strings.Contains(out, s.Key) || !strings.Contains(out, s.About) {
+			t.Errorf("configure --help does not say what %s is", s.Key)
 		}
 	}
 }

@@ -70,8 +70,8 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range install.SettingKeys() {
-		key = strings.NewReplacer("<name>", "example.com/on", "<vanity>", "foo/bar").Replace(key)
+	for _, setting := range install.Settings() {
+		key := strings.NewReplacer("<name>", "example.com/on", "<vanity>", "foo/bar").Replace(setting.Key)
 		if len(everyValue[key]) != len(values) {
 			t.Errorf("%s is not tried with every kind of value", key)
 			continue

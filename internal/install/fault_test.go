@@ -291,15 +291,47 @@ func TestPushWithTokensThatExpire(t *testing.T) {
 	wantPulled(t, result)
 }
 
-// A machine whose clock is wrong by a day sees certificates of another time.
+// A machine whose clock is wrong by a day sees certificates of another time:
+// the mothership's, the registry's and the cluster's. What was downloaded
+// needs no clock.
 func TestAClockThatIsWrongByADay(t *testing.T) {
 	t.Parallel()
+	p := newPrivate(t)
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	secure, ca := serverOfTomorrow(t, http.HandlerFunc(m.serve))
 	o := m.options()
 	o.Mothership, o.TLS.CAFile = secure, ca
 	_, err := install.Get(t.Context(), f, o)
 	wantCode(t, err, install.CodeNetwork, "this machine's clock says", "set the clock")
+
+	mustGet(t, f, m.options())
+	for _, name := range []string{"launch.json", "work/verified.json"} { // as a clock that was put right leaves them
+		tomorrow := time.Now().Add(24 * time.Hour)
+		if err := os.Chtimes(f.Path(name), tomorrow, tomorrow); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := install.Verify(t.Context(), f, "", o.Progress); err != nil {
+		t.Errorf("Verify: %v", err)
+	}
+	registry, ca := serverOfTomorrow(t, p.Config.Handler)
+	configure(t, f, "stage.container_registry="+strings.TrimPrefix(registry, "https://")+"/team", "stage.registry.ca_file="+ca)
+	_, err = install.Push(t.Context(), f, pushOptions())
+	wantCode(t, err, install.CodeNetwork, "this machine's clock says", "set the clock")
+
+	cluster, ca := serverOfTomorrow(t, http.NotFoundHandler())
+	kubeconfig := anyKubeconfig(t)
+	data, err := os.ReadFile(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = []byte(strings.Replace(string(data), `{server: "http://127.0.0.1:1"}`, fmt.Sprintf("{server: %q, certificate-authority: %q}", cluster, ca), 1))
+	if err := os.WriteFile(kubeconfig, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	configure(t, f, "stage.container_registry="+p.host+"/team", "stage.registry.ca_file=", "stage.kubernetes.kubeconfig_path="+kubeconfig, "stage.kubernetes.namespace=algorithms")
+	_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, Patience: time.Minute, Progress: install.NewProgress(io.Discard)})
+	wantCode(t, err, install.CodePreflight, "this machine's clock says", "set the clock")
 }
 
 func TestTwoGetsAtOnce(t *testing.T) {

@@ -61,10 +61,18 @@ func (f Folder) exists() error {
 	if _, err := os.Stat(f.Path("launch.json")); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return wrap(err, CodeFailed, "read the launch's folder")
+		return unreadable(err, f.Path())
 	}
 	return errorf(CodeFailed, "there is no launch in %s; download it first with 'algo-install satellite %s %s get', or name its folder with --deployment-dir",
 		f.Path(), f.SatelliteID, f.LaunchID)
+}
+
+// unreadable says what to do about a folder that this user may not use.
+func unreadable(err error, path string) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return errorf(CodeFailed, "%s belongs to another user: become that user, or copy it and name the copy with --deployment-dir", path)
+	}
+	return wrap(err, CodeFailed, "cannot use %s", path)
 }
 
 // writeFile writes a file so that a reader sees the old bytes or the new ones,

@@ -24,6 +24,7 @@ import (
 // setting is one key of the configuration (DESIGN section 6).
 type setting struct {
 	key      string // "<name>" stands for a part that the operator chooses
+	about    string // what it is, for a help text
 	required bool
 	standard string // what holds when it is not set
 	text     bool   // written as a YAML string
@@ -32,29 +33,29 @@ type setting struct {
 
 // settings is the table of every key, in the order in which they are shown.
 var settings = []setting{
-	{key: "stage.container_registry", required: true, text: true, check: checkRegistry},
-	{key: "stage.kubernetes.kubeconfig_path", required: true, text: true, check: checkPath},
-	{key: "stage.kubernetes.context", text: true, check: anything},
-	{key: "stage.kubernetes.namespace", required: true, text: true, check: checkNamespace},
-	{key: "stage.kubernetes.create_namespace", standard: "false", check: checkBool},
-	{key: "stage.fqdn", text: true, check: checkFQDN},
-	{key: "stage.ingress.provider", standard: "generic", text: true, check: oneOf(kube.Providers...)},
-	{key: "stage.ingress.class", text: true, check: checkClass},
-	{key: "stage.ingress.host", text: true, check: checkHost},
-	{key: "stage.ingress.tls_secret", text: true, check: checkSecret},
-	{key: "stage.ingress.annotations.<name>", text: true, check: anything},
-	{key: "stage.registry.layout", standard: "single", text: true, check: oneOf("single", "per-image")},
-	{key: "stage.registry.pull_secret", standard: "create", text: true, check: checkPullSecret},
-	{key: "stage.registry.insecure", standard: "false", check: checkBool},
-	{key: "stage.registry.ca_file", text: true, check: checkPath},
-	{key: "stage.profile", standard: "ha", text: true, check: oneOf("ha", "edge")},
-	{key: "stage.replicas.<vanity>", check: checkReplicas},
-	{key: "stage.resources.<vanity>.cpu", text: true, check: checkQuantity},
-	{key: "stage.resources.<vanity>.memory", text: true, check: checkQuantity},
-	{key: "stage.resources.<vanity>.gpu", check: checkGPU},
-	{key: "stage.mothership.proxy", text: true, check: checkProxy},
-	{key: "stage.mothership.ca_file", text: true, check: checkPath},
-	{key: "stage.heartbeat", standard: "on", text: true, check: oneOf("on", "off")},
+	{key: "stage.container_registry", about: "the cluster's private registry, host[:port]/path", required: true, text: true, check: checkRegistry},
+	{key: "stage.kubernetes.kubeconfig_path", about: "the kubeconfig of the target cluster, a file", required: true, text: true, check: checkPath},
+	{key: "stage.kubernetes.context", about: "its context, if not the current one", text: true, check: anything},
+	{key: "stage.kubernetes.namespace", about: "where all of the launch goes; one launch a namespace", required: true, text: true, check: checkNamespace},
+	{key: "stage.kubernetes.create_namespace", about: "make the namespace if it is not there: true, false", standard: "false", check: checkBool},
+	{key: "stage.fqdn", about: "the mothership as the cluster reaches it, for heartbeats: host[:port] or a URL", text: true, check: checkFQDN},
+	{key: "stage.ingress.provider", about: "the kind of ingress controller: " + strings.Join(kube.Providers, ", "), standard: "generic", text: true, check: oneOf(kube.Providers...)},
+	{key: "stage.ingress.class", about: "the ingress class, if not the provider's", text: true, check: checkClass},
+	{key: "stage.ingress.host", about: "the host name of calls; unset takes any", text: true, check: checkHost},
+	{key: "stage.ingress.tls_secret", about: "a Secret of the namespace with the host's certificate", text: true, check: checkSecret},
+	{key: "stage.ingress.annotations.<name>", about: "further annotations of the Ingress", text: true, check: anything},
+	{key: "stage.registry.layout", about: "one repository for all algorithms, or one each: single, per-image", standard: "single", text: true, check: oneOf("single", "per-image")},
+	{key: "stage.registry.pull_secret", about: "what pods pull with: create (from the docker login), existing:NAME, none", standard: "create", text: true, check: checkPullSecret},
+	{key: "stage.registry.insecure", about: "plain HTTP, or an unchecked certificate: true, false", standard: "false", check: checkBool},
+	{key: "stage.registry.ca_file", about: "the registry's own certificate authority, a PEM file", text: true, check: checkPath},
+	{key: "stage.profile", about: "ha (two engines, three queue nodes) or edge (one pod)", standard: "ha", text: true, check: oneOf("ha", "edge")},
+	{key: "stage.replicas.<vanity>", about: "replicas of an algorithm here, instead of the satellite's", check: checkReplicas},
+	{key: "stage.resources.<vanity>.cpu", about: "its processors, such as 500m or 2", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.memory", about: "its memory, such as 2Gi", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.gpu", about: "its GPUs, such as 1", check: checkGPU},
+	{key: "stage.mothership.proxy", about: "the HTTP proxy of heartbeats", text: true, check: checkProxy},
+	{key: "stage.mothership.ca_file", about: "the mothership's own certificate authority, a PEM file", text: true, check: checkPath},
+	{key: "stage.heartbeat", about: "report to the mothership: on, off", standard: "on", text: true, check: oneOf("on", "off")},
 }
 
 // find gives the setting of a key and the path of its value in the file. A

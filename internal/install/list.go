@@ -2,6 +2,8 @@ package install
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,8 +26,10 @@ func List(root string) ([]Listed, error) {
 	if err != nil {
 		return nil, wrap(err, CodeFailed, "look into %s", root)
 	}
-	if _, err := os.Stat(root); err != nil && !os.IsNotExist(err) {
-		return nil, wrap(err, CodeFailed, "look into %s", root)
+	for _, dir := range []string{root, filepath.Join(root, "current", "satellite")} { // a pattern matches nothing where it may not look
+		if _, err := os.ReadDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, unreadable(err, dir)
+		}
 	}
 	list := []Listed{}
 	for _, path := range paths {
@@ -61,6 +65,20 @@ func VanityURLs(f Folder) []string {
 	return list
 }
 
-// SettingKeys gives every key of the configuration; "<vanity>" and "<name>"
-// stand for what the operator chooses.
-func SettingKeys() []string { return settingKeys() }
+// Setting is a key of the configuration, for a help text.
+type Setting struct {
+	Key      string // "<vanity>" and "<name>" stand for what the operator chooses
+	About    string
+	Required bool
+	Default  string // "" for none
+}
+
+// Settings gives every key of the configuration, in the order of the table
+// that configure shows.
+func Settings() []Setting {
+	var list []Setting
+	for _, s := range settings {
+		list = append(list, Setting{Key: s.key, About: s.about, Required: s.required, Default: s.standard})
+	}
+	return list
+}

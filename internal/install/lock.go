@@ -19,11 +19,11 @@ const lockPoll = 200 * time.Millisecond
 func (f Folder) lock(ctx context.Context, verb string, report func(string, ...any)) (unlock func(), err error) {
 	path := f.Path("work", "lock")
 	if err := os.MkdirAll(f.Path("work"), dirMode); err != nil {
-		return nil, wrap(err, CodeFailed, "cannot write to %s", f.Path())
+		return nil, unreadable(err, f.Path())
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
-		return nil, wrap(err, CodeFailed, "cannot write to %s", f.Path())
+		return nil, unreadable(err, f.Path())
 	}
 	for said := false; ; {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -20,7 +20,8 @@ type waitView struct {
 	bars     map[string]*waitBar
 }
 
-// waitBar is one Deployment's line.
+// waitBar is one Deployment's line. It is made without a total, which could
+// not change any more, and lives until the wait ends.
 type waitBar struct {
 	bar    *mpb.Bar
 	reason atomic.Pointer[string] // no lock: the bars are drawn while lines wait for them
@@ -53,7 +54,7 @@ func (v *waitView) add(h kube.Health) *waitBar {
 	if name == "" {
 		name = h.Name
 	}
-	b.bar = v.shown.New(max(h.Desired, 1), mpb.BarStyle().Lbound("[").Rbound("]"),
+	b.bar = v.shown.New(0, mpb.BarStyle().Lbound("[").Rbound("]"),
 		mpb.BarWidth(24),
 		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%s%-24s ", phaseIndent, name)), decor.CountersNoUnit("%d of %d ")),
 		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {

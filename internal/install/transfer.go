@@ -39,18 +39,21 @@ type transfer struct {
 func (p *Progress) transfer(verb string, things int, bytes int64, width *width) *transfer {
 	t := &transfer{progress: p, verb: verb, things: int64(things), bytes: bytes, width: width, stop: make(chan struct{})}
 	t.stopped.Go(t.measure)
-	if !p.terminal {
+	if !p.terminal || things == 0 {
 		return t
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.bar = mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(150*time.Millisecond))
-	t.bar = p.bar.AddBar(max(bytes, 1),
+	// A bar that is made with a total ends by itself when it gets there, and
+	// only then: this one ends when the transfer does, whole or not.
+	t.bar = p.bar.AddBar(0,
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
 			return fmt.Sprintf("%s %d of %d ", verb, t.doneN.Load(), t.things)
 		})),
-		mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return t.amounts() })),
+		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string { return t.amounts(s.AvailableWidth) })),
 	)
+	t.bar.SetTotal(max(bytes, 1), false)
 	return t
 }
 
@@ -112,12 +115,17 @@ func (t *transfer) left() (time.Duration, bool) {
 	return time.Duration(float64(t.bytes-t.doneB.Load()) / rate * float64(time.Second)).Round(time.Second), true
 }
 
-func (t *transfer) amounts() string {
+// amounts says how far it is in bytes, in short where there is room for no more.
+func (t *transfer) amounts(room int) string {
 	left := "?"
 	if d, ok := t.left(); ok {
 		left = d.String()
 	}
-	return fmt.Sprintf("%s of %s, %s/s, %s left", Size(t.doneB.Load()), Size(t.bytes), Size(int64(t.bytesASecond())), left)
+	rate := Size(int64(t.bytesASecond()))
+	if long := fmt.Sprintf("%s of %s, %s/s, %s left", Size(t.doneB.Load()), Size(t.bytes), rate, left); len(long) <= room {
+		return long
+	}
+	return fmt.Sprintf("%d%% %s/s %s left", 100*t.doneB.Load()/max(t.bytes, 1), rate, left)
 }
 
 // report writes how far it is, where no bar does.
@@ -131,7 +139,7 @@ func (t *transfer) report() {
 		p.emit(Event{Event: "progress", Phase: p.phase, Verb: t.verb, Done: t.doneN.Load(), Of: t.things, Bytes: t.doneB.Load(), OfBytes: t.bytes,
 			Rate: int64(t.bytesASecond()), SecondsLeft: left.Seconds()})
 	case !p.terminal:
-		p.Line("%s %d of %d, %s", t.verb, t.doneN.Load(), t.things, t.amounts())
+		p.Line("%s %d of %d, %s", t.verb, t.doneN.Load(), t.things, t.amounts(math.MaxInt))
 	}
 }
 
@@ -145,7 +153,11 @@ func (t *transfer) end() {
 	if t.bar == nil {
 		return
 	}
-	t.bar.SetTotal(-1, true)
+	if t.doneN.Load() == t.things {
+		t.bar.SetTotal(-1, true)
+	} else {
+		t.bar.Abort(false) // and stays as it was last
+	}
 	t.progress.mu.Lock()
 	bar := t.progress.bar
 	t.progress.bar = nil

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -143,9 +144,19 @@ func Connect(ctx context.Context, path, contextName, namespace string, patience 
 		if errors.Is(err, ErrUnreachable) {
 			return nil, fmt.Errorf("%s: %w", config.Host, err)
 		}
-		return nil, fmt.Errorf("%s: %w: %w", config.Host, ErrUnreachable, err)
+		return nil, fmt.Errorf("%s: %w: %w", config.Host, ErrUnreachable, wrongClock(err))
 	}
 	return c, ctx.Err()
+}
+
+// wrongClock says of a certificate that is not valid now that it may be this
+// machine's clock; any other error stays.
+func wrongClock(err error) error {
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return err
+	}
+	return fmt.Errorf("its certificate is not valid now, which this machine's clock says is %s; set the clock if that is wrong", time.Now().UTC().Format("2006-01-02 15:04 UTC"))
 }
 
 // resource gives the client of an object's kind.

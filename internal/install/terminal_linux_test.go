@@ -1,0 +1,155 @@
+package install_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/constellation-serving/constellation/internal/install"
+)
+
+// terminal is a real one of so many columns; shown closes it and gives all
+// that was written to it.
+func terminal(t *testing.T, columns uint16) (screen *os.File, shown func() string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+		t.Fatal(err)
+	}
+	if screen, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(&all, master) // until the screen is closed
+	}()
+	t.Cleanup(func() { _ = screen.Close(); <-read; _ = master.Close() })
+	return screen, func() string { _ = screen.Close(); <-read; return all.String() }
+}
+
+var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
+
+// bars gives the lines of a screen's bars, as they were drawn.
+func bars(shown, verb string) []string {
+	var lines []string
+	for _, line := range strings.FieldsFunc(escape.ReplaceAllString(shown, "\n"), func(r rune) bool { return r == '\r' || r == '\n' }) {
+		if strings.HasPrefix(line, verb+" ") && strings.Contains(line, " of ") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// within fails a run that does not end: a bar that nobody ends waits for ever.
+func within(t *testing.T, what string, run func() error) error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- run() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatalf("%s on a terminal has not ended after a minute", what)
+		return nil
+	}
+}
+
+// On a terminal, wide or narrow, every transfer has a bar that fits, counts to
+// its end, and ends with the transfer.
+func TestBarsOnATerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []uint16{80, 40} {
+		t.Run(fmt.Sprint(columns, " columns"), func(t *testing.T) {
+			t.Parallel()
+			p := newPrivate(t)
+			m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
+			screen, shown := terminal(t, columns)
+			progress := install.NewProgress(screen)
+			o := m.options()
+			o.Progress = progress
+			for range 2 { // again there is nothing to move
+				if err := within(t, "get", func() error { _, err := install.Get(t.Context(), f, o); return err }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := within(t, "verify", func() error { _, err := install.Verify(t.Context(), f, "", progress); return err }); err != nil {
+				t.Fatal(err)
+			}
+			configure(t, f, "stage.container_registry="+p.host+"/team")
+			push := pushOptions()
+			push.Progress = progress
+			for range 2 {
+				if err := within(t, "push", func() error { _, err := install.Push(t.Context(), f, push); return err }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			text := shown()
+			for verb, things := range map[string]int{"download": 8, "verify": 13, "push": 6} {
+				lines := bars(text, verb)
+				if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("%s %d of %d ", verb, things, things)) {
+					t.Errorf("the bar of %s ends with %q, want %d of %d", verb, lines[max(0, len(lines)-1):], things, things)
+				}
+				for _, line := range lines {
+					if utf8.RuneCountInString(line) > int(columns) || strings.Contains(line, " 0 of 0 ") || strings.Contains(line, "…") {
+						t.Errorf("a bar of %d columns: %q", columns, line)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A transfer that fails, or that is interrupted, ends its bar too.
+func TestABarEndsWithATransferThatFails(t *testing.T) {
+	t.Parallel()
+	m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
+	screen, _ := terminal(t, 80)
+	o := m.options()
+	o.Progress = install.NewProgress(screen)
+	m.setFault(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, m.layers[0]) {
+			return false
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+		return true
+	})
+	err := within(t, "get", func() error { _, err := install.Get(t.Context(), f, o); return err })
+	wantCode(t, err, install.CodeNetwork, "cannot answer now")
+	ctx, cancel := context.WithCancel(t.Context())
+	m.setFault(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, m.layers[0]) {
+			cancel()
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	})
+	err = within(t, "get", func() error { _, err := install.Get(ctx, f, o); return err })
+	wantCode(t, err, install.CodeFailed, "interrupted")
+	m.setFault(nil)
+	if err := within(t, "get", func() error { _, err := install.Get(t.Context(), f, o); return err }); err != nil {
+		t.Error(err)
+	}
+}
