@@ -243,11 +243,12 @@ func mapKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// complete says at once all that has to be set before a deploy.
-func (c *configFile) complete(f Folder) error {
+// complete says at once all that has to be set before a deploy; the spare keys
+// are not looked at.
+func (c *configFile) complete(f Folder, spare []string) error {
 	var missing []string
 	for _, v := range c.values() {
-		if v.State == "missing" {
+		if v.State == "missing" && !slices.Contains(spare, v.Key) {
 			missing = append(missing, v.Key+"=…")
 		}
 	}
@@ -255,7 +256,7 @@ func (c *configFile) complete(f Folder) error {
 		return errorf(CodeUsage, "not configured yet; run: algo-install satellite %s %s configure %s", f.SatelliteID, f.LaunchID, strings.Join(missing, " "))
 	}
 	for _, v := range c.values() { // a file edited by hand
-		if s, _, _, ok := find(v.Key); ok && v.State == "set" {
+		if s, _, _, ok := find(v.Key); ok && v.State == "set" && !slices.Contains(spare, v.Key) {
 			if _, err := s.check(v.Value); err != nil {
 				return wrap(err, CodeUsage, "%s in %s", v.Key, f.Path("config.yaml"))
 			}

@@ -145,6 +145,7 @@ func TestConfigureGivesTheNearest(t *testing.T) {
 		"stage.fqdn=a.example.com:70000":                  "host[:port]",
 		"stage.container_registry=https://A.example/Team": "write a.example/team",
 		"stage.container_registry=fe80::1/team":           "in brackets: [fe80::1]",
+		"stage.container_registry=quay.io/a/b":            "is HOST/NAMESPACE, as Quay wants it",
 		"stage.ingress.host=192.0.2.1":                    "no address",
 		"stage.ingress.annotations.a b=c":                 "no annotation's name",
 		"stage.mothership.proxy=http://neo:zion@p:3128":   "cannot hold a user or password",

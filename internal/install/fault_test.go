@@ -333,26 +333,3 @@ func TestAClockThatIsWrongByADay(t *testing.T) {
 	_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, Patience: time.Minute, Progress: install.NewProgress(io.Discard)})
 	wantCode(t, err, install.CodePreflight, "this machine's clock says", "set the clock")
 }
-
-func TestTwoGetsAtOnce(t *testing.T) {
-	t.Parallel()
-	m, f := newMother(t, newKey(t), 1, 300_000), folder(t)
-	var said lockedBuffer
-	errs := make(chan error)
-	for range 2 {
-		go func() {
-			o := m.options()
-			o.Progress = install.NewProgress(&said)
-			_, err := install.Get(t.Context(), f, o)
-			errs <- err
-		}()
-	}
-	for range 2 {
-		if err := <-errs; err != nil {
-			t.Error(err)
-		}
-	}
-	if fetched := m.blobRequests(); fetched != 1 {
-		t.Errorf("the largest layer was fetched %d times, want once; said %q", fetched, said.String())
-	}
-}

@@ -127,7 +127,7 @@ func checkRegistry(value string) (string, error) {
 	if _, err := name.NewRepository(value+"/x", name.StrictValidation); err != nil {
 		return "", fmt.Errorf("%s: %w", form, err)
 	}
-	return value, nil
+	return value, checkRegistryPath(value)
 }
 
 // checkPath makes a path absolute, since the folder may be used from anywhere.

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ func (f Folder) lock(ctx context.Context, verb string, report func(string, ...an
 	if err != nil {
 		return nil, unreadable(err, f.Path())
 	}
-	for said := false; ; {
+	for look, said := 0, false; ; look++ {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
@@ -33,9 +34,9 @@ func (f Folder) lock(ctx context.Context, verb string, report func(string, ...an
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errors.Join(wrap(err, CodeFailed, "lock %s", path), file.Close())
 		}
-		if !said {
-			holder, _ := os.ReadFile(path) //nolint:errcheck // only to say who
-			report("waiting: %s holds this launch", strings.TrimSpace(string(holder)))
+		holder, _ := os.ReadFile(path)                                                  //nolint:errcheck // only to say who
+		if who := strings.TrimSpace(string(holder)); !said && (who != "" || look > 0) { // it may only now be writing who it is
+			report("waiting: %s holds this launch", cmp.Or(who, "another command"))
 			said = true
 		}
 		select {

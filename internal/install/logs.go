@@ -43,7 +43,7 @@ func look(ctx context.Context, f Folder) (*session, *kube.Cluster, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.complete(f); err != nil {
+	if err := c.complete(f, nil); err != nil {
 		return nil, nil, err
 	}
 	s := &session{launch: l, config: c}

@@ -174,7 +174,7 @@ func (m *mothership) refused(response *http.Response) error {
 	case code == http.StatusUnauthorized:
 		return final{errorf(CodeAuth, "the mothership refuses the API key: %s", text)}
 	case code == http.StatusForbidden:
-		return final{errorf(CodeAuth, "the API key may not do this: %s", text)}
+		return final{errorf(CodeAuth, "the mothership forbids it: %s", text)}
 	case code == http.StatusNotFound && messageOf(data) == "":
 		return final{errorf(CodeNetwork, "%s has no such page; check that this is the mothership's address", m.base)}
 	case code == http.StatusNotFound:

@@ -72,9 +72,10 @@ func kindOf(host string) registryKind {
 	return kindAny
 }
 
-// checkRegistryPath holds stage.container_registry to its registry's rules.
-func checkRegistryPath(stage Stage) error {
-	host, path, _ := strings.Cut(stage.ContainerRegistry, "/")
+// checkRegistryPath holds stage.container_registry to its registry's rules; the
+// error reads on from the key.
+func checkRegistryPath(value string) error {
+	host, path, _ := strings.Cut(value, "/")
 	rule, ok := pathRules[kindOf(host)]
 	if !ok {
 		return nil
@@ -84,7 +85,7 @@ func checkRegistryPath(stage Stage) error {
 		parts = strings.Count(path, "/") + 1
 	}
 	if parts < rule.least || rule.most > 0 && parts > rule.most {
-		return errorf(CodeUsage, "stage.container_registry: %s wants %s; not %s", rule.name, rule.form, stage.ContainerRegistry)
+		return fmt.Errorf("is %s, as %s wants it; not %q", rule.form, rule.name, value)
 	}
 	return nil
 }

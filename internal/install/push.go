@@ -178,7 +178,7 @@ const headWidth = 8
 func (s *session) find(ctx context.Context) ([]*image, error) {
 	r := retrier{report: s.progress.Retry, delay: s.delay}
 	if err := r.retry(ctx, "reach "+s.registry.host.RegistryStr(), planAttempts, func() (bool, error) {
-		return false, transient(ctx, s.registry, s.registry.connect(ctx), "reach it")
+		return false, transient(ctx, s.registry, s.registry.connect(ctx), "log in")
 	}); err != nil {
 		return nil, err
 	}

@@ -44,8 +44,8 @@ func openRegistry(stage Stage) (*registry, error) {
 	if err != nil {
 		return nil, wrap(err, CodeUsage, "stage.container_registry")
 	}
-	if err := checkRegistryPath(stage); err != nil {
-		return nil, err
+	if err := checkRegistryPath(stage.ContainerRegistry); err != nil {
+		return nil, errorf(CodeUsage, "stage.container_registry %s", err)
 	}
 	r.host = repository.Registry
 	r.client = &auth.Client{Client: &http.Client{Transport: t}, Cache: auth.NewCache(), Credential: r.credential, ClientID: "algo-install",

@@ -143,6 +143,9 @@ func (r *registry) connect(ctx context.Context) error {
 			err = newRefusal(response)
 		}
 		r.base = ""
+		if errors.As(err, new(*tls.CertificateVerificationError)) {
+			return err // it speaks TLS, and gets nothing without it
+		}
 		if first == nil || speaksNoTLS(first) || errors.As(err, new(*refusal)) {
 			first = err
 		}
@@ -215,7 +218,7 @@ func (r *registry) explain(err error, what string) *Error {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return errorf(CodeNetwork, "the certificate of the registry %s is not valid now, which this machine's clock says is %s: %s; set the clock if that is wrong", r.host, time.Now().UTC().Format("2006-01-02 15:04 UTC"), what)
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return errorf(CodeNetwork, "this machine does not know the name of the registry %s: %s", r.host, what)
+		return errorf(CodeNetwork, "this machine does not know the name of the registry %s; check stage.container_registry and the name server", r.host)
 	case speaksNoTLS(err):
 		return errorf(CodeNetwork, "the registry %s does not speak TLS: %s; configure stage.registry.insecure=true if that is meant", r.host, what)
 	case strings.Contains(err.Error(), "response status code 40"): // of a token server

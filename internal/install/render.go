@@ -32,7 +32,11 @@ type RenderResult struct {
 // would apply them, or to a folder for a GitOps tool. It asks the cluster for
 // its API versions, or with o.Offline takes those of a current one.
 func Render(ctx context.Context, f Folder, o RenderOptions) (*RenderResult, error) {
-	s, err := open(ctx, f, "render", o.Progress)
+	var spare []string
+	if o.Offline {
+		spare = []string{"stage.kubernetes.kubeconfig_path"}
+	}
+	s, err := open(ctx, f, "render", o.Progress, spare...)
 	if err != nil {
 		return nil, err
 	}

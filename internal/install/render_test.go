@@ -20,7 +20,7 @@ func renderFolder(t *testing.T) (install.Folder, *mother) {
 	login(t, c.host, "zion")
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
-	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
+	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.namespace=algorithms") // and no cluster
 	return f, m
 }
 

@@ -110,9 +110,12 @@ func (s *session) rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rol
 	s.view().end()
 	var late *kube.NotReadyError
 	var broken *kube.BrokenError
+	var overtaken *kube.OvertakenError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, kube.ErrPending):
 		return changes, err
+	case errors.As(err, &overtaken):
+		return changes, &Error{Code: CodeFailed, Message: overtaken.Error(), Next: "→ when it is done, 'diff' says what is other than this folder has it"}
 	case errors.As(err, &broken):
 		return changes, wrap(err, CodeFailed, "the satellite does not come up")
 	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):

@@ -31,8 +31,9 @@ type session struct {
 
 func (s *session) folder() Folder { return s.launch.folder }
 
-// open verifies a launch, reads its configuration and takes its lock.
-func open(ctx context.Context, f Folder, verb string, progress *Progress) (*session, error) {
+// open verifies a launch, reads its configuration and takes its lock. What is
+// needed of the configuration has to be there, without the spare keys.
+func open(ctx context.Context, f Folder, verb string, progress *Progress, spare ...string) (*session, error) {
 	if err := f.exists(); err != nil {
 		return nil, err
 	}
@@ -41,14 +42,14 @@ func open(ctx context.Context, f Folder, verb string, progress *Progress) (*sess
 		return nil, err
 	}
 	s := &session{progress: progress, delay: backoff, unlock: unlock}
-	if err := s.read(ctx, f); err != nil {
+	if err := s.read(ctx, f, spare); err != nil {
 		unlock()
 		return nil, interrupted(ctx, err, verb)
 	}
 	return s, nil
 }
 
-func (s *session) read(ctx context.Context, f Folder) (err error) {
+func (s *session) read(ctx context.Context, f Folder, spare []string) (err error) {
 	if s.launch, err = openLaunch(f); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s *session) read(ctx context.Context, f Folder) (err error) {
 	if s.config, err = readConfig(f); err != nil {
 		return err
 	}
-	if err = s.config.complete(f); err != nil {
+	if err = s.config.complete(f, spare); err != nil {
 		return err
 	}
 	s.images = mapImages(s.launch.plan, s.config.Stage)

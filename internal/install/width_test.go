@@ -86,7 +86,7 @@ func TestRepositoriesFollowTheRegistrysRules(t *testing.T) {
 	}
 	for _, test := range tests {
 		stage := Stage{ContainerRegistry: test.registry}
-		err := checkRegistryPath(stage)
+		err := checkRegistryPath(stage.ContainerRegistry)
 		if (err != nil) != (test.want == "") {
 			t.Errorf("checkRegistryPath(%s) = %v", test.registry, err)
 		} else if err == nil && below(stage, "neo", "hello") != test.want {

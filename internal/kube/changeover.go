@@ -68,6 +68,9 @@ func (s *changeover) parts() (parts [steps]part) {
 }
 
 func (s *changeover) write(ctx context.Context, p part) error {
+	if err := s.undisturbed(ctx); err != nil {
+		return err
+	}
 	return s.Cluster.write(ctx, s.Rollout, p.objects, p.changes)
 }
 
@@ -91,6 +94,15 @@ func (s *changeover) run(ctx context.Context) error {
 	if refused := (*refusedError)(nil); errors.As(err, &refused) {
 		return s.restore(ctx, next, err)
 	}
+	return err
+}
+
+// undisturbed fails when another rollout has begun.
+func (s *changeover) undisturbed(ctx context.Context) error {
+	if s.inventory.Run == "" {
+		return nil
+	}
+	_, err := s.mine(ctx, s.inventory.Run)
 	return err
 }
 

@@ -3,6 +3,7 @@ package kube_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -176,6 +177,36 @@ func TestRolloutEndedAtEveryStep(t *testing.T) {
 				return
 			}
 		}
+	})
+}
+
+// A rollout during which another one begins, from another machine, stops and
+// names it; the other one's end is whole.
+func TestRolloutOvertaken(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *space) {
+		defer s.controller(t)()
+		s.mustRollout(t, testInput())
+		r := s.of(t, edited())
+		var first sync.Once
+		r.Changed = func(kube.Change) {
+			first.Do(func() {
+				if _, err := s.Rollout(t.Context(), s.of(t, testInput())); err != nil {
+					t.Errorf("the other rollout: %v", err)
+				}
+			})
+		}
+		_, err := s.Rollout(t.Context(), r)
+		var overtaken *kube.OvertakenError
+		if !errors.As(err, &overtaken) {
+			t.Fatalf("Rollout = %v, want an OvertakenError", err)
+		}
+		s.complete(t, 1)
+		r.Changed = nil
+		s.eventually(t, "the next rollout is through", func() bool {
+			_, err := s.Rollout(t.Context(), r)
+			return err == nil
+		})
+		s.complete(t, 2)
 	})
 }
 

@@ -25,6 +25,7 @@ type Inventory struct {
 	Wanted      int      `json:"wanted_version"`    // satellite version of the last deploy begun
 	Installed   int      `json:"installed_version"` // of the last deploy done; 0 is none
 	Config      string   `json:"config,omitempty"`  // of the routes and keys that every engine said it uses
+	Run         string   `json:"run,omitempty"`     // the rollout that began last, "" when it is done
 	History     []Past   `json:"history,omitempty"` // versions to roll back to, the youngest last
 	Objects     []Object `json:"objects"`
 }
@@ -57,14 +58,15 @@ func objectOf(u *unstructured.Unstructured) Object {
 // Inventory reads the namespace's inventory, of whatever launch; nil when it
 // has none.
 func (c *Cluster) Inventory(ctx context.Context) (*Inventory, error) {
-	object, err := c.get(ctx, "v1", "ConfigMap", InventoryName)
-	if err != nil || object == nil {
-		return nil, err
-	}
+	inventory, _, err := c.inventory(ctx)
+	return inventory, err
+}
+
+func readInventory(object *unstructured.Unstructured) (*Inventory, error) {
 	data, _, _ := unstructured.NestedString(object.Object, "data", inventoryKey)
 	var inventory Inventory
 	if err := json.Unmarshal([]byte(data), &inventory); err != nil {
-		return nil, fmt.Errorf("read ConfigMap/%s of namespace %s: %w", InventoryName, c.Namespace, err)
+		return nil, fmt.Errorf("read ConfigMap/%s of namespace %s: %w", InventoryName, object.GetNamespace(), err)
 	}
 	return &inventory, nil
 }

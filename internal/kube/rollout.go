@@ -76,23 +76,49 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 		return nil, err
 	}
 	wanted := objectsOf(r.Objects)
-	inventory := Inventory{
+	inventory, gone := r.inventory(old, wanted)
+	if old == nil || old.Run != "" || len(Touched(changes)) > 0 || len(gone) > 0 || old.Wanted != inventory.Wanted {
+		inventory, err = c.begin(ctx, r.Plan, newRun(), func(old *Inventory) Inventory {
+			var begun Inventory
+			if begun, gone = r.inventory(old, wanted); old != nil && old.Run != "" {
+				begun.Config = "" // the one before may have ended in the middle of its switch
+			}
+			return begun
+		})
+		if err != nil {
+			return nil, err
+		}
+		guarded, stop := c.guard(ctx, inventory.Run)
+		defer stop()
+		changes, err = c.carryOut(guarded, r, changes, inventory, gone)
+		return changes, overtaken(guarded, err)
+	}
+	return c.carryOut(ctx, r, changes, inventory, gone)
+}
+
+// inventory gives the inventory of a rollout that begins, and what has to go
+// at its end.
+func (r Rollout) inventory(old *Inventory, wanted []Object) (inventory Inventory, gone []Object) {
+	inventory = Inventory{
 		SatelliteID: r.Plan.Satellite.ID, LaunchID: r.Plan.Launch.ID,
 		Wanted: r.Plan.Satellite.Version, Objects: union(nil, wanted),
 	}
-	var gone []Object
 	if old != nil {
 		inventory.Installed, inventory.Config, inventory.History = old.Installed, old.Config, old.History
 		inventory.Objects = union(old.Objects, wanted)
 		gone = missing(old.Objects, wanted)
 	}
-	if old == nil || len(Touched(changes)) > 0 || len(gone) > 0 || old.Wanted != inventory.Wanted {
-		if err := c.writeInventory(ctx, r.Plan, inventory); err != nil {
-			return nil, err
-		}
-	}
+	return inventory, gone
+}
+
+// carryOut is a rollout that has begun; one with nothing to change has no run
+// in its inventory.
+func (c *Cluster) carryOut(ctx context.Context, r Rollout, changes []Change, inventory Inventory, gone []Object) ([]Change, error) {
 	s := &changeover{Cluster: c, Rollout: r, changes: changes, inventory: &inventory, gone: len(gone) > 0}
 	if err := s.run(ctx); err != nil {
+		return changes, err
+	}
+	if err := s.undisturbed(ctx); err != nil {
 		return changes, err
 	}
 	deleted, err := c.prune(ctx, r, gone)
@@ -100,15 +126,13 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	if err != nil {
 		return changes, err
 	}
-	inventory.Objects = union(nil, wanted)
-	if sure, err := c.installed(ctx, r); err != nil || !sure {
-		return changes, errors.Join(err, c.writeInventory(ctx, r.Plan, inventory))
+	inventory.Objects = union(nil, objectsOf(r.Objects))
+	sure, err := c.installed(ctx, r)
+	if sure && err == nil {
+		inventory.Installed = r.Plan.Satellite.Version
+		err = c.remember(ctx, r, &inventory)
 	}
-	inventory.Installed = r.Plan.Satellite.Version
-	if err := c.remember(ctx, r, &inventory); err != nil {
-		return changes, err
-	}
-	return changes, c.writeInventory(ctx, r.Plan, inventory)
+	return changes, errors.Join(err, c.writeInventory(ctx, r.Plan, inventory))
 }
 
 // installed says whether all is ready, which a rollout that waits has seen.
@@ -120,7 +144,11 @@ func (c *Cluster) installed(ctx context.Context, r Rollout) (bool, error) {
 	return err == nil && len(notReady(health)) == 0, err
 }
 
+// writeInventory writes the inventory at a rollout's end, if it is another.
 func (c *Cluster) writeInventory(ctx context.Context, plan *bundle.Plan, inventory Inventory) error {
+	if inventory.Run != "" {
+		return c.end(ctx, plan, inventory)
+	}
 	object, err := inventoryObject(plan, c.Namespace, inventory)
 	if err != nil {
 		return err
