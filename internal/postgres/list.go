@@ -51,9 +51,10 @@ type ordering struct {
 }
 
 // page completes a list query, an SQL literal that ends its conditions with
-// /*page*/ and each of its texts with /*order*/: with a keyset condition, so that page
-// a thousand costs what page one does. Nothing of the user's gets into the
-// text.
+// /*page*/ and each of its texts with /*order*/: with a keyset condition, so
+// that page a thousand costs what page one does. /*after*/ is that condition
+// without what is searched for, /*by*/ the order without its limit. Nothing of
+// the user's gets into the text.
 func (o ordering) page(query string, l List, args pgx.NamedArgs) (string, pgx.NamedArgs) {
 	args = maps.Clone(args)
 	if args == nil {
@@ -67,22 +68,22 @@ func (o ordering) page(query string, l List, args pgx.NamedArgs) (string, pgx.Na
 	if l.Desc {
 		compare, direction = "<", "DESC"
 	}
-	var condition strings.Builder
+	var search, after string
 	if l.Q != "" {
-		condition.WriteString(" AND " + o.search + " LIKE @pattern")
+		search = " AND " + o.search + " LIKE @pattern"
 		args["pattern"] = likeEscaper.Replace(l.Q) + "%"
 		if l.anywhere() {
 			args["pattern"] = "%" + likeEscaper.Replace(l.Q) + "%"
 		}
 	}
 	if l.After != nil {
-		condition.WriteString(" AND (" + key.expr + ", " + o.id.expr + ") " + compare +
-			" (@after_key::text::" + key.kind + ", @after_id::text::" + o.id.kind + ")")
+		after = " AND (" + key.expr + ", " + o.id.expr + ") " + compare +
+			" (@after_key::text::" + key.kind + ", @after_id::text::" + o.id.kind + ")"
 		args["after_key"], args["after_id"] = l.After.Key, l.After.ID
 	}
 	args["limit"] = l.Limit
-	order := " ORDER BY " + key.expr + " " + direction + ", " + o.id.expr + " " + direction + " LIMIT @limit"
-	return strings.NewReplacer("/*page*/", condition.String(), "/*order*/", order).Replace(query), args
+	by := " ORDER BY " + key.expr + " " + direction + ", " + o.id.expr + " " + direction
+	return strings.NewReplacer("/*page*/", search+after, "/*after*/", after, "/*by*/", by, "/*order*/", by+" LIMIT @limit").Replace(query), args
 }
 
 var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)

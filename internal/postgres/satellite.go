@@ -54,21 +54,49 @@ func (r satelliteRow) satellite() constellation.Satellite {
 	}
 }
 
+// namesNear is in how many names, from where a page starts, a search by name
+// looks for it before it asks the trigrams: for less time than those take.
+const namesNear = 2000
+
+// chosenByName are the satellites of a page that is searched for and ordered by
+// name. What many names have is among the first of them; what only late names
+// have is found by trigrams in all of them, and put in order.
+const chosenByName = `
+	WITH near AS MATERIALIZED (
+		SELECT s.name_key, s.id FROM (
+			SELECT s.name_key, s.id FROM satellites s WHERE true /*after*/ /*by*/ LIMIT @near
+		) s
+		WHERE s.name_key LIKE @pattern
+		/*order*/
+	)
+	SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
+	UNION ALL
+	(SELECT s.id FROM satellite_names s
+		WHERE (SELECT count(*) FROM near) < @limit /*page*/
+		/*order*/)`
+
+// chosen are the satellites of another page.
+const chosen = `
+	SELECT s.id FROM satellites s
+	WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
+	/*order*/`
+
 // Satellites gives a page of satellites with their latest version and how many
 // launches they have; onlyID not "" is that one at most. The page is chosen by
 // its index alone, as FindLaunches does.
 func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
+	found := chosen
+	if l.Sort == "name" && l.anywhere() && onlyID == "" {
+		found = chosenByName
+	}
 	sql, args := satelliteOrder.page(`
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
-		FROM (
-			SELECT s.id FROM satellites s
-			WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
-			/*order*/
+		FROM (`+found+`
 		) found JOIN satellites s ON s.id = found.id
 			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
-		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID})
+		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID, "near": namesNear})
 	rows, err := collect[satelliteRow](ctx, db, "list satellites", sql, args)
 	if err != nil {
 		return nil, err
