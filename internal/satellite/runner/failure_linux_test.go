@@ -69,6 +69,7 @@ func TestReplies(t *testing.T) {
 		{"error as text", loop + `echo '{"error":"no"}' >"$ALGOOUT"; done`, `{"error":{"message":"no"},"metadata":{"stderr":"","stdout":""}}`},
 		{"no kind", loop + `echo '{"result":"x"}' >"$ALGOOUT"; done`, `{"metadata":{"stderr":"","stdout":""},"result":"x"}`},
 		{"a FIFO that stays open", `echo PIPE_INIT_COMPLETE; exec 3>"$ALGOOUT"; while read -r line; do printf '{"result":"a\\"}b"}\n' >&3; done`, `{"metadata":{"stderr":"","stdout":""},"result":"a\"}b"}`},
+		{"a FIFO that is closed late", loop + `exec 3>&-; sleep 0.02; exec 3>"$ALGOOUT"; echo '{"result":"x"}' >&3; done`, `{"metadata":{"stderr":"","stdout":""},"result":"x"}`},
 		{"in pieces", loop + `(printf '{"res'; sleep 0.02; printf 'ult":"x"}') >"$ALGOOUT"; done`, `{"metadata":{"stderr":"","stdout":""},"result":"x"}`},
 		{"reply and end", loop + `echo '{"result":"x"}' >"$ALGOOUT"; exit 0; done`, `{"metadata":{"stderr":"","stdout":""},"result":"x"}`},
 		{"half a reply", loop + `printf '{"result":"x' >"$ALGOOUT"; done`, `"error_type":"SystemExit","message":"exited with code 137"`},

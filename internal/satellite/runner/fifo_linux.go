@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -30,20 +31,39 @@ func makeFIFO(path string) error {
 	return nil
 }
 
-// openFIFO opens the reading end, once for each reply: the end of the file
-// then is the end of that reply.
-func openFIFO(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open the FIFO %s: %w", path, err)
-	}
-	return fd, nil
+// fifo is what a process writes its replies to.
+type fifo struct {
+	path string
+	fd   int // -1 is closed
+
+	// held says that the writer of the last reply had not closed the FIFO when
+	// that reply was over: a busy machine may let it do so in the next call.
+	held bool
 }
 
-// readFIFO reads one reply: to its writer's close, or to the end of a JSON
-// value whose writer stays. When gone, which is a file that hangs up, does so
-// first, what is there is the reply.
-func readFIFO(fd, gone int) ([]byte, error) {
+// open opens the reading end, once for each reply: the end of the file then is
+// the end of that reply.
+func (f *fifo) open() error {
+	fd, err := unix.Open(f.path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the FIFO %s: %w", f.path, err)
+	}
+	f.close() // not before, so that nothing in between is lost
+	f.fd = fd
+	return nil
+}
+
+func (f *fifo) close() {
+	if f.fd >= 0 {
+		_ = unix.Close(f.fd)
+	}
+	f.fd = -1
+}
+
+// read reads one reply: to its writer's close, or to the end of a JSON value
+// whose writer stays. When gone, which is a file that hangs up, does so first,
+// what is there is the reply.
+func (f *fifo) read(gone int) ([]byte, error) {
 	var (
 		reply   []byte
 		end     ending
@@ -51,8 +71,10 @@ func readFIFO(fd, gone int) ([]byte, error) {
 	)
 	buf := make([]byte, 64<<10)
 	wait := -1
+	held := f.held
+	f.held = false
 	for {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(gone), Events: unix.POLLIN}}
+		fds := []unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLIN}, {Fd: int32(gone), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, wait)
 		if errors.Is(err, unix.EINTR) {
 			continue
@@ -61,6 +83,7 @@ func readFIFO(fd, gone int) ([]byte, error) {
 			return nil, fmt.Errorf("wait for the reply: %w", err)
 		}
 		if n == 0 { // settled
+			f.held = true
 			break
 		}
 		if fds[0].Revents == 0 { // only gone: all that will come is there, or in a child's hands
@@ -69,12 +92,19 @@ func readFIFO(fd, gone int) ([]byte, error) {
 				break
 			}
 		}
-		n, err = unix.Read(fd, buf)
+		n, err = unix.Read(f.fd, buf)
 		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the reply: %w", err)
+		}
+		if n == 0 && held && len(bytes.TrimSpace(reply)) == 0 { // the last reply's writer is done
+			held = false
+			if err := f.open(); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		if n == 0 {
 			break
@@ -93,5 +123,3 @@ func readFIFO(fd, gone int) ([]byte, error) {
 	}
 	return reply, nil
 }
-
-func closeFD(fd int) { _ = unix.Close(fd) }

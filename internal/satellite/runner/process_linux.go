@@ -23,6 +23,7 @@ type process struct {
 	exited         chan struct{} // closed when it and its group are gone
 	gone           *os.File      // hangs up when exited closes
 	memoryKills    int
+	replies        fifo // of whom holds the runner's one
 
 	// Set before exited closes.
 	code       int // as a shell has it: 128 + signal when killed
@@ -41,6 +42,7 @@ func (r *Runner) start() (*process, error) {
 	p := &process{
 		tail: &tail{ring: ring{size: keepTail}}, started: time.Now(),
 		loaded: make(chan struct{}), exited: make(chan struct{}), memoryKills: countMemoryKills(r.MemoryCounters),
+		replies: fifo{path: r.FIFO, fd: -1},
 	}
 	stdout, toStdout, err := newOutput(r.Stdout, p.tail, func() { close(p.loaded) })
 	if err != nil {

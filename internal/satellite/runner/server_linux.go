@@ -146,14 +146,13 @@ func (r *Runner) run(p *process, line []byte) (outcome, error) {
 // exchange sends a request and reads its reply. An error means that the
 // process does not follow the protocol any more, or is gone.
 func (r *Runner) exchange(p *process, line []byte) (outcome, error) {
-	fd, err := openFIFO(r.FIFO)
-	if err != nil {
+	if err := p.replies.open(); err != nil {
 		return outcome{}, err
 	}
-	defer closeFD(fd)
+	defer p.replies.close()
 	sent := make(chan int, 1)
 	go func() { n, _ := p.stdin.Write(line); sent <- n }() // it may never be read
-	data, err := readFIFO(fd, int(p.gone.Fd()))
+	data, err := p.replies.read(int(p.gone.Fd()))
 	if errors.Is(err, errReplyTooLarge) {
 		return outcome{failed: &failure{Type: "TooLargeError", Message: "the result is larger than 15 MiB"}}, nil
 	}
