@@ -50,15 +50,15 @@ func New(service *control.Service, options Options) http.Handler {
 	}
 	s.guide = s.newGuide()
 	r := chi.NewRouter()
-	r.Use(s.policy, s.sameOrigin, httpserve.HeadAsGet, middleware.Compress(5, "text/html"), s.takeFlash)
-	for _, route := range s.routes() {
-		r.Method(route.method, route.pattern, s.open(route))
-	}
+	r.Use(s.policy, s.sameOrigin, httpserve.HeadAsGet, middleware.Compress(5, "text/html"))
 	r.Handle("/static/*", static.Handler())
-
-	r.NotFound(s.handle(func(http.ResponseWriter, *http.Request) error {
+	pages := r.With(s.takeFlash)
+	for _, route := range s.routes() {
+		pages.Method(route.method, route.pattern, s.open(route))
+	}
+	r.NotFound(s.takeFlash(s.handle(func(http.ResponseWriter, *http.Request) error {
 		return constellation.Errorf(constellation.KindNotFound, "There is no page at this address.")
-	}))
+	})).ServeHTTP)
 	r.MethodNotAllowed(s.methodNotAllowed)
 	return r
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/web/component"
@@ -13,18 +12,11 @@ import (
 
 type flashKey struct{}
 
-// takesFlash is false of a request for a part of a page, or for something that
-// a page fetches, such as the icon of the page before.
-func takesFlash(r *http.Request) bool {
-	return r.Method == http.MethodGet && r.Header.Get("HX-Request") == "" && r.Header.Get("X-Live") == "" &&
-		r.URL.Path != "/live" && !strings.HasPrefix(r.URL.Path, "/static/")
-}
-
 // takeFlash gives a whole page the line that the form before it left, once.
 func (s *server) takeFlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookie, err := r.Cookie(flashCookie)
-		if err != nil || !takesFlash(r) {
+		if err != nil || r.Method != http.MethodGet || r.Header.Get("HX-Request") != "" || r.Header.Get("X-Live") != "" || r.URL.Path == "/live" {
 			next.ServeHTTP(w, r)
 			return
 		}
