@@ -15,14 +15,19 @@ type FoundLaunch struct {
 // start of names is looked at.
 const shortQuery = 3
 
+// pattern is what LIKE finds a folded name with q by.
+func pattern(q string) string {
+	p := likeEscaper.Replace(q) + "%"
+	if len(q) >= shortQuery {
+		p = "%" + p
+	}
+	return p
+}
+
 // FindLaunches gives the first launches, by name, whose folded name has q. They
 // are chosen first, in the index of names alone, which has the last of 300,000
 // names twenty times as soon as the table does.
 func (db *DB) FindLaunches(ctx context.Context, q string, limit int) ([]FoundLaunch, error) {
-	pattern := likeEscaper.Replace(q) + "%"
-	if len(q) >= shortQuery {
-		pattern = "%" + pattern
-	}
 	return collect[FoundLaunch](ctx, db, "find launches", `
 		SELECT l.id, l.name, s.id AS satellite_id, s.name AS satellite_name
 		FROM (
@@ -31,16 +36,12 @@ func (db *DB) FindLaunches(ctx context.Context, q string, limit int) ([]FoundLau
 			ORDER BY name_key, id
 			LIMIT @limit
 		) found JOIN launches l ON l.id = found.id JOIN satellites s ON s.id = l.satellite_id
-		ORDER BY found.name_key, found.id`, pgx.NamedArgs{"pattern": pattern, "limit": limit})
+		ORDER BY found.name_key, found.id`, pgx.NamedArgs{"pattern": pattern(q), "limit": limit})
 }
 
 // FindSatellites gives the first satellites, by name, whose folded name has q,
 // chosen as FindLaunches does.
 func (db *DB) FindSatellites(ctx context.Context, q string, limit int) ([]FoundSatellite, error) {
-	pattern := likeEscaper.Replace(q) + "%"
-	if len(q) >= shortQuery {
-		pattern = "%" + pattern
-	}
 	return collect[FoundSatellite](ctx, db, "find satellites", `
 		SELECT s.id, s.name
 		FROM (
@@ -49,7 +50,7 @@ func (db *DB) FindSatellites(ctx context.Context, q string, limit int) ([]FoundS
 			ORDER BY name_key, id
 			LIMIT @limit
 		) found JOIN satellites s ON s.id = found.id
-		ORDER BY found.name_key, found.id`, pgx.NamedArgs{"pattern": pattern, "limit": limit})
+		ORDER BY found.name_key, found.id`, pgx.NamedArgs{"pattern": pattern(q), "limit": limit})
 }
 
 // FoundSatellite is a satellite that a search found.
