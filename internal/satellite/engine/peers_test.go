@@ -245,6 +245,88 @@ func TestCallsOfALostGranter(t *testing.T) {
 	}
 }
 
+// TestCallsOfADrainingGranter: calls that wait at an engine when it begins to
+// drain are asked for at the next one, which may not know yet that it is.
+func TestCallsOfADrainingGranter(t *testing.T) {
+	enter, leave := make(chan bool, 8), make(chan bool)
+	s := newStrict(t, func(lsCall) (int, string) {
+		enter <- true
+		<-leave
+		return 200, `{"result":"done"}`
+	})
+	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
+	linked(t, 1, engines...)
+	granter, other := engines[0], engines[1]
+	if !granter.table.Load().routes[0].pool.state().grants {
+		granter, other = other, granter
+	}
+	answers := make(chan response, 4)
+	call := func(e *testEngine) { answers <- e.do(request{}) }
+	go call(granter)
+	<-enter
+	for range 2 {
+		go call(granter)
+	}
+	go call(other)
+	eventually(t, "the others wait at the granter", func() bool {
+		p := granter.table.Load().routes[0].pool
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.queue.n == 3
+	})
+	granter.stop()
+	eventually(t, "they wait at the other engine", func() bool {
+		p := other.table.Load().routes[0].pool
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.granter == nil && p.queue.n == 3
+	})
+	for i := range 4 {
+		if i > 0 {
+			<-enter
+		}
+		leave <- true
+		if got := <-answers; got.status != 200 || !strings.Contains(got.body, "done") {
+			t.Errorf("call = %d %s, want done", got.status, got.body)
+		}
+	}
+	if n := s.count(&s.most); n != 1 {
+		t.Errorf("the replica had %d calls at once, want 1", n)
+	}
+}
+
+// TestCallsOfAnAlgorithmThatItsGranterDoesNotKnowYet: of two engines, each
+// reads new routes in its own time.
+func TestCallsOfAnAlgorithmThatItsGranterDoesNotKnowYet(t *testing.T) {
+	s := newStrict(t, nil)
+	engines := startEngines(t, 2, oneAlgorithm(0, s.addr), "secret")
+	linked(t, 1, engines...)
+	routes := oneAlgorithm(0, s.addr)
+	for i := range 16 { // with so many, each engine grants some
+		routes.Algorithms = append(routes.Algorithms, lsRoute(fmt.Sprintf("foo/new%d", i), s.addr))
+	}
+	engines[0].writeRoutes(routes)
+	eventually(t, "the first engine knows them", func() bool { return len(engines[0].table.Load().routes) == len(routes.Algorithms) })
+	var early string
+	for _, r := range engines[0].table.Load().routes[1:] {
+		if !r.pool.state().grants {
+			early = r.VanityURL
+		}
+	}
+	answer := make(chan response)
+	go func() { answer <- engines[0].do(request{path: callPrefix + early}) }()
+	eventually(t, "the call waits, and its granter was asked more than once", func() bool {
+		links := engines[0].peers.all()
+		links[0].mu.Lock()
+		defer links[0].mu.Unlock()
+		return links[0].number > 1
+	})
+	engines[1].writeRoutes(routes)
+	if got := <-answer; got.status != 200 {
+		t.Errorf("call = %d %s, want 200", got.status, got.body)
+	}
+}
+
 func TestOnlyTheLaunchsEnginesLink(t *testing.T) {
 	s := newStrict(t, nil)
 	engines := startEngines(t, 2, oneAlgorithm(0, s.addr), "secret", "another")

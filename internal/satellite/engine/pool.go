@@ -70,6 +70,7 @@ type waiter struct {
 	state   waiting
 	of      *link  // the granter that was asked
 	number  uint64 // of the question to it
+	refused uint8  // by engines that do not grant, up to 4
 	tag     float64
 	arrived uint64
 }

@@ -59,21 +59,45 @@ func (p *pool) handQueue(g *link) {
 	}
 }
 
-// askAgain finds a slot for a call whose granter went away or is none.
+// agreeFor is how long two engines are given at first to come to the same view
+// of who grants; it doubles up to 16 times of that.
+const agreeFor = 5 * time.Millisecond
+
+// askAgain finds a slot for a call whose granter went away or says that it is
+// none.
 func (p *pool) askAgain(w *waiter, number uint64, from *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.state != asked || w.of != from || w.number != number {
-		return
+	switch {
+	case !w.waitsFor(from, number):
+	case p.granter == from:
+		// One of us does not know yet who grants: it, when we just handed it
+		// the algorithm, or we, when it just handed it on.
+		time.AfterFunc(agreeFor<<w.refused, func() { p.askAnew(w, number, from) })
+		w.refused = min(w.refused+1, 4)
+	default:
+		p.admitAgain(w)
 	}
-	if p.granter == from { // it did not come to us yet that it is none
-		time.AfterFunc(5*time.Millisecond, func() { p.askAgain(w, number, from) })
-		return
+}
+
+// askAnew is askAgain after the time to agree.
+func (p *pool) askAnew(w *waiter, number uint64, from *link) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.waitsFor(from, number) {
+		p.admitAgain(w)
 	}
-	r, err := p.admit(w)
-	if r != nil || err != nil {
+}
+
+func (p *pool) admitAgain(w *waiter) {
+	if r, err := p.admit(w); r != nil || err != nil {
 		p.tell(w, r, err)
 	}
+}
+
+// waitsFor says whether w still waits for the answer to that question.
+func (w *waiter) waitsFor(of *link, number uint64) bool {
+	return w.state == asked && w.of == of && w.number == number
 }
 
 // grantedBy is a granter's answer to a question.
@@ -84,7 +108,7 @@ func (p *pool) grantedBy(from *link, w *waiter, number uint64, addr string, err 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.state != asked || w.of != from || w.number != number {
+	if !w.waitsFor(from, number) {
 		if err == nil {
 			from.gaveBack(p, addr, verdictFine)
 		}
