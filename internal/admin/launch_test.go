@@ -92,6 +92,13 @@ func TestKeysAndTheEndOfASatellite(t *testing.T) {
 	if strings.Contains(listed, "Revoke") {
 		t.Error("a viewer is offered to revoke a key")
 	}
+	form := w.raw(base+"/keys/new", neo)
+	for _, bad := range []string{"many", "0", "-1", "NaN"} {
+		_, _, body = w.submit(base+"/keys/new", with(fields(form), "name", "slow", "lifetime", "", "rate.per_second", bad), neo)
+		wantIn(t, body, `value="`+bad+`"`, `aria-invalid="true"`)
+	}
+	w.submit(base+"/keys/new", with(fields(w.raw(base+"/keys/new", neo)), "name", "slow", "lifetime", "", "rate.per_second", " 0.5 "), neo)
+	wantIn(t, w.page(base+"/authentication", neo, http.StatusOK), "At most 0.5 calls a second")
 	revoke := base + "/keys/" + keys.Items[0].ID + "/revoke"
 	asked := w.raw(revoke, neo)
 	wantIn(t, asked, "within one heartbeat", "air-gapped")

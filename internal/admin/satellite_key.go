@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -68,8 +69,15 @@ func (s *server) createSatelliteKey(v satelliteView) error {
 		return err
 	}
 	f := v.r.PostForm
-	typed := page.KeyForm{Name: f.Get("name"), Lifetime: f.Get("lifetime"), Limited: f["algorithms"]}
-	key := newSatelliteKey(typed)
+	typed := page.KeyForm{Name: f.Get("name"), Lifetime: f.Get("lifetime"), PerSecond: f.Get("rate.per_second"), Limited: f["algorithms"]}
+	key := control.NewSatelliteKey{Name: typed.Name, Algorithms: typed.Limited}
+	if number := strings.TrimSpace(typed.PerSecond); number != "" {
+		perSecond, err := strconv.ParseFloat(number, 64)
+		if err != nil || perSecond == 0 {
+			return s.renderKeyForm(v, http.StatusUnprocessableEntity, typed, component.Problems{"rate.per_second": "Type a number such as 50, or 0.5 for a call every two seconds; nothing is no limit"})
+		}
+		key.Rate.PerSecond = perSecond
+	}
 	if days, err := strconv.Atoi(typed.Lifetime); err == nil && days > 0 && days < 4000 {
 		expires := s.now().Add(time.Duration(days) * 24 * time.Hour)
 		key.ExpiresAt = &expires
@@ -90,10 +98,6 @@ func (s *server) createSatelliteKey(v satelliteView) error {
 		Dialog: component.Dialog{Title: "Key created", Close: v.url("authentication")}, Name: typed.Name, Secret: o.Secret,
 		Example: callExample(v.satellite, o.Secret),
 	}))
-}
-
-func newSatelliteKey(m page.KeyForm) control.NewSatelliteKey {
-	return control.NewSatelliteKey{Name: m.Name, Algorithms: m.Limited}
 }
 
 // callExample is a call of the satellite's first algorithm.

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -133,10 +134,13 @@ type checker struct {
 
 func (c *checker) complain(format string, args ...any) {
 	if c.count++; c.count <= maxFields {
-		field := shorten(strings.TrimPrefix(strings.Join(c.path, ""), "."))
+		field := shorten(c.field())
 		c.fields.Add(field, field+" "+format, args...)
 	}
 }
+
+// field is where the checker is.
+func (c *checker) field() string { return strings.TrimPrefix(strings.Join(c.path, ""), ".") }
 
 func (c *checker) value() {
 	token, err := c.decoder.Token()
@@ -158,9 +162,22 @@ func (c *checker) value() {
 			c.complain("has a NUL character, which text cannot hold")
 		}
 	case json.Number:
-		if _, err := strconv.ParseInt(token.String(), 10, 64); err != nil {
-			c.complain("is a whole number, written without a point or an exponent; not %s", shorten(token.String()))
+		c.number(token.String())
+	}
+}
+
+// fractions are the fields that are no whole numbers.
+var fractions = []string{"rate.per_second"}
+
+func (c *checker) number(text string) {
+	if slices.Contains(fractions, c.field()) {
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			c.complain("is a number such as 0.5, not %s", shorten(text))
 		}
+		return
+	}
+	if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+		c.complain("is a whole number, written without a point or an exponent; not %s", shorten(text))
 	}
 }
 

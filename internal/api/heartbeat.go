@@ -81,7 +81,7 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 }
 
 func wireHeartbeatKey(k constellation.SatelliteKey) apiv1.HeartbeatKey {
-	return apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, ExpiresAt: utc(k.ExpiresAt), Algorithms: k.Algorithms}
+	return apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, ExpiresAt: utc(k.ExpiresAt), Algorithms: k.Algorithms, Rate: wireKeyRate(k.Rate)}
 }
 
 func readHeartbeat(in *apiv1.Heartbeat) *constellation.Heartbeat {

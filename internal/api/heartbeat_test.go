@@ -241,6 +241,47 @@ func TestARestartMakesNobodyStale(t *testing.T) {
 	r.becomes("stale", "no heartbeat for 61 minutes")
 }
 
+// TestRateOfAKey: from the request to what a satellite is told of it.
+func TestRateOfAKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("Edge")
+	w.run()
+	r := w.reporter(satellite, w.launch(satellite, "berlin"))
+	created := w.call(w.admin, "POST", satellite+"/keys", `{"name":"billing","rate":{"per_second":0.5,"burst":3}}`).want(t, http.StatusCreated)
+	want := map[string]any{"per_second": .5, "burst": 3.}
+	if diff := cmp.Diff(want, created["rate"]); diff != "" {
+		t.Errorf("the rate of the key (-want +got):\n%s", diff)
+	}
+	w.call(w.admin, "POST", satellite+"/keys", `{"name":"free"}`).want(t, http.StatusCreated)
+	listed := w.call(w.admin, "GET", satellite+"/keys", "").want(t, http.StatusOK)["results"].([]any)
+	if got := listed[0].(map[string]any)["rate"]; !cmp.Equal(got, any(want)) || listed[1].(map[string]any)["rate"] != nil {
+		t.Errorf("the rates of the keys are %v and %v, want %v and none", got, listed[1], want)
+	}
+	answer := r.report()
+	if answer.Keys == nil || len(answer.Keys.Keys) != 2 {
+		t.Fatalf("the satellite is told of %+v, want two keys", answer.Keys)
+	}
+	for _, k := range answer.Keys.Keys {
+		if limited := k.Rate != nil && *k.Rate == (apiv1.KeyRate{PerSecond: .5, Burst: 3}); limited != (k.ID == created["id"]) || !limited && k.Rate != nil {
+			t.Errorf("the satellite is told %+v of %s", k.Rate, k.Name)
+		}
+	}
+	if got, want := answer.Keys.Digest, apiv1.KeysDigest(answer.Keys.Keys); got != want {
+		t.Errorf("the digest of the keys is %s, want %s", got, want)
+	}
+	for body, field := range map[string]string{
+		`{"per_second":-1}`: "rate.per_second", `{"per_second":1e7}`: "rate.per_second", `{"per_second":1,"burst":-1}`: "rate.burst",
+		`{"per_second":0,"burst":5}`: "rate.burst", `{"per_second":1,"burst":2000000}`: "rate.burst",
+		`{"per_second":1,"burst":1.5}`: "rate.burst", `{"per_second":1e999}`: "rate.per_second", `{"per_second":"5"}`: "rate.per_second",
+	} {
+		refused := w.call(w.admin, "POST", satellite+"/keys", `{"name":"x","rate":`+body+`}`).want(t, http.StatusUnprocessableEntity)
+		if text := fmt.Sprint(refused); !strings.Contains(text, field) {
+			t.Errorf("the rate %s is refused with %s, want it to name %s", body, text, field)
+		}
+	}
+}
+
 func TestARevokedKeyIsGoneWithTheNextHeartbeat(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

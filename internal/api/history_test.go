@@ -124,8 +124,17 @@ func TestWireAndDomainAgree(t *testing.T) {
 	}
 	at := time.Now()
 	keys := []constellation.SatelliteKey{{ID: "b", SHA256: "2", ExpiresAt: &at}, {ID: "a", SHA256: "1", Algorithms: []string{"foo/bar", "a/b"}}}
-	wire := []apiv1.HeartbeatKey{wireHeartbeatKey(keys[1]), wireHeartbeatKey(keys[0])}
-	if got, want := apiv1.KeysDigest(wire), constellation.KeysDigest(keys); got != want {
-		t.Errorf("apiv1.KeysDigest = %s, constellation.KeysDigest = %s", got, want)
+	digests := map[string]bool{}
+	for _, rate := range []constellation.KeyRate{{}, {PerSecond: .5}, {PerSecond: 100}, {PerSecond: 100, Burst: 7}} {
+		keys[0].Rate = rate
+		wire := []apiv1.HeartbeatKey{wireHeartbeatKey(keys[1]), wireHeartbeatKey(keys[0])}
+		got, want := apiv1.KeysDigest(wire), constellation.KeysDigest(keys)
+		if got != want {
+			t.Errorf("with the rate %+v apiv1.KeysDigest = %s, constellation.KeysDigest = %s", rate, got, want)
+		}
+		digests[got] = true
+	}
+	if len(digests) != 4 {
+		t.Errorf("four rates have %d digests, want one each", len(digests))
 	}
 }

@@ -3,6 +3,7 @@ package apiv1
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ type HeartbeatKey struct {
 	SHA256     string     `json:"sha256" doc:"Lower-case hex of the whole key's SHA-256." example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Left out: never."`
 	Algorithms []string   `json:"algorithms,omitempty" doc:"The vanity URLs that it may call; left out: all." nullable:"false"`
+	Rate       *KeyRate   `json:"rate,omitempty" doc:"Left out: no limit."`
 }
 
 // KeysDigest names a set of keys, whatever their order: lower-case hex of a
@@ -91,7 +93,11 @@ func KeysDigest(keys []HeartbeatKey) string {
 			expires = strconv.FormatInt(k.ExpiresAt.Unix(), 10)
 		}
 		algorithms := slices.Sorted(slices.Values(k.Algorithms))
-		lines[i] = strings.Join([]string{k.ID, k.SHA256, expires, strings.Join(algorithms, ",")}, " ") + "\n"
+		lines[i] = strings.Join([]string{k.ID, k.SHA256, expires, strings.Join(algorithms, ",")}, " ")
+		if k.Rate != nil {
+			lines[i] += fmt.Sprintf(" %g/%d", k.Rate.PerSecond, k.Rate.Burst)
+		}
+		lines[i] += "\n"
 	}
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "")))

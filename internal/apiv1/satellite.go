@@ -82,6 +82,7 @@ type SatelliteKey struct {
 	Name       string     `json:"name" example:"billing service"`
 	Prefix     string     `json:"prefix" doc:"The key's first characters, to recognise it by." example:"cst_4f2a"`
 	Algorithms []string   `json:"algorithms" nullable:"false" doc:"The vanity URLs that the key may call; empty: all."`
+	Rate       *KeyRate   `json:"rate" doc:"null: no limit."`
 	CreatedAt  time.Time  `json:"created_at"`
 	CreatedBy  string     `json:"created_by" example:"neo"`
 	ExpiresAt  *time.Time `json:"expires_at" doc:"null: never."`
@@ -93,7 +94,15 @@ type SatelliteKey struct {
 type SatelliteKeyCreate struct {
 	Name       string     `json:"name" doc:"At most 200 characters." example:"billing service"`
 	Algorithms []string   `json:"algorithms,omitempty" doc:"The vanity URLs that the key may call, at most 100; left out, all. Others answer 403."`
+	Rate       *KeyRate   `json:"rate,omitempty" doc:"Left out, no limit. Calls beyond it answer 429 with Retry-After."`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Left out, it does not expire."`
+}
+
+// KeyRate limits how often a key may call a launch instance, over all its
+// engines.
+type KeyRate struct {
+	PerSecond float64 `json:"per_second" doc:"Calls per second, up to 1000000; 0: no limit." example:"50"`
+	Burst     int     `json:"burst,omitempty" doc:"Calls that may come at once, up to 1000000; left out or 0, those of a second." example:"100"`
 }
 
 // SatelliteKeyCreated answers POST …/keys: the only time that the key is shown.

@@ -86,13 +86,15 @@ type Algorithm struct {
 }
 
 // Key may call the satellite's algorithms. SHA256 is lower-case hex of the
-// whole key; Algorithms are the vanity URLs that it may call, none: all.
+// whole key; Algorithms are the vanity URLs that it may call, none: all; a zero
+// Rate is no limit.
 type Key struct {
-	ID         string     `json:"id"`
-	Name       string     `json:"name"`
-	SHA256     string     `json:"sha256"`
-	Algorithms []string   `json:"algorithms,omitempty"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	ID         string                `json:"id"`
+	Name       string                `json:"name"`
+	SHA256     string                `json:"sha256"`
+	Algorithms []string              `json:"algorithms,omitempty"`
+	Rate       constellation.KeyRate `json:"rate,omitzero"`
+	ExpiresAt  *time.Time            `json:"expires_at,omitempty"`
 }
 
 // Images gives every image of the plan once, the system image last.

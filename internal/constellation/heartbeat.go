@@ -270,7 +270,11 @@ func KeysDigest(keys []SatelliteKey) string {
 		if k.ExpiresAt != nil && !k.ExpiresAt.IsZero() {
 			expires = strconv.FormatInt(k.ExpiresAt.Unix(), 10)
 		}
-		lines[i] = strings.Join([]string{k.ID, k.SHA256, expires, strings.Join(slices.Sorted(slices.Values(k.Algorithms)), ",")}, " ") + "\n"
+		lines[i] = strings.Join([]string{k.ID, k.SHA256, expires, strings.Join(slices.Sorted(slices.Values(k.Algorithms)), ",")}, " ")
+		if k.Rate.PerSecond > 0 {
+			lines[i] += fmt.Sprintf(" %g/%d", k.Rate.PerSecond, k.Rate.Burst)
+		}
+		lines[i] += "\n"
 	}
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "")))

@@ -144,6 +144,7 @@ type SatelliteKey struct {
 	Prefix     string
 	SHA256     string   // lower-case hex of the whole key
 	Algorithms []string // vanity URLs that it may call; none: all
+	Rate       KeyRate
 	CreatedAt  time.Time
 	CreatedBy  string
 	ExpiresAt  *time.Time
@@ -170,6 +171,37 @@ func CheckKeyAlgorithms(v *Validation, field string, vanityURLs []string) {
 			v.Add(at, "the vanity URL %q is there twice", url)
 		}
 		seen[url] = true
+	}
+}
+
+// KeyRate limits how often a key may call; a PerSecond of 0 does not. Burst is
+// how many calls may come at once, 0 for those of a second.
+type KeyRate struct {
+	PerSecond float64 `json:"per_second"`
+	Burst     int     `json:"burst,omitempty"`
+}
+
+// MaxKeyRate bounds both parts of a KeyRate.
+const MaxKeyRate = 1_000_000
+
+// BurstOrDefault is at least 1.
+func (r KeyRate) BurstOrDefault() int {
+	if r.Burst > 0 {
+		return r.Burst
+	}
+	return max(1, int(r.PerSecond))
+}
+
+// CheckKeyRate tells v what is wrong with a key's rate.
+func CheckKeyRate(v *Validation, field string, r KeyRate) {
+	if !(r.PerSecond >= 0 && r.PerSecond <= MaxKeyRate) { // NaN neither
+		v.Add(field+".per_second", "a key's calls per second are a number from 0, which is no limit, to %d", MaxKeyRate)
+	}
+	switch {
+	case r.Burst < 0 || r.Burst > MaxKeyRate:
+		v.Add(field+".burst", "a key's calls at once are a whole number from 1 to %d, or 0 for those of a second", MaxKeyRate)
+	case r.Burst > 0 && r.PerSecond == 0:
+		v.Add(field+".burst", "calls at once are limited only together with calls per second: give per_second too")
 	}
 }
 

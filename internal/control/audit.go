@@ -58,14 +58,15 @@ func viewAccount(a *constellation.Account) accountView {
 }
 
 type keyView struct {
-	Name        string             `json:"name"`
-	Prefix      string             `json:"prefix"`
-	Username    string             `json:"username,omitempty"`
-	Role        constellation.Role `json:"role,omitempty"`
-	SatelliteID string             `json:"satellite_id,omitempty"`
-	Algorithms  []string           `json:"algorithms,omitempty"`
-	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
-	RevokedAt   *time.Time         `json:"revoked_at,omitempty"`
+	Name        string                `json:"name"`
+	Prefix      string                `json:"prefix"`
+	Username    string                `json:"username,omitempty"`
+	Role        constellation.Role    `json:"role,omitempty"`
+	SatelliteID string                `json:"satellite_id,omitempty"`
+	Algorithms  []string              `json:"algorithms,omitempty"`
+	Rate        constellation.KeyRate `json:"rate,omitzero"`
+	ExpiresAt   *time.Time            `json:"expires_at,omitempty"`
+	RevokedAt   *time.Time            `json:"revoked_at,omitempty"`
 }
 
 func viewKey(k *constellation.APIKey) keyView {
@@ -76,7 +77,10 @@ func viewKey(k *constellation.APIKey) keyView {
 }
 
 func viewSatelliteKey(satelliteID string, k *constellation.SatelliteKey) keyView {
-	return keyView{Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, Algorithms: k.Algorithms, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt}
+	return keyView{
+		Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, Algorithms: k.Algorithms, Rate: k.Rate,
+		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
+	}
 }
 
 type versionView struct {

@@ -110,7 +110,7 @@ func (s *Service) plan(ctx context.Context, satellite *constellation.Satellite, 
 		plan.Algorithms[i] = planAlgorithm(version.Algorithms[i], &image)
 	}
 	for i, key := range keys {
-		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, Algorithms: key.Algorithms, ExpiresAt: key.ExpiresAt}
+		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, Algorithms: key.Algorithms, Rate: key.Rate, ExpiresAt: key.ExpiresAt}
 	}
 	return plan, nil
 }

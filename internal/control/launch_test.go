@@ -76,7 +76,7 @@ func TestLaunchBundle(t *testing.T) {
 	ctx, h, shell := t.Context(), newHouse(t), control.Shell()
 	algorithm := h.push(t, "neo", "hello", hashA)
 	s := h.satellite(t, "edge")
-	secret, key, err := h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: "app", Algorithms: []string{"foo/bar"}})
+	secret, key, err := h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: "app", Algorithms: []string{"foo/bar"}, Rate: constellation.KeyRate{PerSecond: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestLaunchBundle(t *testing.T) {
 			VanityURL: "foo/bar", Algorithm: "neo/hello/" + hashA, Replicas: 2, Runtime: constellation.Runtime{}.WithDefaults(),
 			Image: bundle.Image{Repository: "neo/hello", Digest: algorithm.Image.Digest, MediaType: algorithm.Image.MediaType, Platforms: []string{"linux/amd64"}},
 		}},
-		Keys: []bundle.Key{{ID: key.ID, Name: "app", SHA256: auth.HashKey(secret), Algorithms: []string{"foo/bar"}}},
+		Keys: []bundle.Key{{ID: key.ID, Name: "app", SHA256: auth.HashKey(secret), Algorithms: []string{"foo/bar"}, Rate: constellation.KeyRate{PerSecond: 5}}},
 	}
 	if diff := cmp.Diff(want, plan); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)

@@ -15,6 +15,7 @@ import (
 type NewSatelliteKey struct {
 	Name       string
 	Algorithms []string
+	Rate       constellation.KeyRate
 	ExpiresAt  *time.Time
 }
 
@@ -53,6 +54,7 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a key", n.Name)
 	constellation.CheckKeyAlgorithms(&v, "algorithms", n.Algorithms)
+	constellation.CheckKeyRate(&v, "rate", n.Rate)
 	checkExpiry(&v, n.ExpiresAt, now)
 	if err := v.Err(); err != nil {
 		return "", nil, err
@@ -60,8 +62,8 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	secret := auth.NewKey()
 	key := &constellation.SatelliteKey{
 		ID: uuid.NewString(), Name: n.Name, Prefix: auth.Prefix(secret), SHA256: auth.HashKey(secret),
-		Algorithms: append([]string{}, n.Algorithms...),
-		CreatedAt:  now, CreatedBy: p.Username,
+		Algorithms: append([]string{}, n.Algorithms...), Rate: n.Rate,
+		CreatedAt: now, CreatedBy: p.Username,
 	}
 	if n.ExpiresAt != nil {
 		expires := n.ExpiresAt.UTC().Truncate(time.Microsecond)

@@ -35,6 +35,7 @@ type journey struct {
 	satelliteID, launchID string
 	key, keyID            string
 	limitedKey            string // may call demo/shout only
+	slowKey               string // may call twice, and then not for a quarter of an hour
 }
 
 func TestMainJob(t *testing.T) {
@@ -160,6 +161,11 @@ func (j *journey) create(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.limitedKey = limited.Secret
+	slow, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "slow", Rate: &apiv1.KeyRate{PerSecond: .001, Burst: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.slowKey = slow.Secret
 	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "cluster"); err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +312,10 @@ func (j *journey) answers(t *testing.T) {
 	j.call(t, j.key, "demo/hello?output=void", "text/plain", "Neo", 400, "not available in this version")
 	j.call(t, "", "demo/hello", "text/plain", "Neo", 401, `{"error":{"message":"authorization required"}}`)
 	j.call(t, j.limitedKey, "demo/hello", "text/plain", "Neo", 403, `the API key \"shouter\" may not call algo://demo/hello`)
+	for range 2 { // of two engines, each counts what the other served
+		j.call(t, j.slowKey, "demo/shout", "text/plain", "slow", 200, `"SLOW"`)
+	}
+	j.call(t, j.slowKey, "demo/shout", "text/plain", "slow", 429, "this API key makes more calls than its limit allows")
 	j.call(t, "cst_wrong", "demo/hello", "text/plain", "Neo", 401, `"error"`)
 	j.call(t, j.key, "demo/nothing", "text/plain", "Neo", 404, "algo://demo/nothing not found")
 	j.call(t, j.key, "demo/hello", "image/png", "x", 415, `"error"`)

@@ -139,7 +139,7 @@ func protocolOf(run constellation.Runtime) constellation.Protocol {
 func (r *renderer) keys() config.Keys {
 	keys := config.Keys{Keys: []config.Key{}}
 	for _, k := range r.Plan.Keys {
-		key := config.Key{ID: k.ID, Name: k.Name, SHA256: k.SHA256, Algorithms: k.Algorithms}
+		key := config.Key{ID: k.ID, Name: k.Name, SHA256: k.SHA256, Algorithms: k.Algorithms, Rate: k.Rate}
 		if k.ExpiresAt != nil {
 			key.ExpiresAt = *k.ExpiresAt
 		}

@@ -9,6 +9,10 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
+// satelliteKeyColumns are those of a constellation.SatelliteKey.
+const satelliteKeyColumns = `k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.last_used_at,
+	jsonb_build_object('per_second', k.rate_per_second, 'burst', k.rate_burst) AS rate`
+
 var satelliteKeyOrder = ordering{
 	sorts: map[string]column{
 		"name":       {"k.name_key", "text"},
@@ -21,7 +25,7 @@ var satelliteKeyOrder = ordering{
 // SatelliteKeys gives a page of a satellite's keys, revoked ones too.
 func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteKey, error) {
 	sql, args := satelliteKeyOrder.page(`
-		SELECT k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.last_used_at
+		SELECT `+satelliteKeyColumns+`
 		FROM satellite_keys k
 		WHERE k.satellite_id = @satellite_id /*page*/
 		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
@@ -31,8 +35,8 @@ func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]
 // SatelliteKey gives a satellite's key by its id.
 func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*constellation.SatelliteKey, error) {
 	return collectOne[constellation.SatelliteKey](ctx, db, "get satellite key", `
-		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at, last_used_at
-		FROM satellite_keys
+		SELECT `+satelliteKeyColumns+`
+		FROM satellite_keys k
 		WHERE satellite_id = @satellite_id AND id = @id`,
 		pgx.NamedArgs{"satellite_id": satelliteID, "id": keyID},
 		constellation.Errorf(constellation.KindNotFound, "satellite %s has no key %q", satelliteID, keyID))
@@ -42,8 +46,8 @@ func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*con
 // oldest first: what its bundles carry.
 func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]constellation.SatelliteKey, error) {
 	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
-		SELECT id, name, prefix, sha256, algorithms, created_at, created_by, expires_at, revoked_at, last_used_at
-		FROM satellite_keys
+		SELECT `+satelliteKeyColumns+`
+		FROM satellite_keys k
 		WHERE satellite_id = @satellite_id AND revoked_at IS NULL
 		ORDER BY created_at, id`,
 		pgx.NamedArgs{"satellite_id": satelliteID})
@@ -52,11 +56,11 @@ func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]c
 // InsertSatelliteKey adds a key of a satellite.
 func (db *DB) InsertSatelliteKey(ctx context.Context, satelliteID string, k *constellation.SatelliteKey) error {
 	return db.exec(ctx, "insert satellite key", `
-		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, algorithms, created_at, created_by, expires_at)
-		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @algorithms, @created_at, @created_by, @expires_at)`,
+		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, algorithms, rate_per_second, rate_burst, created_at, created_by, expires_at)
+		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @algorithms, @rate_per_second, @rate_burst, @created_at, @created_by, @expires_at)`,
 		pgx.NamedArgs{
 			"id": k.ID, "satellite_id": satelliteID, "name": k.Name, "key": constellation.Fold(k.Name), "prefix": k.Prefix,
-			"sha256": k.SHA256, "algorithms": k.Algorithms, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
+			"sha256": k.SHA256, "algorithms": k.Algorithms, "rate_per_second": k.Rate.PerSecond, "rate_burst": k.Rate.Burst, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
 		})
 }
 

@@ -25,7 +25,8 @@ type Key struct {
 	SHA256     string    `json:"sha256"`               // lower-case hex of the whole key
 	Algorithms []string  `json:"algorithms,omitempty"` // vanity URLs that it may call; none: all
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
-	Rate       Rate      `json:"rate,omitzero"` // zero is the engine's
+
+	Rate constellation.KeyRate `json:"rate,omitzero"` // zero is the engine's
 }
 
 // May says whether the key may call the algorithm at a vanity URL.
@@ -36,21 +37,6 @@ func (k Key) May(vanityURL string) bool {
 // InternalKeyID is the key that the satellite's own algorithms call each
 // other with. The mothership does not know it.
 const InternalKeyID = "internal"
-
-// Rate limits how often a key may call; a PerSecond of 0 does not. Burst is
-// how many calls may come at once, by default those of a second.
-type Rate struct {
-	PerSecond float64 `json:"per_second"`
-	Burst     int     `json:"burst,omitempty"`
-}
-
-// BurstOrDefault is at least 1.
-func (r Rate) BurstOrDefault() int {
-	if r.Burst > 0 {
-		return r.Burst
-	}
-	return max(1, int(r.PerSecond))
-}
 
 // Expired says whether the key no longer works at now.
 func (k Key) Expired(now time.Time) bool {
@@ -77,9 +63,7 @@ func (k *Keys) Validate() error {
 		}
 		ids[key.ID] = true
 		constellation.CheckKeyAlgorithms(&v, field+".algorithms", key.Algorithms)
-		if key.Rate.PerSecond < 0 || key.Rate.Burst < 0 || key.Rate.PerSecond > 1e6 || key.Rate.Burst > 1e6 {
-			v.Add(field+".rate", "the rate of key %q is calls per second and at once, from 0 (no limit) to a million", key.ID)
-		}
+		constellation.CheckKeyRate(&v, field+".rate", key.Rate)
 		if raw, err := hex.DecodeString(key.SHA256); err != nil || len(raw) != sha256.Size || hex.EncodeToString(raw) != key.SHA256 {
 			v.Add(field+".sha256", "the sha256 of key %q is not 64 lower-case hex digits", key.ID)
 		}

@@ -61,6 +61,9 @@ func (e *Engine) admit(c *call, q *asking) *failure {
 	if f != nil {
 		return f
 	}
+	if key.limited() {
+		e.peers.tellSpent(key.ID)
+	}
 	c.warning = t.warning.text(now)
 	if c.route = t.find(q.path); c.route == nil {
 		return refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(strings.TrimSuffix(q.path, "/"))))

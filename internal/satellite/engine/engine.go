@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 )
@@ -36,7 +37,7 @@ type Options struct {
 	DrainTimeout time.Duration // calls in flight have so long after that
 	ReloadEvery  time.Duration // how often the files are looked at, 1s
 
-	KeyRate config.Rate // of keys that have none of their own
+	KeyRate constellation.KeyRate // of keys that have none of their own
 
 	AccessLog    io.Writer // a JSON line a call; nil is none
 	AccessSample int       // of calls that went well, one line in so many; 0 and 1 are all

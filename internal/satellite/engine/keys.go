@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -28,34 +29,37 @@ type heldKey struct {
 type keyUse struct {
 	used  atomic.Bool   // since it was last asked
 	limit *rate.Limiter // nil is none
-	rate  config.Rate
+	rate  constellation.KeyRate
 }
+
+// limited says whether calls with the key are counted, for its rate.
+func (u *keyUse) limited() bool { return u.limit != nil }
 
 // keyring is the keys in force by the hash of the key.
 type keyring map[[sha256.Size]byte]heldKey
 
 // find gives the key of an Authorization header: "Simple KEY", "Bearer KEY"
 // or the bare key. Nothing is compared with the key itself, only hashes.
-func (ring keyring) find(authorization []byte, now time.Time) (config.Key, *failure) {
+func (ring keyring) find(authorization []byte, now time.Time) (heldKey, *failure) {
 	key := bytes.TrimSpace(authorization)
 	scheme, rest, ok := bytes.Cut(key, []byte(" "))
 	switch {
 	case bytes.EqualFold(scheme, []byte("Simple")), bytes.EqualFold(scheme, []byte("Bearer")):
 		key = bytes.TrimSpace(rest)
 	case ok:
-		return config.Key{}, refuse(http.StatusUnauthorized, "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone")
+		return heldKey{}, refuse(http.StatusUnauthorized, "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone")
 	}
 	if len(key) == 0 {
-		return config.Key{}, refuse(http.StatusUnauthorized, "authorization required")
+		return heldKey{}, refuse(http.StatusUnauthorized, "authorization required")
 	}
 	k, ok := ring[sha256.Sum256(key)]
 	if !ok {
-		return config.Key{}, refuse(http.StatusUnauthorized, "this API key is not known to this satellite")
+		return heldKey{}, refuse(http.StatusUnauthorized, "this API key is not known to this satellite")
 	}
 	if k.Expired(now) {
-		return config.Key{}, refuse(http.StatusUnauthorized, "this API key expired on "+k.ExpiresAt.UTC().Format(time.DateOnly))
+		return heldKey{}, refuse(http.StatusUnauthorized, "this API key expired on "+k.ExpiresAt.UTC().Format(time.DateOnly))
 	}
-	return k.Key, k.take(now)
+	return k, k.take(now)
 }
 
 // take notes a call with the key, and refuses it beyond the key's rate.
@@ -77,15 +81,25 @@ func (u *keyUse) take(now time.Time) *failure {
 	return f
 }
 
+// spent notes a call that another engine served with the key.
+func (h *keyholder) spent(id string, now time.Time) {
+	h.mu.Lock()
+	use := h.uses[id]
+	h.mu.Unlock()
+	if use != nil && use.limited() {
+		use.limit.ReserveN(now, 1)
+	}
+}
+
 // keyholder knows which keys are in force: those of keys.json, or those that
 // the mothership said since.
 type keyholder struct {
 	mu   sync.Mutex
 	file *config.Keys
-	live []apiv1.HeartbeatKey // when liveAt is set
-	at   time.Time            // of what is in force; zero: keys.json as it was at the start
-	uses map[string]*keyUse   // by id
-	rate config.Rate          // of keys that have none of their own
+	live []apiv1.HeartbeatKey  // when liveAt is set
+	at   time.Time             // of what is in force; zero: keys.json as it was at the start
+	uses map[string]*keyUse    // by id
+	rate constellation.KeyRate // of keys that have none of their own
 	ring *atomic.Pointer[keyring]
 }
 
@@ -109,13 +123,12 @@ func (h *keyholder) takeLive(live []apiv1.HeartbeatKey, at time.Time) bool {
 	if !at.After(h.at) {
 		return false
 	}
-	rates := map[string]config.Rate{}
-	for _, k := range h.file.Keys {
-		rates[k.ID] = k.Rate
-	}
 	keys := make([]config.Key, 0, len(live)+1)
 	for _, k := range live {
-		key := config.Key{ID: k.ID, Name: k.Name, SHA256: k.SHA256, Algorithms: k.Algorithms, Rate: rates[k.ID]}
+		key := config.Key{ID: k.ID, Name: k.Name, SHA256: k.SHA256, Algorithms: k.Algorithms}
+		if k.Rate != nil {
+			key.Rate = constellation.KeyRate(*k.Rate)
+		}
 		if k.ExpiresAt != nil {
 			key.ExpiresAt = *k.ExpiresAt
 		}
@@ -180,6 +193,9 @@ func (h *keyholder) report() (keys []apiv1.HeartbeatKey, at time.Time, used []st
 		key := apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, Algorithms: k.Algorithms}
 		if !k.ExpiresAt.IsZero() {
 			key.ExpiresAt = &k.ExpiresAt
+		}
+		if k.Rate.PerSecond > 0 {
+			key.Rate = new(apiv1.KeyRate(k.Rate))
 		}
 		keys = append(keys, key)
 	}

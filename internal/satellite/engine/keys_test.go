@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -17,7 +18,7 @@ var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 
 // holding is a keyholder with keys.json of three keys: "a", "b", and the
 // satellite's own, "own".
-func holding(standard config.Rate, ofA config.Rate) *keyholder {
+func holding(standard constellation.KeyRate, ofA constellation.KeyRate) *keyholder {
 	h := &keyholder{ring: new(atomic.Pointer[keyring]), rate: standard}
 	h.takeFile(&config.Keys{Keys: []config.Key{
 		{ID: "1", SHA256: config.HashKey("a"), Rate: ofA},
@@ -43,7 +44,7 @@ func live(id, key string) apiv1.HeartbeatKey {
 }
 
 func TestTheNewestKeysAreInForce(t *testing.T) {
-	h := holding(config.Rate{}, config.Rate{})
+	h := holding(constellation.KeyRate{}, constellation.KeyRate{})
 	all := []string{"a", "b", "c", "own"}
 	if got := h.works(all...); got != "a b own" {
 		t.Errorf("at the start %q work, want those of keys.json", got)
@@ -70,7 +71,7 @@ func TestTheNewestKeysAreInForce(t *testing.T) {
 }
 
 func TestReportOfKeys(t *testing.T) {
-	h := holding(config.Rate{}, config.Rate{})
+	h := holding(constellation.KeyRate{}, constellation.KeyRate{})
 	h.works("b", "own")
 	keys, at, used := h.report()
 	if diff := cmp.Diff([]apiv1.HeartbeatKey{live("1", "a"), live("2", "b")}, keys); diff != "" || !at.IsZero() {
@@ -90,7 +91,7 @@ func TestReportOfKeys(t *testing.T) {
 }
 
 func TestRateOfKeys(t *testing.T) {
-	h := holding(config.Rate{PerSecond: 1}, config.Rate{PerSecond: 10, Burst: 3})
+	h := holding(constellation.KeyRate{PerSecond: 1}, constellation.KeyRate{PerSecond: 10, Burst: 3})
 	calls := func(key string, n int, now time.Time) (served int, last *failure) {
 		for range n {
 			if _, f := (*h.ring.Load()).find([]byte(key), now); f == nil {
@@ -105,13 +106,22 @@ func TestRateOfKeys(t *testing.T) {
 	if served != 3 || f == nil || f.status != 429 || f.retryAfter != 1 {
 		t.Errorf("%d of 5 calls at once were served, then %+v; want its burst of 3, then 429", served, f)
 	}
-	h.takeLive([]apiv1.HeartbeatKey{live("1", "a"), live("2", "b")}, noon) // must not give a new burst
+	limited := live("1", "a")
+	limited.Rate = &apiv1.KeyRate{PerSecond: 10, Burst: 3}
+	h.takeLive([]apiv1.HeartbeatKey{limited, live("2", "b")}, noon) // must not give a new burst
 	if served, _ := calls("a", 5, noon); served != 0 {
 		t.Errorf("a change of other keys let %d more calls through", served)
 	}
 	if served, _ := calls("a", 5, noon.Add(200*time.Millisecond)); served != 2 {
 		t.Errorf("200 ms later %d calls were served, want 2 at 10 a second", served)
 	}
+	for range 2 {
+		h.spent("1", noon.Add(500*time.Millisecond))
+	}
+	if served, _ := calls("a", 5, noon.Add(500*time.Millisecond)); served != 1 {
+		t.Errorf("300 ms and 2 calls at another engine later %d calls were served, want 1", served)
+	}
+	h.spent("unknown", noon)
 	if served, _ := calls("b", 5, noon); served != 1 {
 		t.Errorf("%d calls of a key without a rate were served, want 1 by the engine's", served)
 	}

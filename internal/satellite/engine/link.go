@@ -43,6 +43,7 @@ const (
 	wordHold                   // algorithm, text: the replica; n: how many
 	wordState                  // n: 1 when draining
 	wordStats                  // text: a stats.Snapshot; also says that the engine lives
+	wordSpent                  // text: the id of a key that has a rate, with which a call came
 )
 
 type message struct {
@@ -92,6 +93,9 @@ func (l *link) take(m message) error {
 		l.mu.Lock()
 		l.told = m.text
 		l.mu.Unlock()
+		return nil
+	case wordSpent:
+		l.peers.e.holder.spent(m.text, l.peers.e.now())
 		return nil
 	}
 	p := l.peers.pool(m.algorithm)

@@ -294,6 +294,14 @@ func (p *peers) tellStats() {
 	}
 }
 
+// tellSpent tells the others of a call with a key that has a rate: it holds
+// over all engines, but for what comes to several within the time of a message.
+func (p *peers) tellSpent(keyID string) {
+	for _, l := range p.all() {
+		l.send(message{word: wordSpent, text: keyID})
+	}
+}
+
 // snapshots are what the others told.
 func (p *peers) snapshots() []stats.Snapshot {
 	var out []stats.Snapshot

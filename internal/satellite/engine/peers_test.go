@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -324,6 +325,38 @@ func TestCallsOfAnAlgorithmThatItsGranterDoesNotKnowYet(t *testing.T) {
 	engines[1].writeRoutes(routes)
 	if got := <-answer; got.status != 200 {
 		t.Errorf("call = %d %s, want 200", got.status, got.body)
+	}
+}
+
+// TestTheRateOfAKeyHoldsOverAllEngines: what one serves, the others count.
+func TestTheRateOfAKeyHoldsOverAllEngines(t *testing.T) {
+	engines := startEngines(t, 2, oneAlgorithm(0, newStrict(t, nil).addr), "secret")
+	linked(t, 1, engines...)
+	for _, e := range engines {
+		e.writeKeys(config.Key{ID: "k1", SHA256: config.HashKey(testKey), Rate: constellation.KeyRate{PerSecond: .001, Burst: 6}})
+		eventually(t, "the rate is in use", func() bool {
+			e.holder.mu.Lock()
+			defer e.holder.mu.Unlock()
+			return e.holder.uses["k1"].limited()
+		})
+	}
+	left := func(e *testEngine) int {
+		e.holder.mu.Lock()
+		defer e.holder.mu.Unlock()
+		return int(e.holder.uses["k1"].limit.Tokens())
+	}
+	for i := range 6 {
+		if got := engines[i%2].do(request{}); got.status != 200 {
+			t.Errorf("call %d = %d %s, want 200", i, got.status, got.body)
+		}
+		for _, e := range engines {
+			eventually(t, fmt.Sprintf("%d calls are left", 5-i), func() bool { return left(e) == 5-i })
+		}
+	}
+	for i, e := range engines {
+		if got := e.do(request{}); got.status != 429 || got.header.Get("Retry-After") == "" {
+			t.Errorf("a call too many at engine %d = %d %s, want 429 with Retry-After", i, got.status, got.body)
+		}
 	}
 }
 
