@@ -36,6 +36,10 @@ type Cluster struct {
 
 	// ForceConflicts takes fields back that others have set since.
 	ForceConflicts bool
+	// LookEvery is how often a rollout looks whether another one began. One
+	// that took over prunes twice as long after its begin: by then the other
+	// one has looked, and writes no more.
+	LookEvery time.Duration
 
 	dynamic dynamic.Interface
 	typed   kubernetes.Interface
@@ -131,7 +135,7 @@ func Connect(ctx context.Context, path, contextName, namespace string, patience 
 	if err != nil {
 		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
 	}
-	c := &Cluster{Namespace: namespace, Server: config.Host, dynamic: untyped, typed: typed, http: client}
+	c := &Cluster{Namespace: namespace, Server: config.Host, dynamic: untyped, typed: typed, http: client, LookEvery: lookEvery}
 	if c.APIs, c.Version, err = discover(ctx, typed.Discovery()); err != nil {
 		var status apierrors.APIStatus
 		if errors.As(err, &status) {

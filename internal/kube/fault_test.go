@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -147,6 +148,7 @@ func TestRolloutEndedAtEveryStep(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		proxy := kubetest.NewProxy(t, s.kubeconfig)
 		p := s.through(t, proxy.Kubeconfig, kube.Patience{})
+		p.LookEvery = 20 * time.Millisecond // nobody else is there
 		defer s.controller(t)()
 		versions := []kube.Input{testInput(), edited()}
 		p.mustRollout(t, versions[0])
@@ -207,6 +209,38 @@ func TestRolloutOvertaken(t *testing.T) {
 			return err == nil
 		})
 		s.complete(t, 2)
+	})
+}
+
+// Of two first rollouts at once, from two machines, the later one knows what
+// the earlier one makes.
+func TestTwoFirstRollouts(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *space) {
+		proxy := kubetest.NewProxy(t, s.kubeconfig)
+		p := s.through(t, proxy.Kubeconfig, kube.Patience{})
+		defer s.controller(t)()
+		var other sync.Once
+		proxy.Away(func(_ int, r *http.Request) bool {
+			if kubetest.IsWrite(r) && !strings.Contains(r.URL.RawQuery, "dryRun") {
+				other.Do(func() { s.mustRollout(t, testInput()) })
+			}
+			return false
+		})
+		p.mustRollout(t, edited())
+		s.complete(t, 2)
+		list, err := s.admin.AppsV1().Deployments(s.namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		inventory, err := s.Inventory(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range list.Items {
+			if !slices.ContainsFunc(inventory.Objects, func(o kube.Object) bool { return o.Kind == "Deployment" && o.Name == d.Name }) {
+				t.Errorf("Deployment/%s is in no inventory", d.Name)
+			}
+		}
 	})
 }
 

@@ -62,8 +62,12 @@ func (c *Cluster) Inventory(ctx context.Context) (*Inventory, error) {
 	return inventory, err
 }
 
+// readInventory gives nil for one that was only just created.
 func readInventory(object *unstructured.Unstructured) (*Inventory, error) {
-	data, _, _ := unstructured.NestedString(object.Object, "data", inventoryKey)
+	data, found, _ := unstructured.NestedString(object.Object, "data", inventoryKey)
+	if !found && len(object.GetLabels()) == 0 {
+		return nil, nil
+	}
 	var inventory Inventory
 	if err := json.Unmarshal([]byte(data), &inventory); err != nil {
 		return nil, fmt.Errorf("read ConfigMap/%s of namespace %s: %w", InventoryName, object.GetNamespace(), err)

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 )
@@ -37,8 +38,7 @@ func (e *OvertakenError) Error() string {
 	return "another deploy of this launch began while this one ran, and goes on in its place: " + e.By
 }
 
-// overtakenEvery is how often a rollout looks whether another one began.
-const overtakenEvery = 2 * time.Second
+const lookEvery = 2 * time.Second
 
 // newRun names a rollout, for the operator of another one.
 func newRun() string {
@@ -100,14 +100,36 @@ func (c *Cluster) replaceInventory(ctx context.Context, plan *bundle.Plan, inven
 	if err != nil {
 		return err
 	}
+	if version == "" {
+		if version, err = c.createInventory(ctx); err != nil {
+			return err
+		}
+	}
 	object.SetResourceVersion(version)
 	_, err = c.apply(ctx, object, c.options())
 	return err
 }
 
+// createInventory makes an inventory without content, which is as none: an
+// apply takes what is there for its own, but of two creations one fails.
+func (c *Cluster) createInventory(ctx context.Context) (version string, err error) {
+	client, err := c.resource("v1", "ConfigMap")
+	if err != nil {
+		return "", err
+	}
+	bare := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": InventoryName, "namespace": c.Namespace},
+	}}
+	created, err := client.Create(ctx, bare, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil {
+		return "", fmt.Errorf("create ConfigMap/%s: %w", InventoryName, err)
+	}
+	return created.GetResourceVersion(), nil
+}
+
 // stale says whether a write was refused because somebody wrote meanwhile.
 func stale(err error) bool {
-	return apierrors.IsConflict(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
+	return apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 }
 
 // guard gives a context that ends when another rollout begins.
@@ -116,7 +138,7 @@ func (c *Cluster) guard(ctx context.Context, run string) (context.Context, func(
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(overtakenEvery)
+		ticker := time.NewTicker(c.LookEvery)
 		defer ticker.Stop()
 		for {
 			select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -77,11 +78,13 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 	}
 	wanted := objectsOf(r.Objects)
 	inventory, gone := r.inventory(old, wanted)
+	var quiet time.Time // from when on no other rollout writes
 	if old == nil || old.Run != "" || len(Touched(changes)) > 0 || len(gone) > 0 || old.Wanted != inventory.Wanted {
 		inventory, err = c.begin(ctx, r.Plan, newRun(), func(old *Inventory) Inventory {
 			var begun Inventory
 			if begun, gone = r.inventory(old, wanted); old != nil && old.Run != "" {
 				begun.Config = "" // the one before may have ended in the middle of its switch
+				quiet = time.Now().Add(2 * c.LookEvery)
 			}
 			return begun
 		})
@@ -89,11 +92,16 @@ func (c *Cluster) Rollout(ctx context.Context, r Rollout) ([]Change, error) {
 			return nil, err
 		}
 		guarded, stop := c.guard(ctx, inventory.Run)
-		defer stop()
-		changes, err = c.carryOut(guarded, r, changes, inventory, gone)
-		return changes, overtaken(guarded, err)
+		changes, err = c.carryOut(guarded, r, changes, &inventory, gone, quiet)
+		stop() // what follows ends the run itself
+		err = overtaken(guarded, err)
+	} else {
+		changes, err = c.carryOut(ctx, r, changes, &inventory, gone, quiet)
 	}
-	return c.carryOut(ctx, r, changes, inventory, gone)
+	if err != nil {
+		return changes, err
+	}
+	return changes, c.finish(ctx, r, inventory)
 }
 
 // inventory gives the inventory of a rollout that begins, and what has to go
@@ -112,27 +120,35 @@ func (r Rollout) inventory(old *Inventory, wanted []Object) (inventory Inventory
 }
 
 // carryOut is a rollout that has begun; one with nothing to change has no run
-// in its inventory.
-func (c *Cluster) carryOut(ctx context.Context, r Rollout, changes []Change, inventory Inventory, gone []Object) ([]Change, error) {
-	s := &changeover{Cluster: c, Rollout: r, changes: changes, inventory: &inventory, gone: len(gone) > 0}
+// in its inventory. It prunes from quiet on.
+func (c *Cluster) carryOut(ctx context.Context, r Rollout, changes []Change, inventory *Inventory, gone []Object, quiet time.Time) ([]Change, error) {
+	s := &changeover{Cluster: c, Rollout: r, changes: changes, inventory: inventory, gone: len(gone) > 0}
 	if err := s.run(ctx); err != nil {
 		return changes, err
+	}
+	if len(gone) > 0 {
+		select {
+		case <-ctx.Done():
+			return changes, context.Cause(ctx)
+		case <-time.After(time.Until(quiet)):
+		}
 	}
 	if err := s.undisturbed(ctx); err != nil {
 		return changes, err
 	}
 	deleted, err := c.prune(ctx, r, gone)
-	changes = append(changes, deleted...)
-	if err != nil {
-		return changes, err
-	}
+	return append(changes, deleted...), err
+}
+
+// finish writes what is installed now.
+func (c *Cluster) finish(ctx context.Context, r Rollout, inventory Inventory) error {
 	inventory.Objects = union(nil, objectsOf(r.Objects))
 	sure, err := c.installed(ctx, r)
 	if sure && err == nil {
 		inventory.Installed = r.Plan.Satellite.Version
 		err = c.remember(ctx, r, &inventory)
 	}
-	return changes, errors.Join(err, c.writeInventory(ctx, r.Plan, inventory))
+	return errors.Join(err, c.writeInventory(ctx, r.Plan, inventory))
 }
 
 // installed says whether all is ready, which a rollout that waits has seen.
