@@ -170,7 +170,8 @@ func (c *configFile) together(online bool) error {
 	if _, err := os.Stat(k.KubeconfigPath); err != nil && !online {
 		return nil // it is on the machine that deploys
 	}
-	if err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context); err != nil {
+	err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context)
+	if err != nil && (online || !errors.Is(err, kube.ErrPlugin)) {
 		return wrap(err, CodeUsage, "nothing was changed: stage.kubernetes")
 	}
 	return nil

@@ -87,6 +87,9 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
 	}
 	_, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, true, install.NewProgress(io.Discard))
 	wantCode(t, err, install.CodeUsage, `"no-such-authenticator"`, "not installed", "get it from your admin", path)
+	if _, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, false, install.NewProgress(io.Discard)); err != nil {
+		t.Errorf("with --no-check, on a machine that does not deploy: %v", err)
+	}
 }
 
 func TestIgnoreKnowsItsChecks(t *testing.T) {

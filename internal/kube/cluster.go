@@ -53,6 +53,10 @@ var ErrUnreachable = errors.New("the cluster does not answer")
 // be used.
 var ErrKubeconfig = errors.New("the kubeconfig cannot be used")
 
+// ErrPlugin is an ErrKubeconfig that another machine may not have: the
+// credential plugin is not installed.
+var ErrPlugin = fmt.Errorf("%w", ErrKubeconfig)
+
 // CheckKubeconfig reads a kubeconfig and finds the context, "" being the
 // file's current one. It does not connect.
 func CheckKubeconfig(path, context string) error {
@@ -107,7 +111,7 @@ func checkPlugin(path string, user *clientcmdapi.AuthInfo) error {
 	if user.Exec.InstallHint != "" {
 		hint = strings.TrimSpace(user.Exec.InstallHint)
 	}
-	return fmt.Errorf("kubeconfig %s gets its credentials from the program %q, which is not installed on this machine (%s): %w", path, user.Exec.Command, hint, ErrKubeconfig)
+	return fmt.Errorf("kubeconfig %s gets its credentials from the program %q, which is not installed on this machine (%s): %w", path, user.Exec.Command, hint, ErrPlugin)
 }
 
 // Connect reaches the cluster of a kubeconfig's context and asks for its

@@ -148,7 +148,7 @@ func TestRolloutEndedAtEveryStep(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *space) {
 		proxy := kubetest.NewProxy(t, s.kubeconfig)
 		p := s.through(t, proxy.Kubeconfig, kube.Patience{})
-		p.LookEvery = 20 * time.Millisecond // nobody else is there
+		p.LookEvery, s.LookEvery = 20*time.Millisecond, 20*time.Millisecond // nobody else is there
 		defer s.controller(t)()
 		versions := []kube.Input{testInput(), edited()}
 		p.mustRollout(t, versions[0])
@@ -161,16 +161,15 @@ func TestRolloutEndedAtEveryStep(t *testing.T) {
 					writes++
 				}
 				if writes >= ended {
-					cancel() // as kill -9: this request and those in flight may or may not have come through
+					cancel() // as kill -9: this request comes through, those in flight may
 				}
 				return writes > ended
 			})
 			_, err := p.Rollout(ctx, p.of(t, in))
 			cancel()
-			routed := s.routed(t)
-			s.complete(t, routed)
-			proxy.Away(nil)
-			if _, err := p.Rollout(t.Context(), p.of(t, in)); err != nil {
+			proxy.Settle()
+			s.complete(t, s.routed(t))
+			if _, err := s.Rollout(t.Context(), s.of(t, in)); err != nil {
 				t.Fatalf("ended at write %d, then again: %v", ended, err)
 			}
 			s.complete(t, in.Plan.Satellite.Version)

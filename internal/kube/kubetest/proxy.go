@@ -3,6 +3,7 @@
 package kubetest
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -20,6 +21,7 @@ import (
 type Proxy struct {
 	Kubeconfig string // of the proxy: whoever has it has the credentials
 
+	writing  sync.WaitGroup
 	mu       sync.Mutex
 	requests []*http.Request
 	away     func(n int, r *http.Request) bool
@@ -44,6 +46,11 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 	forward := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if IsWrite(r) { // it comes through, whatever becomes of who sent it
+			p.writing.Add(1)
+			defer p.writing.Done()
+			r = r.WithContext(context.WithoutCancel(r.Context()))
+		}
 		if p.isAway(r) {
 			panic(http.ErrAbortHandler) // the connection breaks, as with a server that dies
 		}
@@ -75,6 +82,10 @@ func (p *Proxy) isAway(r *http.Request) bool {
 	p.requests = append(p.requests, r)
 	return p.away != nil && p.away(len(p.requests), r)
 }
+
+// Settle waits until no write is on its way to the server: one goes on when
+// its sender has gone.
+func (p *Proxy) Settle() { p.writing.Wait() }
 
 // Writes gives the requests since the last Away that are no reads and no
 // reviews of rights, which change nothing: "PATCH /api/v1/…".
