@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,8 +146,13 @@ func (w *wire) read() {
 	}
 }
 
-// feed takes the messages that data completes.
-func (w *wire) feed(data []byte) error {
+// feed takes the messages that data completes. A panic ends this wire alone.
+func (w *wire) feed(data []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	w.heard.Store(int64(time.Since(w.made)))
 	if len(w.part) > 0 {
 		w.part = append(w.part, data...)

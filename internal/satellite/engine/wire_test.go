@@ -89,3 +89,13 @@ func TestWireSilent(t *testing.T) {
 		t.Error("a wire of which nobody takes anything is not silent")
 	}
 }
+
+// TestWirePanics: a message that makes this engine panic ends the wire that it
+// came by, and nothing else.
+func TestWirePanics(t *testing.T) {
+	w, _ := wired(t, func(message) error { panic("a fault") })
+	m := message{word: wordState, n: 1}
+	if err := w.feed(m.append(nil)); err == nil || !strings.Contains(err.Error(), "a fault") || !strings.Contains(err.Error(), "wire_test.go") {
+		t.Errorf("feed = %v, want the panic and where it was", err)
+	}
+}
