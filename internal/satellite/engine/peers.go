@@ -228,10 +228,7 @@ func (p *peers) assign() {
 		return
 	}
 	for _, r := range t.routes {
-		g := p.granter(r.VanityURL)
-		for _, h := range r.pool.setGranter(g) {
-			g.hold(r.pool, h)
-		}
+		r.pool.setGranter(p.granter(r.VanityURL))
 	}
 }
 

@@ -12,27 +12,24 @@ type hold struct {
 }
 
 // setGranter makes g the engine that grants this algorithm's slots, nil this
-// one, and gives the slots that our calls hold, which g has to know of.
-func (p *pool) setGranter(g *link) []hold {
+// one. g is told of the slots that our calls hold before it hears of any that
+// is given back, and before it is asked for one.
+func (p *pool) setGranter(g *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.granter == g || p.closed {
-		return nil
+		return
 	}
 	before := p.granter
 	p.granter = g
 	if g == nil {
 		p.dispatch()
-		return nil
+		return
 	}
-	if before == nil {
-		p.handQueue(g)
-	}
-	var holds []hold
 	each := func(r *replica) {
 		r.theirs, r.inFlight = nil, r.mine
 		if r.mine > 0 {
-			holds = append(holds, hold{r.addr, r.mine})
+			g.hold(p, hold{r.addr, r.mine})
 		}
 	}
 	for _, r := range p.replicas {
@@ -43,7 +40,9 @@ func (p *pool) setGranter(g *link) []hold {
 			delete(p.lingering, addr)
 		}
 	}
-	return holds
+	if before == nil {
+		p.handQueue(g)
+	}
 }
 
 // handQueue sends the calls that wait here to g, in their order; other

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,36 @@ func TestWirePanics(t *testing.T) {
 	m := message{word: wordState, n: 1}
 	if err := w.feed(m.append(nil)); err == nil || !strings.Contains(err.Error(), "a fault") || !strings.Contains(err.Error(), "wire_test.go") {
 		t.Errorf("feed = %v, want the panic and where it was", err)
+	}
+}
+
+// TestANewGranterHearsOfSlotsFirst: before it is asked for a slot, and before
+// it hears that one is given back, it knows which are in use.
+func TestANewGranterHearsOfSlotsFirst(t *testing.T) {
+	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr))
+	near, far := net.Pipe()
+	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	l := newLink(e.peers, "other", "other", near, bufio.NewReader(near))
+	p := newPool("foo/bar", 1, 10)
+	p.setReplicas([]string{"a", "b"})
+	held := []*replica{mustAcquire(t, p), mustAcquire(t, p)}
+	waits := &waiter{to: make(blocked, 1), key: "k"}
+	if r, err := p.acquire(waits); r != nil || err != nil {
+		t.Fatalf("acquire = %v, %v, want to wait", r, err)
+	}
+	p.setGranter(l)
+	p.release(held[0], verdictFine)
+	var got []string
+	heard, _ := wired(t, func(m message) error { got = append(got, fmt.Sprint(m.word, m.text)); return nil })
+	l.wire.mu.Lock()
+	defer l.wire.mu.Unlock()
+	if err := heard.feed(l.out); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{fmt.Sprint(wordHold, held[0].addr), fmt.Sprint(wordHold, held[1].addr), fmt.Sprint(wordAsk, "k"), fmt.Sprint(wordReturn, held[0].addr)}
+	slices.Sort(want[:2])
+	slices.Sort(got[:min(2, len(got))])
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }
