@@ -153,12 +153,21 @@ func (r *replica) connect(ctx context.Context, deadline time.Time) (c *conn, reu
 	// One that the fast path left idle is closed first: a langserver may have
 	// no more threads than it has slots.
 	r.closeOneSwift()
-	dialer := net.Dialer{Timeout: dialTimeout, Deadline: deadline}
-	nc, err := dialer.DialContext(ctx, "tcp", r.addr)
+	nc, err := r.dial(ctx, deadline)
 	if err != nil {
 		return nil, false, notStartedError{fmt.Errorf("connect to replica %s: %w", r.addr, err)}
 	}
 	return &conn{Conn: nc, br: bufio.NewReader(nc)}, false, nil
+}
+
+// dial makes a connection. A replica whose machine is gone says nothing any
+// more: its calls end when the kernel has asked in vain for 20 s.
+func (r *replica) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	dialer := net.Dialer{
+		Timeout: dialTimeout, Deadline: deadline,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	return dialer.DialContext(ctx, "tcp", r.addr)
 }
 
 // keep stores a connection for the next call. There are never more than the

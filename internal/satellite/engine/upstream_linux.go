@@ -143,8 +143,7 @@ func (l *loop) dial(cl *client) {
 	r, deadline := cl.r, cl.deadline()
 	go func() {
 		r.closeOneIdle()
-		dialer := net.Dialer{Timeout: dialTimeout, Deadline: deadline}
-		conn, err := dialer.DialContext(l.e.background, "tcp", r.addr)
+		conn, err := r.dial(l.e.background, deadline)
 		fd := -1
 		if err == nil {
 			fd, err = descriptor(conn)
