@@ -269,6 +269,12 @@ func (j *journey) watchMemory(t *testing.T) func(t *testing.T, lived time.Durati
 }
 
 func residentMB(ctx context.Context, ip string) (float64, bool) {
+	n, ok := metric(ctx, ip, "process_resident_memory_bytes")
+	return n / (1 << 20), ok
+}
+
+// metric reads a metric of an engine, whose labels are part of its name.
+func metric(ctx context.Context, ip, name string) (float64, bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ip+":9090/metrics", nil)
@@ -281,9 +287,9 @@ func residentMB(ctx context.Context, ip string) (float64, bool) {
 	}
 	defer res.Body.Close() //nolint:errcheck // read only
 	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), "process_resident_memory_bytes "); ok {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			n, err := strconv.ParseFloat(value, 64)
-			return n / (1 << 20), err == nil
+			return n, err == nil
 		}
 	}
 	return 0, false

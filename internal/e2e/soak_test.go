@@ -63,6 +63,8 @@ func TestSoak(t *testing.T) {
 	memory(t, length/3)
 }
 
+var mixReplicas = map[string]int{"mix/hello": 3, "mix/shout": 2, "mix/python": 2}
+
 func (j *journey) deployMix(t *testing.T) {
 	j.push(t)
 	python, err := j.PushExample(t.Context(), "python", "neo", stack.HashA)
@@ -71,8 +73,9 @@ func (j *journey) deployMix(t *testing.T) {
 	}
 	mix := func(hello string) []stack.Route {
 		return []stack.Route{
-			{Vanity: "mix/hello", Algorithm: hello, Replicas: 3}, {Vanity: "mix/shout", Algorithm: j.shout, Replicas: 2},
-			{Vanity: "mix/python", Algorithm: python, Replicas: 2},
+			{Vanity: "mix/hello", Algorithm: hello, Replicas: mixReplicas["mix/hello"]},
+			{Vanity: "mix/shout", Algorithm: j.shout, Replicas: mixReplicas["mix/shout"]},
+			{Vanity: "mix/python", Algorithm: python, Replicas: mixReplicas["mix/python"]},
 		}
 	}
 	if j.satelliteID, err = j.CreateSatellite(t.Context(), "Soak", mix(j.hello)...); err != nil {
@@ -224,8 +227,29 @@ func (j *journey) apiServerAway(t *testing.T, length time.Duration) {
 	j.settled(t)
 }
 
-// settled waits until every pod that is wanted is ready, and no other is left
-// but those that drain.
+// enginesKnow says whether every engine knows every replica: the cluster tells
+// it of one some time after it says that the replica is ready.
+func (j *journey) enginesKnow(ctx context.Context) bool {
+	pods, err := j.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + engineName})
+	if err != nil {
+		return false
+	}
+	for _, pod := range pods.Items {
+		if pod.DeletionTimestamp != nil {
+			continue
+		}
+		for algorithm, replicas := range mixReplicas {
+			n, ok := metric(ctx, pod.Status.PodIP, `constellation_engine_replicas_ready{algorithm="`+algorithm+`"}`)
+			if !ok || int(n) != replicas {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// settled waits until every pod that is wanted is ready and known to the
+// engines, and no other is left but those that drain.
 func (j *journey) settled(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -240,7 +264,7 @@ func (j *journey) settled(t *testing.T) {
 				ready = ready && d.Status.ReadyReplicas == *d.Spec.Replicas && d.Status.UpdatedReplicas == *d.Spec.Replicas && d.Status.ObservedGeneration == d.Generation
 			}
 		}
-		if ready {
+		if ready && j.enginesKnow(ctx) {
 			return
 		}
 		select {
