@@ -21,8 +21,9 @@ import (
 type Proxy struct {
 	Kubeconfig string // of the proxy: whoever has it has the credentials
 
-	writing  sync.WaitGroup
 	mu       sync.Mutex
+	settled  *sync.Cond // no write is on its way
+	writing  int
 	requests []*http.Request
 	away     func(n int, r *http.Request) bool
 }
@@ -43,12 +44,13 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 		t.Fatal(err)
 	}
 	p := &Proxy{Kubeconfig: filepath.Join(t.TempDir(), "kubeconfig")}
+	p.settled = sync.NewCond(&p.mu)
 	forward := &httputil.ReverseProxy{Transport: transport, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if IsWrite(r) { // it comes through, whatever becomes of who sent it
-			p.writing.Add(1)
-			defer p.writing.Done()
+			p.write(1)
+			defer p.write(-1)
 			r = r.WithContext(context.WithoutCancel(r.Context()))
 		}
 		if p.isAway(r) {
@@ -85,7 +87,22 @@ func (p *Proxy) isAway(r *http.Request) bool {
 
 // Settle waits until no write is on its way to the server: one goes on when
 // its sender has gone.
-func (p *Proxy) Settle() { p.writing.Wait() }
+func (p *Proxy) Settle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.writing > 0 {
+		p.settled.Wait()
+	}
+}
+
+// write notes that a write begins, or ends.
+func (p *Proxy) write(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.writing += n; p.writing == 0 {
+		p.settled.Broadcast()
+	}
+}
 
 // Writes gives the requests since the last Away that are no reads and no
 // reviews of rights, which change nothing: "PATCH /api/v1/…".
