@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,11 +46,6 @@ const (
 
 const sweepEvery = 100 * time.Millisecond
 
-// soonMilliseconds is how long a loop that just had work waits for more without
-// the runtime's knowing, which would otherwise give its processor away and
-// take it back, by another thread, for each pause of 20 µs.
-const soonMilliseconds = 2
-
 func newLoop(f *front) (*loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -87,13 +81,17 @@ func (l *loop) post(f func()) {
 
 func (l *loop) run() {
 	defer close(l.ended)
-	runtime.LockOSThread() // for its processor's caches
 	events := make([]unix.EpollEvent, 256)
-	busy := false
 	for !l.stopping {
 		posted := l.takeInbox()
-		n, err := l.wait(events, busy, posted)
-		busy = posted || n > 0
+		n, err := rawPoll(l.ep, events), error(nil)
+		if n <= 0 && !posted {
+			l.sleeping.Store(true)
+			if l.inboxEmpty() {
+				n, err = unix.EpollWait(l.ep, events, int(sweepEvery/time.Millisecond))
+			}
+			l.sleeping.Store(false)
+		}
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			l.e.log.Error("wait for events", "error", err)
 			time.Sleep(sweepEvery)
@@ -120,25 +118,6 @@ func (l *loop) run() {
 		l.endWire(w, net.ErrClosed)
 	}
 	_, _ = unix.Close(l.ep), unix.Close(l.wake)
-}
-
-// wait waits for events until the next sweep; not at all when there is other
-// work, and first without the runtime's knowing when there was work just now.
-func (l *loop) wait(events []unix.EpollEvent, busy, posted bool) (n int, err error) {
-	if posted {
-		return rawPoll(l.ep, events, 0), nil
-	}
-	l.sleeping.Store(true)
-	defer l.sleeping.Store(false)
-	if !l.inboxEmpty() {
-		return 0, nil
-	}
-	if busy {
-		if n := rawPoll(l.ep, events, soonMilliseconds); n > 0 || !l.inboxEmpty() {
-			return n, nil
-		}
-	}
-	return unix.EpollWait(l.ep, events, int(sweepEvery/time.Millisecond))
 }
 
 func (l *loop) stop() { l.stopping = true }

@@ -21,11 +21,9 @@ func rawWrite(fd int, p []byte) (int, error) {
 	return rawResult(n, errno)
 }
 
-// rawPoll gives the events that are there already, or come within some
-// milliseconds. The runtime takes its thread for a running one meanwhile: when
-// it wants something of that, its signal ends the wait.
-func rawPoll(ep int, events []unix.EpollEvent, milliseconds int) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), uintptr(milliseconds), 0, 0) //nolint:gosec // as above
+// rawPoll gives the events that are there already.
+func rawPoll(ep int, events []unix.EpollEvent) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0) //nolint:gosec // as above
 	if errno != 0 {
 		return 0
 	}
