@@ -170,14 +170,13 @@ func (c *checker) value() {
 var fractions = []string{"rate.per_second"}
 
 func (c *checker) number(text string) {
-	if slices.Contains(fractions, c.field()) {
-		if _, err := strconv.ParseFloat(text, 64); err != nil {
-			c.complain("is a number such as 0.5, not %s", shorten(text))
-		}
+	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return
 	}
-	if _, err := strconv.ParseInt(text, 10, 64); err != nil {
+	if !slices.Contains(fractions, c.field()) {
 		c.complain("is a whole number, written without a point or an exponent; not %s", shorten(text))
+	} else if _, err := strconv.ParseFloat(text, 64); err != nil {
+		c.complain("is a number such as 0.5, not %s", shorten(text))
 	}
 }
 

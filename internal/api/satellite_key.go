@@ -62,12 +62,12 @@ func wireKeyRate(r constellation.KeyRate) *apiv1.KeyRate {
 	if r.PerSecond == 0 {
 		return nil
 	}
-	return &apiv1.KeyRate{PerSecond: r.PerSecond, Burst: r.Burst}
+	return new(apiv1.KeyRate(r))
 }
 
 func readKeyRate(r *apiv1.KeyRate) constellation.KeyRate {
 	if r == nil {
 		return constellation.KeyRate{}
 	}
-	return constellation.KeyRate{PerSecond: r.PerSecond, Burst: r.Burst}
+	return constellation.KeyRate(*r)
 }

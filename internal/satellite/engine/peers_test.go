@@ -203,21 +203,29 @@ func TestEnginesComeAndGo(t *testing.T) {
 	}
 }
 
-// TestCallsOfALostGranter: calls that wait at an engine that is gone at once,
-// with no goodbye, wait on at the next.
-func TestCallsOfALostGranter(t *testing.T) {
-	enter, leave := make(chan bool, 8), make(chan bool)
-	s := newStrict(t, func(lsCall) (int, string) {
-		enter <- true
-		<-leave
+// granterAndOther are two engines before one replica, whose calls say on enter
+// that they run, and end with leave.
+func granterAndOther(t *testing.T) (s *strictLangserver, granter, other *testEngine, enter <-chan bool, leave chan<- bool) {
+	t.Helper()
+	entered, left := make(chan bool, 8), make(chan bool)
+	s = newStrict(t, func(lsCall) (int, string) {
+		entered <- true
+		<-left
 		return 200, `{"result":"done"}`
 	})
 	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
 	linked(t, 1, engines...)
-	granter, other := engines[0], engines[1]
+	granter, other = engines[0], engines[1]
 	if !granter.table.Load().routes[0].pool.state().grants {
 		granter, other = other, granter
 	}
+	return s, granter, other, entered, left
+}
+
+// TestCallsOfALostGranter: calls that wait at an engine that is gone at once,
+// with no goodbye, wait on at the next.
+func TestCallsOfALostGranter(t *testing.T) {
+	s, granter, other, enter, leave := granterAndOther(t)
 	answers := make(chan response, 2)
 	go func() { answers <- other.do(request{}) }()
 	<-enter
@@ -249,18 +257,7 @@ func TestCallsOfALostGranter(t *testing.T) {
 // TestCallsOfADrainingGranter: calls that wait at an engine when it begins to
 // drain are asked for at the next one, which may not know yet that it is.
 func TestCallsOfADrainingGranter(t *testing.T) {
-	enter, leave := make(chan bool, 8), make(chan bool)
-	s := newStrict(t, func(lsCall) (int, string) {
-		enter <- true
-		<-leave
-		return 200, `{"result":"done"}`
-	})
-	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
-	linked(t, 1, engines...)
-	granter, other := engines[0], engines[1]
-	if !granter.table.Load().routes[0].pool.state().grants {
-		granter, other = other, granter
-	}
+	s, granter, other, enter, leave := granterAndOther(t)
 	answers := make(chan response, 4)
 	call := func(e *testEngine) { answers <- e.do(request{}) }
 	go call(granter)
