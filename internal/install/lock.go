@@ -15,6 +15,10 @@ import (
 // lockPoll is how often a waiting run looks whether the lock is free.
 const lockPoll = 200 * time.Millisecond
 
+// namelessLooks is how many looks a run waits for who holds the lock to have
+// written that down, before it says without a name that it waits.
+const namelessLooks = 5
+
 // lock holds the launch's folder against other runs, on this machine and, when
 // the file system can, on others. A second run waits and says for whom.
 func (f Folder) lock(ctx context.Context, verb string, report func(string, ...any)) (unlock func(), err error) {
@@ -34,8 +38,8 @@ func (f Folder) lock(ctx context.Context, verb string, report func(string, ...an
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, errors.Join(wrap(err, CodeFailed, "lock %s", path), file.Close())
 		}
-		holder, _ := os.ReadFile(path)                                                  //nolint:errcheck // only to say who
-		if who := strings.TrimSpace(string(holder)); !said && (who != "" || look > 0) { // it may only now be writing who it is
+		holder, _ := os.ReadFile(path)                                                               //nolint:errcheck // only to say who
+		if who := strings.TrimSpace(string(holder)); !said && (who != "" || look >= namelessLooks) { // it may only now be writing who it is
 			report("waiting: %s holds this launch", cmp.Or(who, "another command"))
 			said = true
 		}
@@ -50,7 +54,10 @@ func (f Folder) lock(ctx context.Context, verb string, report func(string, ...an
 	if err := errors.Join(file.Truncate(0), writeAt(file, holder)); err != nil {
 		return nil, errors.Join(wrap(err, CodeFailed, "lock %s", path), file.Close())
 	}
-	return func() { _ = file.Close() }, nil
+	return func() {
+		_ = file.Truncate(0) // the next to hold it may not have written who it is when a third one asks
+		_ = file.Close()
+	}, nil
 }
 
 func writeAt(file *os.File, s string) error {
