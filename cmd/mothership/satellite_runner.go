@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +48,8 @@ algo-install puts it into the pods of images with constellation.protocol=pipe.`,
 	flags.StringVar(&opts.Listen, "listen", ":9999", "address for calls")
 	flags.BoolVar(&opts.Find, "find", false, "look for the two well-known programs before COMMAND")
 	flags.StringVar(&opts.FIFO, "fifo", runner.DefaultFIFO, "where the process writes its replies")
-	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 0, "how long a running call may take after a stop signal (default 5m)")
+	flags.DurationVar(&opts.DrainDelay, "drain-delay", 5*time.Second, "how long calls are accepted after the stop signal, while the engines stop sending them")
+	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 0, "how long a running call may take after that (default 5m)")
 	flags.StringVar(&copyTo, "copy-to", "", "copy this program to a folder and end: what the init container does")
 	flags.TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error, on stderr")
 	return cmd

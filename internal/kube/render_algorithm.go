@@ -18,8 +18,17 @@ import (
 // algorithmPort names the container's port; the engine reads the number.
 const algorithmPort = "algorithm"
 
-// algorithmGraceSeconds lets a running call of the default time-out end.
-const algorithmGraceSeconds = config.DefaultTimeoutSeconds
+const (
+	// algorithmDrainSeconds is how long a pod that ends still takes calls: the
+	// engines hear of its end a moment after it does. The runner does the same.
+	algorithmDrainSeconds = 5
+	// algorithmGraceSeconds lets a running call of the default time-out end
+	// after that.
+	algorithmGraceSeconds = config.DefaultTimeoutSeconds + 2*algorithmDrainSeconds
+	// sleepMinor is the first Kubernetes 1.x whose kubelet can sleep before it
+	// ends a container, with no program in the image.
+	sleepMinor = 30
+)
 
 // gpuResource is what stage.resources.<vanity>.gpu asks for.
 const gpuResource = "nvidia.com/gpu"
@@ -86,6 +95,9 @@ func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
 			SecurityContext:               &corev1.PodSecurityContext{},
 			Containers:                    []corev1.Container{container},
 		},
+	}
+	if run.Protocol != constellation.ProtocolPipe && r.APIs.Minor >= sleepMinor {
+		pod.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: algorithmDrainSeconds}}}
 	}
 	r.runner(&pod.Spec, a)
 	r.readOnlyRoot(&pod.Spec, a)

@@ -323,3 +323,30 @@ func keysLike(m map[string]string, prefix string) []string {
 	}
 	return keys
 }
+
+// A pod that ends takes calls until the engines know: the runner of a pipe
+// image sees to that, and for the others the kubelet, where it can.
+func TestRenderedAlgorithmsDrain(t *testing.T) {
+	t.Parallel()
+	const hook = "spec.template.spec.containers.0.lifecycle.preStop.sleep.seconds"
+	for _, test := range []struct {
+		name  string
+		input kube.Input
+		minor int
+		want  any
+	}{
+		{"a langserver", testInput(), 37, int64(5)},
+		{"on the first that can sleep", testInput(), 30, int64(5)},
+		{"on the last that cannot", testInput(), 29, nil},
+		{"a pipe image", pipeInput(kube.Process{}, false), 37, nil},
+	} {
+		test.input.APIs.Minor = test.minor
+		d := find(render(t, test.input), "Deployment/algo-foo-bar")
+		if diff := cmp.Diff(test.want, at(d, hook)); diff != "" {
+			t.Errorf("%s: seconds (-want +got):\n%s", test.name, diff)
+		}
+		if grace := at(d, "spec.template.spec.terminationGracePeriodSeconds"); grace != int64(310) {
+			t.Errorf("%s: %v seconds to end, want 310: the drain's and a call's", test.name, grace)
+		}
+	}
+}

@@ -29,7 +29,8 @@ const DefaultFIFO = "/tmp/algoout"
 // that its process failed; its "reason" says how.
 const FailedMessage = "the pipe process failed"
 
-// Options are a runner's settings; the zero value of each is its default.
+// Options are a runner's settings; the zero value of each is its default,
+// but for the drain delay, where zero is none.
 type Options struct {
 	// Command starts the pipe process. None is InstalledPipe, else LocalPipe.
 	Command []string
@@ -50,7 +51,8 @@ type Options struct {
 	RestartAfter   time.Duration // the first pause between two failures, 1s
 	RestartAtMost  time.Duration // the longest, 1m
 	SteadyAfter    time.Duration // a process that ran so long did not fail at once, 10s
-	DrainTimeout   time.Duration // how long a running call may take after a stop signal, 5m
+	DrainDelay     time.Duration // calls are accepted so long after a stop signal; zero is none
+	DrainTimeout   time.Duration // how long a running call may take after that, 5m
 	CallAtMost     time.Duration // a call that nobody ended is ended after this, 51m
 	MemoryCounters []string      // files that count memory kills; those of a container's cgroup
 }

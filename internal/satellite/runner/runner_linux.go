@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +25,7 @@ type Runner struct {
 	log    *slog.Logger
 	reaper reaper
 	one    chan struct{} // held by the call that runs
+	drains atomic.Bool
 
 	mu      sync.Mutex
 	process *process      // loaded, else nil
@@ -36,7 +38,8 @@ type Runner struct {
 // calls are told so instead of waiting for the next one.
 const failingAfter = 3
 
-// Run serves until ctx ends, then lets a running call end. An image with no
+// Run serves until ctx ends. Then it still takes calls for DrainDelay, the last
+// of each connection, and lets a running call end. An image with no
 // pipe process is an error for the operator.
 func Run(ctx context.Context, o Options) error {
 	r, err := newRunner(o)
@@ -116,6 +119,12 @@ func (r *Runner) serve(ctx context.Context, ln net.Listener) error {
 	go func() { served <- server.Serve(ln) }()
 	select {
 	case <-ctx.Done():
+		// Engines hear that this pod ends a moment after it does. A connection
+		// that was closed under their next call would leave them in doubt
+		// whether that call ran.
+		r.drains.Store(true)
+		r.log.Info("draining", "delay", r.DrainDelay.String(), "timeout", r.DrainTimeout.String())
+		time.Sleep(r.DrainDelay)
 		last, cancel := context.WithTimeout(background, r.DrainTimeout)
 		defer cancel()
 		if err = server.Shutdown(last); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,8 +25,9 @@ import (
 
 // running is a runner on a free port, with a FIFO of its own.
 type running struct {
-	url string
-	log *lockedBuffer
+	url  string
+	log  *lockedBuffer
+	stop context.CancelFunc
 }
 
 type lockedBuffer struct {
@@ -73,7 +75,7 @@ func start(t *testing.T, o Options, command ...string) running {
 			t.Logf("runner's log:\n%s", log)
 		}
 	})
-	return running{"http://" + ln.Addr().String() + "/any/path", log}
+	return running{"http://" + ln.Addr().String() + "/any/path", log, stop}
 }
 
 const shellSample = "../../../deploy/examples/shell/pipe.sh"
@@ -340,5 +342,49 @@ func waitGone(t *testing.T, pid int) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			t.Fatalf("process %d is still there: %s", pid, stat)
 		}
+	}
+}
+
+// TestDrain: after the stop signal calls are still answered for a while, each
+// as the last of its connection, so that none is closed under a call.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	r := start(t, Options{DrainDelay: 5 * time.Second}, shellSample)
+	r.until(t, 200)
+	client := &http.Client{Transport: &http.Transport{}}
+	call := func() (last bool, err error) {
+		response, err := client.Post(r.url, "text/plain", strings.NewReader("Neo"))
+		if err != nil {
+			return false, err
+		}
+		defer response.Body.Close()
+		data, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != 200 || !strings.Contains(string(data), "Neo") {
+			return false, fmt.Errorf("answer %d %.200q: %w", response.StatusCode, data, err)
+		}
+		return response.Close, nil
+	}
+	if last, err := call(); err != nil || last {
+		t.Fatalf("a call before the stop signal: last of its connection %v, %v", last, err)
+	}
+	r.stop()
+	lasts := 0
+	for {
+		last, err := call()
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+		switch {
+		case err != nil:
+			t.Fatalf("after %d calls that were the last of their connection: %v", lasts, err)
+		case last:
+			lasts++
+		case lasts > 0:
+			t.Error("a connection is kept while the runner drains")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if lasts == 0 {
+		t.Error("no call was answered after the stop signal")
 	}
 }

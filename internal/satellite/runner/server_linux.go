@@ -15,6 +15,9 @@ const requestIDHeader = "X-Request-Id"
 // 2): GET says whether the algorithm is loaded, POST calls it, DELETE ends its
 // process.
 func (r *Runner) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if r.drains.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	switch req.Method {
 	case http.MethodGet:
 		r.serveAlive(w)
