@@ -5,6 +5,7 @@ import (
 
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // accessibleName is how a link or button is called, as a function of it.
@@ -80,11 +81,20 @@ func (v *visitor) choose(name, value string) {
 	})()`, name, value))
 }
 
-// press presses keys, one after the other.
+// press presses keys, one after the other. Enter types its character with the
+// key, as a keyboard does: sent apart, a character may come through although
+// the page took the key for itself, and submit the form that the page then has.
 func (v *visitor) press(keys ...string) {
 	v.Helper()
 	for _, k := range keys {
-		v.do(chromedp.KeyEvent(k))
+		if k != kb.Enter {
+			v.do(chromedp.KeyEvent(k))
+			continue
+		}
+		down := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: "Enter", Code: "Enter", Text: "\r", UnmodifiedText: "\r", WindowsVirtualKeyCode: 13, NativeVirtualKeyCode: 13}
+		up := down
+		up.Type, up.Text, up.UnmodifiedText = input.DispatchKeyEventTypeKeyUp, "", ""
+		v.do(call(input.DispatchKeyEvent, down), call(input.DispatchKeyEvent, up))
 	}
 }
 
