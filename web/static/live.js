@@ -90,6 +90,10 @@ async function refresh() {
     if (answer.status === 404 && location.href === here) say('What this page shows is not here any more. Load it again to see why.', true);
     if (!answer.ok || answer.redirected || location.href !== here) return;
     const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    if (pressed) { // since it was asked for
+      held = true;
+      return;
+    }
     const said = [];
     for (const part of document.querySelectorAll('[data-live][id]')) {
       const now = page.getElementById(part.id);
