@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -114,7 +113,7 @@ func (l *loop) writeRest(cl *client) {
 			return
 		default:
 			cl.rest = cl.rest[n:]
-			cl.since = time.Now()
+			cl.since = l.at
 		}
 	}
 	cl.restOut.release()
@@ -130,7 +129,7 @@ func (l *loop) written(cl *client) {
 		l.closeClient(cl)
 		return
 	}
-	cl.since = time.Now()
+	cl.since = l.at
 	if cl.more || cl.ended {
 		l.again = append(l.again, cl)
 	}
@@ -169,10 +168,9 @@ func (l *loop) appendHead(dst []byte, cl *client, out *reply) []byte {
 
 // now is the Date header's value, made once a second.
 func (l *loop) now() []byte {
-	now := time.Now()
-	if s := now.Unix(); s != l.dated {
+	if s := l.at.Unix(); s != l.dated {
 		l.dated = s
-		l.date = now.UTC().AppendFormat(l.date[:0], http.TimeFormat)
+		l.date = l.at.UTC().AppendFormat(l.date[:0], http.TimeFormat)
 	}
 	return l.date
 }

@@ -50,7 +50,7 @@ const (
 	clientWriteFor = writePatience // with nothing taken
 )
 
-func (l *loop) set(cl *client, s clientState) { cl.state, cl.since = s, time.Now() }
+func (l *loop) set(cl *client, s clientState) { cl.state, cl.since = s, l.at }
 
 func (l *loop) clientEvent(cl *client, events uint32) {
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
@@ -142,7 +142,7 @@ func (l *loop) consume(cl *client, data []byte) {
 	if cl.in == nil {
 		cl.in = newBuffer(len(data) + 4<<10)
 		cl.in.b = append(cl.in.b, data...)
-		cl.since = time.Now()
+		cl.since = l.at
 	}
 }
 
@@ -185,7 +185,7 @@ func (l *loop) leave(cl *client) {
 	case clientRunning:
 		if cl.up != nil && !cl.route.isLangserver() {
 			l.endExchange(cl, false)
-			cl.run = time.Since(cl.started)
+			cl.run = l.at.Sub(cl.started)
 			cl.give(verdictFine)
 			l.answer(cl, nil, cl.notServed(errCallerGone))
 		} else if cl.cut != nil && !cl.route.isLangserver() {

@@ -20,15 +20,20 @@ type loop struct {
 	accepting
 
 	mu       sync.Mutex
-	inbox    []func()
-	spare    []func()
+	inbox    []letter
+	spare    []letter
+	mail     atomic.Bool // the inbox has something
 	sleeping atomic.Bool
+	turns    int       // with something to do, since the last sweep
+	busy     bool      // it has something to do all the time, and never waits long
+	at       time.Time // when it began with what it is doing
 
 	clients  client // the ring of all callers' connections
 	count    int
 	again    []*client
 	wires    map[*wire]*channel
 	in, back []byte // what is read of a caller, and of a replica
+	lent     buffer // the answer that is being passed on
 	out      []byte // what is written
 	date     []byte
 	dated    int64
@@ -44,7 +49,26 @@ const (
 	listenerEvent = -2
 )
 
-const sweepEvery = 100 * time.Millisecond
+const (
+	sweepEvery = 100 * time.Millisecond
+	// A loop that had something to do busyTurns times between two sweeps waits
+	// without telling the runtime, for busyPatience milliseconds at most. Else
+	// Go's monitor takes the processor from a loop in almost every wait, which
+	// keeps the monitor awake and makes loops wander between threads: 2 % of
+	// two cores, and the end of the latencies. A quiet loop lets the monitor
+	// sleep.
+	busyTurns    = 100
+	busyPatience = 1
+)
+
+// letter is what others post to a loop: something to do, or the pool's word
+// to one of its calls.
+type letter struct {
+	do  func()
+	to  *client
+	r   *replica
+	err error
+}
 
 func newLoop(f *front) (*loop, error) {
 	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -69,10 +93,13 @@ func newLoop(f *front) (*loop, error) {
 	return l, nil
 }
 
-// post makes the loop call f soon; from any goroutine, and never blocking.
-func (l *loop) post(f func()) {
+// post makes the loop call do soon; from any goroutine, and never blocking.
+func (l *loop) post(do func()) { l.deliver(letter{do: do}) }
+
+func (l *loop) deliver(m letter) {
 	l.mu.Lock()
-	l.inbox = append(l.inbox, f)
+	l.inbox = append(l.inbox, m)
+	l.mail.Store(true)
 	l.mu.Unlock()
 	if l.sleeping.CompareAndSwap(true, false) {
 		_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
@@ -84,17 +111,16 @@ func (l *loop) run() {
 	events := make([]unix.EpollEvent, 256)
 	for !l.stopping {
 		posted := l.takeInbox()
-		n, err := rawPoll(l.ep, events), error(nil)
+		n, err := rawPoll(l.ep, events, 0), error(nil)
 		if n <= 0 && !posted {
-			l.sleeping.Store(true)
-			if l.inboxEmpty() {
-				n, err = unix.EpollWait(l.ep, events, int(sweepEvery/time.Millisecond))
-			}
-			l.sleeping.Store(false)
+			n, err = l.wait(events)
 		}
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			l.e.log.Error("wait for events", "error", err)
 			time.Sleep(sweepEvery)
+		}
+		if n > 0 || posted {
+			l.turns++
 		}
 		for i := range max(0, n) {
 			l.handle(&events[i])
@@ -104,9 +130,10 @@ func (l *loop) run() {
 			l.again = l.again[:len(l.again)-1]
 			l.guard(cl, func() { l.read(cl) })
 		}
-		if now := time.Now(); now.Sub(l.swept) >= sweepEvery {
-			l.swept = now
-			l.sweep(now)
+		if l.at = time.Now(); l.at.Sub(l.swept) >= sweepEvery {
+			l.swept = l.at
+			l.busy, l.turns = l.turns >= busyTurns, 0
+			l.sweep(l.at)
 		}
 	}
 	l.refuse()
@@ -122,20 +149,39 @@ func (l *loop) run() {
 
 func (l *loop) stop() { l.stopping = true }
 
-func (l *loop) inboxEmpty() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.inbox) == 0
+// wait waits for events, a letter or the next sweep.
+func (l *loop) wait(events []unix.EpollEvent) (n int, err error) {
+	l.sleeping.Store(true)
+	defer l.sleeping.Store(false)
+	if l.mail.Load() {
+		return 0, nil
+	}
+	if l.busy {
+		if n = rawPoll(l.ep, events, busyPatience); n > 0 {
+			return n, nil
+		}
+	}
+	return unix.EpollWait(l.ep, events, int(sweepEvery/time.Millisecond))
 }
 
 func (l *loop) takeInbox() bool {
+	if !l.mail.Load() {
+		return false
+	}
 	l.mu.Lock()
 	work := l.inbox
 	l.inbox = l.spare[:0]
+	l.mail.Store(false)
 	l.mu.Unlock()
-	for i, f := range work {
-		f()
-		work[i] = nil
+	for i := range work {
+		m := &work[i]
+		l.at = time.Now()
+		if m.do != nil {
+			m.do()
+		} else {
+			l.guard(m.to, func() { l.onGrant(m.to, m.r, m.err) })
+		}
+		*m = letter{}
 	}
 	l.spare = work
 	return len(work) > 0
@@ -151,6 +197,7 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		l.accept()
 		return
 	}
+	l.at = time.Now()
 	s := l.f.table[ev.Fd].Load()
 	if s == nil || s.gen != ev.Pad {
 		return // of a descriptor that was closed meanwhile
@@ -202,7 +249,7 @@ func (l *loop) add(cl *client) {
 		l.f.drop(&cl.src)
 		return
 	}
-	cl.since = time.Now()
+	cl.since = l.at
 	cl.prev, cl.next = l.clients.prev, &l.clients
 	cl.prev.next, cl.next.prev = cl, cl
 	l.count++

@@ -13,13 +13,19 @@ type queue struct {
 	active  []*keyQueue // those with calls
 	virtual float64     // the tag of the call that was served last
 	arrived uint64
+	rounds  uint64 // quiet moments, after which all keys are equal again
 }
 
-// keyQueue is one key's calls. finish is the tag of its next call.
+// keyQueue is one key's calls. finish is the tag of its next call, in a round.
 type keyQueue struct {
 	calls  []*waiter
 	finish float64
+	round  uint64
 }
+
+// keysKept is how many keys without waiting calls are kept for their next
+// ones.
+const keysKept = 64
 
 // push adds a call. When limit calls wait already, the newest call of the key
 // with the most gives way to a key with fewer, and is returned; without such a
@@ -37,6 +43,9 @@ func (q *queue) push(w *waiter, limit int) (evicted *waiter, err error) {
 			q.keys = map[string]*keyQueue{}
 		}
 		q.keys[w.key] = mine
+	}
+	if mine.round != q.rounds {
+		mine.round, mine.finish = q.rounds, 0
 	}
 	if q.n >= limit {
 		most := q.longest()
@@ -116,12 +125,15 @@ func (q *queue) remove(w *waiter) {
 	}
 	q.n--
 	if len(k.calls) == 0 {
-		k.calls = nil
+		k.calls = k.calls[:0]
 		at := slices.Index(q.active, k)
 		q.active = slices.Delete(q.active, at, at+1)
 	}
-	if len(q.active) == 0 { // a quiet moment: all keys are equal again
+	if len(q.active) == 0 { // a quiet moment
 		q.virtual = 0
-		clear(q.keys)
+		q.rounds++
+		if len(q.keys) > keysKept {
+			clear(q.keys)
+		}
 	}
 }

@@ -33,7 +33,7 @@ type upstream struct {
 func (l *loop) begin(cl *client, data []byte, h *callHead) {
 	body := newBuffer(h.length)
 	body.b = append(body.b, data[h.end:]...)
-	cl.call = call{id: requestID(string(h.requestID)), start: time.Now(), status: http.StatusOK}
+	cl.call = call{id: requestID(string(h.requestID)), start: l.at, status: http.StatusOK}
 	cl.waiter, cl.tries, cl.counted, cl.close, cl.body = waiter{}, 0, false, h.close, body
 	f := l.e.admit(&cl.call, &asking{
 		method: http.MethodPost, path: string(h.path), query: string(h.query),
@@ -79,11 +79,11 @@ func (l *loop) acquire(cl *client) {
 
 // granted is the pool's word, on any goroutine.
 func (cl *client) granted(r *replica, err error) {
-	cl.l.post(func() { cl.l.guard(cl, func() { cl.l.onGrant(cl, r, err) }) })
+	cl.l.deliver(letter{to: cl, r: r, err: err})
 }
 
 func (l *loop) onGrant(cl *client, r *replica, err error) {
-	cl.started = time.Now()
+	cl.started = l.at
 	cl.wait = cl.started.Sub(cl.queued)
 	if err == nil && cl.gone {
 		cl.route.pool.release(r, verdictFine)
@@ -115,7 +115,7 @@ const trustFor = 2 * time.Millisecond
 // closed it nor sent anything.
 func quiet(fd int) bool {
 	var b [1]byte
-	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	_, err := rawPeek(fd, b[:])
 	return errors.Is(err, unix.EAGAIN)
 }
 
@@ -201,12 +201,12 @@ func (cl *client) give(v verdict) {
 
 // notStarted is a call of which no replica got a byte: another one is asked.
 func (l *loop) notStarted(cl *client, err error) {
-	cl.run = time.Since(cl.started)
+	cl.run = l.at.Sub(cl.started)
 	switch {
 	case cl.gone:
 		cl.give(verdictFine)
 		l.answer(cl, nil, cl.notServed(errCallerGone))
-	case !time.Now().Before(cl.deadline()):
+	case !l.at.Before(cl.deadline()):
 		cl.give(verdictFine)
 		l.answer(cl, nil, timedOut())
 	default:
@@ -290,8 +290,8 @@ func (l *loop) consumeAnswer(cl *client, up *upstream, data []byte) {
 		l.slowAnswer(cl, up, data)
 		return
 	case state == headPlain && len(data) >= whole:
-		body := &buffer{b: data[h.end:whole], lent: true}
-		a := answer{status: h.status, contentType: mediaName(h.contentType), body: body}
+		l.lent = buffer{b: data[h.end:whole], lent: true}
+		a := answer{status: h.status, contentType: mediaName(h.contentType), body: &l.lent}
 		// The answer's bytes are the loop's or up.in's: they are used up
 		// before the next call may overwrite them.
 		in := up.in
@@ -322,7 +322,7 @@ func (l *loop) endExchange(cl *client, keep bool) {
 
 // ran answers the caller with what the replica answered.
 func (l *loop) ran(cl *client, a answer) {
-	cl.run = time.Since(cl.started)
+	cl.run = l.at.Sub(cl.started)
 	res, f := cl.read(a)
 	cl.give(verdictFine)
 	var out reply
@@ -342,7 +342,7 @@ func (l *loop) ran(cl *client, a answer) {
 // run, and is not tried again.
 func (l *loop) broken(cl *client, err error) {
 	l.endExchange(cl, false)
-	cl.run = time.Since(cl.started)
+	cl.run = l.at.Sub(cl.started)
 	cl.give(verdictFine)
 	l.answer(cl, nil, lost(err))
 }
@@ -386,7 +386,7 @@ func (l *loop) slowlyAnswered(cl *client, a answer, err error) {
 		l.ran(cl, a)
 		return
 	}
-	cl.run = time.Since(cl.started)
+	cl.run = l.at.Sub(cl.started)
 	said := verdictFine
 	f := lost(err)
 	switch {
@@ -425,7 +425,7 @@ func (r *replica) takeSwift(l *loop) *upstream {
 // keepSwift stores a connection for the next call; false when the replica is
 // leaving.
 func (r *replica) keepSwift(up *upstream) bool {
-	up.used = time.Now()
+	up.used = up.l.at
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closing {
