@@ -20,15 +20,20 @@ import (
 
 // `bench engine` puts the engine beside nginx as a plain proxy and Go's own
 // ReverseProxy: the same upstream, one run, by turns. The engine
-// authenticates, routes, counts slots and measures each call; a second one
-// writes a log line a call besides, which neither peer does.
+// authenticates, routes, counts slots and measures each call, and has fewer
+// slots than there are callers, so that calls go through its queue. A second
+// one has slots for all; a third writes a log line a call besides, which
+// neither peer does.
 
 const (
 	benchKey    = "cst_benchmark"
 	smallCall   = `{"question":"what"}`
 	smallReply  = `{"result":{"answer":42},"metadata":{"content_type":"json","duration":0.001}}`
 	connections = 32
+	benchSlots  = 22
+	ampleSlots  = 64
 	benchRounds = 5
+	smallRounds = 16 // the machine's speed varies more from round to round than the contenders do
 	benchFor    = 3 * time.Second
 	largeCall   = 10 << 20
 )
@@ -67,20 +72,26 @@ func engine(ctx context.Context, binary string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	engine, err := b.engine(ctx, "engine", []string{upstream.addr}, 64, "--access-log=false") // as nginx's is off
+	engine, err := b.engine(ctx, "engine", []string{upstream.addr}, benchSlots, "--access-log=false") // as nginx's is off
 	if err != nil {
 		return err
 	}
-	logging, err := b.engine(ctx, "logging", []string{upstream.addr}, 64)
+	ample, err := b.engine(ctx, "ample", []string{upstream.addr}, ampleSlots, "--access-log=false")
 	if err != nil {
 		return err
 	}
-	upstream.name, proxy.name, logging.name = "direct", "ReverseProxy", "engine, a log line a call"
+	logging, err := b.engine(ctx, "logging", []string{upstream.addr}, benchSlots)
+	if err != nil {
+		return err
+	}
+	upstream.name, proxy.name = "direct", "ReverseProxy"
+	engine.name, ample.name = fmt.Sprintf("engine, %d slots", benchSlots), fmt.Sprintf("engine, %d slots", ampleSlots)
+	logging.name = "engine, a log line a call"
 	idle, err := b.idleMemory(engine)
 	if err != nil {
 		return err
 	}
-	if err := b.small(ctx, out, []*contender{upstream, nginx, engine, logging, proxy}); err != nil {
+	if err := b.small(ctx, out, []*contender{upstream, nginx, engine, ample, logging, proxy}); err != nil {
 		return err
 	}
 	if err := b.large(ctx, out, []*contender{upstream, nginx, engine}); err != nil {
@@ -233,14 +244,15 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Simple ` + benchKey + `"
 `
 
-// small measures small JSON calls with wrk.
+// small measures small JSON calls with wrk. all[1] is nginx.
 func (b *engineBench) small(ctx context.Context, out io.Writer, all []*contender) error {
 	script := filepath.Join(b.dir, "post.lua")
 	if err := os.WriteFile(script, []byte(wrkScript), 0o644); err != nil {
 		return err
 	}
-	for range benchRounds {
-		for _, c := range all {
+	for round := range smallRounds {
+		for i := range all {
+			c := all[(round+i)%len(all)]
 			result, err := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(connections), "-d", strconv.Itoa(int(benchFor/time.Second)), "--latency",
 				"-s", script, "http://"+c.addr+"/v1/algo/foo/bar").Output()
 			if err != nil {
@@ -253,9 +265,24 @@ func (b *engineBench) small(ctx context.Context, out io.Writer, all []*contender
 			c.rates, c.p99s = append(c.rates, rate), append(c.p99s, p99)
 		}
 	}
-	fmt.Fprintf(out, "small JSON calls, %d connections, %d rounds by turns, medians\n", connections, benchRounds)
+	fmt.Fprintf(out, "small JSON calls, %d connections, %d rounds by turns, medians\n", connections, smallRounds)
+	var pairs strings.Builder
+	for _, c := range all[2:] {
+		fmt.Fprintf(&pairs, "  %-25s %.2f of nginx's calls/s, %.2f of its p99 (medians of the rounds' ratios)\n",
+			c.name, median(ratios(c.rates, all[1].rates)), median(ratios(c.p99s, all[1].p99s)))
+	}
 	table(out, all, 1, "calls/s")
+	fmt.Fprint(out, pairs.String())
 	return nil
+}
+
+// ratios are of what two contenders had in the same rounds.
+func ratios(ours, theirs []float64) []float64 {
+	list := make([]float64, len(ours))
+	for i := range ours {
+		list[i] = ours[i] / theirs[i]
+	}
+	return list
 }
 
 // table prints medians beside the first contender's.
