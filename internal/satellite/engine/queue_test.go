@@ -64,6 +64,30 @@ func TestQueueUnderOverload(t *testing.T) {
 	}
 }
 
+// TestQueueForgetsInAQuietMoment: once no call waits, what a key had before
+// does not count any more, and few keys are kept.
+func TestQueueForgetsInAQuietMoment(t *testing.T) {
+	var q queue
+	for i := range 20 * keysKept {
+		q.mustPush(t, "a", 100*keysKept)
+		q.mustPush(t, fmt.Sprint(i), 100*keysKept)
+	}
+	q.order()
+	if n := len(q.keys); n > keysKept {
+		t.Errorf("%d keys without calls are kept, want %d at most", n, keysKept)
+	}
+	for range 50 {
+		q.mustPush(t, "a", 100)
+	}
+	q.order()
+	for _, key := range []string{"a", "a", "b"} {
+		q.mustPush(t, key, 100)
+	}
+	if got, want := q.order(), "aba"; got != want {
+		t.Errorf("after a flood that was served, aab is served as %s, want %s", got, want)
+	}
+}
+
 func TestFullQueueMakesRoomForAnotherKey(t *testing.T) {
 	var q queue
 	var flood []*waiter
