@@ -1,7 +1,10 @@
 # Constellation. `make` lists what there is.
 
 GO       ?= go
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+RELEASE  := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' internal/constellation/version.go)
+# A build between two releases says of which commit it is.
+VERSION  ?= $(RELEASE)$(shell git describe --exact-match --tags --match 'v$(RELEASE)' --dirty=+ 2>/dev/null | grep -qx 'v$(RELEASE)' || \
+              git describe --always --exclude '*' --dirty=.dirty 2>/dev/null | sed 's/^/+/')
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 # One way of compiling for every program and test: what one of them has
 # compiled, no other compiles again.
@@ -11,10 +14,10 @@ LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 NODE_PACKAGES    = $(shell command -v npm >/dev/null || echo nodejs npm)
 BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
-TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
+TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run build generate test e2e browser screenshots conformance crash faults soak lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,16 @@ demo-down: ## Remove all that a demo left behind, also one that was killed
 run: build ## Run the mothership alone, on http://127.0.0.1:8080
 	@deploy/packages.sh postgresql ca-certificates
 	@exec bin/mothership serve --listen 127.0.0.1:8080
+
+dev: ## Work on it: http://127.0.0.1:8080 follows what is saved; ADDRESS for another
+	@deploy/packages.sh postgresql ca-certificates
+	@mkdir -p bin
+	@$(PROGRAM) -o bin/dev ./deploy/dev
+	@exec bin/dev $(ADDRESS)
+
+check: ## Vet, lint, import law, unit and PostgreSQL tests of what changed since SINCE (main)
+	@deploy/packages.sh postgresql ca-certificates
+	@deploy/check.sh $(SINCE)
 
 build: ## Build bin/mothership and its link bin/algo-install
 	@mkdir -p bin
@@ -85,7 +98,7 @@ crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates
 	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
 
-faults: ## get, push and deploy at every fault and kill -9 of issue 4, for long; FAULT_ROUNDS says how long
+faults: ## get, push and deploy at every fault and kill -9, for long; FAULT_ROUNDS says how long
 	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install
 
 soak: build components ## A satellite under load for SOAK (20m), a pod killed every 20 s, an update in the middle, then the API server away for AWAY (10m)
@@ -93,10 +106,14 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_SOAK=$(or $(SOAK),20m) CONSTELLATION_SOAK_AWAY=$(or $(AWAY),10m) \
 	  $(GO) test -count=1 -timeout 90m -run TestSoak -v ./internal/e2e
 
+fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
+	@deploy/fuzz.sh
+
 lint: ## Lint every module, and check that generated code and formatting are fresh
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@bin/golangci-lint run ./...
 	@cd deploy/devcluster && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
+	@cd deploy/bench/fasthttp && ../../../bin/golangci-lint run --config ../../../.golangci.yml ./...
 	@deploy/versions.sh
 	@$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory generate
@@ -106,6 +123,7 @@ bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, ge
 	@deploy/packages.sh postgresql ca-certificates skopeo nginx wrk
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/crane github.com/google/go-containerregistry/cmd/crane
 	@$(PROGRAM) -o bin/bench ./deploy/bench
+	@cd deploy/bench/fasthttp && $(PROGRAM) -o ../../../bin/benchfasthttp .
 	@bin/bench
 	@$(GO) test -run "^$$" -bench . ./internal/satellite/... ./internal/postgres/...
 

@@ -11,13 +11,14 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
 // launchPath is how a launch's commands begin, in usage lines and messages.
 const launchPath = "algo-install satellite SATELLITE_ID LAUNCH_ID"
 
-// newAlgoInstallCommand is the installer (DESIGN section 6).
+// newAlgoInstallCommand is the installer.
 func newAlgoInstallCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "algo-install",
@@ -29,6 +30,9 @@ deploy it to a Kubernetes cluster through that cluster's private registry.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
+			}
+			if args[0] == "help" {
+				return helpLaunch(installSatellite(cmd), std, args[1:], nil)
 			}
 			return usageError{fmt.Errorf("there is no command %q; did you mean %q", args[0], launchPath)}
 		},
@@ -86,23 +90,15 @@ func verbTable(launch *cobra.Command) string {
 // runLaunch reads SATELLITE_ID LAUNCH_ID VERB, wherever flags stand between
 // them, and runs the verb.
 func runLaunch(cmd *cobra.Command, std streams, args []string) error {
-	help := slices.Contains(args, "--help") || slices.Contains(args, "-h")
-	ids, rest := splitIDs(newLaunchCommand(std, "", ""), args)
 	verbs := newLaunchCommand(std, "", "")
-	isVerb := func(s string) bool {
-		return slices.ContainsFunc(verbs.Commands(), func(c *cobra.Command) bool { return c.Name() == s })
-	}
+	ids, rest := splitIDs(verbs, args)
 	switch {
-	case len(ids) > 0 && isVerb(ids[0]):
-		if !help {
-			return usageError{fmt.Errorf("the IDs come before the verb: %s %s", launchPath, ids[0])}
-		}
-		verbs.SetArgs([]string{ids[0], "--help"})
-		return verbs.ExecuteContext(cmd.Context())
-	case len(ids) < 2 && (help || len(args) == 0):
-		return cmd.Help()
+	case len(args) == 0, slices.Contains(args, "--help"), slices.Contains(args, "-h"), slices.Contains(ids, "help"):
+		return helpLaunch(cmd, std, ids, rest)
+	case len(ids) > 0 && isVerb(verbs, ids[0]):
+		return usageError{fmt.Errorf("the IDs come before the verb: %s %s", launchPath, ids[0])}
 	case len(ids) == 1 && uuid.Validate(ids[0]) != nil:
-		near := install.Nearest(ids[0], append(verbNames(verbs), "list", "import"))
+		near := constellation.Nearest(ids[0], append(verbNames(verbs), "list", "import"))
 		if near != "list" && near != "import" {
 			near = "SATELLITE_ID LAUNCH_ID " + near
 		}
@@ -117,17 +113,64 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 	}
 	launch := newLaunchCommand(std, strings.ToLower(ids[0]), strings.ToLower(ids[1]))
 	if len(ids) == 2 {
-		if help {
-			return launch.Help()
-		}
 		return usageError{fmt.Errorf("what to do? verbs are %s; see 'algo-install satellite --help'", strings.Join(verbNames(launch), ", "))}
 	}
-	if !isVerb(ids[2]) {
-		return usageError{fmt.Errorf("there is no verb %q; did you mean %q", ids[2], install.Nearest(ids[2], verbNames(launch)))}
+	if !isVerb(launch, ids[2]) {
+		return noVerb(launch, ids[2])
 	}
 	klog.SetLogger(logr.Discard()) // the Kubernetes client's own lines are no messages of ours
 	launch.SetArgs(append([]string{ids[2]}, rest...))
 	return launch.ExecuteContext(cmd.Context())
+}
+
+func isVerb(launch *cobra.Command, word string) bool { return slices.Contains(verbNames(launch), word) }
+
+func noVerb(launch *cobra.Command, word string) error {
+	return usageError{fmt.Errorf("there is no verb %q; did you mean %q", word, constellation.Nearest(word, verbNames(launch)))}
+}
+
+// installSatellite returns the installer's satellite command, which has the
+// verbs, when cmd is it or stands above it; else nil.
+func installSatellite(cmd *cobra.Command) *cobra.Command {
+	switch {
+	case cmd.Name() == "satellite" && cmd.HasParent() && cmd.Parent().Name() == "algo-install":
+		return cmd
+	case cmd.Name() != "algo-install":
+		return nil
+	}
+	i := slices.IndexFunc(cmd.Commands(), func(c *cobra.Command) bool { return c.Name() == "satellite" })
+	return cmd.Commands()[i]
+}
+
+// helpLaunch shows the help of the verb that a line has, whatever stands in
+// the places of the IDs: words as the help writes them are no mistake there.
+func helpLaunch(cmd *cobra.Command, std streams, ids, rest []string) error {
+	launch := newLaunchCommand(std, "", "")
+	if i := slices.Index(ids, "help"); i >= 0 { // what follows is what it is asked about
+		ids = append(slices.Clone(ids[i+1:]), rest...)
+	}
+	for _, word := range slices.Backward(ids) {
+		for _, c := range append(launch.Commands(), cmd.Commands()...) {
+			if c.Name() == word {
+				return helpBelow(c, append(ids, rest...))
+			}
+		}
+	}
+	if len(ids) > 2 || len(ids) == 1 && uuid.Validate(ids[0]) != nil && ids[0] != cmd.Name() && !strings.HasPrefix(ids[0], "SATELLITE") {
+		return noVerb(launch, ids[len(ids)-1])
+	}
+	return cmd.Help()
+}
+
+// helpBelow shows the help of a verb, or of what words name below it.
+func helpBelow(verb *cobra.Command, words []string) error {
+	for _, word := range words {
+		if i := slices.IndexFunc(verb.Commands(), func(c *cobra.Command) bool { return c.Name() == word }); i >= 0 {
+			verb = verb.Commands()[i]
+		}
+	}
+	verb.InitDefaultHelpFlag()
+	return verb.Help()
 }
 
 // splitIDs takes up to three words that are no flags off the front; flags
@@ -150,7 +193,7 @@ func splitIDs(launch *cobra.Command, args []string) (ids, rest []string) {
 	return ids, rest
 }
 
-// takesValue says whether a flag's value is the next word.
+// takesValue reports whether a flag's value is the next word.
 func takesValue(launch *cobra.Command, arg string) bool {
 	name := strings.TrimLeft(arg, "-")
 	if strings.Contains(name, "=") {
@@ -179,15 +222,19 @@ func verbNames(launch *cobra.Command) []string {
 	return names
 }
 
+// trustAbout returns what --trust is, where a verb has it.
+const trustAbout = "`ID` of the mothership's key, which its admin confirmed; it is remembered"
+
 // launchFlags are those of every verb.
 type launchFlags struct {
 	root   string
+	work   string
 	output string
 }
 
 func (l *launchFlags) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&l.root, "deployment-dir", "", "where launches are kept (default: $ALGO_DEPLOYMENT_DIR, else "+install.DefaultRoot+")")
+	flags.StringVar(&l.root, "deployment-dir", "", "where launches are kept (default: $ALGO_DEPLOYMENT_DIR, else "+store.DefaultRoot+")")
 	flags.StringVarP(&l.output, "output", "o", "text", "text or json, on stdout")
 }
 
@@ -210,9 +257,10 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 		return usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	common.add(cmd)
+	cmd.PersistentFlags().StringVar(&common.work, "work-dir", "", "where configuration, notes, locks and manifests are kept, for a deployment folder that cannot be written to")
 	verb := verbs{std: std, flags: common, satelliteID: satelliteID, launchID: launchID}
 	cmd.AddCommand(verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(), verb.diff(),
-		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs())
+		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs(), verb.queue(), verb.call())
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
 // completeLaunch completes what runLaunch reads: SATELLITE_ID LAUNCH_ID VERB,
@@ -50,7 +52,7 @@ func completeVerb(launch *cobra.Command, words, rest []string, toComplete string
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	verb := launch.Commands()[i]
-	f := install.Folder{Root: completionRoot(rest), SatelliteID: strings.ToLower(words[0]), LaunchID: strings.ToLower(words[1])}
+	f := store.Folder{Root: completionRoot(rest), SatelliteID: strings.ToLower(words[0]), LaunchID: strings.ToLower(words[1])}
 	var found []cobra.Completion
 	switch {
 	case strings.HasPrefix(toComplete, "-"):
@@ -71,9 +73,9 @@ func completeVerb(launch *cobra.Command, words, rest []string, toComplete string
 	return matching(found, toComplete), cobra.ShellCompDirectiveNoFileComp
 }
 
-func completeKeys(f install.Folder) []cobra.Completion {
+func completeKeys(f store.Folder) []cobra.Completion {
 	var found []cobra.Completion
-	for _, s := range install.Settings() {
+	for _, s := range settings.All() {
 		before, after, open := strings.Cut(s.Key, "<vanity>")
 		switch {
 		case open:

@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/settings"
 )
 
 func (v verbs) configure() *cobra.Command {
-	var offline bool
+	var offline, take bool
 	cmd := &cobra.Command{
 		Use:   "configure [KEY=VALUE…]",
 		Short: "Set where the launch goes; with no argument, show it",
@@ -24,6 +25,9 @@ What is set is tried at once: the kubeconfig has the context, the registry
 answers and takes the login of 'docker login', the mothership's name resolves.
 --no-check is for a machine that reaches none of them.
 
+A configuration that came with the launch's folder, or that was edited, counts
+only once it is taken: --with-config prints every value and takes them.
+
 Settings (* is needed for a deploy):
 ` + settingTable(),
 		Example: `  ` + launchPath + ` configure stage.container_registry=registry.example.com:5000/team
@@ -32,6 +36,11 @@ Settings (* is needed for a deploy):
   ` + launchPath + ` configure`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
+			if take {
+				if err := install.TakeConfig(cmd.Context(), v.folder(), v.progress()); err != nil {
+					return err
+				}
+			}
 			result, err := install.Configure(cmd.Context(), v.folder(), args, !offline, v.progress())
 			if err != nil {
 				return err
@@ -39,6 +48,7 @@ Settings (* is needed for a deploy):
 			return v.flags.print(v.std.out, result, func(w io.Writer) { printConfigured(w, result) })
 		}),
 	}
+	cmd.Flags().BoolVar(&take, "with-config", false, "print and take the configuration that lies in the launch's folder")
 	cmd.Flags().BoolVar(&offline, "no-check", false, "do not try registry, names and files")
 	return cmd
 }
@@ -47,7 +57,7 @@ Settings (* is needed for a deploy):
 func settingTable() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	for _, s := range install.Settings() {
+	for _, s := range settings.All() {
 		mark, about := " ", s.About
 		if s.Required {
 			mark = "*"
@@ -79,6 +89,9 @@ func printConfigured(w io.Writer, r *install.Configured) {
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, from)
 		}
+	}
+	if r.Strange {
+		fmt.Fprintln(w, "these values were not set on this machine and do not count; --with-config takes them")
 	}
 	if len(r.Needed) > 0 {
 		fmt.Fprintf(w, "still needed: %s\n", strings.Join(r.Needed, ", "))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/install"
 )
@@ -38,11 +39,21 @@ there serving.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would change, and change nothing")
 	flags.BoolVar(&o.NoWait, "no-wait", false, "end when everything is applied")
-	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long to try again when the cluster does not answer")
+	addRetryTimeout(flags, &o.RetryTimeout)
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until all is ready")
 	flags.StringSliceVar(&o.Ignored, "ignore", nil, "checks whose problems are warnings, such as 'room for pods'")
 	flags.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields back that others have set")
+	flags.StringVar(&o.Trust, "trust", "", trustAbout)
 	return cmd
+}
+
+// addRetryTimeout adds --retry-timeout. --patience is its older name, which goes
+// on to work and is not shown.
+func addRetryTimeout(flags *pflag.FlagSet, d *time.Duration) {
+	const about = "how long to try again when the cluster does not answer"
+	flags.DurationVar(d, "retry-timeout", time.Minute, about)
+	flags.DurationVar(d, "patience", time.Minute, about)
+	flags.Lookup("patience").Hidden = true
 }
 
 func printDeploy(w io.Writer, r *install.DeployResult) {
@@ -60,6 +71,9 @@ func printDeploy(w io.Writer, r *install.DeployResult) {
 		fmt.Fprintf(w, "version %d is ready in namespace %s\n", r.SatelliteVersion, r.Namespace)
 	default:
 		fmt.Fprintf(w, "version %d is applied in namespace %s; 'status' says when it is ready\n", r.SatelliteVersion, r.Namespace)
+	}
+	if r.Queue != nil {
+		fmt.Fprintf(w, "the queue of asynchronous calls: %s\n", r.Queue)
 	}
 	for _, e := range r.Algorithms {
 		fmt.Fprintf(w, "\n%s (%s)\n  %s\n", e.VanityURL, counted(e.Replicas, "replica"), e.Curl)

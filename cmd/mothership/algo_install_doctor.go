@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
 )
 
 func (v verbs) doctor() *cobra.Command {
@@ -17,8 +17,9 @@ func (v verbs) doctor() *cobra.Command {
 		Short: "Check registry and cluster, and change nothing",
 		Long: `Check all that would stop a deploy, at once, and change nothing: the launch, the
 registry and its login, the cluster's version, every permission, the namespace,
-the ingress class, the platform of the images and the room for pods. Each
-problem says what mends it. Exit code 4 says that there are problems.`,
+the ingress class, LimitRanges and quotas, the size of what is written, the
+platform of the images and the room for pods. Each problem says what mends it.
+Exit code 4 says that there are problems.`,
 		Example: "  " + launchPath + " doctor\n  " + launchPath + " doctor --ignore 'room for pods'",
 		Args:    noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
@@ -35,8 +36,8 @@ problem says what mends it. Exit code 4 says that there are problems.`,
 	return cmd
 }
 
-func printChecks(w io.Writer, checks []kube.Check) {
-	marks := map[kube.State]string{kube.OK: "✓", kube.Warning: "!", kube.Unknown: "?", kube.Problem: "✗"}
+func printChecks(w io.Writer, checks []preflight.Check) {
+	marks := map[preflight.State]string{preflight.OK: "✓", preflight.Warning: "!", preflight.Unknown: "?", preflight.Problem: "✗"}
 	for _, c := range checks {
 		fmt.Fprintf(w, "%s %s\t%s\n", marks[c.State], c.Name, c.Message)
 	}

@@ -17,7 +17,8 @@ func (v verbs) export() *cobra.Command {
 		Long: `Write the launch, with its configuration, into one uncompressed tar. --split
 writes parts FILE.001, FILE.002 and on, and FILE.sha256 for 'sha256sum -c'. The
 other machine takes it in with 'algo-install satellite import FILE', or pushes
-from it without unpacking with 'push --from FILE'.`,
+from it without unpacking with 'push --from FILE'; no signature covers the
+configuration, so it is taken there only with --with-config.`,
 		Example: `  ` + launchPath + ` export /media/usb/plant.tar
   ` + launchPath + ` export /media/usb/plant.tar --split 4G`,
 		Args: oneArgument("FILE"),

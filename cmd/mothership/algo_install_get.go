@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
 func (v verbs) get() *cobra.Command {
@@ -40,7 +41,7 @@ every user of this machine can read it in the list of processes.`,
 				return err
 			}
 			return v.flags.print(v.std.out, result, func(w io.Writer) {
-				what := fmt.Sprintf("downloaded version %d: %d algorithms, %s", result.SatelliteVersion, result.Algorithms, install.Size(result.Bytes))
+				what := fmt.Sprintf("downloaded version %d: %d algorithms, %s", result.SatelliteVersion, result.Algorithms, progress.Size(result.Bytes))
 				if result.Unchanged {
 					what = fmt.Sprintf("version %d is complete already, nothing to download", result.SatelliteVersion)
 				}
@@ -52,7 +53,7 @@ every user of this machine can read it in the list of processes.`,
 	flags.StringVar(&o.Mothership, "mothership", "", "host[:port] or URL (default: $ALGO_MOTHERSHIP, else the last one used)")
 	flags.StringVar(&o.TLS.CAFile, "ca-file", "", "certificate authority of the mothership, PEM")
 	flags.BoolVar(&o.TLS.Insecure, "insecure", false, "do not check the mothership's certificate")
-	flags.StringVar(&o.Trust, "trust", "", "id of a new key of the mothership that its admin confirmed")
+	flags.StringVar(&o.Trust, "trust", "", trustAbout)
 	return cmd
 }
 

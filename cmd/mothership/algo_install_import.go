@@ -12,14 +12,20 @@ import (
 // newInstallImportCommand takes a launch in that was carried here.
 func newInstallImportCommand(std streams) *cobra.Command {
 	common := &launchFlags{}
-	var trusted string
+	var o install.ImportOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE | FOLDER",
 		Short: "Take in a launch that was carried to this machine",
 		Long: `Take a launch in from an export (FILE, or its first part FILE.001), from a
 launch's folder, or from an OCI layout that another tool copied. Its signature
-and every byte are checked. Needs no mothership.`,
-		Example: `  algo-install satellite import /media/usb/plant.tar
+and every byte are checked. Needs no mothership.
+
+The first launch of a mothership needs --trust with the ID of the mothership's
+key, which an admin there reads on the panel's System page, with 'mothership
+signing-key' or with GET /v1/system, and which does not travel with the launch.
+No signature covers a configuration: one that the import holds is taken only
+with --with-config, which prints every value.`,
+		Example: `  algo-install satellite import /media/usb/plant.tar --trust 0123456789abcdef
   skopeo copy --all docker://mothership.example.com/satellites/6f1d…:9b2c… oci:plant
   algo-install satellite import plant`,
 		Args: oneArgument("FILE"),
@@ -27,7 +33,8 @@ and every byte are checked. Needs no mothership.`,
 			if err := common.check(); err != nil {
 				return err
 			}
-			r, err := install.Import(cmd.Context(), install.ImportOptions{Root: common.folder(), From: args[0], Trust: trusted, Progress: common.progress(std)})
+			o.Root, o.From, o.Progress = common.folder(), args[0], common.progress(std)
+			r, err := install.Import(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -40,7 +47,8 @@ and every byte are checked. Needs no mothership.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&trusted, "trust", "", "id of a new key of the mothership that its admin confirmed")
+	cmd.Flags().StringVar(&o.Trust, "trust", "", trustAbout)
+	cmd.Flags().BoolVar(&o.Config, "with-config", false, "print and take the configuration that it holds")
 	common.add(cmd)
 	return cmd
 }

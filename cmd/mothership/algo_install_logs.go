@@ -7,15 +7,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/kube/health"
 )
 
 func (v verbs) logs() *cobra.Command {
-	var o kube.LogOptions
+	var o health.LogOptions
 	cmd := &cobra.Command{
-		Use:   "logs [VANITY_URL | engine]",
+		Use:   "logs [VANITY_URL | engine | queue]",
 		Short: "Show what the launch's pods log",
-		Long:  "Show the last lines that the launch's pods logged, each behind its pod's name:\nof all of them, of one algorithm, or of the engines.",
+		Long:  "Show the last lines that the launch's pods logged, each behind its pod's name:\nof all of them, of one algorithm, of the engines, or of the queue.",
 		Example: `  ` + launchPath + ` logs foo/bar --tail 100
   ` + launchPath + ` logs engine --follow --since 10m`,
 		Args: cobra.ArbitraryArgs,
@@ -26,7 +27,11 @@ func (v verbs) logs() *cobra.Command {
 			if len(args) == 1 {
 				o.Of = args[0]
 			}
-			return install.Logs(cmd.Context(), v.folder(), o, v.std.out)
+			out := v.std.out
+			if terminal.File(out) == nil {
+				out = v.std.raw().out // a program gets the lines as the pods wrote them
+			}
+			return install.Logs(cmd.Context(), v.folder(), o, out)
 		}),
 	}
 	flags := cmd.Flags()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,10 +18,14 @@ func (v verbs) push() *cobra.Command {
 		Short: "Push the launch's images to the configured registry",
 		Long: `Push the launch's images, digests unchanged, each blob once. A push that was
 stopped goes on where it was. The login is that of 'docker login'. --from pushes
-from an export or a folder that is not unpacked.`,
+from an export or a folder that is not unpacked; what that holds of a
+configuration is taken with --with-config, which prints every value.`,
 		Example: "  docker login registry.example.com:5000\n  " + launchPath + " push\n  " + launchPath + " push --from /media/usb/plant.tar",
 		Args:    noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
+			if o.Config && o.From == "" {
+				return usageError{errors.New("--with-config goes with --from; 'configure --with-config' takes the configuration of the launch's folder")}
+			}
 			o.Progress = v.progress()
 			r, err := install.Push(cmd.Context(), v.folder(), o)
 			if err != nil {
@@ -39,6 +44,7 @@ from an export or a folder that is not unpacked.`,
 		}),
 	}
 	cmd.Flags().StringVar(&o.From, "from", "", "an export or a folder to push from, instead of the launch's own")
-	cmd.Flags().StringVar(&o.Trust, "trust", "", "with --from: id of a new key of the mothership that its admin confirmed")
+	cmd.Flags().StringVar(&o.Trust, "trust", "", trustAbout)
+	cmd.Flags().BoolVar(&o.Config, "with-config", false, "with --from: print and take the configuration that it holds")
 	return cmd
 }

@@ -23,8 +23,12 @@ func (v verbs) remove() *cobra.Command {
 		Short: "Take the launch off its cluster",
 		Long: `Show every object that the launch has on the cluster, ask, and delete them. The
 namespace stays, and so does what others made or took over. The images stay in
-the registry unless --registry is given, and the launch's folder stays, so that
-it can be deployed again.`,
+the registry unless --registry is given: that deletes those which no other
+launch and no other installation of this one has claimed there, and says who
+uses the rest. The queue's volumes stay unless --delete-volumes is given: calls
+that were accepted and have not run, results and dead letters are on them and
+nowhere else, and the next deploy goes on with them. The launch's folder stays,
+so that it can be deployed again.`,
 		Example: `  ` + launchPath + ` remove --dry-run
   ` + launchPath + ` remove --yes --registry`,
 		Args: noArguments,
@@ -44,10 +48,11 @@ it can be deployed again.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be deleted, and delete nothing")
-	flags.BoolVar(&o.Registry, "registry", false, "delete the launch's images from the registry too")
+	flags.BoolVar(&o.Volumes, "delete-volumes", false, "delete the queue's volumes too, with the calls and results on them")
+	flags.BoolVar(&o.Registry, "registry", false, "delete the images from the registry too that no other launch uses")
 	flags.BoolVar(&o.NoWait, "no-wait", false, "do not wait until the pods are gone")
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until the pods are gone")
-	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long to try again when the cluster does not answer")
+	addRetryTimeout(flags, &o.RetryTimeout)
 	return cmd
 }
 
@@ -74,8 +79,31 @@ func writeRemoval(w io.Writer, r *install.RemoveResult) {
 	for _, o := range r.Objects {
 		fmt.Fprintf(w, "  - %s\n", o)
 	}
+	for _, claim := range r.Volumes {
+		fmt.Fprintf(w, "  - %s, with the queue's calls and results on it\n", claim)
+	}
 	for _, image := range r.Images {
 		fmt.Fprintf(w, "  - image %s\n", image)
+	}
+	writeKeptVolumes(w, r)
+	writeKept(w, r)
+}
+
+// writeKeptVolumes writes what stays of the queue, and what is on it.
+func writeKeptVolumes(w io.Writer, r *install.RemoveResult) {
+	for _, claim := range r.KeptVolumes {
+		fmt.Fprintf(w, "  = %s stays, with the queue's calls and results on it; --delete-volumes deletes it\n", claim)
+	}
+}
+
+// writeKept writes what stays in the registry though --registry was given, and
+// for whom.
+func writeKept(w io.Writer, r *install.RemoveResult) {
+	if r.Unsure != "" {
+		fmt.Fprintf(w, "no image is deleted from the registry, since it is not certain that nobody else uses them: %s\n", r.Unsure)
+	}
+	for _, kept := range r.Kept {
+		fmt.Fprintf(w, "  = image %s stays: used by %s\n", kept.Image, strings.Join(kept.UsedBy, "; "))
 	}
 }
 
@@ -88,8 +116,13 @@ func printRemove(w io.Writer, r *install.RemoveResult) {
 		fmt.Fprintln(w, "nothing was deleted")
 	default:
 		fmt.Fprintf(w, "the launch is off namespace %s: %d objects deleted\n", r.Namespace, len(r.Objects))
-		if len(r.Images) == 0 {
-			fmt.Fprintln(w, "its images are still in the registry; remove --registry deletes them too while the launch is installed")
+		for _, o := range r.Held {
+			fmt.Fprintf(w, "  ! %s is still there: a finalizer holds it\n", o)
+		}
+		writeKeptVolumes(w, r)
+		writeKept(w, r)
+		if len(r.Images) == 0 && len(r.Kept) == 0 && r.Unsure == "" {
+			fmt.Fprintln(w, "its images are still in the registry; remove --registry deletes those that no other launch uses")
 		}
 	}
 }

@@ -17,7 +17,9 @@ func (v verbs) rollback() *cobra.Command {
 		Use:   "rollback [VERSION]",
 		Short: "Bring a version back that was ready on the cluster before",
 		Long: `Bring back a satellite version that was ready on the cluster before: VERSION,
-or the one before that which is installed. 'status' lists those that are kept.
+or the last one that was ready before what was tried last. After a deploy that
+did not get through that is the version that serves: it stays, and what the
+deploy left is cleared. 'status' lists the versions that are kept.
 It comes up beside the version that serves, as in a deploy. API keys, the launch
 token and the registry's login stay as they are now. Needs no mothership.`,
 		Example: `  ` + launchPath + ` rollback
@@ -48,21 +50,21 @@ token and the registry's login stay as they are now. Needs no mothership.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would change, and change nothing")
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until all is ready")
-	flags.DurationVar(&o.Patience, "patience", time.Minute, "how long to try again when the cluster does not answer")
+	addRetryTimeout(flags, &o.RetryTimeout)
 	flags.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields back that others have set")
 	return cmd
 }
 
 func printRollback(w io.Writer, r *install.RollbackResult) {
 	if r.DryRun {
-		fmt.Fprintf(w, "going back from version %d to %d in namespace %s would make %d changes\n", r.From, r.To, r.Namespace, len(r.Changes))
+		fmt.Fprintf(w, "%s: this would make %s in namespace %s\n", r.Way(false), counted(len(r.Changes), "change"), r.Namespace)
 		for _, c := range r.Changes {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Action, c.Object)
 		}
 		return
 	}
-	fmt.Fprintf(w, "version %d is ready in namespace %s\n", r.To, r.Namespace)
-	if r.To != r.From {
-		fmt.Fprintf(w, "the next deploy brings the version of this folder back; to keep version %d, have the mothership's admin give the launch that version\n", r.To)
+	fmt.Fprintf(w, "version %d is ready in namespace %s: %s\n", r.To, r.Namespace, r.Way(false))
+	if r.Downloaded != r.To {
+		fmt.Fprintf(w, "the next deploy brings version %d, which this folder has; to keep version %d, have the mothership's admin give the launch that version\n", r.Downloaded, r.To)
 	}
 }

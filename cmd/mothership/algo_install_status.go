@@ -17,7 +17,8 @@ func (v verbs) status() *cobra.Command {
 		Use:   "status",
 		Short: "Show what runs on the cluster",
 		Long: `Show which version is downloaded, wanted, installed and running, how each part
-does and why, and which versions can be rolled back to.`,
+does and why, and which versions can be rolled back to. Exit code 1 says that a
+part is not ready.`,
 		Example: `  ` + launchPath + ` status
   ` + launchPath + ` status -o json | jq .running_version`,
 		Args: noArguments,
@@ -26,7 +27,10 @@ does and why, and which versions can be rolled back to.`,
 			if err != nil {
 				return err
 			}
-			return v.flags.print(v.std.out, s, func(w io.Writer) { printStatus(w, s) })
+			if err := v.flags.print(v.std.out, s, func(w io.Writer) { printStatus(w, s) }); err != nil {
+				return err
+			}
+			return s.NotReady()
 		}),
 	}
 }
@@ -60,9 +64,16 @@ func printStatus(w io.Writer, s *install.StatusResult) {
 		heartbeat = "not known to the cluster; the mothership shows it"
 	}
 	fmt.Fprintf(w, "heartbeat\t%s\n", heartbeat)
+	if s.Queue != nil {
+		fmt.Fprintf(w, "queue\t%s\n", s.Queue)
+	}
 	var kept []string
 	for _, p := range s.History {
-		if p.Version != s.Installed {
+		switch {
+		case p.Version == s.Installed:
+		case p.RolledBack:
+			kept = append(kept, strconv.Itoa(p.Version)+" (was rolled back)")
+		default:
 			kept = append(kept, strconv.Itoa(p.Version))
 		}
 	}
@@ -79,5 +90,8 @@ func printStatus(w io.Writer, s *install.StatusResult) {
 			name = "-"
 		}
 		fmt.Fprintf(w, "%s %s\t%s\n", mark, name, h)
+	}
+	for _, note := range s.Notes {
+		fmt.Fprintf(w, "! %s\n", note)
 	}
 }

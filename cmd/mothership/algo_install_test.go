@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/spf13/pflag"
 )
 
 const (
@@ -21,6 +25,31 @@ func algoInstall(t *testing.T, stdin string, args ...string) (code int, stdout, 
 	return code, out.String(), errs.String()
 }
 
+// --retry-timeout and its older name are one setting, of which help shows the new
+// name alone.
+func TestRetryTimeoutHasItsOlderName(t *testing.T) {
+	for _, name := range []string{"--retry-timeout", "--patience"} {
+		var d time.Duration
+		flags := pflag.NewFlagSet("deploy", pflag.ContinueOnError)
+		addRetryTimeout(flags, &d)
+		if d != time.Minute {
+			t.Errorf("the default is %s, want 1m", d)
+		}
+		if err := flags.Parse([]string{name, "7s"}); err != nil || d != 7*time.Second {
+			t.Errorf("%s 7s = %s, %v", name, d, err)
+		}
+	}
+	for _, verb := range []string{"deploy", "rollback", "remove"} {
+		code, out, errs := algoInstall(t, "", "satellite", someSatellite, someLaunch, verb, "--help")
+		if code != 0 || !strings.Contains(out, "--retry-timeout") || strings.Contains(out, "--patience") {
+			t.Errorf("%s --help: exit code %d, %s%s", verb, code, out, errs)
+		}
+		if code, _, errs := algoInstall(t, "", "satellite", someSatellite, someLaunch, verb, "--patience", "x"); code != 2 || !strings.Contains(errs, "--patience") {
+			t.Errorf("%s --patience x: exit code %d, %s", verb, code, errs)
+		}
+	}
+}
+
 func TestCompletion(t *testing.T) {
 	t.Setenv("ALGO_DEPLOYMENT_DIR", t.TempDir())
 	tests := []struct {
@@ -32,6 +61,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"satellite", ""}, []string{"list"}, "deploy"},
 		{[]string{"satellite", someSatellite, someLaunch, ""}, []string{"get", "configure", "deploy", "status", "diff", "rollback", "remove", "doctor", "logs"}, "no-help"},
 		{[]string{"satellite", someSatellite, someLaunch, "ro"}, []string{"rollback"}, "remove"},
+		{[]string{"satellite", someSatellite, someLaunch, "deploy", "--t"}, []string{"--timeout"}, "--retry-timeout"},
 		{[]string{"satellite", someSatellite, someLaunch, "deploy", "--t"}, []string{"--timeout"}, "--patience"},
 		{[]string{"satellite", someSatellite, someLaunch, "configure", "stage.kubernetes.n"}, []string{"stage.kubernetes.namespace="}, "context"},
 		{[]string{"satellite", "--deployment-dir", "/x", someSatellite, someLaunch, "rem"}, []string{"remove"}, ""},
@@ -71,7 +101,7 @@ func TestHelpOfEachVerb(t *testing.T) {
 // The help of configure says of every key what it is.
 func TestHelpOfEachSetting(t *testing.T) {
 	_, out, _ := algoInstall(t, "", "satellite", someSatellite, someLaunch, "configure", "--help")
-	for _, s := range install.Settings() {
+	for _, s := range settings.All() {
 		if s.About == "" || !strings.Contains(out, s.Key) || !strings.Contains(out, s.About) {
 			t.Errorf("configure --help does not say what %s is", s.Key)
 		}
@@ -105,6 +135,90 @@ func TestInstallUsageErrors(t *testing.T) {
 	for _, verb := range []string{"deploy", "doctor", "status", "diff", "rollback", "remove", "logs", "configure"} {
 		if code, _, errs := algoInstall(t, "", launch(verb)...); code != 1 || !strings.Contains(errs, "download it first") {
 			t.Errorf("%s of a launch that is not there: exit code %d: %s", verb, code, errs)
+		}
+	}
+}
+
+// Help comes before any check, with any words where the IDs stand.
+func TestHelpBeforeAnyCheck(t *testing.T) {
+	t.Setenv("ALGO_DEPLOYMENT_DIR", t.TempDir())
+	tests := []struct {
+		line []string
+		want string // "" is the general help
+	}{
+		{[]string{"satellite", "SATELLITE_ID", "LAUNCH_ID", "deploy", "--help"}, "deploy"},
+		{[]string{"satellite", "SATELLITE_ID", "LAUNCH_ID", "deploy", "-h"}, "deploy"},
+		{[]string{"satellite", "--help", "SATELLITE_ID", "LAUNCH_ID", "deploy"}, "deploy"},
+		{[]string{"satellite", "6f1d…-…", "9b2c…-…", "configure", "--help", "stage.fqdn=x"}, "configure"},
+		{[]string{"satellite", "get", "status", "verify", "--help"}, "verify"},
+		{[]string{"satellite", someSatellite, someLaunch, "rollback", "--help"}, "rollback"},
+		{[]string{"satellite", "deploy", "--help"}, "deploy"},
+		{[]string{"satellite", "help", "deploy"}, "deploy"},
+		{[]string{"satellite", "X", "Y", "help", "deploy"}, "deploy"},
+		{[]string{"satellite", "help", "import"}, "import"},
+		{[]string{"satellite", "import", "--help"}, "import"},
+		{[]string{"help", "deploy"}, "deploy"},
+		{[]string{"help", "satellite", "deploy"}, "deploy"},
+		{[]string{"help", "satellite", "SATELLITE_ID", "LAUNCH_ID", "logs"}, "logs"},
+		{[]string{"satellite", "SATELLITE_ID", "LAUNCH_ID", "--help"}, ""},
+		{[]string{"satellite", "SATELLITE_ID", "--help"}, ""},
+		{[]string{"satellite", "X", "Y", "help"}, ""},
+		{[]string{"satellite", "--help"}, ""},
+		{[]string{"help", "satellite"}, ""},
+	}
+	for _, test := range tests {
+		code, out, errs := algoInstall(t, "", test.line...)
+		want := "Verbs:"
+		if test.want != "" {
+			want = " " + test.want
+		}
+		usage, _, _ := strings.Cut(out[max(0, strings.Index(out, "Usage:")):], "\n\n")
+		if code != 0 || !strings.Contains(out, want) || test.want != "" && !strings.Contains(usage, " "+test.want) {
+			t.Errorf("%q: exit code %d: %s%s; want the help of %q", test.line, code, out, errs, test.want)
+		}
+	}
+	for _, line := range [][]string{
+		{"satellite", "SATELLITE_ID", "LAUNCH_ID", "rolback", "--help"}, {"help", "rolback"}, {"satellite", "help", "rolback"},
+	} {
+		if code, _, errs := algoInstall(t, "", line...); code != 2 || !strings.Contains(errs, `"rollback"`) {
+			t.Errorf("%q: exit code %d: %s; want 2 and the right verb", line, code, errs)
+		}
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"mothership", "help", "algo-install", "deploy"}, streams{strings.NewReader(""), &out, &errs}); code != 0 || !strings.Contains(out.String(), "deploy --dry-run") {
+		t.Errorf("mothership help algo-install deploy: exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	out.Reset()
+	if code := run(t.Context(), []string{"mothership", "algo-install", "help", "deploy"}, streams{strings.NewReader(""), &out, &errs}); code != 0 || !strings.Contains(out.String(), "deploy --dry-run") {
+		t.Errorf("mothership algo-install help deploy: exit code %d: %s%s", code, out.String(), errs.String())
+	}
+}
+
+// Whatever a folder, a file or a word of the line holds, nothing that is
+// printed moves the cursor, clears a line or turns text around.
+func TestNothingPrintedIsObeyed(t *testing.T) {
+	const evil = "\x1b[2K\x1b[1A\rverified\u009b2K\u202e"
+	t.Setenv("ALGO_DEPLOYMENT_DIR", t.TempDir())
+	file := filepath.Join(t.TempDir(), "x"+evil)
+	if err := os.WriteFile(file, []byte(evil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range [][]string{
+		{"satellite", "import", file},
+		{"satellite", "import", evil},
+		{"satellite", "import", evil, "-o", "json"},
+		{"satellite", someSatellite, someLaunch, evil},
+		{"satellite", someSatellite, someLaunch, "status", "--deployment-dir", evil},
+		{evil},
+	} {
+		code, out, errs := algoInstall(t, "", line...)
+		if code == 0 || !strings.Contains(errs, "verified") {
+			t.Errorf("%q: exit code %d: %s", line, code, errs)
+		}
+		for _, text := range []string{out, errs} {
+			if strings.ContainsAny(text, "\x1b\r\u009b\u202e") {
+				t.Errorf("%q printed %q", line, text)
+			}
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
 // verbs makes the commands of one launch.
@@ -18,8 +19,8 @@ type verbs struct {
 	satelliteID, launchID string
 }
 
-func (v verbs) folder() install.Folder {
-	return install.Folder{Root: v.flags.folder(), SatelliteID: v.satelliteID, LaunchID: v.launchID}
+func (v verbs) folder() store.Folder {
+	return store.Folder{Root: v.flags.folder(), Work: v.flags.work, SatelliteID: v.satelliteID, LaunchID: v.launchID}
 }
 
 func (l *launchFlags) folder() string {
@@ -28,20 +29,20 @@ func (l *launchFlags) folder() string {
 			return root
 		}
 	}
-	return install.DefaultRoot
+	return store.DefaultRoot
 }
 
-func (v verbs) progress() *install.Progress { return v.flags.progress(v.std) }
+func (v verbs) progress() *progress.Reporter { return v.flags.progress(v.std) }
 
 // progress goes to stderr: for people, or with -o json an event a line.
-func (l *launchFlags) progress(std streams) *install.Progress {
+func (l *launchFlags) progress(std streams) *progress.Reporter {
 	if l.output == "json" {
-		return install.NewEvents(std.err)
+		return progress.NewEvents(std.err)
 	}
-	return install.NewProgress(std.err)
+	return progress.New(std.err)
 }
 
-// print writes a result: as JSON, or as text gives it.
+// print writes a result: as JSON, or as text returns it.
 func (l *launchFlags) print(out io.Writer, result any, text func(io.Writer)) error {
 	if l.output == "json" {
 		encoder := json.NewEncoder(out)

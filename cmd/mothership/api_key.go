@@ -23,7 +23,7 @@ func newAPIKeyCommand(std streams) *cobra.Command {
 
 func newAPIKeyCreateCommand(std streams) *cobra.Command {
 	var c config
-	var account, role, expires string
+	var account, role, satellite, expires string
 	var n control.NewKey
 	cmd := &cobra.Command{
 		Use:     "create --account NAME",
@@ -34,8 +34,16 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 			if account == "" {
 				return usageError{errors.New("--account is missing: whose key is it?")}
 			}
-			n.Role = constellation.Role(role)
-			if expires != "" {
+			if err := notEmpty(cmd, "role", "satellite", "expires"); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("role") {
+				n.Role = new(constellation.Role(role))
+			}
+			if cmd.Flags().Changed("satellite") {
+				n.SatelliteID = &satellite
+			}
+			if cmd.Flags().Changed("expires") {
 				at, err := expiry(time.Now(), expires)
 				if err != nil {
 					return err
@@ -58,8 +66,19 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 	cmd.Flags().StringVar(&role, "role", "", "what the key may do: admin, operator or viewer; default is the account's role, and no key has more")
 	cmd.Flags().StringVar(&n.Name, "name", "shell", "what the key is for, to recognise it by")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key ends: 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z; default in a year")
-	cmd.Flags().StringVar(&n.SatelliteID, "satellite", "", "limit the key to the satellite with this id")
+	cmd.Flags().StringVar(&satellite, "satellite", "", "limit the key to the satellite with this id")
 	return cmd
+}
+
+// notEmpty refuses a flag that is given without a value: a script's variable
+// that is not set would lift the limit that the flag is for.
+func notEmpty(cmd *cobra.Command, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) && cmd.Flag(name).Value.String() == "" {
+			return usageError{fmt.Errorf("--%s is empty; give it a value, or leave it out", name)}
+		}
+	}
+	return nil
 }
 
 // expiry reads a moment: days or a Go duration from now, a date or a time.
@@ -89,6 +108,9 @@ func newAPIKeyListCommand(std streams) *cobra.Command {
 		Short: "List the API keys of one account, or of all",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd, "account"); err != nil {
+				return err
+			}
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				keys, err := listKeys(ctx, s, account)
 				if err != nil {
@@ -104,7 +126,7 @@ func newAPIKeyListCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-// listKeys gives the keys of one account, or of all when it is "".
+// listKeys returns the keys of one account, or of all when it is "".
 func listKeys(ctx context.Context, s *control.Service, account string) ([]constellation.APIKey, error) {
 	names := []string{account}
 	if account == "" {
@@ -164,6 +186,9 @@ func newAPIKeyRevokeCommand(std streams) *cobra.Command {
 		Short: "Refuse an API key from now on; 'api-key list' has the ids",
 		Args:  oneArgument("the key's ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd, "account"); err != nil {
+				return err
+			}
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				keys, err := listKeys(ctx, s, account)
 				if err != nil {

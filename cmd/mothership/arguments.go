@@ -8,7 +8,7 @@ import (
 )
 
 // hideArgument overwrites an argument of this process where the kernel shows
-// it to other users (ps, /proc/PID/cmdline), and gives a copy. On Linux and
+// it to other users (ps, /proc/PID/cmdline), and returns a copy. On Linux and
 // macOS os.Args is the very memory that the kernel reads.
 func hideArgument(secret string) string {
 	kept := strings.Clone(secret)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
@@ -181,7 +182,7 @@ func (c *config) check() error {
 	if c.stopTimeout <= 0 {
 		return usageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
 	}
-	if _, err := httpserve.ClientAddress(c.trustedProxies); err != nil {
+	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
 		return usageError{fmt.Errorf("--trusted-proxy: %w", err)}
 	}
 	if c.publicURL == "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// loaded gives the settings that a serve command line ends up with.
+// loaded returns the settings that a serve command line ends up with.
 func loaded(args ...string) (config, error) {
 	var c config
 	cmd := &cobra.Command{Use: "serve", RunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }}
@@ -61,7 +61,7 @@ func TestConfigFileOfAnEnvironmentVariable(t *testing.T) {
 	}
 }
 
-// exitOf runs a command line and gives its exit code and output.
+// exitOf runs a command line and returns its exit code and output.
 func exitOf(ctx context.Context, stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	code = run(ctx, append([]string{"mothership"}, args...), streams{strings.NewReader(stdin), &out, &err})

@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // TestMain lets the test binary be the mothership, for tests that kill it.
@@ -111,7 +113,7 @@ func (c *crasher) start(t *testing.T) (i *instance, url <-chan string, kill func
 	}()
 	kill = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
-		<-read
+		waittest.Receive(t, "the end of the log", read)
 		_ = cmd.Wait() // "signal: killed"
 		eventually(t, "no PostgreSQL is left behind", func() bool { return processesIn(c.dir) == 0 })
 	})

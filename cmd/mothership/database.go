@@ -19,7 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 )
 
-// openDatabase gives the URL of a running database: the configured one, or a
+// openDatabase returns the URL of a running database: the configured one, or a
 // private one. The function ends the private one.
 func openDatabase(ctx context.Context, c *config, mode private.Mode, log *slog.Logger) (string, *private.Server, error) {
 	if c.databaseURL != "" {
@@ -100,7 +100,7 @@ func openSealer(ctx context.Context, c *config, db *postgres.DB) (*auth.Sealer, 
 	return auth.LoadOrCreateSealer(keyFile(c))
 }
 
-// wrongKeyFile says so when err comes from a key file of another database.
+// wrongKeyFile returns an error that says so when err comes from a key file of another database.
 func wrongKeyFile(c *config, err error) error {
 	if !errors.Is(err, auth.ErrOtherKey) {
 		return err
@@ -130,7 +130,7 @@ func (n *notices) WithAttrs([]slog.Attr) slog.Handler { return n }
 // WithGroup is part of slog.Handler.
 func (n *notices) WithGroup(string) slog.Handler { return n }
 
-// readAll gives every item of a paged list.
+// readAll returns every item of a paged list.
 func readAll[T any](list func(control.ListQuery) (control.Page[T], error)) ([]T, error) {
 	items := []T{}
 	q := control.ListQuery{Limit: 500}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/terminal"
 )
 
 func main() {
@@ -32,9 +33,22 @@ type streams struct {
 	out, err io.Writer
 }
 
-// run executes one command line and gives the process's exit code: 0 done,
-// 2 usage, an error's own ExitCode, else 1 (DESIGN section 6).
+// raw are the streams of what prints its own bytes, or another program's for
+// which it stands: nothing that they are given is changed.
+func (s streams) raw() streams {
+	unwrap := func(w io.Writer) io.Writer {
+		if c, ok := w.(*terminal.Cleaner); ok {
+			return c.Unwrap()
+		}
+		return w
+	}
+	return streams{s.in, unwrap(s.out), unwrap(s.err)}
+}
+
+// run executes one command line and returns the process's exit code: 0 done,
+// 2 usage, an error's own ExitCode, else 1.
 func run(ctx context.Context, args []string, std streams) int {
+	std.out, std.err = terminal.NewCleaner(std.out), terminal.NewCleaner(std.err)
 	root := newRootCommand(args[0], std)
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
@@ -91,13 +105,14 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newMigrateCommand(std),
 			newAccountCommand(std),
 			newAPIKeyCommand(std),
+			newSigningKeyCommand(std),
 			newAlgoInstallCommand(std),
-			newSatelliteCommand(std),
+			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),
 			newSeedCommand(std),
 		)
 	}
-	root.SetHelpCommand(newHelpCommand())
+	root.SetHelpCommand(newHelpCommand(std))
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.SetIn(std.in)

@@ -88,14 +88,17 @@ func subcommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// newHelpCommand is cobra's own, but for an unknown command, which is a usage
-// error.
-func newHelpCommand() *cobra.Command {
+// newHelpCommand is cobra's own, but for the installer's verbs, and for an
+// unknown command, which is a usage error.
+func newHelpCommand(std streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
 		Short: "Show what a command does",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, rest, err := cmd.Root().Find(args)
+			if satellite := installSatellite(found); err == nil && len(rest) > 0 && satellite != nil {
+				return helpLaunch(satellite, std, rest, nil)
+			}
 			if err != nil || len(rest) > 0 {
 				return usageError{fmt.Errorf("there is no command %q to help with; see '%s --help'", strings.Join(args, " "), cmd.Root().CommandPath())}
 			}

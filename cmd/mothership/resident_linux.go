@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forgetStart takes the program's code out of this process's memory: of the
+// dropStartupCode takes the program's code out of this process's memory: of the
 // 20 MB that its start has run, what serves needs little. Code that is run
 // again comes back from the kernel's cache of the file, a few pages at a time.
-func forgetStart() {
+func dropStartupCode() {
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
@@ -22,8 +22,8 @@ func forgetStart() {
 	}
 	for line := range strings.Lines(string(maps)) {
 		fields := strings.Fields(line)
-		// Nothing ever writes to code: no page of it can be lost.
-		if len(fields) != 6 || fields[1] != "r-xp" || fields[5] != program {
+		// Nothing ever writes to code and constants: no page of them can be lost.
+		if len(fields) != 6 || (fields[1] != "r-xp" && fields[1] != "r--p") || fields[5] != program {
 			continue
 		}
 		from, to, _ := strings.Cut(fields[0], "-")

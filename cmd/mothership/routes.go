@@ -11,22 +11,27 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/api"
+	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/registry"
 )
 
+// maxBodies is how many bytes of request bodies are in memory at a time.
+const maxBodies = 64 << 20
+
 // routes is everything the mothership answers.
 func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Readiness) (http.Handler, error) {
-	address, err := httpserve.ClientAddress(c.trustedProxies)
+	address, err := httpserve.ClientAddress(c.trustedProxies, m.log)
 	if err != nil {
 		return nil, err
 	}
 	metrics := httpserve.NewMetrics(version, buildCommit(), append(poolMetrics(m), totals{m.control})...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: version})
-	images := registry.New(m.control, m.storage, registry.Options{Log: m.log})
-	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done()})
+	bodies := httpserve.NewBodies(maxBodies, maxBodies/4)
+	images := registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies})
+	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
@@ -38,20 +43,18 @@ func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Read
 	r.Handle("/v2", images) // images of any size, for as long as it takes
 	r.Handle("/v2/*", images)
 	r.Group(func(r chi.Router) {
-		r.Use(httpserve.LimitBody(httpserve.DefaultBodyLimit))
+		r.Use(bodies.Limit, httpserve.LimitBody(httpserve.DefaultBodyLimit))
 		r.Handle("/v1", rest)
 		r.Handle("/v1/*", rest)
 		r.Handle("/openapi.json", rest)
-		r.Handle("/docs/api", rest)
-		r.Handle("/docs/api/*", rest)
 		r.Handle("/*", panel) // says which methods a page takes
 	})
 	return r, nil
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	httpserve.WriteErrorStatus(w, r, http.StatusMethodNotAllowed,
-		constellation.Errorf(constellation.KindMalformed, "this address does not take the method %s", r.Method))
+	httpserve.WriteError(w, r, httpserve.WithReason(
+		constellation.Errorf(constellation.KindMalformed, "this address does not take the method %s", r.Method), apiv1.ReasonMethodNotAllowed))
 }
 
 // poolMetrics are the numbers of the database's connections.

@@ -11,12 +11,12 @@ import (
 )
 
 // newSatelliteCommand is the satellite's runtime, run in pods that
-// algo-install makes, or on a laptop (DESIGN section 7).
+// algo-install makes, or on a laptop.
 func newSatelliteCommand(std streams) *cobra.Command {
 	return subcommands(&cobra.Command{
 		Use:   "satellite",
 		Short: "Run the parts of a satellite",
-	}, newSatelliteEngineCommand(std), newSatelliteRunnerCommand(std))
+	}, newSatelliteEngineCommand(std), newSatelliteQueueCommand(std), newSatelliteRunnerCommand(std))
 }
 
 // runWithHeartbeat runs an engine and, when it belongs to a launch, reports to
@@ -30,7 +30,7 @@ func runWithHeartbeat(ctx context.Context, e *engine.Engine, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	sender := heartbeat.New(heartbeat.Options{Engine: e, Token: token, Version: version, Lease: lease, Log: log, Registry: e.Registry()})
+	sender := heartbeat.New(heartbeat.Options{Engine: e, Token: token, Version: version, Lease: lease, Work: e.Work(), Log: log, Registry: e.Registry()})
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { defer close(ended); sender.Run(ctx) }()

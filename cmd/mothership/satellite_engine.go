@@ -39,6 +39,7 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 	var (
 		opts      engine.Options
 		accessLog bool
+		eventLoop bool
 		logLevel  slog.Level
 	)
 	cmd := &cobra.Command{
@@ -63,15 +64,17 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 			if accessLog {
 				opts.AccessLog = std.out
 			}
-			// The loops sit in system calls: with processors to spare, Go's
-			// scheduler leaves them theirs.
-			opts.Loops = runtime.GOMAXPROCS(0)
-			runtime.GOMAXPROCS(opts.Loops + 2)
+			if opts.NoFastPath = !eventLoop; eventLoop {
+				// The loops sit in system calls: with processors to spare, Go's
+				// scheduler leaves them theirs.
+				opts.Loops = runtime.GOMAXPROCS(0)
+				runtime.GOMAXPROCS(opts.Loops + 2)
+			}
 			e, err := engine.New(cmd.Context(), opts)
 			if err != nil {
 				return err
 			}
-			forgetStart()
+			dropStartupCode()
 			return runWithHeartbeat(cmd.Context(), e, opts.Log)
 		},
 	}
@@ -86,6 +89,8 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 	flags.DurationVar(&opts.DrainTimeout, "drain-timeout", 5*time.Minute, "how long calls in flight may take after that")
 	flags.DurationVar(&opts.ReloadEvery, "reload-every", time.Second, "how often routes.json and keys.json are looked at")
 	flags.Float64Var(&opts.KeyRate.PerSecond, "key-rate", 0, "calls per second that a key may make which has no rate in keys.json; 0 is no limit")
+	flags.StringVar(&opts.QueueDir, "queue-dir", "", "folder in which this engine runs the queue of durable calls itself; empty: as routes.json says")
+	flags.BoolVar(&eventLoop, "event-loop", true, "take plain, small calls in an event loop on Linux; with =false net/http has all calls")
 	flags.BoolVar(&accessLog, "access-log", true, "write a JSON line a call on stdout")
 	flags.IntVar(&opts.AccessSample, "access-log-sample", 1, "of the calls that went well, write one in so many; all others are always written")
 	flags.StringVar(&opts.OTLP, "otlp-endpoint", "", "URL of an OpenTelemetry collector (OTLP over HTTP) for a span a call; empty sends none")

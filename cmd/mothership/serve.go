@@ -19,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/web/static"
 )
 
 func newServeCommand(std streams) *cobra.Command {
@@ -43,6 +44,9 @@ the config file; the first of these that is given counts.`,
 			}
 			if err := c.check(); err != nil {
 				return err
+			}
+			if dir := os.Getenv("CONSTELLATION_DEV_STATIC"); dir != "" {
+				static.FromDisk(dir) // make dev
 			}
 			log, err := newLog(&c, std)
 			if err != nil {

@@ -19,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // dataDir is a fresh folder that PostgreSQL's unprivileged user can reach,
@@ -43,7 +45,7 @@ func dataDir(t *testing.T) string {
 // instance is a running serve.
 type instance struct {
 	url  string
-	stop func() int // ends it and gives its exit code
+	stop func() int // ends it and returns its exit code
 
 	mu    sync.Mutex
 	lines []map[string]any
@@ -63,12 +65,12 @@ func serveInProcess(t *testing.T, dir string, args ...string) *instance {
 	}()
 	ready := make(chan string, 1)
 	go i.read(t, reader, ready)
-	i.stop = sync.OnceValue(func() int { cancel(); return <-exit })
+	i.stop = sync.OnceValue(func() int { cancel(); return waittest.Receive(t, "the end of serve", exit) })
 	t.Cleanup(func() { i.stop() })
 	select {
 	case i.url = <-ready:
-	case <-time.After(time.Minute):
-		t.Fatal("serve is not ready after a minute")
+	case <-time.After(waittest.Patience):
+		t.Fatal("serve is not ready in time")
 	}
 	if i.url == "" {
 		t.Fatalf("serve ended with exit code %d", i.stop())
@@ -96,7 +98,7 @@ func (i *instance) read(t *testing.T, r io.Reader, ready chan<- string) {
 	ready <- ""
 }
 
-// logged waits for a line of the log and gives one of its values.
+// logged waits for a line of the log and returns one of its values.
 func (i *instance) logged(t *testing.T, msg, key string) string {
 	t.Helper()
 	var found string
@@ -116,19 +118,19 @@ func (i *instance) logged(t *testing.T, msg, key string) string {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited 30 s: %s", what)
+			t.Fatalf("waited in vain: %s", what)
 		case <-tick.C:
 		}
 	}
 }
 
-// fetch sends a request and gives its answer with the body read.
+// fetch sends a request and returns its answer with the body read.
 func fetch(t *testing.T, client *http.Client, method, address, body string, header ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
@@ -196,6 +198,13 @@ func TestCommandsBeforeWhileAndAfterServe(t *testing.T) {
 			t.Errorf("GET /v1/account = %d %s, want neo", response.StatusCode, body)
 		}
 	}
+	var key struct{ ID string }
+	if err := json.Unmarshal([]byte(do("", "signing-key", "-o", "json")), &key); err != nil || len(key.ID) != 16 {
+		t.Errorf("signing-key: %+v, %v; want an ID", key, err)
+	}
+	if response, body := fetch(t, http.DefaultClient, "GET", i.url+"/v1/system", "", "Authorization", "Simple "+early); response.StatusCode != 200 || !strings.Contains(body, `"id":"`+key.ID+`"`) {
+		t.Errorf("GET /v1/system = %d %s, want the signing key %s", response.StatusCode, body, key.ID)
+	}
 	var keys []struct{ ID, Name, State string }
 	if err := json.Unmarshal([]byte(do("", "api-key", "list", "-o", "json")), &keys); err != nil || len(keys) != 2 {
 		t.Fatalf("api-key list: %v, %v; want 2 keys", keys, err)
@@ -240,6 +249,20 @@ func TestCommandRefusals(t *testing.T) {
 		code, stdout, stderr := exitOf(t.Context(), tt.stdin, append(strings.Fields(tt.args), "--data-dir", dir)...)
 		if code != 1 || stdout != "" || !strings.Contains(stderr, tt.want) {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q; want 1 and %q", tt.args, code, stdout, stderr, tt.want)
+		}
+	}
+}
+
+// TestEmptyFlagsLiftNoLimit: a script's variable that is not set.
+func TestEmptyFlagsLiftNoLimit(t *testing.T) {
+	t.Parallel()
+	for args, flag := range map[string]string{
+		"api-key create --account neo --satellite=": "--satellite", "api-key create --account neo --role=": "--role",
+		"api-key create --account neo --expires=": "--expires", "api-key list --account=": "--account", "api-key revoke x --account=": "--account",
+	} {
+		code, stdout, stderr := exitOf(t.Context(), "", strings.Fields(args)...)
+		if want := flag + " is empty; give it a value, or leave it out"; code != 2 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q; want 2 and %q", args, code, stdout, stderr, want)
 		}
 	}
 }
@@ -418,6 +441,11 @@ func TestProbesAndLimits(t *testing.T) {
 			t.Errorf("GET %s = %d %.200s, want 200 with %s", path, response.StatusCode, body, want)
 		}
 	}
+	page, reference := fetch(t, http.DefaultClient, "GET", i.url+"/docs/api", "")
+	if kind := page.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/html") || !strings.Contains(reference, "Make a satellite with its version 1") {
+		t.Errorf("GET /docs/api = %s %.200s, want the reference", kind, reference)
+	}
+	checkPage(t, page, reference)
 	response, body := fetch(t, http.DefaultClient, "POST", i.url+"/v1/satellites", strings.Repeat("x", 11<<20))
 	if response.StatusCode != 413 || !strings.Contains(body, `"error"`) {
 		t.Errorf("11 MB without a key = %d %s, want 413", response.StatusCode, body)

@@ -7,11 +7,13 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 // Set by -ldflags "-X main.version=… -X main.commit=…"; see the Makefile.
 var (
-	version = "dev"
+	version = constellation.Version
 	commit  = ""
 )
 

@@ -12,18 +12,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// `bench engine` puts the engine beside nginx as a plain proxy and Go's own
-// ReverseProxy: the same upstream, one run, by turns. The engine
-// authenticates, routes, counts slots and measures each call, and has fewer
-// slots than there are callers, so that calls go through its queue. A second
-// one has slots for all; a third writes a log line a call besides, which
-// neither peer does.
+// `bench engine` puts the engine beside nginx as a plain proxy, Go's own
+// ReverseProxy, and a proxy of fasthttp's that checks a key and holds slots: the
+// same upstream, one run, by turns. The engine authenticates, routes, counts
+// slots and measures each call, and has fewer slots than there are callers, so
+// that calls go through its queue. A second one has slots for all; a third
+// writes a log line a call besides, which no peer does; a fourth leaves all
+// calls to net/http.
 
 const (
 	benchKey    = "cst_benchmark"
@@ -64,34 +66,25 @@ func engine(ctx context.Context, binary string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	upstream.name = "direct"
 	nginx, err := b.nginx(ctx, upstream.addr)
 	if err != nil {
 		return err
 	}
-	proxy, err := b.start(ctx, b.self, "reverseproxy", upstream.addr)
+	engines, err := b.engines(ctx, upstream.addr)
 	if err != nil {
 		return err
 	}
-	engine, err := b.engine(ctx, "engine", []string{upstream.addr}, benchSlots, "--access-log=false") // as nginx's is off
+	proxies, err := b.proxies(ctx, upstream.addr)
 	if err != nil {
 		return err
 	}
-	ample, err := b.engine(ctx, "ample", []string{upstream.addr}, ampleSlots, "--access-log=false")
-	if err != nil {
-		return err
-	}
-	logging, err := b.engine(ctx, "logging", []string{upstream.addr}, benchSlots)
-	if err != nil {
-		return err
-	}
-	upstream.name, proxy.name = "direct", "ReverseProxy"
-	engine.name, ample.name = fmt.Sprintf("engine, %d slots", benchSlots), fmt.Sprintf("engine, %d slots", ampleSlots)
-	logging.name = "engine, a log line a call"
+	engine := engines[0]
 	idle, err := b.idleMemory(engine)
 	if err != nil {
 		return err
 	}
-	if err := b.small(ctx, out, []*contender{upstream, nginx, engine, ample, logging, proxy}); err != nil {
+	if err := b.small(ctx, out, slices.Concat([]*contender{upstream, nginx}, engines, proxies)); err != nil {
 		return err
 	}
 	if err := b.large(ctx, out, []*contender{upstream, nginx, engine}); err != nil {
@@ -99,6 +92,45 @@ func engine(ctx context.Context, binary string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "engine: resident when idle %d MB\n", idle/1024)
 	return b.many(ctx, out)
+}
+
+// engines starts the engines that are measured, the plain one first.
+func (b *engineBench) engines(ctx context.Context, upstream string) ([]*contender, error) {
+	var engines []*contender
+	for _, kind := range []struct {
+		dir, name string
+		slots     int
+		args      []string
+	}{
+		{"engine", fmt.Sprintf("engine, %d slots", benchSlots), benchSlots, []string{"--access-log=false"}}, // as nginx's is off
+		{"ample", fmt.Sprintf("engine, %d slots", ampleSlots), ampleSlots, []string{"--access-log=false"}},
+		{"logging", "engine, a log line a call", benchSlots, nil},
+		{"without", "engine, no event loop", benchSlots, []string{"--access-log=false", "--event-loop=false"}},
+	} {
+		c, err := b.engine(ctx, kind.dir, []string{upstream}, kind.slots, kind.args...)
+		if err != nil {
+			return nil, err
+		}
+		c.name = kind.name
+		engines = append(engines, c)
+	}
+	return engines, nil
+}
+
+// proxies starts Go's own reverse proxy, which checks nothing, and one of
+// fasthttp's, which checks the key and holds the slots.
+func (b *engineBench) proxies(ctx context.Context, upstream string) ([]*contender, error) {
+	std, err := b.start(ctx, b.self, "reverseproxy", upstream)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(benchKey))
+	fast, err := b.start(ctx, filepath.Join(filepath.Dir(b.self), "benchfasthttp"), upstream, hex.EncodeToString(sum[:]), strconv.Itoa(benchSlots))
+	if err != nil {
+		return nil, err
+	}
+	std.name, fast.name = "ReverseProxy", "fasthttp, key and slots"
+	return []*contender{std, fast}, nil
 }
 
 func newEngineBench(binary string) (*engineBench, error) {
@@ -140,7 +172,7 @@ func (b *engineBench) stop() {
 	b.remove()
 }
 
-// freeAddress gives an address that nobody listens on.
+// freeAddress returns an address that nobody listens on.
 func freeAddress() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
 // large measures what a blob of several gigabytes takes.
@@ -72,7 +72,7 @@ func (b *bench) killAtHalf(ctx context.Context) error {
 		return err
 	}
 	root := filepath.Join(b.dir, "half")
-	work := install.Folder{Root: root, SatelliteID: l.satellite, LaunchID: l.id}.Path("work")
+	work := store.Folder{Root: root, SatelliteID: l.satellite, LaunchID: l.id}.Path("work")
 	cmd := exec.CommandContext(ctx, b.binary, "algo-install", "satellite", l.satellite, l.id, "get", "--mothership", b.mothership.URL, "--deployment-dir", root)
 	cmd.Env = append(os.Environ(), "ALGO_ADMIN_API_KEY="+b.key)
 	if err := cmd.Start(); err != nil {

@@ -135,7 +135,7 @@ func (c *conn) send(method, path, token string, body []byte) (int, []byte, error
 	return resp.StatusCode, answer, err
 }
 
-// quantile gives the q-quantile of durations in milliseconds; it sorts them.
+// quantile returns the q-quantile of durations in milliseconds; it sorts them.
 func quantile(list []time.Duration, q float64) float64 {
 	if len(list) == 0 {
 		return 0

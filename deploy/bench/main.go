@@ -36,6 +36,7 @@ var measurements = []struct {
 	{name: "push", run: pushing},
 	{name: "engine", run: engine},
 	{name: "queue", run: queue},
+	{name: "beside", run: beside},
 	{name: "large", run: large, big: true},
 }
 

@@ -37,20 +37,21 @@ const (
 
 type draw struct{ at, service time.Duration }
 
-func draws() []draw {
+// draws returns n calls for so many one-call replicas.
+func draws(n, replicas int, load float64) []draw {
 	r := rand.New(rand.NewPCG(7, 11)) //nolint:gosec // the same draws in every run
-	out := make([]draw, queueCalls)
+	out := make([]draw, n)
 	mu := math.Log(queueMean.Seconds()) - queueSigma*queueSigma/2
 	at := 0.0
 	for i := range out {
-		at += r.ExpFloat64() * queueMean.Seconds() / (queueLoad * queueReplicas)
+		at += r.ExpFloat64() * queueMean.Seconds() / (load * float64(replicas))
 		service := math.Exp(mu + queueSigma*r.NormFloat64())
 		out[i] = draw{time.Duration(at * 1e9), time.Duration(service * 1e9)}
 	}
 	return out
 }
 
-// simulate gives each call's time from arrival to answer. choose says which
+// simulate returns each call's time from arrival to answer. choose says which
 // replica's queue a call joins, or -1 for whichever is free first.
 func simulate(calls []draw, choose func() int) []time.Duration {
 	free := make([]time.Duration, queueReplicas)
@@ -112,7 +113,7 @@ func queue(ctx context.Context, binary string, out io.Writer) error {
 		}
 	}
 	time.Sleep(settle) // the engines find each other
-	runs, err := play(ctx, addresses, draws())
+	runs, err := play(ctx, addresses, draws(queueCalls, queueReplicas, queueLoad))
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/client"
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
 
@@ -172,7 +172,7 @@ func (b *bench) gets(ctx context.Context, l *moved, rounds int) error {
 	if _, err := b.get(ctx, l, source); err != nil {
 		return err
 	}
-	bundle := install.Folder{Root: source, SatelliteID: l.satellite, LaunchID: l.id}.Path("bundle")
+	bundle := store.Folder{Root: source, SatelliteID: l.satellite, LaunchID: l.id}.Path("bundle")
 	crane := func(place string) []string {
 		return slices.Concat([]string{b.crane, "pull", "--insecure", "--format=oci"}, l.references, []string{place})
 	}

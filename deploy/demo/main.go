@@ -175,7 +175,7 @@ func curl(s *stack.Stack, t told) string {
 	return fmt.Sprintf("curl -H 'Authorization: Simple %s' -H 'Content-Type: text/plain' -d Neo %s/v1/algo/demo/hello", t.key, s.Cluster.IngressURL)
 }
 
-// goOn prints what to try next.
+// goOn prints where everything is, and what to do next.
 func (d demo) goOn(s *stack.Stack, t told) {
 	fmt.Fprintf(d.out, `
   Admin panel    %[1]s/            sign in as %[2]s with password %[3]s
@@ -184,12 +184,33 @@ func (d demo) goOn(s *stack.Stack, t told) {
   Cluster        export KUBECONFIG=%[6]s
   Operator       export %[7]s
   Server log     %[8]s
+`, s.Mothership.URL, stack.AdminUsername, s.AdminPassword, s.AdminKey, s.Mothership.Host, s.Cluster.Kubeconfig, strings.Join(s.OperatorEnv(), " "), s.Mothership.Log())
+	fmt.Fprint(d.out, next{Panel: s.Mothership.URL, Call: curl(s, t), Install: fmt.Sprintf("%s/algo-install satellite %s %s", d.bin, t.satelliteID, t.launchID),
+		Satellite: "/satellites/" + t.satelliteID, Launch: "/satellites/" + t.satelliteID + "/launches/" + t.launchID, Kubeconfig: s.Cluster.Kubeconfig}.String())
+	fmt.Fprintln(d.out, "\n  Ctrl-C takes everything down again; from elsewhere: make demo-down")
+}
 
-  Call it        %[9]s
-  Go on          %[10]s/algo-install satellite %[11]s %[12]s status
-                 kubectl --kubeconfig %[6]s -n %[13]s get pods
+// next is what a newcomer does once the demo is up.
+type next struct{ Panel, Call, Install, Satellite, Launch, Kubeconfig string }
 
-  Ctrl-C takes everything down again; from elsewhere: make demo-down
-`, s.Mothership.URL, stack.AdminUsername, s.AdminPassword, s.AdminKey, s.Mothership.Host, s.Cluster.Kubeconfig,
-		strings.Join(s.OperatorEnv(), " "), s.Mothership.Log(), curl(s, t), d.bin, t.satelliteID, t.launchID, namespace)
+// String returns the steps, each with its command or address.
+func (n next) String() string {
+	return fmt.Sprintf(`
+What next
+
+  1. Call the algorithm:
+       %[2]s
+  2. Look at what runs, in the admin panel: %[1]s%[4]s
+     In a terminal, after the Operator's export above:
+       %[3]s status
+       kubectl --kubeconfig %[6]s -n %[7]s get pods
+  3. Change it. Give demo/hello 3 replicas and save:
+       %[1]s%[4]s/edit
+     Promote the launch instance to version 2, and bring it there, with the key above on standard input:
+       %[1]s%[5]s/promote
+       %[3]s get -
+       %[3]s deploy
+  4. Bring an algorithm of your own: %[1]s/algorithms/push has the commands.
+  5. Read on: %[1]s/docs/first-satellite
+`, n.Panel, n.Call, n.Install, n.Satellite, n.Launch, n.Kubeconfig, namespace)
 }

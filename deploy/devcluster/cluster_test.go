@@ -127,6 +127,7 @@ func useCluster(ctx context.Context, t *testing.T, client kubernetes.Interface, 
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	volumesFollowTheirClaims(ctx, t, client, info, info.HostAddress+":"+registry.port+"/"+reference)
 	rolloutLosesNothing(ctx, t, client, hello)
 	restartsWhatDied(ctx, t, info, hello)
 }

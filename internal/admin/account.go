@@ -6,72 +6,39 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) accountRoutes() []route {
-	return []route{
-		{"GET", "/account", constellation.RoleViewer, s.showAccount},
-		{"GET", "/account/keys/new", constellation.RoleViewer, s.newAccountKey},
-		{"POST", "/account/keys/new", constellation.RoleViewer, s.createAccountKey},
-		{"GET", "/account/keys/{key_id}/revoke", constellation.RoleViewer, s.confirmAccountKey},
-		{"POST", "/account/keys/{key_id}/revoke", constellation.RoleViewer, s.revokeAccountKey},
-		{"GET", "/account/password", constellation.RoleViewer, s.showPassword},
-		{"POST", "/account/password", constellation.RoleViewer, s.changePassword},
-		{"POST", "/account/sessions/{session_id}/end", constellation.RoleViewer, s.endSession},
-		{"GET", "/account/sign-out", constellation.RoleViewer, s.confirmSignOut},
-		{"POST", "/account/sign-out", constellation.RoleViewer, s.signOutEverywhere},
-	}
-}
-
 // account makes the model of the visitor's own account, with no layer.
-func (s *server) account(r *http.Request, p control.Principal) (page.Account, error) {
-	account, err := s.control.GetAccount(r.Context(), p, p.Username)
+func (s *server) account(r *request) (page.Account, error) {
+	account, err := s.control.GetAccount(r.Context(), r.p, r.p.Username)
 	if err != nil {
 		return page.Account{}, err
 	}
-	m := page.Account{Frame: s.frame(r, "Your account", p), Account: account}
+	m := page.Account{Frame: s.frame(r, "Your account"), Account: account}
 	m.Frame.Section = "account"
-	if m.Keys, m.Pager, err = s.keys(r, p, p.Username, "/account"); err != nil {
+	if m.Keys, m.Pager, err = s.keys(r, r.p.Username, "/account"); err != nil {
 		return page.Account{}, err
 	}
-	m.Sessions, err = s.sessions(r, p, p.Username)
+	m.Sessions, err = s.sessions(r, r.p.Username)
 	return m, err
 }
 
-// keys gives a page of an account's keys, newest first.
-func (s *server) keys(r *http.Request, p control.Principal, username, path string) ([]constellation.APIKey, component.Pager, error) {
-	q := control.ListQuery{Sort: "-created_at", Limit: pageSize}
-	if r.URL.Path == path { // a layer above is no place to turn pages
-		q.Marker = r.URL.Query().Get("marker")
-	}
-	found, err := s.control.ListKeys(r.Context(), p, username, q)
+// keys returns a page of an account's keys, newest first.
+func (s *server) keys(r *request, username, path string) ([]constellation.APIKey, component.Pager, error) {
+	l := readList(r, path, "-created_at")
+	found, err := s.control.ListKeys(r.Context(), r.p, username, l.query())
 	if err != nil {
 		return nil, component.Pager{}, err
 	}
-	return found.Items, turn(path, q.Marker, found.Marker, len(found.Items)), nil
+	return found.Items, pagerOf(l, found), nil
 }
 
-// turn links to the first and the next page of a list whose address has only
-// the given parameters beside the marker.
-func turn(path, marker, next string, count int, pairs ...string) component.Pager {
-	p := component.Pager{Count: count}
-	if marker != "" {
-		p.First = address(path, pairs...)
-	}
-	if next != "" {
-		p.Next = address(path, append(pairs, "marker", next)...)
-	}
-	return p
-}
-
-func (s *server) sessions(r *http.Request, p control.Principal, username string) ([]page.Session, error) {
-	found, err := s.control.ListSessions(r.Context(), p, username)
+func (s *server) sessions(r *request, username string) ([]page.Session, error) {
+	found, err := s.control.ListSessions(r.Context(), r.p, username)
 	list := make([]page.Session, len(found))
 	for i, f := range found {
 		list[i] = page.Session{
@@ -83,31 +50,32 @@ func (s *server) sessions(r *http.Request, p control.Principal, username string)
 }
 
 // showAccountWith renders the account with a layer that with adds.
-func (s *server) showAccountWith(w http.ResponseWriter, r *http.Request, p control.Principal, status int, with func(*page.Account)) error {
-	m, err := s.account(r, p)
+func (s *server) showAccountWith(r *request, status int, with func(*page.Account)) error {
+	m, err := s.account(r)
 	if err != nil {
 		return err
 	}
 	with(&m)
-	return render(w, r, status, page.AccountPage(m))
+	m.Titled()
+	return r.render(status, page.AccountPage(m))
 }
 
-func (s *server) showAccount(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.showAccountWith(w, r, p, http.StatusOK, func(*page.Account) {})
+func (s *server) showAccount(r *request) error {
+	return s.showAccountWith(r, http.StatusOK, func(*page.Account) {})
 }
 
-func (s *server) newAccountKey(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.showAccountWith(w, r, p, http.StatusOK, func(m *page.Account) {
+func (s *server) newAccountKey(r *request) error {
+	return s.showAccountWith(r, http.StatusOK, func(m *page.Account) {
 		m.NewKey = newKeyForm("/account/keys/new", "/account", m.Account)
 	})
 }
 
-func (s *server) createAccountKey(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	secret, form, status, err := s.createKey(r, p, p.Username, "/account/keys/new", "/account")
+func (s *server) createAccountKey(r *request) error {
+	secret, form, status, err := s.createKey(r, r.p.Username, "/account/keys/new", "/account")
 	if err != nil {
 		return err
 	}
-	return s.showAccountWith(w, r, p, status, func(m *page.Account) {
+	return s.showAccountWith(r, status, func(m *page.Account) {
 		m.Secret, m.NewKey = secret, form
 		if form != nil {
 			form.Roles = rolesUpTo(m.Account.Role)
@@ -115,7 +83,7 @@ func (s *server) createAccountKey(w http.ResponseWriter, r *http.Request, p cont
 	})
 }
 
-// newKeyForm is an empty form of a key for an account.
+// newKeyForm returns an empty form of a key for an account.
 func newKeyForm(action, closing string, account *constellation.Account) *page.NewKey {
 	return &page.NewKey{
 		Action: action, Close: closing, Token: newToken(), Username: account.Username,
@@ -123,28 +91,28 @@ func newKeyForm(action, closing string, account *constellation.Account) *page.Ne
 	}
 }
 
-// rolesUpTo are the roles that a key of an account may have.
+// rolesUpTo returns the roles that a key of an account may have.
 func rolesUpTo(role constellation.Role) []component.Option {
 	return page.Roles[:role.Rank()]
 }
 
 // createKey makes a key from the posted form: the secret to show, or the form
 // with what is wrong with it.
-func (s *server) createKey(r *http.Request, p control.Principal, username, action, closing string) (*page.Secret, *page.NewKey, int, error) {
-	if err := parseForm(r); err != nil {
-		return nil, nil, 0, err
-	}
+func (s *server) createKey(r *request, username, action, closing string) (*page.Secret, *page.NewKey, int, error) {
 	form := &page.NewKey{
 		Action: action, Close: closing, Token: r.PostForm.Get("token"), Username: username, Name: strings.TrimSpace(r.PostForm.Get("name")),
 		Role: r.PostForm.Get("role"), Lifetime: r.PostForm.Get("lifetime"), SatelliteID: strings.TrimSpace(r.PostForm.Get("satellite_id")),
 	}
-	o, err := s.once(r, p, func(service *control.Service) (outcome, error) {
-		n := control.NewKey{Name: form.Name, Role: constellation.Role(form.Role), SatelliteID: form.SatelliteID}
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		n := control.NewKey{Name: form.Name, Role: new(constellation.Role(form.Role))}
+		if form.SatelliteID != "" { // an optional field of a form is always sent
+			n.SatelliteID = &form.SatelliteID
+		}
 		if days, err := strconv.Atoi(form.Lifetime); err == nil && days > 0 && days <= 3650 {
 			expires := s.now().Add(time.Duration(days) * 24 * time.Hour)
 			n.ExpiresAt = &expires
 		}
-		secret, _, err := service.CreateKey(r.Context(), p, username, n)
+		secret, _, err := service.CreateKey(r.Context(), r.p, username, n)
 		return outcome{Target: closing, Secret: secret}, err
 	})
 	if shown, ok := problems(err); ok {
@@ -160,9 +128,9 @@ func (s *server) createKey(r *http.Request, p control.Principal, username, actio
 	}, nil, http.StatusOK, nil
 }
 
-func (s *server) confirmAccountKey(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.showAccountWith(w, r, p, http.StatusOK, func(m *page.Account) {
-		m.Confirm = confirmKey("/account", chi.URLParam(r, "key_id"), m.Keys)
+func (s *server) confirmAccountKey(r *request) error {
+	return s.showAccountWith(r, http.StatusOK, func(m *page.Account) {
+		m.Confirm = confirmKey("/account", r.param("key_id"), m.Keys)
 	})
 }
 
@@ -183,56 +151,50 @@ func confirmKey(path, id string, keys []constellation.APIKey) *page.AccountConfi
 	}
 }
 
-func (s *server) revokeAccountKey(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.revokeKey(w, r, p, p.Username, "/account")
+func (s *server) revokeAccountKey(r *request) error {
+	return s.revokeKey(r, r.p.Username, "/account")
 }
 
-func (s *server) revokeKey(w http.ResponseWriter, r *http.Request, p control.Principal, username, path string) error {
-	if err := parseForm(r); err != nil {
+func (s *server) revokeKey(r *request, username, path string) error {
+	if err := s.control.RevokeKey(r.Context(), r.p, username, r.param("key_id")); err != nil {
 		return err
 	}
-	if err := s.control.RevokeKey(r.Context(), p, username, chi.URLParam(r, "key_id")); err != nil {
-		return err
-	}
-	return finish(w, r, outcome{Target: path, Flash: component.Flash{Text: "The key is revoked."}})
+	return r.finish(outcome{Target: path, Flash: component.Flash{Text: "The key is revoked."}})
 }
 
-func (s *server) showPassword(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.showAccountWith(w, r, p, http.StatusOK, func(m *page.Account) {
-		m.Password = &page.Password{Token: newToken(), Username: p.Username}
+func (s *server) showPassword(r *request) error {
+	return s.showAccountWith(r, http.StatusOK, func(m *page.Account) {
+		m.Password = &page.Password{Token: newToken(), Username: r.p.Username}
 	})
 }
 
-func (s *server) changePassword(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	if err := parseForm(r); err != nil {
-		return err
-	}
-	err := s.control.ChangePassword(r.Context(), p, r.PostForm.Get("current_password"), r.PostForm.Get("new_password"))
+func (s *server) changePassword(r *request) error {
+	err := s.control.ChangePassword(r.Context(), r.p, r.PostForm.Get("current_password"), r.PostForm.Get("new_password"))
 	if shown, ok := problems(err); ok {
 		take(shown, "password", "new_password")
-		return s.showAccountWith(w, r, p, http.StatusUnprocessableEntity, func(m *page.Account) {
-			m.Password = &page.Password{Token: newToken(), Username: p.Username, Problems: shown}
+		return s.showAccountWith(r, http.StatusUnprocessableEntity, func(m *page.Account) {
+			m.Password = &page.Password{Token: newToken(), Username: r.p.Username, Problems: shown}
 		})
 	}
 	if err != nil {
 		return err
 	}
-	return finish(w, r, outcome{Target: "/account", Flash: component.Flash{Text: "The password is changed, and every other session of yours has ended."}})
+	return r.finish(outcome{Target: "/account", Flash: component.Flash{Text: "The password is changed, and every other session of yours has ended."}})
 }
 
-func (s *server) endSession(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.endSessionOf(w, r, p, p.Username, "/account")
+func (s *server) endSession(r *request) error {
+	return s.endSessionOf(r, r.p.Username, "/account")
 }
 
-func (s *server) endSessionOf(w http.ResponseWriter, r *http.Request, p control.Principal, username, path string) error {
-	if err := s.control.RevokeSession(r.Context(), p, username, chi.URLParam(r, "session_id")); err != nil {
+func (s *server) endSessionOf(r *request, username, path string) error {
+	if err := s.control.RevokeSession(r.Context(), r.p, username, r.param("session_id")); err != nil {
 		return err
 	}
-	return finish(w, r, outcome{Target: path, Flash: component.Flash{Text: "That browser is signed out."}})
+	return r.finish(outcome{Target: path, Flash: component.Flash{Text: "That browser is signed out."}})
 }
 
-func (s *server) confirmSignOut(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	return s.showAccountWith(w, r, p, http.StatusOK, func(m *page.Account) {
+func (s *server) confirmSignOut(r *request) error {
+	return s.showAccountWith(r, http.StatusOK, func(m *page.Account) {
 		m.Confirm = &page.AccountConfirm{
 			Confirm: component.Confirm{
 				Dialog: component.Dialog{Title: "Sign out everywhere?", Close: "/account"},
@@ -243,11 +205,11 @@ func (s *server) confirmSignOut(w http.ResponseWriter, r *http.Request, p contro
 	})
 }
 
-func (s *server) signOutEverywhere(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	if err := s.control.EndSessions(r.Context(), p, p.Username); err != nil {
+func (s *server) signOutEverywhere(r *request) error {
+	if err := s.control.EndSessions(r.Context(), r.p, r.p.Username); err != nil {
 		return err
 	}
-	s.setCookie(w, "", time.Unix(1, 0))
-	redirect(w, r, "/login")
+	s.setCookie(r.w, "", time.Unix(1, 0))
+	r.redirect("/login")
 	return nil
 }

@@ -4,9 +4,11 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,6 +29,7 @@ type Options struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Stopping  <-chan struct{} // closed when the server stops: streams end; nil is never
+	Reference string          // of the REST API, as HTML that can be trusted
 }
 
 // server holds what the handlers need.
@@ -37,11 +40,13 @@ type server struct {
 	log       *slog.Logger
 	stopping  <-chan struct{}
 	guide     *docs.Guide
+	reference string
+	streams   streams // of changes, open now
 }
 
 // New makes the handler of the panel's pages and of /static/.
 func New(service *control.Service, options Options) http.Handler {
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping, reference: options.Reference}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -56,7 +61,7 @@ func New(service *control.Service, options Options) http.Handler {
 	for _, route := range s.routes() {
 		pages.Method(route.method, route.pattern, s.open(route))
 	}
-	r.NotFound(s.takeFlash(s.handle(func(http.ResponseWriter, *http.Request) error {
+	r.NotFound(s.takeFlash(s.handle(func(*request) error {
 		return constellation.Errorf(constellation.KindNotFound, "There is no page at this address.")
 	})).ServeHTTP)
 	r.MethodNotAllowed(s.methodNotAllowed)
@@ -70,7 +75,9 @@ const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; 
 func (s *server) policy(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", contentPolicy)
-		w.Header().Set("Referrer-Policy", "no-referrer")
+		// Without a referrer a browser sends our own forms with "Origin: null",
+		// which over plain http is all that says where they come from.
+		w.Header().Set("Referrer-Policy", "same-origin")
 		w.Header().Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
@@ -85,19 +92,19 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 			s.log.Warn("the public URL is no origin; forms are taken from the request's own host only", "url", s.publicURL)
 		}
 	}
-	protection.SetDenyHandler(s.handle(func(http.ResponseWriter, *http.Request) error {
+	protection.SetDenyHandler(s.handle(func(*request) error {
 		return constellation.Errorf(constellation.KindForbidden, "This form came from another site, so nothing was changed. Open the page here and try again.")
 	}))
 	return protection.Handler(next)
 }
 
-type handler func(w http.ResponseWriter, r *http.Request) error
+type handler func(r *request) error
 
 // handle answers a handler's error with a page.
 func (s *server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-		if err := h(w, r); err != nil {
+		if err := h(&request{Request: r, w: w}); err != nil && !errors.Is(err, errAnswered) {
 			s.fail(w, r, err)
 		}
 	}
@@ -107,7 +114,8 @@ func (s *server) handle(h handler) http.HandlerFunc {
 // log.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := httpserve.Status(err)
-	m := page.Failure{Frame: s.frame(r, "", s.visitor(r, status)), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
+	from := &request{Request: r, w: w, p: s.visitor(r, status)}
+	m := page.Failure{Frame: s.frame(from, ""), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
 		m.Title, m.Message = title(e.Kind), e.Message
@@ -119,13 +127,17 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	m.Frame.Title = m.Title
-	wholePage(w, r)
-	if err := render(w, r, status, page.FailurePage(m)); err != nil {
+	if sender, err := url.Parse(r.Referer()); err == nil && r.Method == http.MethodPost && sender.Host == r.Host {
+		m.Back = ownPath(sender.RequestURI())
+	}
+	from.wholePage()
+	from.Request = r.WithContext(context.WithoutCancel(r.Context())) // which ends when a body does not arrive
+	if err := from.render(status, page.FailurePage(m)); err != nil {
 		s.log.ErrorContext(r.Context(), "render an error", "error", err)
 	}
 }
 
-// visitor is who an error is shown to: someone signed in keeps the panel
+// visitor returns who an error is shown to: someone signed in keeps the panel
 // around it. A server in trouble is not asked.
 func (s *server) visitor(r *http.Request, status int) control.Principal {
 	if status >= http.StatusInternalServerError {

@@ -5,7 +5,6 @@ import (
 	"sort"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
@@ -19,8 +18,8 @@ const keptPrefix = "kept:"
 const keptPath = keptPrefix
 
 // signInAgain answers a form of nobody with the sign-in page, the form in it.
-func (s *server) signInAgain(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
+func (s *server) signInAgain(r *request) error {
+	if err := parseForm(r.Request); err != nil {
 		return err
 	}
 	var kept []page.Kept
@@ -34,14 +33,14 @@ func (s *server) signInAgain(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	sort.SliceStable(kept, func(i, j int) bool { return kept[i].Name < kept[j].Name })
-	wholePage(w, r)
-	return render(w, r, http.StatusUnauthorized, page.LoginPage(page.Login{
-		Frame: s.frame(r, "Sign in", control.Principal{}), Kept: kept,
+	r.wholePage()
+	return r.render(http.StatusUnauthorized, page.LoginPage(page.Login{
+		Frame: s.frame(r, "Sign in"), Kept: kept,
 		Problem: "Your session has ended. Sign in again: what you typed is kept",
 	}))
 }
 
-// keptForm is the form that came along with a sign-in.
+// keptForm returns the form that came along with a sign-in.
 func keptForm(r *http.Request) []page.Kept {
 	var kept []page.Kept
 	for name, values := range r.PostForm {
@@ -57,8 +56,8 @@ func keptForm(r *http.Request) []page.Kept {
 }
 
 // sendOn asks who has just signed in to send the form that waited.
-func (s *server) sendOn(w http.ResponseWriter, r *http.Request, p control.Principal, kept []page.Kept) error {
-	m := page.SendOn{Frame: s.frame(r, "Go on", p)}
+func (s *server) sendOn(r *request, kept []page.Kept) error {
+	m := page.SendOn{Frame: s.frame(r, "Go on")}
 	for _, k := range kept {
 		if k.Name == keptPath {
 			m.Action = ownPath(k.Value)
@@ -69,5 +68,5 @@ func (s *server) sendOn(w http.ResponseWriter, r *http.Request, p control.Princi
 	if m.Action == "" {
 		return constellation.Errorf(constellation.KindMalformed, "The form that waited cannot be sent on. You are signed in; open its page again.")
 	}
-	return render(w, r, http.StatusOK, page.SendOnPage(m))
+	return r.render(http.StatusOK, page.SendOnPage(m))
 }

@@ -1,64 +1,64 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-// showAlgorithmForm is the dialog Add an algorithm, above its draft.
-func (s *server) showAlgorithmForm(e editor) error {
-	row := e.r.URL.Query().Get("row")
+// showAlgorithmForm shows the dialog Add an algorithm, above its draft.
+func (s *server) showAlgorithmForm(r *request) error {
+	row := r.URL.Query().Get("row")
 	line := constellation.DraftAlgorithm{Replicas: "1"}
-	if i, err := strconv.Atoi(row); err == nil && i >= 0 && i < len(e.draft.Algorithms) {
-		line = e.draft.Algorithms[i]
+	if i, err := strconv.Atoi(row); err == nil && i >= 0 && i < len(r.draft.Algorithms) {
+		line = r.draft.Algorithms[i]
 	} else {
 		row = ""
 	}
-	return s.renderAlgorithmForm(e, http.StatusOK, row, line, nil)
+	return s.renderAlgorithmForm(r, http.StatusOK, row, line, nil)
 }
 
-func (s *server) renderAlgorithmForm(e editor, status int, row string, line constellation.DraftAlgorithm, problems component.Problems) error {
-	choices, err := s.choices(e, line.Algorithm)
+func (s *server) renderAlgorithmForm(r *request, status int, row string, line constellation.DraftAlgorithm, problems component.Problems) error {
+	choices, err := s.choices(r, line.Algorithm)
 	if err != nil {
 		return err
 	}
-	if part := fragment(e.r); part == "choices" {
-		return render(e.w, e.r, status, page.AlgorithmChoices(choices))
+	if part := r.fragment(); part == "choices" {
+		return r.render(status, page.AlgorithmChoices(choices))
 	}
 	title := "Add an algorithm"
 	if row != "" {
 		title = "Change algorithm"
 	}
-	return s.layered(e, status, page.AlgorithmLayer(page.AlgorithmForm{
-		Dialog: component.Dialog{Title: title, Close: e.here("")}, Action: e.here("/algorithm", "row", row), Draft: e.draft.ID, Row: row,
+	return s.layered(r, status, page.AlgorithmLayer(page.AlgorithmForm{
+		Dialog: component.Dialog{Title: title, Close: r.draftURL("")}, Action: r.draftURL("/algorithm", "row", row), Choose: choices.Action, Draft: r.draft.ID, Row: row,
 		Line: line, Problems: problems, Choices: choices,
 	}))
 }
 
-// choices are how what is typed can go on.
-func (s *server) choices(e editor, text string) (page.Choices, error) {
+// choices returns how what is typed can go on.
+func (s *server) choices(r *request, text string) (page.Choices, error) {
 	unfinished := strings.HasSuffix(strings.TrimSpace(text), "/")
 	if text = constellation.ReadAlgorithm(text); unfinished && text != "" {
 		text += "/" // what comes next is asked for
 	}
-	c := page.Choices{Now: s.now(), Text: text, PushHost: s.host()}
+	c := page.Choices{Action: r.draftPath("/algorithm/choices"), Now: s.now(), Text: text, PushHost: s.host()}
 	if ref, err := constellation.ParseAlgorithmRef(text); err == nil {
-		_, err := s.control.GetAlgorithmVersion(e.r.Context(), e.p, ref)
+		_, err := s.control.GetAlgorithmVersion(r.Context(), r.p, ref)
 		c.Chosen = err == nil
 	}
-	found, err := s.control.CompleteAlgorithm(e.r.Context(), e.p, text)
+	found, err := s.control.CompleteAlgorithm(r.Context(), r.p, text)
 	if err != nil {
 		return c, err
 	}
 	c.Owners, c.Algorithms, c.Versions = found.Owners, found.Algorithms, found.Versions
 	if text != "" && len(c.Owners)+len(c.Algorithms)+len(c.Versions) == 0 {
-		if found, err = s.control.CompleteAlgorithm(e.r.Context(), e.p, ""); err != nil {
+		if found, err = s.control.CompleteAlgorithm(r.Context(), r.p, ""); err != nil {
 			return c, err
 		}
 		c.Empty = len(found.Owners) == 0
@@ -68,58 +68,60 @@ func (s *server) choices(e editor, text string) (page.Choices, error) {
 	return c, nil
 }
 
-// putAlgorithm puts a line into the draft, or shows how it can go on: a
-// choice fills the field in, and only Add algorithm ends the dialog.
-func (s *server) putAlgorithm(e editor) error {
-	f := e.r.PostForm
-	d, err := s.control.SatelliteDraft(e.r.Context(), e.p, f.Get("draft"))
-	switch {
-	case err == nil:
-		e.draft = *d
-	case constellation.KindOf(err) == constellation.KindNotFound: // nothing was kept of it yet, or not any more
-		e.draft.ID = f.Get("draft")
-	default:
-		return err
-	}
-	row := f.Get("row")
-	line := constellation.DraftAlgorithm{
+// typedLine returns the line that the dialog's form carries, and its row in the
+// draft, "" for a new one.
+func typedLine(r *request) (line constellation.DraftAlgorithm, row string) {
+	f := r.PostForm
+	return constellation.DraftAlgorithm{
 		Algorithm: strings.TrimSpace(f.Get("algorithm")), VanityURL: strings.Trim(strings.TrimSpace(f.Get("vanity_url")), "/"), Replicas: strings.TrimSpace(f.Get("replicas")),
-	}
-	if pick := f.Get("pick"); pick != "" {
+		MinReplicas: strings.TrimSpace(f.Get("min_replicas")), MaxReplicas: strings.TrimSpace(f.Get("max_replicas")),
+	}, f.Get("row")
+}
+
+// showChoices shows how what is typed can go on, after a choice was made or
+// without one: a choice fills the field in.
+func (s *server) showChoices(r *request) error {
+	line, row := typedLine(r)
+	if pick := r.PostForm.Get("pick"); pick != "" {
 		line.Algorithm = pick
 		if line.VanityURL == "" {
 			line.VanityURL = suggestVanity(pick)
 		}
-		return s.renderAlgorithmForm(e, http.StatusOK, row, line, nil)
 	}
-	if f.Get("do") == "look" {
-		return s.renderAlgorithmForm(e, http.StatusOK, row, line, nil)
+	if r.fragment() == "layer" { // the dialog's address, not that of the choice
+		r.w.Header().Set("HX-Push-Url", r.draftURL("/algorithm", "row", row))
 	}
+	return s.renderAlgorithmForm(r, http.StatusOK, row, line, nil)
+}
+
+// putAlgorithm puts a line into the draft.
+func (s *server) putAlgorithm(r *request) error {
+	line, row := typedLine(r)
 	at, err := strconv.Atoi(row)
-	if err != nil || at < 0 || at >= len(e.draft.Algorithms) {
+	if err != nil || at < 0 || at >= len(r.draft.Algorithms) {
 		at = -1
 	}
 	line.Algorithm = constellation.ReadAlgorithm(line.Algorithm)
-	problem, err := s.checkLine(e, line, at)
+	problem, err := s.checkLine(r, line, at)
 	if err != nil {
 		return err
 	}
 	if len(problem) > 0 {
-		return s.renderAlgorithmForm(e, http.StatusUnprocessableEntity, row, line, problem)
+		return s.renderAlgorithmForm(r, http.StatusUnprocessableEntity, row, line, problem)
 	}
 	if at >= 0 {
-		e.draft.Algorithms[at] = line
+		r.draft.Algorithms[at] = line
 	} else {
-		e.draft.Algorithms = append(e.draft.Algorithms, line)
+		r.draft.Algorithms = append(r.draft.Algorithms, line)
 	}
-	if err := s.control.KeepSatelliteDraft(e.r.Context(), e.p, &e.draft); err != nil {
+	if err := s.control.KeepSatelliteDraft(r.Context(), r.p, &r.draft); err != nil {
 		return err
 	}
-	redirect(e.w, e.r, e.here(""))
+	r.redirect(r.draftURL(""))
 	return nil
 }
 
-// suggestVanity is a vanity URL for a whole reference: its owner and name, as
+// suggestVanity returns a vanity URL for a whole reference: its owner and name, as
 // far as the rules have it.
 func suggestVanity(pick string) string {
 	ref, err := constellation.ParseAlgorithmRef(pick)
@@ -130,9 +132,26 @@ func suggestVanity(pick string) string {
 	return strings.ToLower(owner + "/" + ref.Name)
 }
 
+// checkTypedScale says what is wrong with a line's numbers of replicas.
+func checkTypedScale(line constellation.DraftAlgorithm, problem component.Problems) {
+	spec, unreadable := draftSpec(constellation.SatelliteDraft{Algorithms: []constellation.DraftAlgorithm{line}})
+	for field, message := range unreadable {
+		problem[strings.TrimPrefix(field, "algorithms[0].")] = message
+	}
+	if len(unreadable) > 0 {
+		return
+	}
+	var v constellation.Validation
+	a := spec.Algorithms[0]
+	constellation.Scale{Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}.Check(&v, "")
+	if p, ok := problems(v.Err()); ok {
+		maps.Copy(problem, p)
+	}
+}
+
 // checkLine says what is wrong with a line before it goes into the draft; at
 // is its place there, -1 for a new one.
-func (s *server) checkLine(e editor, line constellation.DraftAlgorithm, at int) (component.Problems, error) {
+func (s *server) checkLine(r *request, line constellation.DraftAlgorithm, at int) (component.Problems, error) {
 	problem := component.Problems{}
 	if text := constellation.ExplainAlgorithm(line.Algorithm); text != "" {
 		problem["algorithm"] = text
@@ -145,22 +164,20 @@ func (s *server) checkLine(e editor, line constellation.DraftAlgorithm, at int) 
 	if line.VanityURL == "" {
 		problem["vanity_url"] = "Under which URL is it called? Two segments or more, such as foo/bar"
 	}
-	for i, other := range e.draft.Algorithms {
+	for i, other := range r.draft.Algorithms {
 		if i != at && other.VanityURL == line.VanityURL && line.VanityURL != "" {
 			problem["vanity_url"] = "The vanity URL " + line.VanityURL + " is that of " + other.Algorithm + " in this satellite already: one URL calls one algorithm. Give another"
 		}
 	}
-	n, err := strconv.Atoi(line.Replicas)
-	if err != nil || n < 0 || n > constellation.MaxReplicas {
-		problem["replicas"] = "The replica count is a number from 0 to " + strconv.Itoa(constellation.MaxReplicas)
-	}
+	checkTypedScale(line, problem)
 	if problem["algorithm"] != "" {
 		return problem, nil
 	}
-	err = s.control.CheckAlgorithm(e.r.Context(), e.p, control.AlgorithmSpec{Algorithm: line.Algorithm, VanityURL: "a/b", Replicas: 1})
+	err := s.control.CheckAlgorithm(r.Context(), r.p, line.Algorithm)
 	if p, ok := problems(err); ok {
-		problem["algorithm"] = p["algorithms[0].algorithm"]
-		return problem, nil
+		take(p, "algorithms[0].algorithm", "algorithm")
+		maps.Copy(p, problem)
+		return p, nil
 	}
 	return problem, err
 }

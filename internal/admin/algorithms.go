@@ -3,36 +3,23 @@ package admin
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) algorithmRoutes() []route {
-	return []route{
-		{"GET", "/algorithms", constellation.RoleViewer, s.listAlgorithms},
-		{"GET", "/algorithms/push", constellation.RoleAdmin, s.showPush},
-		{"GET", "/algorithms/{owner}/{name}", constellation.RoleViewer, s.showAlgorithm},
-		{"GET", "/algorithms/{owner}/{name}/{hash}", constellation.RoleViewer, s.showAlgorithmVersion},
-	}
-}
-
-func (s *server) listAlgorithms(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+func (s *server) listAlgorithms(r *request) error {
 	const path = "/algorithms"
-	q := listQuery(r.URL.Query(), "name")
-	found, err := s.control.ListAlgorithms(r.Context(), p, q)
+	l := readList(r, path, "name")
+	found, err := s.control.ListAlgorithms(r.Context(), r.p, l.query())
 	if err != nil {
 		return err
 	}
 	m := page.Algorithms{
-		Frame: s.frame(r, "Algorithms", p), Query: q.Q, Sort: q.Sort, Algorithms: found.Items,
-		ByName: address(path, "q", q.Q, "sort", other(q.Sort, "name")),
-		ByDate: address(path, "q", q.Q, "sort", other(q.Sort, "created_at")),
-		Pager:  turn(path, q.Marker, found.Marker, len(found.Items), "q", q.Q, "sort", q.Sort),
-		Push:   s.pushCommands(p, "OWNER", "NAME"),
+		Frame: s.frame(r, "Algorithms"), Query: l.q, Sort: l.sort, Algorithms: found.Items,
+		Orders: l.orders("name", "created_at"), Pager: pagerOf(l, found),
+		Push: s.pushCommands(r.p, "OWNER", "NAME"),
 	}
 	m.Frame.Section = "algorithms"
 	var latest []constellation.AlgorithmVersion
@@ -41,10 +28,15 @@ func (s *server) listAlgorithms(w http.ResponseWriter, r *http.Request, p contro
 			latest = append(latest, *a.LatestVersion)
 		}
 	}
-	if m.Uses, err = s.control.UsageCounts(r.Context(), p, latest); err != nil {
+	if m.Uses, err = s.control.UsageCounts(r.Context(), r.p, latest); err != nil {
 		return err
 	}
-	return render(w, r, http.StatusOK, page.AlgorithmsPage(m))
+	if l.q == "" && l.marker == "" {
+		if m.Unregistered, err = s.control.UnregisteredTags(r.Context(), r.p); err != nil {
+			return err
+		}
+	}
+	return r.render(http.StatusOK, page.AlgorithmsPage(m))
 }
 
 // pushCommands push a version of an algorithm; who may not gets none.
@@ -67,7 +59,7 @@ func (s *server) pushCommands(p control.Principal, owner, name string) []compone
 			Text: `echo "$API_KEY" | docker login ` + s.host() + " --username " + p.Username + " --password-stdin",
 		},
 		{
-			Name: "Push with Docker", Help: "The tag is the 40-digit Git hash of the commit that the image is built from. It never moves.",
+			Name: "Push with Docker", Help: "The tag is the whole Git hash of the commit that the image is built from, and nothing else. It never moves.",
 			Text: "docker tag IMAGE " + image + ":HASH\ndocker push " + image + ":HASH", Fill: fill("IMAGE", "HASH"),
 		},
 		{
@@ -77,58 +69,60 @@ func (s *server) pushCommands(p control.Principal, owner, name string) []compone
 	}
 }
 
-func (s *server) showPush(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+func (s *server) showPush(r *request) error {
 	m := page.Push{
-		Frame:    s.frame(r, "Push an algorithm", p, component.Crumb{Name: "Algorithms", URL: "/algorithms"}, component.Crumb{Name: "Push an algorithm"}),
-		Commands: s.pushCommands(p, "OWNER", "NAME"),
+		Frame:    s.frame(r, "Push an algorithm", component.Crumb{Name: "Algorithms", URL: "/algorithms"}, component.Crumb{Name: "Push an algorithm"}),
+		Commands: s.pushCommands(r.p, "OWNER", "NAME"),
 	}
 	m.Frame.Section = "algorithms"
-	return render(w, r, http.StatusOK, page.PushPage(m))
+	return r.render(http.StatusOK, page.PushPage(m))
 }
 
-func (s *server) showAlgorithm(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	algorithm, err := s.control.GetAlgorithm(r.Context(), p, chi.URLParam(r, "owner"), chi.URLParam(r, "name"))
+func (s *server) showAlgorithm(r *request) error {
+	algorithm, err := s.control.GetAlgorithm(r.Context(), r.p, r.param("owner"), r.param("name"))
 	if err != nil {
 		return err
 	}
-	q := listQuery(r.URL.Query(), "-created_at")
-	found, err := s.control.ListAlgorithmVersions(r.Context(), p, algorithm.Owner, algorithm.Name, q)
+	l := readList(r, r.URL.Path, "-created_at")
+	found, err := s.control.ListAlgorithmVersions(r.Context(), r.p, algorithm.Owner, algorithm.Name, l.query())
 	if err != nil {
 		return err
 	}
-	path := "/algorithms/" + algorithm.Owner + "/" + algorithm.Name
 	m := page.Algorithm{
-		Frame: s.frame(r, algorithm.Owner+"/"+algorithm.Name, p,
+		Frame: s.frame(r, algorithm.Owner+"/"+algorithm.Name,
 			component.Crumb{Name: "Algorithms", URL: "/algorithms"}, component.Crumb{Name: algorithm.Owner, URL: address("/algorithms", "q", algorithm.Owner+"/")},
 			component.Crumb{Name: algorithm.Name}),
-		Algorithm: algorithm, Query: q.Q, Versions: found.Items, Push: s.pushCommands(p, algorithm.Owner, algorithm.Name),
-		Pager: turn(path, q.Marker, found.Marker, len(found.Items), "q", q.Q),
+		Algorithm: algorithm, Query: l.q, Versions: found.Items, Push: s.pushCommands(r.p, algorithm.Owner, algorithm.Name),
+		Pager: pagerOf(l, found),
 	}
 	m.Frame.Section = "algorithms"
-	if m.Uses, err = s.control.UsageCounts(r.Context(), p, found.Items); err != nil {
+	if m.Uses, err = s.control.UsageCounts(r.Context(), r.p, found.Items); err != nil {
 		return err
 	}
-	return render(w, r, http.StatusOK, page.AlgorithmPage(m))
+	if m.Tags, err = s.control.PushedTags(r.Context(), r.p, algorithm.Owner, algorithm.Name); err != nil {
+		return err
+	}
+	return r.render(http.StatusOK, page.AlgorithmPage(m))
 }
 
-func (s *server) showAlgorithmVersion(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	ref := constellation.AlgorithmRef{Owner: chi.URLParam(r, "owner"), Name: chi.URLParam(r, "name"), Hash: chi.URLParam(r, "hash")}
-	version, err := s.control.GetAlgorithmVersion(r.Context(), p, ref)
+func (s *server) showAlgorithmVersion(r *request) error {
+	ref := constellation.AlgorithmRef{Owner: r.param("owner"), Name: r.param("name"), Hash: r.param("hash")}
+	version, err := s.control.GetAlgorithmVersion(r.Context(), r.p, ref)
 	if err != nil {
 		return err
 	}
-	q := control.ListQuery{Sort: "name", Marker: r.URL.Query().Get("marker"), Limit: pageSize}
-	found, err := s.control.ListUses(r.Context(), p, version.Ref(), q)
+	l := readList(r, r.URL.Path, "name")
+	found, err := s.control.ListUses(r.Context(), r.p, version.Ref(), l.query())
 	if err != nil {
 		return err
 	}
 	path := "/algorithms/" + version.Owner + "/" + version.Name
 	m := page.AlgorithmVersion{
-		Frame: s.frame(r, version.Owner+"/"+version.Name+" "+version.GitHash[:12], p,
+		Frame: s.frame(r, version.Owner+"/"+version.Name+" "+constellation.ShortHash(version.GitHash),
 			component.Crumb{Name: "Algorithms", URL: "/algorithms"}, component.Crumb{Name: version.Owner, URL: address("/algorithms", "q", version.Owner+"/")},
-			component.Crumb{Name: version.Name, URL: path}, component.Crumb{Name: version.GitHash[:12]}),
-		Version: version, Host: s.host(), Uses: found.Items, Pager: turn(path+"/"+version.GitHash, q.Marker, found.Marker, len(found.Items)),
+			component.Crumb{Name: version.Name, URL: path}, component.Crumb{Name: constellation.ShortHash(version.GitHash)}),
+		Version: version, Host: s.host(), Uses: found.Items, Pager: pagerOf(l, found),
 	}
 	m.Frame.Section = "algorithms"
-	return render(w, r, http.StatusOK, page.AlgorithmVersionPage(m))
+	return r.render(http.StatusOK, page.AlgorithmVersionPage(m))
 }

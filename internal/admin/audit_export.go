@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
@@ -37,7 +36,7 @@ func changes(before, after []byte) []page.Change {
 	return list
 }
 
-// flatten gives a JSON object's values by their paths, as "algorithms 1
+// flatten returns a JSON object's values by their paths, as "algorithms 1
 // replicas"; what is no JSON is one value.
 func flatten(data []byte) map[string]string {
 	values := map[string]string{}
@@ -74,23 +73,23 @@ func walk(path string, value any, into map[string]string) {
 // export streams what the log is narrowed to; begin writes what comes before
 // the first row. Once bytes are out an error can only break the answer off,
 // so that nobody takes half of it for the whole.
-func (s *server) export(w http.ResponseWriter, r *http.Request, p control.Principal, kind, contentType string, write func([]constellation.Event) error, end func() error) error {
+func (s *server) export(r *request, kind, contentType string, write func([]constellation.Event) error, end func() error) error {
 	filter, q, wrong := auditFilter(r.URL.Query())
 	for field, problem := range wrong {
 		return constellation.Errorf(constellation.KindMalformed, "%s %q: %s", field, map[string]string{"since": filter.Since, "until": filter.Until}[field], problem)
 	}
 	q.Marker = ""
 	begun := false
-	deadline := http.NewResponseController(w)
-	err := s.control.ExportEvents(r.Context(), p, q, func(list []constellation.Event) error {
+	deadline := http.NewResponseController(r.w)
+	err := s.control.ExportEvents(r.Context(), r.p, q, func(list []constellation.Event) error {
 		// Each page has its own time to be taken: a large log may need long.
 		if err := deadline.SetWriteDeadline(time.Now().Add(time.Minute)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
 		if !begun {
 			begun = true
-			w.Header().Set("Content-Type", contentType)
-			w.Header().Set("Content-Disposition", `attachment; filename="audit-`+s.now().UTC().Format("2006-01-02T150405Z")+`.`+kind+`"`)
+			r.w.Header().Set("Content-Type", contentType)
+			r.w.Header().Set("Content-Disposition", `attachment; filename="audit-`+s.now().UTC().Format("2006-01-02T150405Z")+`.`+kind+`"`)
 		}
 		return write(list)
 	})
@@ -108,10 +107,10 @@ func (s *server) export(w http.ResponseWriter, r *http.Request, p control.Princi
 
 var csvHead = []string{"id", "at", "actor", "actor_key_id", "action", "target_kind", "target_id", "target_name", "address", "before", "after"}
 
-func (s *server) exportCSV(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	out := csv.NewWriter(w)
+func (s *server) exportCSV(r *request) error {
+	out := csv.NewWriter(r.w)
 	headed := false
-	return s.export(w, r, p, "csv", "text/csv; charset=utf-8", func(list []constellation.Event) error {
+	return s.export(r, "csv", "text/csv; charset=utf-8", func(list []constellation.Event) error {
 		if !headed {
 			headed = true
 			if err := out.Write(csvHead); err != nil {
@@ -159,11 +158,11 @@ type exportedEvent struct {
 	After      json.RawMessage `json:"after,omitempty"`
 }
 
-func (s *server) exportJSON(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+func (s *server) exportJSON(r *request) error {
 	separator := "[\n"
 	write := func(list []constellation.Event) error {
 		if len(list) == 0 {
-			_, err := w.Write([]byte(separator))
+			_, err := r.w.Write([]byte(separator))
 			return err
 		}
 		for _, e := range list {
@@ -174,15 +173,15 @@ func (s *server) exportJSON(w http.ResponseWriter, r *http.Request, p control.Pr
 			if err != nil {
 				return fmt.Errorf("encode event %d: %w", e.ID, err)
 			}
-			if _, err := w.Write(append([]byte(separator), data...)); err != nil {
+			if _, err := r.w.Write(append([]byte(separator), data...)); err != nil {
 				return err
 			}
 			separator = ",\n"
 		}
 		return nil
 	}
-	return s.export(w, r, p, "json", "application/json", write, func() error {
-		_, err := w.Write([]byte("\n]\n"))
+	return s.export(r, "json", "application/json", write, func() error {
+		_, err := r.w.Write([]byte("\n]\n"))
 		return err
 	})
 }

@@ -23,7 +23,7 @@ func browser(agent string) string {
 	return name + " on " + system
 }
 
-// first gives the name of the first mark that s has.
+// first returns the name of the first mark that s has.
 func first(s string, marks [][2]string) string {
 	for _, m := range marks {
 		if strings.Contains(s, m[0]) {

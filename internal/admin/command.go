@@ -8,7 +8,7 @@ import (
 	"github.com/constellation-serving/constellation/web/component"
 )
 
-// host is the public URL's host and port, as the registry's users write it.
+// host returns the public URL's host and port, as the registry's users write it.
 func (s *server) host() string {
 	if u, err := url.Parse(s.publicURL); err == nil && u.Host != "" {
 		return u.Host
@@ -16,7 +16,7 @@ func (s *server) host() string {
 	return s.publicURL
 }
 
-// installCommands are the three of the mission, with what this mothership
+// installCommands returns the three of an installation, with what this mothership
 // knows filled in.
 func (s *server) installCommands(l *constellation.Launch) []component.Command {
 	install := "algo-install satellite " + l.SatelliteID + " " + l.ID
@@ -39,5 +39,5 @@ func (s *server) installCommands(l *constellation.Launch) []component.Command {
 	}
 }
 
-// shellLines is one command on several lines.
+// shellLines returns one command on several lines.
 func shellLines(parts ...string) string { return strings.Join(parts, " \\\n  ") }

@@ -3,8 +3,6 @@ package admin
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/web/component"
@@ -12,14 +10,7 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) docsRoutes() []route {
-	return []route{
-		{"GET", "/docs", anyone, public(s.showDocs)},
-		{"GET", "/docs/{chapter}", anyone, public(s.showChapter)},
-	}
-}
-
-// fqdn is this mothership as stage.fqdn takes it: a bare name means HTTPS.
+// fqdn returns this mothership as stage.fqdn takes it: a bare name means HTTPS.
 func (s *server) fqdn() string {
 	if s.https() {
 		return s.host()
@@ -29,10 +20,10 @@ func (s *server) fqdn() string {
 
 // newGuide renders the user guide with this mothership's address.
 func (s *server) newGuide() *docs.Guide {
-	return docs.New(docs.Values{URL: s.publicURL, Host: s.host(), FQDN: s.fqdn(), Version: s.control.Version()})
+	return docs.New(docs.Values{URL: s.publicURL, Host: s.host(), FQDN: s.fqdn(), Version: constellation.ImageTag(s.control.Version())})
 }
 
-// reader is who reads the guide; nobody has to be signed in.
+// reader returns who reads the guide; nobody has to be signed in.
 func (s *server) reader(r *http.Request) control.Principal {
 	p, err := s.session(r)
 	if err != nil {
@@ -41,19 +32,31 @@ func (s *server) reader(r *http.Request) control.Principal {
 	return p
 }
 
-func (s *server) showDocs(w http.ResponseWriter, r *http.Request) error {
-	m := page.Docs{Frame: s.frame(r, "User guide", s.reader(r)), Guide: s.guide}
+func (s *server) showDocs(r *request) error {
+	r.p = s.reader(r.Request)
+	m := page.Docs{Frame: s.frame(r, "User guide"), Guide: s.guide}
 	m.Frame.Section = "docs"
-	return render(w, r, http.StatusOK, page.DocsPage(m))
+	return r.render(http.StatusOK, page.DocsPage(m))
 }
 
-func (s *server) showChapter(w http.ResponseWriter, r *http.Request) error {
-	chapter, at := s.guide.Chapter(chi.URLParam(r, "chapter"))
+func (s *server) showReference(r *request) error {
+	r.p = s.reader(r.Request)
+	m := page.Docs{
+		Frame: s.frame(r, "API reference", component.Crumb{Name: "User guide", URL: "/docs"}, component.Crumb{Name: "API reference"}),
+		Guide: s.guide, Reference: s.reference,
+	}
+	m.Frame.Section = "docs"
+	return r.render(http.StatusOK, page.DocsPage(m))
+}
+
+func (s *server) showChapter(r *request) error {
+	chapter, at := s.guide.Chapter(r.param("chapter"))
 	if chapter == nil {
 		return constellation.Errorf(constellation.KindNotFound, "The user guide has no chapter at this address; /docs lists them.")
 	}
+	r.p = s.reader(r.Request)
 	m := page.Docs{
-		Frame: s.frame(r, chapter.Title, s.reader(r), component.Crumb{Name: "User guide", URL: "/docs"}, component.Crumb{Name: chapter.Title}),
+		Frame: s.frame(r, chapter.Title, component.Crumb{Name: "User guide", URL: "/docs"}, component.Crumb{Name: chapter.Title}),
 		Guide: s.guide, Chapter: chapter,
 	}
 	m.Frame.Section = "docs"
@@ -63,5 +66,5 @@ func (s *server) showChapter(w http.ResponseWriter, r *http.Request) error {
 	if at+1 < len(s.guide.Chapters) {
 		m.Next = &s.guide.Chapters[at+1]
 	}
-	return render(w, r, http.StatusOK, page.DocsPage(m))
+	return r.render(http.StatusOK, page.DocsPage(m))
 }

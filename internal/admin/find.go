@@ -10,19 +10,15 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) findRoutes() []route {
-	return []route{{"GET", "/find", constellation.RoleViewer, s.find}}
-}
-
-// find is the command palette: satellites, launch instances and algorithms by
-// a part of their name or by ID, and the panel's own pages.
-func (s *server) find(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+// find shows what the command palette finds: satellites, launch instances and
+// algorithms by a part of their name or by ID, and the panel's own pages.
+func (s *server) find(r *request) error {
 	q := strings.TrimSpace(r.URL.Query().Get("q"))
-	found, err := s.control.Find(r.Context(), p, q)
+	found, err := s.control.Find(r.Context(), r.p, q)
 	if err != nil {
 		return err
 	}
-	m := page.Find{Frame: s.frame(r, "Find", p), Query: q}
+	m := page.Find{Frame: s.frame(r, "Find"), Query: q}
 	m.Frame.Section = "find"
 	var satellites, launches, algorithms []page.FindItem
 	for _, f := range found.Satellites {
@@ -36,16 +32,16 @@ func (s *server) find(w http.ResponseWriter, r *http.Request, p control.Principa
 	}
 	for _, g := range []page.FindGroup{
 		{Name: "Satellites", Items: satellites}, {Name: "Launch instances", Items: launches},
-		{Name: "Algorithms", Items: algorithms}, {Name: "Pages", Items: s.findPages(p, q)},
+		{Name: "Algorithms", Items: algorithms}, {Name: "Pages", Items: s.findPages(r.p, q)},
 	} {
 		if len(g.Items) > 0 {
 			m.Groups = append(m.Groups, g)
 		}
 	}
-	return render(w, r, http.StatusOK, page.FindPage(m))
+	return r.render(http.StatusOK, page.FindPage(m))
 }
 
-// findPages gives the panel's pages that the visitor may open and whose name
+// findPages returns the panel's pages that the visitor may open and whose name
 // has q, all of the navigation for "".
 func (s *server) findPages(p control.Principal, q string) []page.FindItem {
 	var list []page.FindItem
@@ -70,6 +66,7 @@ func (s *server) findPages(p control.Principal, q string) []page.FindItem {
 		for _, c := range s.guide.Chapters {
 			add(c.Title, "User guide", "/docs/"+c.Slug)
 		}
+		add("API reference", "User guide", "/docs/api")
 	}
 	return list
 }

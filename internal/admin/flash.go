@@ -12,7 +12,7 @@ import (
 
 type flashKey struct{}
 
-// takeFlash gives a whole page the line that the form before it left, once.
+// takeFlash passes the line that the last form left to the next whole page, once.
 func (s *server) takeFlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cookie, err := r.Cookie(flashCookie)
@@ -36,7 +36,7 @@ func flashOf(r *http.Request) component.Flash {
 	return f
 }
 
-// ownPath is a link of ours, or none.
+// ownPath returns a link of ours, or none.
 func ownPath(path string) string {
 	if path == "" || localPath(path) != path {
 		return ""
@@ -46,7 +46,7 @@ func ownPath(path string) string {
 
 const themeCookie = "constellation_theme"
 
-// theme is the colours that the visitor chose, "" for the system's.
+// theme returns the colours that the visitor chose, "" for the system's.
 func theme(r *http.Request) string {
 	if cookie, err := r.Cookie(themeCookie); err == nil && (cookie.Value == "light" || cookie.Value == "dark") {
 		return cookie.Value
@@ -55,15 +55,12 @@ func theme(r *http.Request) string {
 }
 
 // setTheme keeps the colours for a year, and comes back.
-func (s *server) setTheme(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
-		return err
-	}
+func (s *server) setTheme(r *request) error {
 	c := &http.Cookie{Name: themeCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever the public URL is https
 	if chosen := r.PostForm.Get("theme"); chosen == "light" || chosen == "dark" {
 		c.Value, c.Expires, c.MaxAge = chosen, s.now().Add(365*24*time.Hour), 365*24*3600
 	}
-	http.SetCookie(w, c)
-	redirect(w, r, localPath(r.PostForm.Get("back")))
+	http.SetCookie(r.w, c)
+	r.redirect(localPath(r.PostForm.Get("back")))
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -18,12 +17,12 @@ import (
 // How a form is handled, everywhere alike:
 //
 //   - GET renders it with a token from newToken.
-//   - POST reads it with parseForm into the page's typed model, makes its one
+//   - POST takes its values into the page's typed model, makes its one
 //     control call inside once, and ends with finish: a redirect with a flash.
 //   - What the visitor can mend is shown by problems beside the fields, on the
 //     same page with everything typed; other errors are returned.
 
-// newToken tells one rendering of a form from another, so that sending it
+// newToken returns the token of one rendering of a form, so that sending it
 // twice happens once.
 func newToken() string { return rand.Text() }
 
@@ -36,7 +35,7 @@ type outcome struct {
 
 // once runs do with a Service of one transaction; the same form sent again
 // gets the outcome of the first time.
-func (s *server) once(r *http.Request, p control.Principal, do func(*control.Service) (outcome, error)) (outcome, error) {
+func (s *server) once(r *request, do func(*control.Service) (outcome, error)) (outcome, error) {
 	token := r.PostForm.Get("token")
 	if token == "" || len(token) > 64 {
 		return outcome{}, constellation.Errorf(constellation.KindMalformed, "The form came without its token. Open the page again.")
@@ -45,7 +44,7 @@ func (s *server) once(r *http.Request, p control.Principal, do func(*control.Ser
 		Key: "form-" + token, Method: r.Method, Path: r.URL.Path, BodyHash: sha256.Sum256([]byte(r.PostForm.Encode())),
 	}
 	var fresh outcome
-	answer, replayed, err := s.control.Idempotent(r.Context(), p, request, func(service *control.Service) (*control.StoredResponse, error) {
+	answer, replayed, err := s.control.Idempotent(r.Context(), r.p, request, func(service *control.Service) (*control.StoredResponse, error) {
 		var err error
 		if fresh, err = do(service); err != nil {
 			return nil, err
@@ -57,7 +56,7 @@ func (s *server) once(r *http.Request, p control.Principal, do func(*control.Ser
 		return &control.StoredResponse{Status: http.StatusSeeOther, Body: body}, nil
 	})
 	switch {
-	case err != nil && constellation.KindOf(err) == constellation.KindConflict && strings.Contains(err.Error(), "Idempotency-Key"):
+	case errors.Is(err, control.ErrKeyReused):
 		return outcome{}, constellation.Errorf(constellation.KindConflict, "This form was sent already, with other values. Open the page again to see how it is now.")
 	case err != nil || !replayed:
 		return fresh, err
@@ -70,13 +69,13 @@ func (s *server) once(r *http.Request, p control.Principal, do func(*control.Ser
 }
 
 // finish goes to where a form's outcome is seen, with a line that says it.
-func finish(w http.ResponseWriter, r *http.Request, o outcome) error {
-	setFlash(w, r, o.Flash)
-	redirect(w, r, o.Target)
+func (r *request) finish(o outcome) error {
+	r.setFlash(o.Flash)
+	r.redirect(o.Target)
 	return nil
 }
 
-// problems are what a visitor can mend of an error, and its HTTP status; ok is
+// problems returns what a visitor can mend of an error, and its HTTP status; ok is
 // false when it is not for a form to show.
 func problems(err error) (p component.Problems, ok bool) {
 	var e *constellation.Error
@@ -100,7 +99,7 @@ func problems(err error) (p component.Problems, ok bool) {
 	return p, true
 }
 
-// take gives the problem of a field another name, as the form calls it.
+// take renames the problem of a field to what the form calls it.
 func take(p component.Problems, from, to string) {
 	if p[from] != "" {
 		p[to] = p[from]
@@ -111,7 +110,7 @@ func take(p component.Problems, from, to string) {
 const flashCookie = "constellation_flash"
 
 // setFlash keeps a line for the next page.
-func setFlash(w http.ResponseWriter, r *http.Request, f component.Flash) {
+func (r *request) setFlash(f component.Flash) {
 	if f.Text == "" {
 		return
 	}
@@ -119,7 +118,7 @@ func setFlash(w http.ResponseWriter, r *http.Request, f component.Flash) {
 	if err != nil {
 		return // three strings; and nothing is lost but a line
 	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // says what was done, and is no credential
+	http.SetCookie(r.w, &http.Cookie{ //nolint:gosec // says what was done, and is no credential
 		Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(data), Path: "/", MaxAge: 60,
 		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
 	})

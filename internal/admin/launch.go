@@ -2,9 +2,8 @@ package admin
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
-
-	"github.com/go-chi/chi/v5"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -13,27 +12,6 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-// launchView is a request about one launch instance.
-type launchView struct {
-	satelliteView
-	launch *constellation.Launch
-}
-
-func (v launchView) url(below ...string) string {
-	return v.satelliteView.url(append([]string{"launches", v.launch.ID}, below...)...)
-}
-
-// launch finds the launch instance that the address names.
-func (s *server) launch(h func(v launchView) error) signedInHandler {
-	return s.satelliteForm(func(v satelliteView) error {
-		launch, err := s.control.GetLaunch(v.ctx(), v.p, v.satellite.ID, chi.URLParam(v.r, "launch_id"))
-		if err != nil {
-			return err
-		}
-		return h(launchView{satelliteView: v, launch: launch})
-	})
-}
-
 // places are what the install commands leave to be filled in.
 var places = []component.Input{
 	{Label: "Registry", Name: "registry", Help: "registry.example.com/algorithms"},
@@ -41,49 +19,59 @@ var places = []component.Input{
 	{Label: "Namespace", Name: "namespace", Help: "algorithms"},
 }
 
-func (s *server) showLaunch(v launchView) error {
+func (s *server) showLaunch(r *request) error {
 	m := page.Launch{
-		Dialog: component.Dialog{Title: v.launch.Name, Close: v.satelliteView.url()}, Frame: s.frame(v.r, v.launch.Name, v.p),
-		Satellite: v.satellite, Launch: v.launch, MayLaunch: v.p.Role.Rank() >= constellation.RoleOperator.Rank(), Commands: s.installCommands(v.launch),
+		Dialog: component.Dialog{Title: r.launch.Name, Close: r.satelliteURL()}, Frame: s.frame(r, r.launch.Name),
+		Satellite: r.satellite, Launch: r.launch, MayLaunch: r.p.Role.Rank() >= constellation.RoleOperator.Rank(), Commands: s.installCommands(r.launch),
 	}
 	var err error
-	if m.Performance, err = s.performance(v); err != nil {
+	if m.Performance, err = s.performance(r); err != nil {
 		return err
 	}
 	filled := map[string]string{}
 	for _, place := range places {
-		place.Value = v.r.URL.Query().Get(place.Name)
+		place.Value = r.URL.Query().Get(place.Name)
 		filled[place.Name] = place.Value
 		m.Places = append(m.Places, place)
 	}
 	for i := range m.Commands {
 		m.Commands[i].Values = filled
 	}
-	return s.showLaunches(v.satelliteView, v.launch.Name, http.StatusOK, page.LaunchSheet(m))
+	return s.showLaunches(r, r.launch.Name, http.StatusOK, page.LaunchSheet(m))
 }
 
-func (s *server) askNewLaunch(v satelliteView) error {
-	return s.renderLaunchForm(v, nil, http.StatusOK, page.LaunchForm{Version: strconv.Itoa(v.satellite.LatestVersion.Number)}, nil)
+func (s *server) askNewLaunch(r *request) error {
+	return s.renderLaunchForm(r, http.StatusOK, page.LaunchForm{Version: strconv.Itoa(r.satellite.LatestVersion.Number)}, nil)
 }
 
-// renderLaunchForm is New launch instance, or Edit launch instance of one.
-func (s *server) renderLaunchForm(v satelliteView, launch *constellation.Launch, status int, m page.LaunchForm, problems component.Problems) error {
-	m.Satellite = v.satellite
+// renderLaunchForm renders New launch instance, or Edit launch instance of one.
+func (s *server) renderLaunchForm(r *request, status int, m page.LaunchForm, problems component.Problems) error {
+	m.Satellite = r.satellite
 	m.Confirm = component.Confirm{
-		Dialog: component.Dialog{Title: "New launch instance", Close: v.url()}, Action: v.url("launches", "new"), Token: newToken(),
+		Dialog: component.Dialog{Title: "New launch instance", Close: r.satelliteURL()}, Action: r.satelliteURL("launches", "new"), Token: newToken(),
 		Does: "Create launch instance", Harmless: true, Problems: problems,
 	}
-	if launch != nil {
-		url := launchView{v, launch}.url
-		m.Title, m.Close, m.Action, m.Does = "Edit launch instance", url(), url("edit"), "Save changes"
+	if r.launch != nil {
+		m.Title, m.Close, m.Action, m.Does = "Edit launch instance", r.launchURL(), r.launchURL("edit"), "Save changes"
+		m.Show, m.Current = r.launchURL("edit"), r.launch.SatelliteVersion
+		if to, err := strconv.Atoi(m.Version); err == nil && to != m.Current && to >= 1 && to <= r.satellite.LatestVersion.Number {
+			difference, err := s.control.DiffSatelliteVersions(r.Context(), r.p, r.satellite.ID, m.Current, to)
+			if err != nil {
+				return err
+			}
+			m.Difference = &difference
+		}
 		m.Note = "This changes what the next get and deploy install. What runs stays as it is until it is launched again."
 	}
-	return s.showLaunches(v, m.Title, status, page.LaunchFormLayer(m))
+	title := m.Title
+	if r.launch != nil {
+		title = "Edit " + r.launch.Name
+	}
+	return s.showLaunches(r, title, status, page.LaunchFormLayer(m))
 }
 
-// typedLaunch is the form of a launch instance as it was sent.
-func typedLaunch(r *http.Request) (page.LaunchForm, int) {
-	f := r.PostForm
+// typedLaunch returns the form of a launch instance as it was sent.
+func typedLaunch(f url.Values) (page.LaunchForm, int) {
 	m := page.LaunchForm{Version: f.Get("satellite_version"), Name: f.Get("name"), Description: f.Get("description"), Revision: f.Get("revision")}
 	n, err := strconv.Atoi(m.Version)
 	if err != nil {
@@ -92,60 +80,61 @@ func typedLaunch(r *http.Request) (page.LaunchForm, int) {
 	return m, n
 }
 
-func (s *server) createLaunch(v satelliteView) error {
-	if err := parseForm(v.r); err != nil {
-		return err
-	}
-	m, version := typedLaunch(v.r)
-	o, err := s.once(v.r, v.p, func(service *control.Service) (outcome, error) {
-		made, err := service.CreateLaunch(v.ctx(), v.p, v.satellite.ID, control.NewLaunch{SatelliteVersion: version, Name: m.Name, Description: m.Description})
+func (s *server) createLaunch(r *request) error {
+	m, version := typedLaunch(r.PostForm)
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		made, err := service.CreateLaunch(r.Context(), r.p, r.satellite.ID, control.NewLaunch{SatelliteVersion: version, Name: m.Name, Description: m.Description})
 		if err != nil {
 			return outcome{}, err
 		}
-		return outcome{Target: v.url(), Flash: component.Flash{
-			Text: "Created the launch instance " + made.Name + ".", URL: v.url("launches", made.ID), Label: "Install it",
+		return outcome{Target: r.satelliteURL(), Flash: component.Flash{
+			Text: "Created the launch instance " + made.Name + ".", URL: r.satelliteURL("launches", made.ID), Label: "Install it",
 		}}, nil
 	})
 	if p, ok := problems(err); ok {
-		return s.renderLaunchForm(v, nil, httpserve.Status(err), m, p)
+		return s.renderLaunchForm(r, httpserve.Status(err), m, p)
 	}
 	if err != nil {
 		return err
 	}
-	return finish(v.w, v.r, o)
+	return r.finish(o)
 }
 
-func (s *server) askEditLaunch(v launchView) error {
-	return s.renderLaunchForm(v.satelliteView, v.launch, http.StatusOK, page.LaunchForm{
-		Version: strconv.Itoa(v.launch.SatelliteVersion), Name: v.launch.Name, Description: v.launch.Description, Revision: strconv.FormatInt(v.launch.Revision, 10),
-	}, nil)
-}
-
-func (s *server) editLaunch(v launchView) error {
-	if err := parseForm(v.r); err != nil {
-		return err
+func (s *server) askEditLaunch(r *request) error {
+	m := page.LaunchForm{
+		Version: strconv.Itoa(r.launch.SatelliteVersion), Name: r.launch.Name, Description: r.launch.Description, Revision: strconv.FormatInt(r.launch.Revision, 10),
 	}
-	m, version := typedLaunch(v.r)
+	switch q := r.URL.Query(); {
+	case q.Has("revision"): // all that is typed, to see the difference
+		m, _ = typedLaunch(q)
+	case q.Has("satellite_version"):
+		m.Version = q.Get("satellite_version")
+	}
+	return s.renderLaunchForm(r, http.StatusOK, m, nil)
+}
+
+func (s *server) editLaunch(r *request) error {
+	m, version := typedLaunch(r.PostForm)
 	revision, _ := strconv.ParseInt(m.Revision, 10, 64) // 0 fits no launch
-	o, err := s.once(v.r, v.p, func(service *control.Service) (outcome, error) {
-		changed, err := service.UpdateLaunch(v.ctx(), v.p, v.satellite.ID, v.launch.ID, &revision,
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		changed, err := service.UpdateLaunch(r.Context(), r.p, r.satellite.ID, r.launch.ID, &revision,
 			control.LaunchChange{SatelliteVersion: &version, Name: &m.Name, Description: &m.Description})
 		if err != nil {
 			return outcome{}, err
 		}
-		return outcome{Target: v.url(), Flash: changedLaunch(v.launch, changed)}, nil
+		return outcome{Target: r.launchURL(), Flash: changedLaunch(r.launch, changed)}, nil
 	})
 	if constellation.KindOf(err) == constellation.KindPreconditionFailed {
-		m.Revision = strconv.FormatInt(v.launch.Revision, 10)
-		return s.renderLaunchForm(v.satelliteView, v.launch, http.StatusPreconditionFailed, m, component.Problems{"": launchConflict(v.launch)})
+		m.Revision = strconv.FormatInt(r.launch.Revision, 10)
+		return s.renderLaunchForm(r, http.StatusPreconditionFailed, m, component.Problems{"": launchConflict(r.launch)})
 	}
 	if p, ok := problems(err); ok {
-		return s.renderLaunchForm(v.satelliteView, v.launch, httpserve.Status(err), m, p)
+		return s.renderLaunchForm(r, httpserve.Status(err), m, p)
 	}
 	if err != nil {
 		return err
 	}
-	return finish(v.w, v.r, o)
+	return r.finish(o)
 }
 
 // launchConflict says what somebody else made of a launch instance meanwhile.
@@ -162,19 +151,19 @@ func changedLaunch(before, after *constellation.Launch) component.Flash {
 	return component.Flash{Text: after.Name + " is to run version " + strconv.Itoa(after.SatelliteVersion) + ". Get and deploy it again to bring it there; until then it runs what it runs."}
 }
 
-func (s *server) askRemoveLaunch(v launchView) error {
-	return s.showLaunches(v.satelliteView, "Remove launch instance", http.StatusOK, page.RemoveLaunchLayer(component.Confirm{
-		Dialog: component.Dialog{Title: "Remove launch instance?", Close: v.url()}, Action: v.url("remove"), Token: newToken(), Does: "Remove launch instance",
-	}, v.launch, "algo-install satellite "+v.satellite.ID+" "+v.launch.ID+" remove"))
+func (s *server) askRemoveLaunch(r *request) error {
+	return s.showLaunches(r, "Remove "+r.launch.Name, http.StatusOK, page.RemoveLaunchLayer(component.Confirm{
+		Dialog: component.Dialog{Title: "Remove launch instance?", Close: r.launchURL()}, Action: r.launchURL("remove"), Token: newToken(), Does: "Remove launch instance",
+	}, r.launch, "algo-install satellite "+r.satellite.ID+" "+r.launch.ID+" remove"))
 }
 
-func (s *server) removeLaunch(v launchView) error {
-	o, err := s.once(v.r, v.p, func(service *control.Service) (outcome, error) {
-		err := service.DeleteLaunch(v.ctx(), v.p, v.satellite.ID, v.launch.ID, nil)
-		return outcome{Target: v.satelliteView.url(), Flash: component.Flash{Text: "Removed the launch instance " + v.launch.Name + ". What it deployed keeps running."}}, err
+func (s *server) removeLaunch(r *request) error {
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		err := service.DeleteLaunch(r.Context(), r.p, r.satellite.ID, r.launch.ID, nil)
+		return outcome{Target: r.satelliteURL(), Flash: component.Flash{Text: "Removed the launch instance " + r.launch.Name + ". What it deployed keeps running."}}, err
 	})
 	if err != nil {
 		return err
 	}
-	return finish(v.w, v.r, o)
+	return r.finish(o)
 }

@@ -13,27 +13,28 @@ import (
 // ranges are how far back the charts go, by the resolution of the history.
 var ranges = []struct{ resolution, name string }{{"5m", "24 hours"}, {"1h", "30 days"}, {"1d", "A year"}}
 
-// performance is what a launch reported, nil when it never did.
-func (s *server) performance(v launchView) (templ.Component, error) {
-	_, report, err := s.control.GetLaunchReport(v.ctx(), v.p, v.satellite.ID, v.launch.ID)
+// performance returns what a launch reported, nil when it never did.
+func (s *server) performance(r *request) (templ.Component, error) {
+	_, report, err := s.control.GetLaunchReport(r.Context(), r.p, r.satellite.ID, r.launch.ID)
 	if err != nil || report == nil {
 		return nil, err
 	}
-	m := page.Performance{Launch: v.launch, Report: report}
+	m := page.Performance{Launch: r.launch, Report: report}
 	chosen := ranges[0].resolution
-	for _, r := range ranges {
-		if r.resolution == v.r.URL.Query().Get("range") {
-			chosen = r.resolution
+	for _, back := range ranges {
+		if back.resolution == r.URL.Query().Get("range") {
+			chosen = back.resolution
 		}
 	}
-	for _, r := range ranges {
-		m.Ranges = append(m.Ranges, component.Tab{URL: v.url() + "?range=" + r.resolution + "#performance", Name: r.name, Current: r.resolution == chosen})
+	for _, back := range ranges {
+		m.Ranges = append(m.Ranges, component.Tab{URL: r.launchURL() + "?range=" + back.resolution + "#performance", Name: back.name, Current: back.resolution == chosen})
 	}
-	history, err := s.control.GetLaunchHistory(v.ctx(), v.p, v.satellite.ID, v.launch.ID, chosen, "")
+	history, err := s.control.GetLaunchHistory(r.Context(), r.p, r.satellite.ID, r.launch.ID, chosen, "")
 	if err != nil {
 		return nil, err
 	}
 	m.Charts, m.Nothing = charts(history)
+	m.Work = s.workOf(r, report)
 	return page.LaunchPerformance(m), nil
 }
 
@@ -56,13 +57,13 @@ func charts(h *constellation.LaunchHistory) (list []component.Chart, nothing boo
 			slowest = p
 		}
 	}
-	calls.Now = component.Number(all) + " calls, " + component.Number(bad) + " errors"
+	calls.Now = component.Count(all, "call") + ", " + component.Count(bad, "error")
 	calls.Top = "most " + component.Number(most)
 	calls.Summary = fmt.Sprintf("%s in all; %s at most in one point of %s", calls.Now, component.Number(most), h.Resolution)
 	latency.Now = component.Seconds(last.P95)
 	latency.Top = "slowest " + component.Seconds(slowest.P95)
 	latency.Summary = fmt.Sprintf("95 of 100 calls took at most %s lately, %s at the slowest", latency.Now, component.Seconds(slowest.P95))
 	replicas.Now = fmt.Sprintf("%d of %d", last.Ready, last.Wanted)
-	replicas.Summary = "Lately " + replicas.Now + " replicas were ready; what lacked is red"
+	replicas.Summary = "Replicas ready lately: " + replicas.Now + "; what lacked is red"
 	return []component.Chart{calls, latency, replicas}, all == 0
 }

@@ -15,7 +15,7 @@ func TestLaunchInstancesWithoutScript(t *testing.T) {
 	neo := w.visitor("neo", constellation.RoleAdmin)
 	s, other := w.satellite("Edge"), w.satellite("Other")
 	admin := control.Principal{Username: "neo", Role: constellation.RoleAdmin}
-	if _, _, err := w.control.CreateSatelliteVersion(t.Context(), admin, s.ID, nil, []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "second/sat", Replicas: 1}}); err != nil {
+	if _, _, err := w.control.CreateSatelliteVersion(t.Context(), admin, s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "second/sat", Replicas: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	base := "/satellites/" + s.ID

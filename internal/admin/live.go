@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -18,18 +19,56 @@ const (
 	liveGather  = 500 * time.Millisecond
 	liveBeat    = 15 * time.Second
 	liveTimeout = 30 * time.Second
+	// maxStreams of a session at once: more tabs than anybody looks at.
+	maxStreams = 16
 )
+
+// streams counts each session's streams.
+type streams struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// open counts one more; false when the session has all that it may have.
+func (s *streams) open(session string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[session] >= maxStreams {
+		return false
+	}
+	if s.of == nil {
+		s.of = map[string]int{}
+	}
+	s.of[session]++
+	return true
+}
+
+func (s *streams) close(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of[session]--; s.of[session] == 0 {
+		delete(s.of, session)
+	}
+}
 
 // live streams which satellites changed, as server-sent events: "change" with
 // a list of ids, "*" for any number of them; "bye" when the session has ended.
-func (s *server) live(w http.ResponseWriter, r *http.Request, _ control.Principal) error {
-	h := w.Header()
+func (s *server) live(r *request) error {
+	session := ""
+	if cookie, err := r.Cookie(s.cookieName()); err == nil {
+		session = cookie.Value
+	}
+	if !s.streams.open(session) {
+		return constellation.Errorf(constellation.KindRateLimited, "%d tabs of this session follow changes already: close some, then reload this one", maxStreams)
+	}
+	defer s.streams.close(session)
+	h := r.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx
-	stream := http.NewResponseController(w)
+	stream := http.NewResponseController(r.w)
 	send := func(text string) bool {
 		_ = stream.SetWriteDeadline(time.Now().Add(liveTimeout)) // a writer without deadlines has none to set
-		_, err := fmt.Fprint(w, text)
+		_, err := fmt.Fprint(r.w, text)
 		return err == nil && stream.Flush() == nil
 	}
 	changes := s.control.Changes(r.Context())
@@ -66,7 +105,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, _ control.Principa
 			text, gathered, due = "event: change\ndata: "+string(data)+"\n\n", nil, nil
 		case <-beat.C:
 			text = ": alive\n\n"
-			if _, err := s.session(r); constellation.KindOf(err) == constellation.KindUnauthenticated {
+			if _, err := s.session(r.Request); constellation.KindOf(err) == constellation.KindUnauthenticated {
 				send("event: bye\ndata: {}\n\n")
 				return nil
 			}
@@ -77,7 +116,7 @@ func (s *server) live(w http.ResponseWriter, r *http.Request, _ control.Principa
 	}
 }
 
-// changed is the satellite that a change is of, "*" for many, "" for what no
+// changed returns the satellite that a change is of, "*" for many, "" for what no
 // live page shows.
 func changed(c control.Change) string {
 	if c.Kind == control.ChangeMany {

@@ -14,7 +14,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
-// listen opens the stream and gives its data lines, until the stream ends.
+// listen opens the stream and returns its data lines, until the stream ends.
 func listen(t *testing.T, server *httptest.Server, cookie *http.Cookie) <-chan string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/live", nil)
@@ -48,7 +48,7 @@ func next(t *testing.T, lines <-chan string) (string, bool) {
 	select {
 	case line, ok := <-lines:
 		return line, ok
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("waited 20 s for the stream")
 		return "", false
 	}
@@ -89,4 +89,53 @@ func TestLiveTellsWhatChanged(t *testing.T) {
 	if answer.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the stream of nobody = %d, want 401", answer.StatusCode)
 	}
+}
+
+// TestStreamsOfASession: a session has so many streams at once and no more,
+// another one has its own, and one that ends makes room.
+func TestStreamsOfASession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "http://mothership.example.com")
+	neo, trinity := w.visitor("neo", constellation.RoleAdmin), w.visitor("trinity", constellation.RoleViewer)
+	server := httptest.NewServer(New(w.control, Options{PublicURL: "http://mothership.example.com"}))
+	t.Cleanup(server.Close)
+	status := func(cookie *http.Cookie) (int, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/live", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.AddCookie(cookie)
+		answer, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		context.AfterFunc(ctx, func() { _ = answer.Body.Close() })
+		return answer.StatusCode, cancel
+	}
+	var end context.CancelFunc
+	for range maxStreams {
+		got, cancel := status(neo)
+		if end = cancel; got != http.StatusOK {
+			t.Fatalf("GET /live = %d, want 200", got)
+		}
+		defer cancel()
+	}
+	got, cancel := status(neo)
+	if cancel(); got != http.StatusTooManyRequests {
+		t.Errorf("one stream more = %d, want 429", got)
+	}
+	got, cancel = status(trinity)
+	if cancel(); got != http.StatusOK {
+		t.Errorf("another session's stream = %d, want 200", got)
+	}
+	end()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
+		if got, cancel = status(neo); got == http.StatusOK {
+			cancel()
+			return
+		}
+		cancel()
+	}
+	t.Errorf("a stream after one ended = %d, want 200", got)
 }

@@ -22,11 +22,12 @@ func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	from := &request{Request: r, w: w, p: s.visitor(r, http.StatusMethodNotAllowed)}
 	m := page.Failure{
-		Frame: s.frame(r, "Not that way", s.visitor(r, http.StatusMethodNotAllowed)), Status: http.StatusMethodNotAllowed, Title: "Not that way",
+		Frame: s.frame(from, "Not that way"), Status: http.StatusMethodNotAllowed, Title: "Not that way",
 		Message: "This address does not take the method " + r.Method + ". It takes " + strings.Join(allowed, " and ") + ".",
 	}
-	if err := render(w, r, http.StatusMethodNotAllowed, page.FailurePage(m)); err != nil {
+	if err := from.render(http.StatusMethodNotAllowed, page.FailurePage(m)); err != nil {
 		s.log.ErrorContext(r.Context(), "render an error", "error", err)
 	}
 }

@@ -28,7 +28,7 @@ func (w *world) serve(r *http.Request) *http.Response {
 	return recorder.Result()
 }
 
-// token gives the token of the form on a page.
+// token returns the token of the form on a page.
 func (w *world) token(target string, cookie *http.Cookie) string {
 	w.t.Helper()
 	match := regexp.MustCompile(`name="token" value="([^"]*)"`).FindAllStringSubmatch(w.page(target, cookie, http.StatusOK), -1)
@@ -40,7 +40,7 @@ func (w *world) token(target string, cookie *http.Cookie) string {
 
 var secretPattern = regexp.MustCompile(`<pre id="secret">([^<]*)</pre>`)
 
-// secret gives what a page shows once.
+// secret returns what a page shows once.
 func secret(t *testing.T, page string) string {
 	t.Helper()
 	match := secretPattern.FindStringSubmatch(page)
@@ -76,7 +76,7 @@ func TestInvitedUserSignsIn(t *testing.T) {
 		t.Errorf("a short password = %d, want 422", answer.StatusCode)
 	}
 	answer = w.send("POST", "/invitation", url.Values{"token": {link.Query().Get("token")}, "password": {password}}, nil)
-	if answer.StatusCode != http.StatusSeeOther || len(answer.Cookies()) != 1 {
+	if answer.StatusCode != http.StatusSeeOther || len(answer.Cookies()) != 2 {
 		t.Fatalf("choosing a password = %d, want 303 and a session", answer.StatusCode)
 	}
 	wantIn(t, w.page("/account", answer.Cookies()[0], http.StatusOK), "trinity", "operator: reads")
@@ -128,7 +128,7 @@ func TestLastAdminStays(t *testing.T) {
 	wantIn(t, w.page("/users", neo, http.StatusOK), "cypher", "Disabled")
 }
 
-// hostile are texts that a field must survive, wherever they are shown.
+// hostile returns texts that a field must survive, wherever they are shown.
 func hostile() []string {
 	return []string{`"><script>alert(1)</script>`, "مرحبا \u202e كيف <b>", strings.Repeat("ä0", 150), "=HYPERLINK(\"http://evil\")", "a\x00b", "'; DROP TABLE accounts; --", "{{.}} ${x} %s"}
 }
@@ -204,9 +204,9 @@ func TestAuditIsNarrowedAndExported(t *testing.T) {
 	}
 	w.send("POST", "/login", url.Values{"username": {"morpheus"}, "password": {"a wrong password"}}, nil)
 	page := w.page("/audit", neo, http.StatusOK)
-	wantIn(t, page, "failed to sign in", "made the satellite", `=cmd|' /C calc'!A0`)
+	wantIn(t, page, "failed to sign in", "created the satellite", `=cmd|' /C calc'!A0`)
 	page = w.page("/audit?action=account.login_failed", neo, http.StatusOK)
-	if strings.Contains(page, " made the satellite ") || !strings.Contains(page, "morpheus") {
+	if strings.Contains(page, " created the satellite ") || !strings.Contains(page, "morpheus") {
 		t.Errorf("narrowed to failed sign-ins, the log has:\n%s", page)
 	}
 	wantIn(t, w.page("/audit?since=2026-02-30", neo, http.StatusBadRequest), "A date is written as 2026-01-31")
@@ -284,7 +284,7 @@ func TestBrowser(t *testing.T) {
 func TestAuditSpeaksOfEveryAction(t *testing.T) {
 	t.Parallel()
 	for _, action := range control.EventActions() {
-		if verbs[action] == "" {
+		if actionWords[action] == "" {
 			t.Errorf("the audit log has no words for %s", action)
 		}
 	}

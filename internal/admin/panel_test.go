@@ -35,11 +35,15 @@ type world struct {
 
 func newWorld(t *testing.T, publicURL string) *world {
 	t.Helper()
+	return newWorldOn(t, publicURL, postgrestest.New(t))
+}
+
+func newWorldOn(t *testing.T, publicURL string, db *postgres.DB) *world {
+	t.Helper()
 	sealer, err := auth.NewSealer(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := postgrestest.New(t)
 	service := control.New(control.Options{DB: db, Sealer: sealer, PublicURL: publicURL, Version: "1.2.3"})
 	return &world{t: t, control: service, db: db, panel: New(service, Options{PublicURL: publicURL})}
 }
@@ -52,7 +56,7 @@ func (w *world) visitor(username string, role constellation.Role) *http.Cookie {
 		w.t.Fatal(err)
 	}
 	answer := w.send("POST", "/login", url.Values{"username": {username}, "password": {password}}, nil)
-	if answer.StatusCode != http.StatusSeeOther || len(answer.Cookies()) != 1 {
+	if answer.StatusCode != http.StatusSeeOther || len(answer.Cookies()) != 2 { // the session and the device
 		w.t.Fatalf("sign in as %s: %d", username, answer.StatusCode)
 	}
 	return answer.Cookies()[0]
@@ -70,7 +74,7 @@ func (w *world) send(method, target string, form url.Values, cookie *http.Cookie
 	return recorder.Result()
 }
 
-// page gets a page and gives its text with the entities resolved.
+// page gets a page and returns its text with the entities resolved.
 func (w *world) page(target string, cookie *http.Cookie, status int) string {
 	w.t.Helper()
 	answer := w.send("GET", target, nil, cookie)
@@ -116,7 +120,7 @@ func (w *world) satellite(name string) *constellation.Satellite {
 	return s
 }
 
-// wantIn tells what of want the page lacks.
+// wantIn fails for what of want the page lacks.
 func wantIn(t *testing.T, page string, want ...string) {
 	t.Helper()
 	for _, s := range want {
@@ -126,7 +130,7 @@ func wantIn(t *testing.T, page string, want ...string) {
 	}
 }
 
-// content is what a page has inside its frame.
+// content returns what a page has inside its frame.
 func content(page string) string {
 	if _, inner, ok := strings.Cut(page, "<main"); ok {
 		page, _, _ = strings.Cut(inner, "</main>")
@@ -139,6 +143,7 @@ func TestEmptyStatesTeach(t *testing.T) {
 	w := newWorld(t, "https://mothership.example.com:8443")
 	neo, morpheus := w.visitor("neo", constellation.RoleAdmin), w.visitor("morpheus", constellation.RoleViewer)
 	wantIn(t, w.page("/", neo, http.StatusOK), "No satellites yet", `<a class="button" href="/satellites/new">New satellite</a>`)
+	wantIn(t, w.page("/", neo, http.StatusOK), "What next", `href="/algorithms/push"`, `href="/docs/first-satellite"`)
 	viewed := w.page("/", morpheus, http.StatusOK)
 	wantIn(t, viewed, "No satellites yet", "An administrator makes them")
 	if strings.Contains(viewed, "/satellites/new") {
@@ -146,6 +151,8 @@ func TestEmptyStatesTeach(t *testing.T) {
 	}
 	wantIn(t, w.page("/satellites/new/algorithm", neo, http.StatusOK), "The catalogue is empty", "docker push mothership.example.com:8443/OWNER/NAME:HASH")
 	s := w.satellite("Edge")
+	wantIn(t, w.page("/", neo, http.StatusOK), "Edge", "What next")
+	w.page("/docs/first-satellite", nil, http.StatusOK)
 	wantIn(t, w.page("/?q=nowhere", neo, http.StatusOK), "No satellite matches “nowhere”", "Show all satellites")
 	wantIn(t, w.page("/satellites/"+s.ID, neo, http.StatusOK), "No launch instances yet", "/satellites/"+s.ID+"/launches/new")
 	wantIn(t, w.page("/satellites/"+s.ID+"/authentication", neo, http.StatusOK), "No keys yet", "every call is answered 401")
@@ -162,7 +169,7 @@ func TestSatelliteAndLaunch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := w.control.CreateSatelliteVersion(t.Context(), admin, s.ID, nil, []control.AlgorithmSpec{}); err != nil {
+	if _, _, err := w.control.CreateSatelliteVersion(t.Context(), admin, s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{}}); err != nil {
 		t.Fatal(err)
 	}
 	raw := readAll(t, w.send("GET", "/", nil, neo))
@@ -191,7 +198,7 @@ func TestAlgorithmsHaveTheirWholeHash(t *testing.T) {
 	neo := w.visitor("neo", constellation.RoleAdmin)
 	s := w.satellite("Edge")
 	wantIn(t, w.page("/satellites/"+s.ID+"/algorithms", neo, http.StatusOK), "1 algorithm, 3 replicas", "first/try", "neo/hello", bundle.Digest([]byte("image")),
-		`title="`+hash+`"><span>`+hash[:32]+"</span><span>"+hash[32:]+"</span>")
+		`title="`+hash+`">`+hash+"</code>")
 }
 
 func TestFailures(t *testing.T) {
@@ -248,4 +255,28 @@ func TestSignInKeepsWhatWasTyped(t *testing.T) {
 		t.Errorf("a wrong password = %d, want 401", answer.StatusCode)
 	}
 	wantIn(t, readAll(t, answer), "The username or the password is wrong.", `value="neo"`, `value="/satellites/x"`, `role="alert"`)
+}
+
+// TestSignInOverPlainHTTPIsExplained signs in over http to a mothership that
+// is to be used over https: a browser would drop the cookie without a word.
+func TestSignInOverPlainHTTPIsExplained(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "https://mothership.example.com")
+	w.visitor("neo", constellation.RoleAdmin)
+	for origin, want := range map[string]int{
+		"http://mothership.example.com": http.StatusUnprocessableEntity, "http://192.0.2.7:8080": http.StatusUnprocessableEntity,
+		"https://mothership.example.com": http.StatusSeeOther, "http://127.0.0.1:8080": http.StatusSeeOther, "http://localhost:8080": http.StatusSeeOther,
+	} {
+		r := httptest.NewRequest("POST", origin+"/login", strings.NewReader(url.Values{"username": {"neo"}, "password": {password}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", origin)
+		answer := w.serve(r)
+		body := readAll(t, answer)
+		if answer.StatusCode != want {
+			t.Errorf("signing in at %s = %d, want %d", origin, answer.StatusCode, want)
+		}
+		if want == http.StatusUnprocessableEntity {
+			wantIn(t, body, "Open https://mothership.example.com and sign in there.")
+		}
+	}
 }

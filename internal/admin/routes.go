@@ -1,15 +1,22 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/control"
 )
 
 // anyone is the role of a route that needs nobody signed in.
 const anyone constellation.Role = ""
+
+// Where satellites are edited: a new one, and one that there is.
+const (
+	newDraft  = "/satellites/new"
+	editDraft = "/satellites/{satellite_id}/edit"
+)
 
 // route is one address and method of the panel, and the role that its visitor
 // needs at least. The control layer decides again, for every surface alike;
@@ -17,119 +24,211 @@ const anyone constellation.Role = ""
 type route struct {
 	method, pattern string
 	role            constellation.Role
-	handle          signedInHandler
+	handle          handler
 }
 
-type signedInHandler func(w http.ResponseWriter, r *http.Request, p control.Principal) error
-
-// routes is everything the panel answers, beside /static/.
+// routes returns everything the panel answers, beside /static/.
 func (s *server) routes() []route {
-	var list []route
-	for _, part := range [][]route{
-		s.sessionRoutes(), s.satelliteRoutes(), s.algorithmRoutes(), s.accountRoutes(), s.userRoutes(), s.auditRoutes(), s.systemRoutes(),
-		s.docsRoutes(), s.findRoutes(),
-	} {
-		list = append(list, part...)
-	}
-	return list
-}
-
-func (s *server) sessionRoutes() []route {
-	return []route{
-		{"GET", "/setup", anyone, public(s.showSetup)},
-		{"POST", "/setup", anyone, public(s.setup)},
-		{"GET", "/invitation", anyone, public(s.showInvitation)},
-		{"POST", "/invitation", anyone, public(s.acceptInvitation)},
-		{"GET", "/login", anyone, public(s.showLogin)},
-		{"POST", "/login", anyone, public(s.login)},
-		{"POST", "/logout", anyone, public(s.logout)},
-		{"POST", "/theme", anyone, public(s.setTheme)},
-	}
-}
-
-func (s *server) satelliteRoutes() []route {
 	const viewer, operator, admin = constellation.RoleViewer, constellation.RoleOperator, constellation.RoleAdmin
 	const satellite = "/satellites/{satellite_id}"
 	const launch = satellite + "/launches/{launch_id}"
+	const user = "/users/{username}"
 	return []route{
+		{"GET", "/setup", anyone, s.showSetup},
+		{"POST", "/setup", anyone, s.setup},
+		{"GET", "/invitation", anyone, s.showInvitation},
+		{"POST", "/invitation", anyone, s.acceptInvitation},
+		{"GET", "/login", anyone, s.showLogin},
+		{"POST", "/login", anyone, s.login},
+		{"POST", "/logout", anyone, s.logout},
+		{"POST", "/theme", anyone, s.setTheme},
+		{"GET", "/docs", anyone, s.showDocs},
+		{"GET", "/docs/api", anyone, s.showReference},
+		{"GET", "/docs/{chapter}", anyone, s.showChapter},
+
 		{"GET", "/", viewer, s.listSatellites},
 		{"GET", "/live", viewer, s.live},
-		{"GET", "/satellites/new", admin, s.edit(s.showEditor)},
-		{"POST", "/satellites/new", admin, s.edit(s.change)},
-		{"GET", "/satellites/new/algorithm", admin, s.edit(s.showAlgorithmForm)},
-		{"POST", "/satellites/new/algorithm", admin, s.edit(s.putAlgorithm)},
-		{"GET", satellite + "/edit", admin, s.edit(s.showEditor)},
-		{"POST", satellite + "/edit", admin, s.edit(s.change)},
-		{"GET", satellite + "/edit/algorithm", admin, s.edit(s.showAlgorithmForm)},
-		{"POST", satellite + "/edit/algorithm", admin, s.edit(s.putAlgorithm)},
+		{"GET", "/find", viewer, s.find},
 
-		{"GET", satellite, viewer, s.satellite(s.showSatellite)},
-		{"GET", satellite + "/algorithms", viewer, s.satellite(s.showAlgorithms)},
-		{"GET", satellite + "/versions", viewer, s.satellite(s.showVersions)},
-		{"GET", satellite + "/versions/compare", viewer, s.satellite(s.compareVersions)},
-		{"GET", satellite + "/versions/{number}/again", admin, s.satellite(s.askAgain)},
-		{"POST", satellite + "/versions/{number}/again", admin, s.satellite(s.makeAgain)},
-		{"GET", satellite + "/authentication", viewer, s.satellite(s.showKeys)},
-		{"GET", satellite + "/keys/new", admin, s.satellite(s.askKey)},
-		{"POST", satellite + "/keys/new", admin, s.satellite(s.createSatelliteKey)},
-		{"GET", satellite + "/keys/{key_id}/revoke", admin, s.satellite(s.askRevoke)},
-		{"POST", satellite + "/keys/{key_id}/revoke", admin, s.satellite(s.revokeSatelliteKey)},
-		{"GET", satellite + "/activity", viewer, s.satellite(s.showActivity)},
-		{"GET", satellite + "/renew", admin, s.satellite(s.askRenew)},
-		{"POST", satellite + "/renew", admin, s.satellite(s.renew)},
-		{"GET", satellite + "/remove", admin, s.satellite(s.askRemove)},
+		{"GET", newDraft, admin, s.showEditor},
+		{"POST", newDraft, admin, s.save},
+		{"POST", newDraft + "/empty", admin, s.saveAsIs},
+		{"POST", newDraft + "/add", admin, s.openNewLine},
+		{"POST", newDraft + "/lines/{index}/change", admin, s.openLine},
+		{"POST", newDraft + "/lines/{index}/remove", admin, s.removeLine},
+		{"POST", newDraft + "/admin-key", admin, s.makeAdminKey},
+		{"GET", newDraft + "/algorithm", admin, s.showAlgorithmForm},
+		{"POST", newDraft + "/algorithm", admin, s.putAlgorithm},
+		{"POST", newDraft + "/algorithm/choices", admin, s.showChoices},
+		{"POST", newDraft + "/schedules/add", admin, s.openNewSchedule},
+		{"POST", newDraft + "/schedules/{index}/change", admin, s.openSchedule},
+		{"POST", newDraft + "/schedules/{index}/remove", admin, s.removeSchedule},
+		{"GET", newDraft + "/schedule", admin, s.showScheduleForm},
+		{"POST", newDraft + "/schedule", admin, s.putSchedule},
+		{"POST", newDraft + "/schedule/runs", admin, s.showRuns},
+		{"GET", editDraft, admin, s.showEditor},
+		{"POST", editDraft, admin, s.save},
+		{"POST", editDraft + "/preview", admin, s.preview},
+		{"POST", editDraft + "/rebase", admin, s.rebase},
+		{"POST", editDraft + "/discard", admin, s.discard},
+		{"POST", editDraft + "/add", admin, s.openNewLine},
+		{"POST", editDraft + "/lines/{index}/change", admin, s.openLine},
+		{"POST", editDraft + "/lines/{index}/remove", admin, s.removeLine},
+		{"POST", editDraft + "/admin-key", admin, s.makeAdminKey},
+		{"GET", editDraft + "/algorithm", admin, s.showAlgorithmForm},
+		{"POST", editDraft + "/algorithm", admin, s.putAlgorithm},
+		{"POST", editDraft + "/algorithm/choices", admin, s.showChoices},
+		{"POST", editDraft + "/schedules/add", admin, s.openNewSchedule},
+		{"POST", editDraft + "/schedules/{index}/change", admin, s.openSchedule},
+		{"POST", editDraft + "/schedules/{index}/remove", admin, s.removeSchedule},
+		{"GET", editDraft + "/schedule", admin, s.showScheduleForm},
+		{"POST", editDraft + "/schedule", admin, s.putSchedule},
+		{"POST", editDraft + "/schedule/runs", admin, s.showRuns},
+
+		{"GET", satellite, viewer, s.showSatellite},
+		{"GET", satellite + "/algorithms", viewer, s.showAlgorithms},
+		{"GET", satellite + "/versions", viewer, s.showVersions},
+		{"GET", satellite + "/versions/compare", viewer, s.compareVersions},
+		{"GET", satellite + "/versions/{number}/again", admin, s.askAgain},
+		{"POST", satellite + "/versions/{number}/again", admin, s.makeAgain},
+		{"GET", satellite + "/authentication", viewer, s.showKeys},
+		{"GET", satellite + "/keys/new", admin, s.askKey},
+		{"POST", satellite + "/keys/new", admin, s.createSatelliteKey},
+		{"GET", satellite + "/keys/{key_id}/revoke", admin, s.askRevoke},
+		{"POST", satellite + "/keys/{key_id}/revoke", admin, s.revokeSatelliteKey},
+		{"GET", satellite + "/activity", viewer, s.showActivity},
+		{"GET", satellite + "/renew", admin, s.askRenew},
+		{"POST", satellite + "/renew", admin, s.renew},
+		{"GET", satellite + "/remove", admin, s.askRemove},
 		{"POST", satellite + "/remove", admin, s.remove},
 
-		{"GET", satellite + "/launches/new", operator, s.satellite(s.askNewLaunch)},
-		{"POST", satellite + "/launches/new", operator, s.satellite(s.createLaunch)},
-		{"GET", launch, viewer, s.launch(s.showLaunch)},
-		{"GET", launch + "/edit", operator, s.launch(s.askEditLaunch)},
-		{"POST", launch + "/edit", operator, s.launch(s.editLaunch)},
-		{"GET", launch + "/remove", operator, s.launch(s.askRemoveLaunch)},
-		{"POST", launch + "/remove", operator, s.launch(s.removeLaunch)},
-		{"GET", launch + "/promote", operator, s.launch(s.askPromote)},
-		{"POST", launch + "/promote", operator, s.launch(s.promote)},
-		{"GET", launch + "/rollback", operator, s.launch(s.askRollBack)},
-		{"POST", launch + "/rollback", operator, s.launch(s.rollBack)},
+		{"GET", satellite + "/launches/new", operator, s.askNewLaunch},
+		{"POST", satellite + "/launches/new", operator, s.createLaunch},
+		{"GET", launch, viewer, s.showLaunch},
+		{"GET", launch + "/edit", operator, s.askEditLaunch},
+		{"POST", launch + "/edit", operator, s.editLaunch},
+		{"GET", launch + "/remove", operator, s.askRemoveLaunch},
+		{"POST", launch + "/remove", operator, s.removeLaunch},
+		{"GET", launch + "/promote", operator, s.askPromote},
+		{"POST", launch + "/promote", operator, s.promote},
+		{"GET", launch + "/dead-letters", viewer, s.showDeadLetters},
+		{"GET", launch + "/dead-letters/decide", operator, s.askDecision},
+		{"POST", launch + "/dead-letters/decide", operator, s.decide},
+		{"GET", launch + "/rollback", operator, s.askRollBack},
+		{"POST", launch + "/rollback", operator, s.rollBack},
+
+		{"GET", "/algorithms", viewer, s.listAlgorithms},
+		{"GET", "/algorithms/push", admin, s.showPush},
+		{"GET", "/algorithms/{owner}/{name}", viewer, s.showAlgorithm},
+		{"GET", "/algorithms/{owner}/{name}/{hash}", viewer, s.showAlgorithmVersion},
+
+		{"GET", "/account", viewer, s.showAccount},
+		{"GET", "/account/keys/new", viewer, s.newAccountKey},
+		{"POST", "/account/keys/new", viewer, s.createAccountKey},
+		{"GET", "/account/keys/{key_id}/revoke", viewer, s.confirmAccountKey},
+		{"POST", "/account/keys/{key_id}/revoke", viewer, s.revokeAccountKey},
+		{"GET", "/account/password", viewer, s.showPassword},
+		{"POST", "/account/password", viewer, s.changePassword},
+		{"POST", "/account/sessions/{session_id}/end", viewer, s.endSession},
+		{"GET", "/account/sign-out", viewer, s.confirmSignOut},
+		{"POST", "/account/sign-out", viewer, s.signOutEverywhere},
+
+		{"GET", "/users", admin, s.listUsers},
+		{"GET", "/users/new", admin, s.newUser},
+		{"POST", "/users/new", admin, s.inviteUser},
+		{"GET", user, admin, s.showUser},
+		{"POST", user + "/role", admin, s.changeRole},
+		{"GET", user + "/password", admin, s.confirmUser(askReset)},
+		{"POST", user + "/password", admin, s.resetPassword},
+		{"GET", user + "/disable", admin, s.confirmUser(askDisable)},
+		{"POST", user + "/disable", admin, s.setDisabled(true, askDisable, "The user is disabled, and signed out everywhere.")},
+		{"GET", user + "/enable", admin, s.confirmUser(askEnable)},
+		{"POST", user + "/enable", admin, s.setDisabled(false, askEnable, "The user may sign in again.")},
+		{"GET", user + "/keys/new", admin, s.newUserKey},
+		{"POST", user + "/keys/new", admin, s.createUserKey},
+		{"GET", user + "/keys/{key_id}/revoke", admin, s.confirmUserKey},
+		{"POST", user + "/keys/{key_id}/revoke", admin, s.revokeUserKey},
+		{"POST", user + "/sessions/{session_id}/end", admin, s.endUserSession},
+		{"GET", user + "/sign-out", admin, s.confirmUser(askSignOut)},
+		{"POST", user + "/sign-out", admin, s.signUserOut},
+
+		{"GET", "/audit", admin, s.showAudit},
+		{"GET", "/audit/export.csv", admin, s.exportCSV},
+		{"GET", "/audit/export.json", admin, s.exportJSON},
+		{"GET", "/system", admin, s.showSystem},
 	}
 }
 
-// public is a handler that does not ask who is there.
-func public(h handler) signedInHandler {
-	return func(w http.ResponseWriter, r *http.Request, _ control.Principal) error { return h(w, r) }
+// errAnswered is returned by what has answered a request itself.
+var errAnswered = errors.New("the request is answered")
+
+// answered returns errAnswered, unless answering failed.
+func answered(err error) error {
+	if err != nil {
+		return err
+	}
+	return errAnswered
 }
 
-// open lets those through who have a session and the route's role; others
-// sign in first and come back, to a form with what they had typed.
+// open returns the handler of a route: it asks who is there, reads the form and
+// loads what the address names.
 func (s *server) open(route route) http.HandlerFunc {
-	return s.handle(func(w http.ResponseWriter, r *http.Request) error {
+	return s.handle(func(r *request) error {
 		if route.role == anyone {
-			return route.handle(w, r, control.Principal{})
-		}
-		p, err := s.session(r)
-		switch {
-		case err == nil && p.Role.Rank() >= route.role.Rank():
-			return route.handle(w, r, p)
-		case err == nil:
-			return constellation.Errorf(constellation.KindForbidden, "This page needs the role %s; %s has the role %s. Ask an administrator.", route.role, p.Username, p.Role)
-		case constellation.KindOf(err) != constellation.KindUnauthenticated:
-			return err
-		case r.Method == http.MethodPost:
-			return s.signInAgain(w, r)
-		case r.URL.Path == "/live": // the stream's reader stops on this
+			narrow(r)
+		} else if err := s.admit(r, route.role); err != nil {
 			return err
 		}
-		next := r.URL
-		if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && fragment(r) != "" {
-			next = current
+		if r.Method == http.MethodPost {
+			if err := parseForm(r.Request); err != nil {
+				return err
+			}
 		}
-		target := "/login"
-		if path := next.RequestURI(); path != "/" {
-			target += "?next=" + url.QueryEscape(path)
+		if err := s.load(r, route); err != nil {
+			return err
 		}
-		redirect(w, r, target)
-		return nil
+		return route.handle(r)
 	})
+}
+
+// admit lets those through who have a session and a role; others sign in first
+// and come back, to a form with what they had typed.
+func (s *server) admit(r *request, role constellation.Role) error {
+	p, err := s.session(r.Request)
+	switch {
+	case err == nil && p.Role.Rank() >= role.Rank():
+		r.p = p
+		return nil
+	case err == nil:
+		return constellation.Errorf(constellation.KindForbidden, "This page needs the role %s; %s has the role %s. Ask an administrator.", role, p.Username, p.Role)
+	case constellation.KindOf(err) != constellation.KindUnauthenticated:
+		return err
+	case r.Method == http.MethodPost:
+		narrow(r)
+		return answered(s.signInAgain(r))
+	case r.URL.Path == "/live": // the stream's reader stops on this
+		return err
+	}
+	next := r.URL
+	if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && r.fragment() != "" {
+		next = current
+	}
+	target := "/login"
+	if path := next.RequestURI(); path != "/" {
+		target += "?next=" + url.QueryEscape(path)
+	}
+	r.redirect(target)
+	return errAnswered
+}
+
+// narrow bounds the form of somebody whom we do not know: how much it has, and
+// how long it takes.
+func narrow(r *request) {
+	const most, within = 256 << 10, 10 * time.Second
+	if r.Method == http.MethodPost {
+		r.Body = http.MaxBytesReader(r.w, r.Body, most)
+		_ = http.NewResponseController(r.w).SetReadDeadline(time.Now().Add(within)) // a writer without deadlines, as in tests, has none to set
+	}
 }
 
 // Route is an address of the panel, its method, and the role that its visitor
@@ -139,7 +238,7 @@ type Route struct {
 	Role            constellation.Role
 }
 
-// Routes is the table of all that the panel answers, for those who check it.
+// Routes returns the table of all that the panel answers, for those who check it.
 func Routes() []Route {
 	var list []Route
 	for _, r := range new(server).routes() {

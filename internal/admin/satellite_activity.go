@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,43 +15,24 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) showActivity(v satelliteView) error {
-	before, _ := strconv.ParseInt(v.r.URL.Query().Get("before"), 10, 64) // anything else is the newest
-	events, err := s.control.SatelliteActivity(v.ctx(), v.p, v.satellite.ID, "", max(before, 0), pageSize+1)
+func (s *server) showActivity(r *request) error {
+	l := readList(r, r.satelliteURL("activity"), "-id")
+	found, err := s.control.SatelliteActivity(r.Context(), r.p, r.satellite.ID, "", l.query())
 	if err != nil {
 		return err
 	}
-	m := page.SatelliteActivity{Satellite: s.base(v, v.satellite.Name, "activity", nil)}
-	next := ""
-	if len(events) > pageSize {
-		events = events[:pageSize]
-		next = v.url("activity") + "?before=" + strconv.FormatInt(events[pageSize-1].ID, 10)
+	m := page.SatelliteActivity{Satellite: s.base(r, r.satellite.Name, "activity", nil)}
+	for _, e := range found.Items {
+		m.Lines = append(m.Lines, activityLine(r, e))
 	}
-	for _, e := range events {
-		m.Lines = append(m.Lines, activityLine(v, e))
-	}
-	m.Pager = component.Pager{Count: len(events), Next: next}
-	if before > 0 {
-		m.Pager.First = v.url("activity")
-	}
-	return render(v.w, v.r, http.StatusOK, page.SatelliteActivityPage(m))
+	m.Pager = pagerOf(l, found)
+	return r.render(http.StatusOK, page.SatelliteActivityPage(m))
 }
 
-// does says what an action of the audit log is, between who and what.
-var does = map[string]string{
-	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",
-	"satellite_version.create": "made a new version of", "satellite_key.create": "created the key", "satellite_key.revoke": "revoked the key",
-	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",
-	"api_key.create": "made the API key", "api_key.revoke": "revoked the API key", "bundle.download": "downloaded the bundle of",
-}
-
-func activityLine(v satelliteView, e constellation.Event) page.ActivityLine {
-	l := page.ActivityLine{Actor: e.Actor, Does: does[e.Action], Name: e.TargetName, At: e.At, Address: e.Address, Changes: inWordsOf(e.Before, e.After)}
-	if l.Does == "" {
-		l.Does = strings.NewReplacer(".", " ", "_", " ").Replace(e.Action)
-	}
+func activityLine(r *request, e constellation.Event) page.ActivityLine {
+	l := page.ActivityLine{Actor: e.Actor, Does: inActionWords(e.Action), Name: e.TargetName, At: e.At, Address: e.Address, Changes: inWordsOf(e.Before, e.After)}
 	if e.TargetKind == "launch" && e.After != nil {
-		l.URL = v.url("launches", e.TargetID)
+		l.URL = r.satelliteURL("launches", e.TargetID)
 	}
 	return l
 }
@@ -59,7 +40,7 @@ func activityLine(v satelliteView, e constellation.Event) page.ActivityLine {
 // hidden are values of an audit row that say nothing to who reads it here.
 var hidden = map[string]bool{"satellite_id": true, "prefix": true, "username": true}
 
-// inWordsOf are the values of an audit row that differ before and after, by
+// inWordsOf returns the values of an audit row that differ before and after, by
 // name, each in words.
 func inWordsOf(before, after []byte) []page.Change {
 	old, current := values(before), values(after)
@@ -82,7 +63,7 @@ func inWordsOf(before, after []byte) []page.Change {
 	return list
 }
 
-// values are the members of a JSON object in words.
+// values returns the members of a JSON object in words.
 func values(data []byte) map[string]string {
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(data, &raw) != nil {
@@ -112,14 +93,35 @@ func inWords(value json.RawMessage) string {
 		lines := make([]string, len(algorithms))
 		for i, a := range algorithms {
 			name, hash, _ := cutLast(a.Algorithm)
-			lines[i] = fmt.Sprintf("%s: %s/%s × %d", a.VanityURL, name, component.Short(hash), a.Replicas)
+			lines[i] = fmt.Sprintf("%s: %s/%s × %d", a.VanityURL, name, constellation.ShortHash(hash), a.Replicas)
 		}
 		return strings.Join(lines, "; ")
 	}
-	if s := string(value); s != "null" && s != "[]" {
-		return s
+	var other any
+	if json.Unmarshal(value, &other) != nil {
+		return string(value)
 	}
-	return ""
+	return plain(other)
+}
+
+// plain returns a JSON value without JSON's signs: the parts of a list or an object
+// one after another.
+func plain(value any) string {
+	var parts []string
+	switch v := value.(type) {
+	case nil:
+	case []any:
+		for _, part := range v {
+			parts = append(parts, plain(part))
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			parts = append(parts, strings.ReplaceAll(name, "_", " ")+" "+plain(v[name]))
+		}
+	default:
+		return fmt.Sprint(v)
+	}
+	return strings.Join(parts, ", ")
 }
 
 func cutLast(s string) (before, after string, found bool) {

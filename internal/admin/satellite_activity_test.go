@@ -14,6 +14,10 @@ func TestWhatChangedIsInWords(t *testing.T) {
 		`3`:                             "3",
 		`null`:                          "",
 		`[]`:                            "",
+		`["fraud/score"]`:               "fraud/score",
+		`["a/b","c/d"]`:                 "a/b, c/d",
+		`{"per_second":5,"burst":10}`:   "burst 10, per second 5",
+		`true`:                          "true",
 		`[{"vanity_url":"demo/hello","algorithm":"neo/hello/a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1","replicas":2}]`: "demo/hello: neo/hello/a1a1a1a1a1a1 × 2",
 	} {
 		if got := inWords(json.RawMessage(value)); got != want {

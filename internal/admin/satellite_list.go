@@ -22,9 +22,13 @@ type list struct {
 	keep                  map[string]string // other parameters of the address
 }
 
-func readList(r *http.Request, path, sort string) list {
+func readList(r *request, path, sort string) list {
 	q := r.URL.Query()
-	l := list{path: path, q: q.Get("q"), sort: sort, marker: q.Get("marker"), from: 1}
+	l := list{path: path, sort: sort, from: 1}
+	if r.URL.Path != path { // the address is that of a layer above the list
+		return l
+	}
+	l.q, l.marker = q.Get("q"), q.Get("marker")
 	if s := q.Get("sort"); s != "" {
 		l.sort = s
 	}
@@ -35,7 +39,7 @@ func readList(r *http.Request, path, sort string) list {
 }
 
 func (l list) query() control.ListQuery {
-	return control.ListQuery{Q: l.q, Sort: l.sort, Marker: l.marker, Limit: pageSize}
+	return control.ListQuery{Q: l.q, Sort: l.sort, Marker: l.marker, Limit: pageSize, Count: true, Expand: true}
 }
 
 func (l list) address(pairs ...string) string {
@@ -46,7 +50,7 @@ func (l list) address(pairs ...string) string {
 	return address(l.path, all...)
 }
 
-// orders are the list's addresses in the order of each column: the other way
+// orders returns the list's addresses in the order of each column: the other way
 // round for the column it is ordered by.
 func (l list) orders(columns ...string) map[string]string {
 	m := make(map[string]string, len(columns))
@@ -56,24 +60,34 @@ func (l list) orders(columns ...string) map[string]string {
 	return m
 }
 
-// pager says which lines are shown; total 0 is not known.
-func (l list) pager(count int, next string, total int) component.Pager {
-	p := component.Pager{From: l.from, Count: count}
-	if l.q == "" {
-		p.Total = total
+// pagerOf says which lines of a list are shown, and links to other pages. The
+// links lead to the head of the list.
+func pagerOf[T any](l list, found control.Page[T]) component.Pager {
+	count := len(found.Items)
+	p := component.Pager{From: l.from, Count: count, Total: found.Total, Most: control.CountLimit}
+	turn := func(marker string, from int) string {
+		pairs := []string{"sort", l.sort}
+		if marker != "" {
+			pairs = append(pairs, "marker", marker, "from", strconv.Itoa(from))
+		}
+		return l.address(pairs...) + "#results"
 	}
 	if l.marker != "" {
-		p.First = l.address("sort", l.sort)
+		p.First = turn("", 1)
 	}
-	if next != "" {
-		p.Next = l.address("sort", l.sort, "marker", next, "from", strconv.Itoa(l.from+count))
-	} else if l.marker == "" {
-		p.Total = count
+	switch {
+	case found.Back != "" && l.from > pageSize+1:
+		p.Previous = turn(found.Back, l.from-pageSize)
+	case l.marker != "":
+		p.Previous = p.First
+	}
+	if found.Marker != "" {
+		p.Next = turn(found.Marker, l.from+count)
 	}
 	return p
 }
 
-// address is path with the parameters that have a value, in a fixed order.
+// address returns path with the parameters that have a value, in a fixed order.
 func address(path string, pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -87,16 +101,7 @@ func address(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
-// listQuery is what an address asks of a list, in the order sort when it names
-// none.
-func listQuery(q url.Values, sort string) control.ListQuery {
-	if s := q.Get("sort"); s != "" {
-		sort = s
-	}
-	return control.ListQuery{Q: q.Get("q"), Sort: sort, Marker: q.Get("marker"), Limit: pageSize}
-}
-
-// other is the order a click on a column's head asks for.
+// other returns the order a click on a column's head asks for.
 func other(sort, column string) string {
 	if sort == column {
 		return "-" + column
@@ -104,15 +109,15 @@ func other(sort, column string) string {
 	return column
 }
 
-func (s *server) listSatellites(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+func (s *server) listSatellites(r *request) error {
 	l := readList(r, "/", "-created_at")
-	found, err := s.control.ListSatellites(r.Context(), p, l.query())
+	found, err := s.control.ListSatellites(r.Context(), r.p, l.query())
 	if err != nil {
 		return err
 	}
-	return render(w, r, http.StatusOK, page.SatelliteListPage(page.SatelliteList{
-		Frame: s.frame(r, "Constellation", p), MayCreate: p.Role == constellation.RoleAdmin,
+	return r.render(http.StatusOK, page.SatelliteListPage(page.SatelliteList{
+		Frame: s.frame(r, "Constellation"), MayCreate: r.p.Role == constellation.RoleAdmin,
 		Query: l.q, Sort: l.sort, Orders: l.orders("name", "created_at", "expires_at", "latest_version", "launches"),
-		Satellites: found.Items, Pager: l.pager(len(found.Items), found.Marker, 0),
+		Satellites: found.Items, Pager: pagerOf(l, found),
 	}))
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -11,67 +12,110 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-// save makes the satellite, or its next version, out of the draft.
-func (s *server) save(e editor) error {
-	wanted, problem := draftSpecs(e.draft)
-	if len(problem) > 0 {
-		return s.renderEditor(e, http.StatusUnprocessableEntity, page.SatelliteEditor{Problems: problem})
+// save makes the satellite, or its next version, out of the draft. It asks before
+// it makes a satellite with nothing in it.
+func (s *server) save(r *request) error {
+	if r.satellite == nil && len(r.draft.Algorithms) == 0 && r.draft.Name != "" {
+		return s.askEmpty(r)
 	}
-	o, err := s.once(e.r, e.p, func(service *control.Service) (outcome, error) {
+	return s.saveAsIs(r)
+}
+
+// saveAsIs is save without the question.
+func (s *server) saveAsIs(r *request) error {
+	wanted, problem := draftSpec(r.draft)
+	if len(problem) > 0 {
+		return s.renderEditor(r, http.StatusUnprocessableEntity, page.SatelliteEditor{Problems: problem})
+	}
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
 		var o outcome
 		var err error
-		if e.satellite == nil {
-			o, err = create(e, service, wanted)
+		if r.schedulesMoved {
+			return o, movedSchedules()
+		}
+		if r.satellite == nil {
+			o, err = create(r, service, wanted)
 		} else {
-			o, err = update(e, service, wanted)
+			o, err = update(r, service, wanted)
 		}
 		if err != nil {
 			return o, err
 		}
-		return o, service.DropSatelliteDraft(e.r.Context(), e.p, e.draft.ID)
+		return o, service.DropSatelliteDraft(r.Context(), r.p, r.draft.ID)
 	})
 	if constellation.KindOf(err) == constellation.KindPreconditionFailed {
-		return s.saveConflict(e)
+		return s.saveConflict(r)
 	}
 	if p, ok := problems(err); ok {
-		return s.renderEditor(e, httpserve.Status(err), page.SatelliteEditor{Problems: p})
+		return s.renderEditor(r, httpserve.Status(err), page.SatelliteEditor{Problems: p})
 	}
 	if err != nil {
 		return err
 	}
-	return finish(e.w, e.r, o)
+	return r.finish(o)
+}
+
+// movedSchedules refuses to save schedules that nobody looks at.
+func movedSchedules() error {
+	var v constellation.Validation
+	v.Add("schedules", "the schedules of this draft were changed or discarded elsewhere; these are those from now. Look at them, and save again")
+	return v.Err()
+}
+
+// askEmpty asks whether a satellite with nothing in it is meant.
+func (s *server) askEmpty(r *request) error {
+	if err := s.control.KeepSatelliteDraft(r.Context(), r.p, &r.draft); err != nil {
+		return err
+	}
+	hasKey, err := s.control.HasAdminKey(r.Context(), r.p)
+	if err != nil {
+		return err
+	}
+	return s.layered(r, http.StatusOK, page.EmptySatelliteLayer(page.EmptySatellite{
+		Dialog: component.Dialog{Title: "Create an empty satellite?", Close: r.draftURL("")}, Action: r.draftPath(""), Token: newToken(), Draft: r.draft, SchedulesSum: schedulesSum(r.draft.Schedules), HasKey: hasKey,
+	}))
 }
 
 // saveConflict keeps the draft, since somebody else saved first, and shows
 // how the two differ.
-func (s *server) saveConflict(e editor) error {
-	if err := s.control.KeepSatelliteDraft(e.r.Context(), e.p, &e.draft); err != nil {
+func (s *server) saveConflict(r *request) error {
+	if err := s.control.KeepSatelliteDraft(r.Context(), r.p, &r.draft); err != nil {
 		return err
 	}
 	var err error
-	if e.satellite, err = s.control.GetSatellite(e.r.Context(), e.p, e.satellite.ID); err != nil {
+	if r.satellite, err = s.control.GetSatellite(r.Context(), r.p, r.satellite.ID); err != nil {
 		return err
 	}
-	return s.renderEditor(e, http.StatusPreconditionFailed, page.SatelliteEditor{})
+	return s.renderEditor(r, http.StatusPreconditionFailed, page.SatelliteEditor{})
 }
 
-// draftSpecs are a draft's lines as algorithms to be checked; a replica count
-// that is no number is a problem at once.
-func draftSpecs(d constellation.SatelliteDraft) ([]control.AlgorithmSpec, component.Problems) {
+// draftSpec returns what a draft has, to be checked; a replica count that is no
+// number is a problem at once.
+func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.Problems) {
 	problems := component.Problems{}
-	specs := make([]control.AlgorithmSpec, len(d.Algorithms))
+	spec := control.VersionSpec{Algorithms: make([]control.AlgorithmSpec, len(d.Algorithms)), Schedules: append([]constellation.Schedule{}, d.Schedules...)}
 	for i, a := range d.Algorithms {
-		n, err := strconv.Atoi(a.Replicas)
-		if err != nil {
-			problems["algorithms["+strconv.Itoa(i)+"].replicas"] = "The replica count is a number from 0 to 1000"
+		number := func(field, text, problem string) int {
+			n, err := strconv.Atoi(strings.TrimSpace(text))
+			if err != nil {
+				problems["algorithms["+strconv.Itoa(i)+"]."+field] = problem
+			}
+			return n
 		}
-		specs[i] = control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: n}
+		line := control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: number("replicas", a.Replicas, "The replica count is a number from 0 to 1000")}
+		if a.MinReplicas != "" {
+			line.MinReplicas = new(number("min_replicas", a.MinReplicas, "The fewest replicas are a number from 0 to 1000, or left empty"))
+		}
+		if a.MaxReplicas != "" {
+			line.MaxReplicas = number("max_replicas", a.MaxReplicas, "The most replicas are a number from 1 to 1000, or left empty")
+		}
+		spec.Algorithms[i] = line
 	}
-	return specs, problems
+	return spec, problems
 }
 
-func create(e editor, service *control.Service, wanted []control.AlgorithmSpec) (outcome, error) {
-	made, err := service.CreateSatellite(e.r.Context(), e.p, control.NewSatellite{Name: e.draft.Name, Algorithms: wanted})
+func create(r *request, service *control.Service, wanted control.VersionSpec) (outcome, error) {
+	made, err := service.CreateSatellite(r.Context(), r.p, control.NewSatellite{Name: r.draft.Name, Algorithms: wanted.Algorithms, Schedules: wanted.Schedules})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -82,33 +126,33 @@ func create(e editor, service *control.Service, wanted []control.AlgorithmSpec) 
 
 // update renames the satellite and makes its next version, as far as either
 // is asked for.
-func update(e editor, service *control.Service, wanted []control.AlgorithmSpec) (outcome, error) {
-	ctx, revision := e.r.Context(), e.draft.BaseRevision
-	o := outcome{Target: "/satellites/" + e.satellite.ID + "/algorithms", Flash: component.Flash{Text: "Nothing was changed."}}
-	base, err := service.GetSatelliteVersion(ctx, e.p, e.satellite.ID, e.draft.BaseVersion)
+func update(r *request, service *control.Service, wanted control.VersionSpec) (outcome, error) {
+	ctx, revision := r.Context(), r.draft.BaseRevision
+	o := outcome{Target: "/satellites/" + r.satellite.ID + "/algorithms", Flash: component.Flash{Text: "Nothing was changed."}}
+	base, err := service.GetSatelliteVersion(ctx, r.p, r.satellite.ID, r.draft.BaseVersion)
 	if err != nil {
 		return o, err
 	}
 	// Always asked for, so that a second editor's save is noticed.
-	renamed, err := service.UpdateSatellite(ctx, e.p, e.satellite.ID, &revision, control.SatelliteChange{Name: &e.draft.Name})
+	renamed, err := service.UpdateSatellite(ctx, r.p, r.satellite.ID, &revision, control.SatelliteChange{Name: &r.draft.Name})
 	if err != nil {
 		return o, err
 	}
 	if renamed.Revision != revision {
 		o.Flash.Text = "Renamed to " + renamed.Name + "."
 	}
-	difference := constellation.DiffVersions(base.Algorithms, constellation.TypedAlgorithms(e.draft.Algorithms))
-	if component.Changes(difference) == 0 {
+	difference := constellation.DiffVersions(base, r.draft.Typed())
+	if difference.Count() == 0 {
 		return o, nil
 	}
-	made, _, err := service.CreateSatelliteVersion(ctx, e.p, e.satellite.ID, &renamed.Revision, wanted)
+	made, _, err := service.CreateSatelliteVersion(ctx, r.p, r.satellite.ID, &renamed.Revision, wanted)
 	if err != nil {
 		return o, err
 	}
 	from, to := strconv.Itoa(made.Number-1), strconv.Itoa(made.Number)
 	o.Flash = component.Flash{
 		Text: "Saved as version " + to + ": " + component.Summary(difference) + ". Launch instances keep their version until you change it.",
-		URL:  "/satellites/" + e.satellite.ID + "/versions/compare?from=" + from + "&to=" + to, Label: "See what changed",
+		URL:  "/satellites/" + r.satellite.ID + "/versions/compare?from=" + from + "&to=" + to, Label: "See what changed",
 	}
 	return o, nil
 }

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"errors"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -30,7 +32,7 @@ func (s *server) setCookie(w http.ResponseWriter, token string, expires time.Tim
 	})
 }
 
-// session gives who the request's cookie belongs to.
+// session returns the principal of the request's session cookie.
 func (s *server) session(r *http.Request) (control.Principal, error) {
 	cookie, err := r.Cookie(s.cookieName())
 	if err != nil || cookie.Value == "" {
@@ -39,76 +41,113 @@ func (s *server) session(r *http.Request) (control.Principal, error) {
 	return s.control.AuthenticateSession(r.Context(), cookie.Value, httpserve.Address(r))
 }
 
-func (s *server) showLogin(w http.ResponseWriter, r *http.Request) error {
+func (s *server) showLogin(r *request) error {
 	next := localPath(r.URL.Query().Get("next"))
-	if _, err := s.session(r); err == nil {
-		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
+	if _, err := s.session(r.Request); err == nil {
+		http.Redirect(r.w, r.Request, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
 		return nil
 	}
-	return render(w, r, http.StatusOK, page.LoginPage(page.Login{Frame: s.frame(r, "Sign in", control.Principal{}), Next: next}))
+	return r.render(http.StatusOK, page.LoginPage(page.Login{Frame: s.frame(r, "Sign in"), Next: next}))
 }
 
-func (s *server) login(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
-		return err
-	}
+func (s *server) login(r *request) error {
 	username, next := r.PostForm.Get("username"), localPath(r.PostForm.Get("next"))
-	p, err := s.control.AuthenticatePassword(r.Context(), username, r.PostForm.Get("password"), httpserve.Address(r))
+	p, err := s.control.AuthenticatePassword(r.Context(), username, r.PostForm.Get("password"), httpserve.Address(r.Request), s.device(r.Request))
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
-		return render(w, r, httpserve.Status(err), page.LoginPage(page.Login{
-			Frame: s.frame(r, "Sign in", control.Principal{}), Username: username, Next: next, Problem: e.Message, Kept: keptForm(r),
+		return r.render(httpserve.Status(err), page.LoginPage(page.Login{
+			Frame: s.frame(r, "Sign in"), Username: username, Next: next, Problem: e.Message, Kept: keptForm(r.Request),
 		}))
 	}
 	if err != nil {
 		return err
 	}
-	if kept := keptForm(r); len(kept) > 0 {
-		if err := s.begin(w, r, p); err != nil {
+	r.p = p
+	if kept := keptForm(r.Request); len(kept) > 0 {
+		if err := s.begin(r); err != nil {
 			return err
 		}
-		return s.sendOn(w, r, p, kept)
+		return s.sendOn(r, kept)
 	}
-	return s.enter(w, r, p, next)
+	return s.enter(r, next)
 }
 
 // enter begins a session and goes to a page.
-func (s *server) enter(w http.ResponseWriter, r *http.Request, p control.Principal, next string) error {
-	if err := s.begin(w, r, p); err != nil {
+func (s *server) enter(r *request, next string) error {
+	if err := s.begin(r); err != nil {
 		return err
 	}
-	redirect(w, r, next)
+	r.redirect(next)
 	return nil
 }
 
 // begin begins a session. An older one in the same browser ends, so that its
 // cookie cannot be used beside the new one.
-func (s *server) begin(w http.ResponseWriter, r *http.Request, p control.Principal) error {
+func (s *server) begin(r *request) error {
+	if s.https() && overPlainHTTP(r.Request) {
+		return constellation.Errorf(constellation.KindInvalid, "Browsers keep a sign-in to this mothership over https only. Open %s and sign in there.", s.publicURL)
+	}
 	if cookie, err := r.Cookie(s.cookieName()); err == nil {
 		if err := s.control.EndSession(r.Context(), cookie.Value); err != nil && constellation.KindOf(err) == constellation.KindInternal {
 			return err
 		}
 	}
-	token, expires, err := s.control.CreateSession(r.Context(), p, r.UserAgent())
+	token, expires, err := s.control.CreateSession(r.Context(), r.p, r.UserAgent())
 	if err != nil {
 		return err
 	}
-	s.setCookie(w, token, expires)
+	s.setCookie(r.w, token, expires)
+	s.rememberDevice(r)
 	return nil
 }
 
-func (s *server) logout(w http.ResponseWriter, r *http.Request) error {
+// deviceCookie returns the name of the cookie by which a browser that signed in
+// once is known when others guess passwords from its address.
+func (s *server) deviceCookie() string {
+	if s.https() {
+		return "__Host-constellation_device"
+	}
+	return "constellation_device"
+}
+
+func (s *server) device(r *http.Request) string {
+	cookie, err := r.Cookie(s.deviceCookie())
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+func (s *server) rememberDevice(r *request) {
+	http.SetCookie(r.w, &http.Cookie{ //nolint:gosec // Secure wherever the public URL is https; without, browsers would not send it
+		Name: s.deviceCookie(), Value: s.control.DeviceToken(r.p, s.device(r.Request)), Path: "/", MaxAge: int(control.DeviceLifetime / time.Second),
+		HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// overPlainHTTP reports whether a form came from a page on plain http, where
+// browsers drop cookies that are for https. They keep them on loopback.
+func overPlainHTTP(r *http.Request) bool {
+	origin, err := url.Parse(r.Header.Get("Origin"))
+	if err != nil || origin.Scheme != "http" {
+		return false
+	}
+	host := origin.Hostname()
+	return host != "localhost" && !net.ParseIP(host).IsLoopback()
+}
+
+func (s *server) logout(r *request) error {
 	if cookie, err := r.Cookie(s.cookieName()); err == nil {
 		if err := s.control.EndSession(r.Context(), cookie.Value); err != nil && constellation.KindOf(err) == constellation.KindInternal {
 			return err
 		}
 	}
-	s.setCookie(w, "", time.Unix(1, 0))
-	http.Redirect(w, r, "/login", http.StatusSeeOther)
+	s.setCookie(r.w, "", time.Unix(1, 0))
+	http.Redirect(r.w, r.Request, "/login", http.StatusSeeOther)
 	return nil
 }
 
-func (s *server) showSetup(w http.ResponseWriter, r *http.Request) error {
+func (s *server) showSetup(r *request) error {
 	token := r.URL.Query().Get("token")
 	if token == "" {
 		return constellation.Errorf(constellation.KindNotFound, "The set-up link is incomplete. The server's log has the whole link.")
@@ -116,16 +155,13 @@ func (s *server) showSetup(w http.ResponseWriter, r *http.Request) error {
 	if err := s.control.CheckSetup(r.Context(), token); err != nil {
 		return err
 	}
-	return render(w, r, http.StatusOK, page.SetupPage(page.Setup{Frame: s.frame(r, "Set up", control.Principal{}), Token: token}))
+	return r.render(http.StatusOK, page.SetupPage(page.Setup{Frame: s.frame(r, "Set up"), Token: token}))
 }
 
-func (s *server) setup(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(r); err != nil {
-		return err
-	}
-	m := page.Setup{Frame: s.frame(r, "Set up", control.Principal{}), Token: r.PostForm.Get("token"), Username: r.PostForm.Get("username")}
+func (s *server) setup(r *request) error {
+	m := page.Setup{Frame: s.frame(r, "Set up"), Token: r.PostForm.Get("token"), Username: r.PostForm.Get("username")}
 	password := r.PostForm.Get("password")
-	account, err := s.control.CompleteSetup(r.Context(), m.Token, m.Username, password, httpserve.Address(r))
+	account, err := s.control.CompleteSetup(r.Context(), m.Token, m.Username, password, httpserve.Address(r.Request))
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
 		m.Fields = map[string]string{}
@@ -135,21 +171,25 @@ func (s *server) setup(w http.ResponseWriter, r *http.Request) error {
 		if m.Fields["username"] == "" && m.Fields["password"] == "" {
 			m.Problem = e.Message
 		}
-		return render(w, r, httpserve.Status(err), page.SetupPage(m))
+		return r.render(httpserve.Status(err), page.SetupPage(m))
 	}
 	if err != nil {
 		return err
 	}
-	p, err := s.control.AuthenticatePassword(r.Context(), account.Username, password, httpserve.Address(r))
+	r.p, err = s.control.AuthenticatePassword(r.Context(), account.Username, password, httpserve.Address(r.Request), s.device(r.Request))
 	if err != nil {
 		return err
 	}
-	return s.enter(w, r, p, "/")
+	return s.enter(r, "/")
 }
 
 func parseForm(r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		var large *http.MaxBytesError
+		var full *constellation.Error
+		if errors.As(err, &full) {
+			return full
+		}
 		if errors.As(err, &large) {
 			return constellation.Wrap(err, constellation.KindTooLarge, "The form has more than a page of ours can send.")
 		}
@@ -158,7 +198,7 @@ func parseForm(r *http.Request) error {
 	return nil
 }
 
-// localPath is where to go after signing in: a path of ours, never another
+// localPath returns where to go after signing in: a path of ours, never another
 // site.
 func localPath(next string) string {
 	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {

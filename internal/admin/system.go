@@ -11,18 +11,14 @@ import (
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) systemRoutes() []route {
-	return []route{{"GET", "/system", constellation.RoleAdmin, s.showSystem}}
-}
-
-func (s *server) showSystem(w http.ResponseWriter, r *http.Request, p control.Principal) error {
-	system, err := s.control.System(r.Context(), p)
+func (s *server) showSystem(r *request) error {
+	system, err := s.control.System(r.Context(), r.p)
 	if err != nil {
 		return err
 	}
-	m := page.System{Frame: s.frame(r, "System", p), Groups: s.systemGroups(system)}
+	m := page.System{Frame: s.frame(r, "System"), Groups: s.systemGroups(system)}
 	m.Frame.Section = "system"
-	return render(w, r, http.StatusOK, page.SystemPage(m))
+	return r.render(http.StatusOK, page.SystemPage(m))
 }
 
 func (s *server) systemGroups(m *control.System) []page.FactGroup {
@@ -32,18 +28,19 @@ func (s *server) systemGroups(m *control.System) []page.FactGroup {
 		{Name: "Mothership", Facts: []page.Fact{
 			{Name: "Version", Value: m.Version, Note: m.Go + ", " + m.Platform},
 			{Name: "Address", Value: s.publicURL, Copy: s.publicURL},
-			{Name: "Started", Value: since, Note: m.StartedAt.UTC().Format("2006-01-02 15:04:05 UTC")},
+			{Name: "Started", Value: since, Note: component.Exact(m.StartedAt)},
 		}},
 		{Name: "Database", Facts: []page.Fact{
 			{Name: "PostgreSQL", Value: m.Database.Version},
 			{Name: "Size", Value: component.Bytes(m.Database.Size), Note: "schema " + strconv.FormatInt(m.Database.Schema, 10)},
 			{Name: "Connections", Value: fmt.Sprintf("%d in use of %d", m.Connections.InUse, m.Connections.Most), Note: fmt.Sprintf("%d open", m.Connections.Open)},
-			{Name: "Rows", Value: fmt.Sprintf("%d satellites, %d launch instances", m.Totals.Satellites, m.Totals.Launches), Note: fmt.Sprintf("%d algorithms with %d versions, %d accounts", m.Totals.Algorithms, m.Totals.AlgorithmVersions, m.Totals.Accounts)},
+			{Name: "Rows", Value: component.Count(m.Totals.Satellites, "satellite") + ", " + component.Count(m.Totals.Launches, "launch instance"),
+				Note: component.Count(m.Totals.Algorithms, "algorithm") + " with " + component.Count(m.Totals.AlgorithmVersions, "version") + ", " + component.Count(m.Totals.Accounts, "account")},
 		}},
 		{Name: "Registry", Facts: s.registryFacts(m)},
 		{Name: "Signing key", Facts: []page.Fact{
-			{Name: "Fingerprint", Value: m.Fingerprint[:16] + "…", Note: "SHA-256. Operators see it when a launch's signature changes: compare before --trust.", Copy: m.Fingerprint},
-			{Name: "Public key", Value: m.SigningKey[:16] + "…", Note: "Ed25519, base64", Copy: m.SigningKey},
+			{Name: "Key ID", Value: m.SigningKey.ID, Note: "Whoever takes a launch in by hand confirms it with --trust: tell it by another way than the launch travels.", Copy: m.SigningKey.ID},
+			{Name: "Public key", Value: m.SigningKey.PublicKey[:16] + "…", Note: "Ed25519, base64", Copy: m.SigningKey.PublicKey},
 		}},
 		{Name: "Jobs", Facts: s.jobFacts(m)},
 	}
@@ -59,7 +56,7 @@ func (s *server) registryFacts(m *control.System) []page.Fact {
 	if m.SystemImage != nil {
 		digest := m.SystemImage.Image.Digest
 		image = page.Fact{
-			Name: "System image", Value: s.host() + "/" + m.SystemImage.Image.Repository + ":" + m.SystemImage.Version, Note: digest[:min(len(digest), 19)] + "…",
+			Name: "System image", Value: s.host() + "/" + m.SystemImage.Image.Repository + ":" + constellation.ImageTag(m.SystemImage.Version), Note: digest[:min(len(digest), 19)] + "…",
 			Copy: s.host() + "/" + m.SystemImage.Image.Repository + "@" + digest,
 		}
 	}

@@ -28,7 +28,7 @@ func (s *server) listAlgorithms(ctx context.Context, in *ListInput) (*listOutput
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireAlgorithm), nil
+	return listed(ctx, s, page, wireAlgorithm)
 }
 
 func (s *server) getAlgorithm(ctx context.Context, in *AlgorithmPath) (*algorithmOutput, error) {
@@ -51,12 +51,12 @@ func (s *server) listAlgorithmVersions(ctx context.Context, in *listAlgorithmVer
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireAlgorithmVersion), nil
+	return listed(ctx, s, page, wireAlgorithmVersion)
 }
 
 type algorithmVersionPath struct {
 	AlgorithmPath
-	GitHash string `path:"git_hash" doc:"40 lower-case hex digits." example:"0123456789012345678901234567890123456789"`
+	GitHash string `path:"git_hash" doc:"40 lower-case hex digits, or 64 of a SHA-256 repository." example:"0123456789012345678901234567890123456789"`
 }
 
 type algorithmVersionOutput struct{ Body apiv1.AlgorithmVersion }

@@ -1,6 +1,6 @@
-// Package api is the REST API under /v1 (DESIGN section 3): handlers on Huma
-// and chi that decode, make one control call and answer, the OpenAPI document
-// made from them, and its readable form at /docs/api.
+// Package api is the REST API under /v1: handlers on chi that decode, make one
+// control call and answer, the OpenAPI document that Huma makes from their
+// types, and its readable form.
 package api
 
 import (
@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
 
+	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
@@ -28,16 +28,28 @@ type Options struct {
 type server struct {
 	control   *control.Service
 	publicURL string
-	api       huma.API
+	router    chi.Router
+	api       huma.API // the document; it serves nothing
+	describer *describer
+	turns     turns
 }
 
-// New makes the handler of /v1/…, /openapi.json, /docs/api and /docs/api/….
-func New(service *control.Service, options Options) http.Handler {
+// Handler answers /v1/… and /openapi.json.
+type Handler struct {
+	http.Handler
+	reference string
+}
+
+// Reference returns the OpenAPI document's readable form: the inside of an HTML
+// page, in which nothing is styled or scripted.
+func (h *Handler) Reference() string { return h.reference }
+
+// New makes a Handler.
+func New(service *control.Service, options Options) *Handler {
 	router := chi.NewMux()
 	router.Use(httpserve.HeadAsGet, capBody, checkAddress)
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/")}
-	s.api = humachi.New(router, config(s, options))
-	s.api.UseMiddleware(s.serve)
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}}
+	s.api = huma.NewAPI(config(s, options), s.describer)
 
 	s.accountRoutes()
 	s.userRoutes()
@@ -45,15 +57,16 @@ func New(service *control.Service, options Options) http.Handler {
 	s.satelliteRoutes()
 	s.launchRoutes()
 	s.eventRoutes()
+	s.systemRoutes()
 	s.heartbeatRoute(router)
 
-	addDocs(router, s.api.OpenAPI())
+	reference := addDocs(router, s.api.OpenAPI())
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		httpserve.WriteError(w, r, constellation.Errorf(constellation.KindNotFound,
 			"there is nothing at %s; /docs/api lists what there is", shorten(r.URL.Path)))
 	})
 	router.MethodNotAllowed(methodNotAllowed(router))
-	return router
+	return &Handler{router, reference}
 }
 
 func methodNotAllowed(router chi.Routes) http.HandlerFunc {
@@ -70,8 +83,8 @@ func methodNotAllowed(router chi.Routes) http.HandlerFunc {
 			return !router.Match(chi.NewRouteContext(), method, path)
 		})
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		httpserve.WriteErrorStatus(w, r, http.StatusMethodNotAllowed, constellation.Errorf(constellation.KindMalformed,
-			"%s does not work on %s; it takes %s", r.Method, shorten(r.URL.Path), strings.Join(allowed, ", ")))
+		httpserve.WriteError(w, r, httpserve.WithReason(constellation.Errorf(constellation.KindMalformed,
+			"%s does not work on %s; it takes %s", r.Method, shorten(r.URL.Path), strings.Join(allowed, ", ")), apiv1.ReasonMethodNotAllowed))
 	}
 }
 

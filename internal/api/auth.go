@@ -28,8 +28,8 @@ func presentedKey(header string) (string, error) {
 	words := strings.Fields(header)
 	switch {
 	case len(words) == 0:
-		return "", httpserve.WithCode(constellation.Errorf(constellation.KindUnauthenticated,
-			"an API key is required: send the header Authorization: Bearer KEY"), apiv1.CodeUnauthorized)
+		return "", httpserve.WithReason(constellation.Errorf(constellation.KindUnauthenticated,
+			"an API key is required: send the header Authorization: Bearer KEY"), apiv1.ReasonNoKey)
 	case len(words) == 1:
 		return words[0], nil
 	case len(words) == 2 && (strings.EqualFold(words[0], "Simple") || strings.EqualFold(words[0], "Bearer")):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -22,27 +23,30 @@ import (
 // maxBody is the most bytes of JSON that a request may have.
 const maxBody = 1 << 20
 
-// maxDrain is how much of a body that is too large we still read, so that a
-// client which writes first and reads later sees the answer.
-const maxDrain = 32 << 20
+// readBody reads the body of one whom we know; before, nothing of it is read.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	var known *constellation.Error
+	switch {
+	case errors.As(err, &known):
+		return nil, err
+	case err != nil:
+		return nil, constellation.Wrap(err, constellation.KindMalformed, "the request's body ended early; send it again")
+	case len(body) > maxBody:
+		return nil, errTooLarge
+	}
+	return body, nil
+}
 
-// capBody reads the body, or refuses it, before anybody asks who sent it.
+var errTooLarge = constellation.Errorf(constellation.KindTooLarge, "the request's body is larger than %d MiB, the most that is accepted here", maxBody>>20)
+
+// capBody refuses a body that says itself that it is too large.
 func capBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-		switch {
-		case err != nil:
-			httpserve.WriteError(w, r, constellation.Wrap(err, constellation.KindMalformed, "the request's body ended early; send it again"))
-			return
-		case len(body) > maxBody:
-			if r.Header.Get("Expect") == "" {
-				_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // ends early on most bodies
-			}
-			w.Header().Set("Connection", "close")
-			httpserve.WriteError(w, r, constellation.Errorf(constellation.KindTooLarge, "the request's body is larger than %d MiB, the most that is accepted here", maxBody>>20))
+		if r.ContentLength > maxBody {
+			httpserve.Refuse(w, r, func() { httpserve.WriteError(w, r, errTooLarge) })
 			return
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -63,6 +67,20 @@ func checkAddress(next http.Handler) http.Handler {
 	})
 }
 
+// checkEmpty refuses parameters without a value: a filter that a script left
+// empty would show everything.
+func checkEmpty(r *http.Request) error {
+	var v constellation.Validation
+	query := r.URL.Query() // checked: see checkAddress
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if slices.Contains(query[name], "") {
+			name = shorten(name)
+			v.Add(name, "%s is empty; give it a value, or leave it out", name)
+		}
+	}
+	return v.Err()
+}
+
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // checkMediaType accepts JSON, and no type at all.
@@ -79,37 +97,47 @@ func checkMediaType(contentType string) error {
 	return nil
 }
 
+// jsonRules are what bodies differ in.
+type jsonRules struct {
+	// isNumber reports whether the field at a path takes a number: what is
+	// wrong with others is not how a number is written. nil is of all fields.
+	isNumber func(path string) bool
+	names    []string // which count in lower case only
+	anyText  bool     // is cleaned later
+}
+
 // checkJSON finds what the decoder would say badly or let pass: where the
 // syntax breaks, fields given twice, NUL in text, numbers that are not whole.
-func checkJSON(body []byte) error {
+// nulls is the error of each null, for when nothing worse is wrong.
+func checkJSON(body []byte, rules jsonRules) (nulls, err error) {
 	if len(bytes.TrimSpace(body)) == 0 {
-		return constellation.Errorf(constellation.KindMalformed, "the request has no body; send a JSON object")
+		return nil, constellation.Errorf(constellation.KindMalformed, "the request has no body; send a JSON object")
 	}
 	if !utf8.Valid(body) {
-		return malformed("the body is not valid JSON: it is not UTF-8")
+		return nil, malformed("the body is not valid JSON: it is not UTF-8")
 	}
 	var raw json.RawMessage
 	if err := json.Unmarshal(body, &raw); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return malformed("the body is not valid JSON: %s at %s", err, position(body, syntax.Offset))
+			return nil, malformed("the body is not valid JSON: %s at %s", err, position(body, syntax.Offset))
 		}
-		return malformed("the body is not valid JSON")
+		return nil, malformed("the body is not valid JSON")
 	}
-	c := checker{decoder: json.NewDecoder(bytes.NewReader(body))}
+	c := checker{decoder: json.NewDecoder(bytes.NewReader(body)), rules: rules}
 	c.decoder.UseNumber()
 	c.value()
 	if c.tooDeep {
-		return malformed("the body nests deeper than %d levels", maxDepth)
+		return nil, malformed("the body nests deeper than %d levels", maxDepth)
 	}
-	return c.fields.Err()
+	return c.nulls.Err(), c.fields.Err()
 }
 
 func malformed(format string, args ...any) error {
-	return httpserve.WithCode(constellation.Errorf(constellation.KindMalformed, format, args...), apiv1.CodeMalformedJSON)
+	return httpserve.WithReason(constellation.Errorf(constellation.KindMalformed, format, args...), apiv1.ReasonMalformedJSON)
 }
 
-// position gives line and column of the byte before offset, counted from 1.
+// position returns line and column of the byte before offset, counted from 1.
 func position(body []byte, offset int64) string {
 	before := body[:min(max(offset-1, 0), int64(len(body)))]
 	line := bytes.Count(before, []byte("\n")) + 1
@@ -126,9 +154,11 @@ const (
 // to complain about it, so that long names many times cost nothing.
 type checker struct {
 	decoder *json.Decoder
+	rules   jsonRules
 	path    []string // with the dots and brackets between
 	tooDeep bool
 	fields  constellation.Validation
+	nulls   constellation.Validation
 	count   int
 }
 
@@ -157,8 +187,13 @@ func (c *checker) value() {
 		default:
 			c.array()
 		}
+	case nil: // what a program writes for a value that it does not have
+		if c.count++; c.count <= maxFields {
+			field := shorten(c.field())
+			c.nulls.Add(field, "%s is null; give it a value, or leave it out", field)
+		}
 	case string:
-		if strings.ContainsRune(token, 0) {
+		if !c.rules.anyText && strings.ContainsRune(token, 0) {
 			c.complain("has a NUL character, which text cannot hold")
 		}
 	case json.Number:
@@ -172,6 +207,9 @@ var fractions = []string{"rate.per_second"}
 func (c *checker) number(text string) {
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return
+	}
+	if c.count < maxFields && c.rules.isNumber != nil && !c.rules.isNumber(c.field()) {
+		return // of the wrong type, as the schema says better
 	}
 	if !slices.Contains(fractions, c.field()) {
 		c.complain("is a whole number, written without a point or an exponent; not %s", shorten(text))
@@ -191,6 +229,8 @@ func (c *checker) object() {
 		c.path = append(c.path, "."+name)
 		if folded := strings.ToLower(name); seen[folded] { // as the decoder does
 			c.complain("is given twice")
+		} else if folded != name && slices.Contains(c.rules.names, folded) { // which the decoder would take all the same
+			c.complain("is written in lower case: %s", shorten(folded))
 		} else {
 			seen[folded] = true
 		}

@@ -36,7 +36,7 @@ func TestCheckJSON(t *testing.T) {
 		{`{"replicas":99999999999999999999}`, "replicas", "is a whole number", constellation.KindInvalid},
 	}
 	for _, test := range tests {
-		err := checkJSON([]byte(test.body))
+		_, err := checkJSON([]byte(test.body), jsonRules{})
 		if constellation.KindOf(err) != test.kind {
 			t.Errorf("checkJSON(%.40q) kind = %q, want %q", test.body, constellation.KindOf(err), test.kind)
 			continue
@@ -58,7 +58,7 @@ func TestComplaintsAreBounded(t *testing.T) {
 	t.Parallel()
 	body := `{"` + strings.Repeat("x", maxBody/2) + `":[` + strings.Repeat("1.5,", maxBody/8) + `1.5]}`
 	var e *constellation.Error
-	if err := checkJSON([]byte(body)); !errors.As(err, &e) {
+	if _, err := checkJSON([]byte(body), jsonRules{}); !errors.As(err, &e) {
 		t.Fatalf("checkJSON() = %v", err)
 	}
 	size := len(e.Message)
@@ -104,8 +104,9 @@ func TestRevision(t *testing.T) {
 		want   *int64
 		ok     bool
 	}{
-		{"", nil, true}, {"*", nil, true}, {`"3"`, number(3), true}, {`W/"3"`, number(3), true}, {"3", number(3), true},
-		{`"other"`, number(0), true}, {`"-3"`, number(0), true}, {`"1", "2"`, nil, false},
+		{"", nil, true}, {"*", nil, true}, {`"3"`, number(3), true}, {`"3" `, number(3), true}, {`"03"`, number(0), true},
+		{`"other"`, number(0), true}, {`"-3"`, number(0), true}, {`"1", "2"`, number(2), true}, {`"2","1","x"`, number(2), true},
+		{`W/"3"`, nil, false}, {"3", nil, false}, {`"1",`, nil, false}, {`"1" "2"`, nil, false}, {`*, "1"`, nil, false}, {`"`, nil, false}, {`""3""`, nil, false}, {"\"3\n\"", nil, false},
 	}
 	for _, test := range tests {
 		got, err := IfMatchInput{IfMatch: test.header}.revision()

@@ -16,44 +16,33 @@ import (
 //go:embed docs.html
 var docsHTML string
 
-//go:embed docs.css
-var docsCSS []byte
-
-// docsPolicy lets the page load its style sheet and nothing else.
-const docsPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// addDocs serves the OpenAPI document and its readable form. Both are made
-// once: a document that cannot be rendered is a fault of this program.
-func addDocs(router chi.Router, document *huma.OpenAPI) {
+// addDocs serves the OpenAPI document and returns its readable form. Both are
+// made once: a document that cannot be rendered is a fault of this program.
+func addDocs(router chi.Router, document *huma.OpenAPI) string {
 	exemplify(document)
 	describeSorts(document)
-	spec, err := json.Marshal(document)
+	spec, err := publish(document)
 	if err != nil {
 		panic("encode the OpenAPI document: " + err.Error())
 	}
-	var page bytes.Buffer
+	var page strings.Builder
 	if err := template.Must(template.New("docs").Parse(docsHTML)).Execute(&page, newDocsPage(document)); err != nil {
-		panic("render /docs/api: " + err.Error())
+		panic("render the API reference: " + err.Error())
 	}
-	router.Get("/openapi.json", static("application/json", spec))
-	router.Get("/docs/api", static("text/html; charset=utf-8", page.Bytes()))
-	router.Get("/docs/api/style.css", static("text/css; charset=utf-8", docsCSS))
-}
-
-func static(contentType string, data []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Content-Security-Policy", docsPolicy)
+	router.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(data) // the client is gone: nobody to tell
-	}
+		_, _ = w.Write(spec) // fails only for a client that is gone
+	})
+	return page.String()
 }
 
 type docsPage struct {
-	Title, Version string
-	Introduction   []string
-	Groups         []docsGroup
+	Version      string
+	Introduction []string
+	Groups       []docsGroup
 }
 
 type docsGroup struct {
@@ -79,7 +68,7 @@ type docsError struct{ Status, Meaning string }
 
 func newDocsPage(document *huma.OpenAPI) docsPage {
 	page := docsPage{
-		Title: document.Info.Title, Version: document.Info.Version,
+		Version:      document.Info.Version,
 		Introduction: strings.Split(document.Info.Description, "\n"),
 	}
 	for _, tag := range document.Tags {

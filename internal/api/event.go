@@ -20,19 +20,22 @@ type listEventsInput struct {
 	TargetKind string    `query:"target_kind" doc:"Only changes to this sort of thing." example:"satellite"`
 	TargetID   string    `query:"target_id" doc:"Only changes to the thing with this id."`
 	Since      time.Time `query:"since" doc:"Only what happened then or later." example:"2027-01-31T12:00:00Z"`
+	Expand     string    `query:"expand" enum:"changes" doc:"changes: with what was before and after each. A page has fewer results then, when that is long."`
 	Until      time.Time `query:"until" doc:"Only what happened before then." example:"2027-01-31T12:00:00Z"`
 }
 
 func (s *server) listEvents(ctx context.Context, in *listEventsInput) (*listOutput[apiv1.Event], error) {
 	c := callOf(ctx)
+	query := in.query()
+	query.Expand = in.Expand != ""
 	page, err := c.control.ListEvents(ctx, c.principal, control.EventQuery{
-		ListQuery: in.query(), Actor: in.Actor, Action: in.Action, TargetKind: in.TargetKind, TargetID: in.TargetID,
+		ListQuery: query, Actor: in.Actor, Action: in.Action, TargetKind: in.TargetKind, TargetID: in.TargetID,
 		Since: orNone(in.Since), Until: orNone(in.Until),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireEvent), nil
+	return listed(ctx, s, page, wireEvent)
 }
 
 func wireEvent(e *constellation.Event) apiv1.Event {

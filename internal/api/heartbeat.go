@@ -3,11 +3,11 @@ package api
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,10 +29,32 @@ func (s *server) heartbeatRoute(router chi.Router) {
 			if constellation.KindOf(err) == constellation.KindUnauthenticated {
 				w.Header().Set("WWW-Authenticate", challenge)
 			}
-			httpserve.WriteError(w, r, err)
+			httpserve.Refuse(w, r, func() { httpserve.WriteError(w, r, err) })
 		}
 	})
 	s.describeHeartbeat()
+}
+
+// heartbeatRules let a newer engine report what we do not know. The names that
+// we do know count as elsewhere here, though encoding/json takes any case.
+var heartbeatRules = jsonRules{
+	isNumber: func(string) bool { return false }, names: jsonNames(reflect.TypeFor[apiv1.Heartbeat]()), anyText: true,
+}
+
+// jsonNames are the names of a struct's fields, and of those in them.
+func jsonNames(t reflect.Type) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	var names []string
+	for field := range t.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(append(names, name), jsonNames(field.Type)...)
+	}
+	return names
 }
 
 func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
@@ -47,15 +69,16 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
 		return err
 	}
-	body, err := io.ReadAll(r.Body) // in memory already: see capBody
+	body, err := readBody(r)
 	if err != nil {
+		return err
+	}
+	// A null is what is absent: engines that serve since before send them.
+	if _, err := checkJSON(body, heartbeatRules); err != nil {
 		return err
 	}
 	var in apiv1.Heartbeat
 	if err := json.Unmarshal(body, &in); err != nil {
-		if err := checkJSON(body); err != nil {
-			return err
-		}
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) && wrong.Field != "" {
 			return malformed("the body is no heartbeat: %s cannot be a %s", wrong.Field, wrong.Value)
@@ -67,7 +90,10 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := apiv1.HeartbeatAnswer{
-		NextSeconds: int(answer.Next / time.Second), SatelliteVersion: answer.SatelliteVersion, ExpiresAt: answer.ExpiresAt,
+		NextSeconds: int(answer.Next / time.Second), SatelliteVersion: answer.SatelliteVersion, ExpiresAt: answer.ExpiresAt, AccessVersion: answer.AccessVersion,
+	}
+	for _, c := range answer.Commands {
+		out.QueueCommands = append(out.QueueCommands, apiv1.HeartbeatCommand{ID: c.ID, Action: c.Action, RequestIDs: c.RequestIDs})
 	}
 	if answer.KeysDigest != "" {
 		out.Keys = &apiv1.HeartbeatKeys{Digest: answer.KeysDigest, Keys: make([]apiv1.HeartbeatKey, len(answer.Keys))}
@@ -81,17 +107,18 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 }
 
 func wireHeartbeatKey(k constellation.SatelliteKey) apiv1.HeartbeatKey {
-	return apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, ExpiresAt: utc(k.ExpiresAt), Algorithms: k.Algorithms, Rate: wireKeyRate(k.Rate)}
+	return apiv1.HeartbeatKey{ID: k.ID, Name: k.Name, SHA256: k.SHA256, ExpiresAt: utc(k.ExpiresAt), Algorithms: k.Algorithms, Rate: wireKeyRate(k.Rate), CallbackURL: k.CallbackURL}
 }
 
 func readHeartbeat(in *apiv1.Heartbeat) *constellation.Heartbeat {
 	h := &constellation.Heartbeat{
 		Engine: in.Engine, Sequence: in.Sequence, SatelliteVersion: in.SatelliteVersion, SystemVersion: in.SystemVersion,
-		KeysDigest: in.KeysDigest, KeysUsed: in.KeysUsed,
-		Algorithms: make([]constellation.AlgorithmState, len(in.Algorithms)), Engines: make([]constellation.EngineCounts, len(in.Engines)),
+		KeysDigest: in.KeysDigest, KeysUsed: in.KeysUsed, Work: readWork(in),
+		CommandsDone: mapped(in.CommandsDone, func(e apiv1.HeartbeatCommandEnd) constellation.CommandEnd { return constellation.CommandEnd(e) }),
+		Algorithms:   make([]constellation.AlgorithmState, len(in.Algorithms)), Engines: make([]constellation.EngineCounts, len(in.Engines)),
 	}
 	for i, a := range in.Algorithms {
-		h.Algorithms[i] = constellation.AlgorithmState(a)
+		h.Algorithms[i] = readAlgorithmState(a)
 	}
 	for i, e := range in.Engines {
 		counts := make(map[string]*constellation.Tally, len(e.Counts))
@@ -101,6 +128,13 @@ func readHeartbeat(in *apiv1.Heartbeat) *constellation.Heartbeat {
 		h.Engines[i] = constellation.EngineCounts{ID: e.ID, StartedAt: e.StartedAt, Counts: counts}
 	}
 	return h
+}
+
+func readAlgorithmState(a apiv1.HeartbeatAlgorithm) constellation.AlgorithmState {
+	return constellation.AlgorithmState{
+		VanityURL: a.VanityURL, Wanted: a.Wanted, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight, Reason: a.Reason,
+		Desired: a.Desired, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
+	}
 }
 
 // describeHeartbeat puts the route into the document.
@@ -129,6 +163,8 @@ func wireReport(r *constellation.LaunchReport, l *constellation.Launch) *apiv1.L
 	report := &apiv1.LaunchReport{
 		Engine: r.Engine, IntervalSeconds: l.ReportSeconds,
 		Engines: make([]apiv1.LaunchEngine, len(r.Engines)), Algorithms: make([]apiv1.LaunchAlgorithm, len(r.Algorithms)),
+		Queue: wireQueue(r.Work.Queue), Schedules: mapped(r.Work.Schedules, wireScheduleState), DeadLetters: mapped(r.Work.DeadLetters, wireDeadLetter),
+		Commands: mapped(r.Commands, wireCommand),
 	}
 	for i, e := range r.Engines {
 		report.Engines[i] = apiv1.LaunchEngine{ID: e.ID, StartedAt: e.StartedAt.UTC()}
@@ -136,6 +172,7 @@ func wireReport(r *constellation.LaunchReport, l *constellation.Launch) *apiv1.L
 	for i, a := range r.Algorithms {
 		report.Algorithms[i] = apiv1.LaunchAlgorithm{
 			VanityURL: a.VanityURL, Wanted: a.Wanted, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight, Reason: a.Reason,
+			Desired: a.Desired, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
 			Day: wireCounts(a.Day), Ever: wireCounts(a.Ever),
 		}
 	}

@@ -92,7 +92,7 @@ func TestChangesAreTold(t *testing.T) {
 	changes := w.control.Changes(t.Context())
 	expect := func(kind, id, satelliteID string) {
 		t.Helper()
-		deadline := time.After(10 * time.Second)
+		deadline := time.After(2 * time.Minute)
 		for {
 			select {
 			case c := <-changes:

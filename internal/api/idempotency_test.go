@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"testing"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func TestRepeatedPostHappensOnce(t *testing.T) {
@@ -64,7 +66,7 @@ func TestRepeatedPostsAtOnce(t *testing.T) {
 	}
 	ids := map[any]bool{}
 	for range callers {
-		if got := <-answers; got.StatusCode == http.StatusCreated {
+		if got := waittest.Receive(t, "an answer", answers); got.StatusCode == http.StatusCreated {
 			ids[got.want(t, http.StatusCreated)["id"]] = true
 		} else if got.StatusCode != http.StatusConflict { // still running: the caller may try again
 			t.Errorf("at once = %d %s", got.StatusCode, got.body)

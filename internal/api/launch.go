@@ -20,6 +20,7 @@ func (s *server) launchRoutes() {
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/history", viewer, "getLaunchHistory", "Show how a launch instance did over time", s.getLaunchHistory)
 	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
 	add(s, tagLaunches, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
+	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches/{launch_id}/dead-letters", operator, "decideDeadLetters", "Ask a launch instance to retry or drop dead letters, with its next heartbeat", s.askDeadLetters)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
 }
 
@@ -46,7 +47,7 @@ func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*list
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireLaunch), nil
+	return listed(ctx, s, page, wireLaunch)
 }
 
 type createLaunchInput struct {

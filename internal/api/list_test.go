@@ -1,14 +1,17 @@
 package api
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
 )
 
-// walk follows next_link from path to the end and gives every name.
+// walk follows next_link from path to the end and returns every name.
 func walk(t *testing.T, w *world, path string) (names []string, pages int) {
 	t.Helper()
 	for path != "" {
@@ -68,6 +71,47 @@ func TestEmptyListHasNulls(t *testing.T) {
 	got.want(t, http.StatusOK)
 	if body := strings.TrimSpace(string(got.body)); body != `{"results":[],"marker":null,"next_link":null}` {
 		t.Errorf("an empty list is %s", body)
+	}
+}
+
+// TestMarkersThatNoTableHolds: a marker that somebody made by hand is refused
+// before it reaches the database.
+func TestMarkersThatNoTableHolds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, forged := range []string{
+		`{"l":"satellites","s":"-created_at","k":"0000-01-01T00:00:00Z","i":"00000000-0000-0000-0000-000000000000"}`,
+		`{"l":"satellites","s":"-created_at","k":"2026-01-01T00:00:00Z","i":"urn:uuid:00000000-0000-0000-0000-000000000000"}`,
+		`{"l":"satellites","s":"latest_version","k":"99999999999999999999","i":"00000000-0000-0000-0000-000000000000"}`,
+	} {
+		sort := strings.Split(forged, `"`)[7]
+		w.call(w.viewer, "GET", "/v1/satellites?sort="+sort+"&marker="+base64.RawURLEncoding.EncodeToString([]byte(forged)), "").
+			refused(t, http.StatusBadRequest, apiv1.CodeBadMarker, "marker", "is not one of this list")
+	}
+}
+
+// TestMarkerBelongsToItsQuery turns a page of one search, satellite or filter
+// with the marker of another.
+func TestMarkerBelongsToItsQuery(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one, two := w.satellite("edge one"), w.satellite("edge two")
+	for i := range 3 {
+		w.launch(one, fmt.Sprintf("launch %d", i))
+		w.launch(two, fmt.Sprintf("launch %d", i))
+	}
+	for path, others := range map[string][]string{
+		"/v1/satellites?q=edge&limit=1":                 {"/v1/satellites?limit=1", "/v1/satellites?q=edg&limit=1"},
+		"/v1/satellites?limit=1":                        {"/v1/satellites?q=edge&limit=1"},
+		one + "/launches?limit=1":                       {two + "/launches?limit=1", one + "/launches?q=launch&limit=1"},
+		"/v1/events?action=launch.create&limit=1":       {"/v1/events?limit=1", "/v1/events?action=satellite.create&limit=1"},
+		"/v1/events?since=2020-01-01T00:00:00Z&limit=1": {"/v1/events?since=2021-01-01T00:00:00Z&limit=1"},
+	} {
+		marker := w.call(w.admin, "GET", path, "").want(t, http.StatusOK)["marker"].(string)
+		w.call(w.admin, "GET", path+"&marker="+marker, "").want(t, http.StatusOK)
+		for _, other := range others {
+			w.call(w.admin, "GET", other+"&marker="+marker, "").refused(t, http.StatusBadRequest, apiv1.CodeBadMarker, "marker", "is not one of this list")
+		}
 	}
 }
 

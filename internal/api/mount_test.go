@@ -17,7 +17,7 @@ func TestUnderAnotherRouter(t *testing.T) {
 	inner := w.server.Config.Handler
 	outer := chi.NewRouter()
 	outer.Group(func(r chi.Router) {
-		for _, pattern := range []string{"/v1", "/v1/*", "/openapi.json", "/docs/*"} {
+		for _, pattern := range []string{"/v1", "/v1/*", "/openapi.json"} {
 			r.Handle(pattern, inner)
 		}
 	})
@@ -37,8 +37,5 @@ func TestUnderAnotherRouter(t *testing.T) {
 	w.call(w.admin, "GET", "/v1", "").refused(t, http.StatusNotFound, 1000, "", "/docs/api")
 	w.call(w.admin, "GET", "/v1/nothing", "").refused(t, http.StatusNotFound, 1000, "", "/docs/api")
 	w.call("", "GET", "/openapi.json", "").want(t, http.StatusOK)
-	if got := w.call("", "GET", "/docs/api", ""); got.StatusCode != http.StatusOK {
-		t.Errorf("GET /docs/api = %d", got.StatusCode)
-	}
 	w.call(w.admin, "GET", "/v1/satellites/a%2Fb/launches/c%2Fd", "").refused(t, http.StatusNotFound, 1000, "", `"a/b"`)
 }

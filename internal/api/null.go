@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// orNull gives nil for "", which JSON shows as null.
+// orNull returns nil for "", which JSON shows as null.
 func orNull(s string) *string {
 	if s == "" {
 		return nil
@@ -10,7 +10,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-// utc gives t in UTC, nil for nil.
+// utc returns t in UTC, nil for nil.
 func utc(t *time.Time) *time.Time {
 	if t == nil {
 		return nil
@@ -19,7 +19,7 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-// orNone gives nil for the zero time, which filters nothing.
+// orNone returns nil for the zero time, which filters nothing.
 func orNone(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

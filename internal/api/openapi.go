@@ -13,6 +13,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
 // The groups of the document, in the order that they are shown in.
@@ -23,20 +24,24 @@ const (
 	tagSatellites = "Satellites"
 	tagLaunches   = "Launches"
 	tagEvents     = "Events"
+	tagSystem     = "System"
 )
 
 const schemaPrefix = "#/components/schemas/"
 
 const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key. Try yours: curl -H "Authorization: Bearer $KEY" and the address of /v1/account.
 Images are pushed to this host by any OCI client, logged in with an account's name and, as the password, an admin key: OWNER/NAME:GIT_HASH, in lower case, registers that version of the algorithm.
-Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","message","fields"}}.
-Lists take q, sort, limit and marker; follow next_link until it is null. A sort that the list does not know is refused with those it knows.
+Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","reason","message","fields"}}; reason is a word with one meaning for programs to go by.
+Answers may get new fields, and reason new words, without a new version of the API: let your program pass over what it does not know. What you send is closed: a field that is not here is refused.
+/openapi.json is this document, OpenAPI 3.1, to generate clients from: ogen, oapi-codegen and openapi-typescript read it as it is.
+A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds.
+Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
+Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
 Satellites and launch instances have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
 
 // config is Huma's, without what it adds to answers and addresses by itself.
 func config(s *server, options Options) huma.Config {
-	json := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}
 	document := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info:    &huma.Info{Title: "Constellation", Version: orUnknown(options.Version), Description: introduction},
@@ -50,13 +55,11 @@ func config(s *server, options Options) huma.Config {
 		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
 		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
 	}
-	for _, tag := range []string{tagAccount, tagUsers, tagAlgorithms, tagSatellites, tagLaunches, tagEvents} {
+	for _, tag := range []string{tagAccount, tagUsers, tagAlgorithms, tagSatellites, tagLaunches, tagEvents, tagSystem} {
 		document.Tags = append(document.Tags, &huma.Tag{Name: tag})
 	}
-	return huma.Config{
-		OpenAPI: document, Formats: map[string]huma.Format{"application/json": json, "json": json}, DefaultFormat: "application/json",
-		RejectUnknownQueryParameters: true, Transformers: []huma.Transformer{s.explain},
-	}
+	format := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}
+	return huma.Config{OpenAPI: document, Formats: map[string]huma.Format{"application/json": format}, DefaultFormat: "application/json"}
 }
 
 func marshal(w io.Writer, v any) error {
@@ -84,13 +87,11 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 	method, path, _ := strings.Cut(pattern, " ")
 	op := huma.Operation{
 		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary,
-		Description:     needs(role),
-		Extensions:      map[string]any{"x-role": string(role)},
-		Responses:       map[string]*huma.Response{},
-		BodyReadTimeout: -1, // the body is in memory already: see capBody
-		MaxBodyBytes:    2 * maxBody,
+		Description: needs(role),
+		Extensions:  map[string]any{"x-role": string(role)},
+		Responses:   map[string]*huma.Response{},
 	}
-	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if strings.Contains(path, "{") {
 		errors = append(errors, http.StatusNotFound)
 	}
@@ -103,7 +104,7 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		})
 		fallthrough
 	case http.MethodPatch:
-		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	case http.MethodDelete:
 		op.DefaultStatus = http.StatusNoContent
 		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed)
@@ -112,14 +113,22 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 	for _, status := range errors {
 		media := &huma.MediaType{Schema: schema}
 		if status != http.StatusUnprocessableEntity { // whose example has fields: see exemplify
-			media.Example = apiv1.ErrorBody{Error: apiv1.Error{ID: "01JD3Z7Q4W5V6X7Y8Z9A0B1C2D", Code: errorCodes[status], Message: meanings[status]}}
+			media.Example = apiv1.ErrorBody{Error: apiv1.Error{ID: "01JD3Z7Q4W5V6X7Y8Z9A0B1C2D", Code: httpserve.CodeOf(reasons[status]), Reason: reasons[status], Message: meanings[status]}}
 		}
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: meanings[status], Content: map[string]*huma.MediaType{"application/json": media}}
 	}
 	return op
 }
 
-// needs says who may ask.
+// role returns the role that an operation needs of everybody who asks.
+func role(op *huma.Operation) constellation.Role {
+	if r := constellation.Role(op.Extensions["x-role"].(string)); r != owner {
+		return r
+	}
+	return viewer
+}
+
+// needs returns the sentence on who may ask.
 func needs(role constellation.Role) string {
 	switch role {
 	case admin:
@@ -149,22 +158,22 @@ var meanings = map[int]string{
 	http.StatusServiceUnavailable:    "The server starts, or has no database or no room on its disk; the message says which. Try again later.",
 }
 
-// errorCodes are the codes that a status usually comes with, for examples.
-var errorCodes = map[int]int{
-	http.StatusBadRequest:            apiv1.CodeMalformedJSON,
-	http.StatusUnauthorized:          apiv1.CodeBadKey,
-	http.StatusForbidden:             apiv1.CodeUnauthorized,
-	http.StatusNotFound:              apiv1.CodeNotFound,
-	http.StatusConflict:              apiv1.CodeNameTaken,
-	http.StatusPreconditionFailed:    apiv1.CodeInvalidRequest,
-	http.StatusRequestEntityTooLarge: apiv1.CodeInvalidRequest,
-	http.StatusUnsupportedMediaType:  apiv1.CodeInvalidRequest,
-	http.StatusTooManyRequests:       apiv1.CodeInvalidRequest,
-	http.StatusInternalServerError:   apiv1.CodeInternal,
-	http.StatusServiceUnavailable:    apiv1.CodeInternal,
+// reasons are what a status usually comes with, for examples.
+var reasons = map[int]apiv1.Reason{
+	http.StatusBadRequest:            apiv1.ReasonMalformedJSON,
+	http.StatusUnauthorized:          apiv1.ReasonBadKey,
+	http.StatusForbidden:             apiv1.ReasonForbidden,
+	http.StatusNotFound:              apiv1.ReasonNotFound,
+	http.StatusConflict:              apiv1.ReasonNameTaken,
+	http.StatusPreconditionFailed:    apiv1.ReasonPreconditionFailed,
+	http.StatusRequestEntityTooLarge: apiv1.ReasonTooLarge,
+	http.StatusUnsupportedMediaType:  apiv1.ReasonUnsupportedMedia,
+	http.StatusTooManyRequests:       apiv1.ReasonRateLimited,
+	http.StatusInternalServerError:   apiv1.ReasonInternal,
+	http.StatusServiceUnavailable:    apiv1.ReasonUnavailable,
 }
 
-// exemplify gives every body of the document an example, made from the
+// exemplify adds an example to every body of the document, made from the
 // examples of its fields.
 func exemplify(document *huma.OpenAPI) {
 	registry := document.Components.Schemas
@@ -243,7 +252,7 @@ func propertyNames(schema *huma.Schema) []string {
 	return names
 }
 
-// operations gives the document's operations by path, reads before writes.
+// operations returns the document's operations by path, reads before writes.
 func operations(document *huma.OpenAPI) []*huma.Operation {
 	var list []*huma.Operation
 	paths := make([]string, 0, len(document.Paths))

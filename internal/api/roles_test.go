@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -128,7 +130,7 @@ func TestKeyOfAnotherSatellite(t *testing.T) {
 	w := newWorld(t)
 	mine, other := w.satellite("mine"), w.satellite("other")
 	launch := w.launch(other, "theirs")
-	key := w.key("neo", control.NewKey{Name: "limited", SatelliteID: strings.TrimPrefix(mine, "/v1/satellites/")})
+	key := w.key("neo", control.NewKey{Name: "limited", SatelliteID: new(strings.TrimPrefix(mine, "/v1/satellites/"))})
 
 	w.call(key, "GET", mine, "").want(t, http.StatusOK)
 	body := w.call(key, "GET", "/v1/account", "").want(t, http.StatusOK)
@@ -151,6 +153,58 @@ func TestKeyOfAnotherSatellite(t *testing.T) {
 	list := w.call(key, "GET", "/v1/satellites", "").want(t, http.StatusOK)["results"].([]any)
 	if len(list) != 1 {
 		t.Errorf("GET /v1/satellites with a limited key gave %d satellites, want its own", len(list))
+	}
+}
+
+// TestLimitedKeyNamesWhatItsSatelliteHas: an admin key of one satellite brings
+// no algorithm of others into it, and no answer tells it what there is
+// elsewhere.
+func TestLimitedKeyNamesWhatItsSatelliteHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine, other := w.satellite("mine"), w.satellite("other")
+	p, err := w.control.AuthenticateKey(t.Context(), w.admin, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := control.Push{Ref: constellation.AlgorithmRef{Owner: "secret", Name: "model", Hash: hash2}, Image: w.content.image("secret"), Runtime: constellation.Runtime{}.WithDefaults()}
+	if _, _, err := w.control.PushAlgorithm(t.Context(), p, push, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	key := w.key("neo", control.NewKey{Name: "limited", SatelliteID: new(strings.TrimPrefix(mine, "/v1/satellites/"))})
+	said := map[string]bool{}
+	for _, reference := range []string{"secret/model/" + hash2, "secret/model/" + hash1, "secret/nothing/" + hash1} {
+		got := w.call(key, "POST", mine+"/versions", `{"algorithms":[{"algorithm":"`+reference+`","vanity_url":"a/b","replicas":1}]}`)
+		got.refused(t, http.StatusUnprocessableEntity, 6001, "algorithms[0].algorithm", "no version of this satellite has an algorithm")
+		said[strings.NewReplacer("nothing", "model").Replace(regexp.MustCompile(`"id":"[^"]*"`).ReplaceAllString(string(got.body), ""))] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("what exists and what does not are told apart: %v", said)
+	}
+	got := w.call(key, "POST", mine+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+strings.Repeat("3", 40)+`","vanity_url":"a/b","replicas":1}]}`)
+	got.refused(t, http.StatusUnprocessableEntity, 6001, "algorithms[0].algorithm", "neo/hello has no version")
+	if strings.Contains(string(got.body), hash1) || strings.Contains(string(got.body), hash2) {
+		t.Errorf("the error tells a hash: %s", got.body)
+	}
+	// Another version of an algorithm that the satellite has is its to run.
+	w.call(key, "POST", mine+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+hash2+`","vanity_url":"foo/bar","replicas":1}]}`).want(t, http.StatusCreated)
+
+	// Satellites and launches of others are told as those that do not exist.
+	const none = "00000000-0000-0000-0000-000000000000"
+	launch := strings.TrimPrefix(w.launch(other, "theirs"), other)
+	for _, r := range []struct{ method, theirs, nothing, body string }{
+		{"GET", mine + launch, mine + "/launches/" + none, ""},
+		{"DELETE", mine + launch, mine + "/launches/" + none, ""},
+		{"GET", mine + launch + "/plan", mine + "/launches/" + none + "/plan", ""},
+		{"GET", other, "/v1/satellites/" + none, ""},
+	} {
+		theirs, nothing := w.call(key, r.method, r.theirs, r.body), w.call(key, r.method, r.nothing, r.body)
+		if theirs.StatusCode != nothing.StatusCode || checkErrorShape(t, r.theirs, theirs.Response).Message != strings.ReplaceAll(checkErrorShape(t, r.nothing, nothing.Response).Message, none, launch[len(launch)-36:]) {
+			t.Errorf("%s %s = %d %s, and of nothing %d %s; want the same", r.method, r.theirs, theirs.StatusCode, theirs.body, nothing.StatusCode, nothing.body)
+		}
+	}
+	for _, id := range []string{strings.TrimPrefix(other, "/v1/satellites/"), none} {
+		w.call(key, "POST", "/v1/users/neo/keys", `{"name":"k","satellite_id":"`+id+`"}`).refused(t, http.StatusForbidden, 2001, "", "is limited to satellite")
 	}
 }
 

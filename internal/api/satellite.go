@@ -36,19 +36,33 @@ type satelliteOutput struct {
 	Body     apiv1.Satellite
 }
 
-func (s *server) listSatellites(ctx context.Context, in *ListInput) (*listOutput[apiv1.Satellite], error) {
+type listSatellitesInput struct {
+	ListInput
+	ExpandAlgorithms
+}
+
+func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*listOutput[apiv1.Satellite], error) {
 	c := callOf(ctx)
-	page, err := c.control.ListSatellites(ctx, c.principal, in.query())
+	query := in.query()
+	query.Expand = in.Expand != ""
+	page, err := c.control.ListSatellites(ctx, c.principal, query)
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireSatellite), nil
+	return listed(ctx, s, page, func(satellite *constellation.Satellite) apiv1.Satellite {
+		wire := wireSatellite(satellite)
+		if !query.Expand {
+			wire.LatestVersion.Algorithms, wire.LatestVersion.Schedules = nil, nil
+		}
+		return wire
+	})
 }
 
 func (s *server) createSatellite(ctx context.Context, in *struct{ Body apiv1.SatelliteCreate }) (*satelliteOutput, error) {
 	c := callOf(ctx)
+	spec := versionSpec(in.Body.Algorithms, in.Body.Schedules)
 	satellite, err := c.control.CreateSatellite(ctx, c.principal, control.NewSatellite{
-		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Algorithms: specs(in.Body.Algorithms),
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Algorithms: spec.Algorithms, Schedules: spec.Schedules,
 	})
 	if err != nil {
 		return nil, err
@@ -102,12 +116,19 @@ func (s *server) deleteSatellite(ctx context.Context, in *deleteSatelliteInput) 
 	return nil, c.control.DeleteSatellite(ctx, c.principal, in.SatelliteID, revision)
 }
 
-func specs(algorithms []apiv1.SatelliteAlgorithm) []control.AlgorithmSpec {
-	list := make([]control.AlgorithmSpec, 0, len(algorithms))
-	for _, a := range algorithms {
-		list = append(list, control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: a.Replicas})
+func versionSpec(algorithms []apiv1.SatelliteAlgorithm, schedules []apiv1.Schedule) control.VersionSpec {
+	spec := control.VersionSpec{Algorithms: make([]control.AlgorithmSpec, len(algorithms))}
+	for i, a := range algorithms {
+		spec.Algorithms[i] = control.AlgorithmSpec(a)
 	}
-	return list
+	if schedules == nil {
+		return spec
+	}
+	spec.Schedules = make([]constellation.Schedule, len(schedules))
+	for i, schedule := range schedules {
+		spec.Schedules[i] = constellation.Schedule(schedule)
+	}
+	return spec
 }
 
 func wireSatellite(s *constellation.Satellite) apiv1.Satellite {
@@ -120,7 +141,8 @@ func wireSatellite(s *constellation.Satellite) apiv1.Satellite {
 
 func wireSatelliteVersion(v *constellation.SatelliteVersion) apiv1.SatelliteVersion {
 	return apiv1.SatelliteVersion{
-		Number: v.Number, CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy, Algorithms: wireAlgorithms(v.Algorithms),
+		Number: v.Number, CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy,
+		Algorithms: wireAlgorithms(v.Algorithms), Schedules: wireSchedules(v.Schedules),
 	}
 }
 
@@ -133,5 +155,13 @@ func wireAlgorithms(algorithms []constellation.SatelliteAlgorithm) []apiv1.Satel
 }
 
 func wireSatelliteAlgorithm(a constellation.SatelliteAlgorithm) apiv1.SatelliteAlgorithm {
-	return apiv1.SatelliteAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas}
+	return apiv1.SatelliteAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}
+}
+
+func wireSchedules(schedules []constellation.Schedule) []apiv1.Schedule {
+	list := make([]apiv1.Schedule, 0, len(schedules))
+	for _, schedule := range schedules {
+		list = append(list, apiv1.Schedule(schedule))
+	}
+	return list
 }

@@ -19,7 +19,7 @@ func (s *server) listSatelliteKeys(ctx context.Context, in *listSatelliteKeysInp
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireSatelliteKey), nil
+	return listed(ctx, s, page, wireSatelliteKey)
 }
 
 type createSatelliteKeyInput struct {
@@ -32,7 +32,8 @@ type satelliteKeyOutput struct{ Body apiv1.SatelliteKeyCreated }
 func (s *server) createSatelliteKey(ctx context.Context, in *createSatelliteKeyInput) (*satelliteKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateSatelliteKey(ctx, c.principal, in.SatelliteID, control.NewSatelliteKey{
-		Name: in.Body.Name, Algorithms: in.Body.Algorithms, Rate: readKeyRate(in.Body.Rate), ExpiresAt: utc(in.Body.ExpiresAt),
+		Name: in.Body.Name, Algorithms: in.Body.Algorithms, Rate: (*constellation.KeyRate)(in.Body.Rate), ExpiresAt: utc(in.Body.ExpiresAt),
+		CallbackURL: in.Body.CallbackURL,
 	})
 	if err != nil {
 		return nil, err
@@ -53,21 +54,14 @@ func (s *server) revokeSatelliteKey(ctx context.Context, in *satelliteKeyPath) (
 func wireSatelliteKey(k *constellation.SatelliteKey) apiv1.SatelliteKey {
 	return apiv1.SatelliteKey{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Algorithms: k.Algorithms, Rate: wireKeyRate(k.Rate), CreatedAt: k.CreatedAt.UTC(), CreatedBy: k.CreatedBy,
-		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt), LastUsedAt: utc(k.LastUsedAt),
+		ExpiresAt: utc(k.ExpiresAt), RevokedAt: utc(k.RevokedAt), LastUsedAt: utc(k.LastUsedAt), CallbackURL: k.CallbackURL,
 	}
 }
 
-// wireKeyRate gives nil for no limit.
+// wireKeyRate returns nil for no limit.
 func wireKeyRate(r constellation.KeyRate) *apiv1.KeyRate {
 	if r.PerSecond == 0 {
 		return nil
 	}
 	return new(apiv1.KeyRate(r))
-}
-
-func readKeyRate(r *apiv1.KeyRate) constellation.KeyRate {
-	if r == nil {
-		return constellation.KeyRate{}
-	}
-	return constellation.KeyRate(*r)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -48,6 +49,7 @@ func TestSatelliteIsMadeAsDesigned(t *testing.T) {
 	want := apiv1.SatelliteVersion{
 		Number: 1, CreatedAt: s.LatestVersion.CreatedAt, CreatedBy: "neo",
 		Algorithms: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2}},
+		Schedules:  []apiv1.Schedule{},
 	}
 	if diff := cmp.Diff(want, s.LatestVersion); diff != "" {
 		t.Errorf("latest_version (-want +got):\n%s", diff)
@@ -76,6 +78,7 @@ func TestVersionsAndDiff(t *testing.T) {
 			From: apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2},
 			To:   apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash2, VanityURL: "foo/bar", Replicas: 2},
 		}},
+		Schedules: apiv1.ScheduleDiff{Added: []apiv1.Schedule{}, Removed: []apiv1.Schedule{}, Changed: []apiv1.ScheduleChange{}},
 	}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Errorf("diff (-want +got):\n%s", diff)
@@ -126,7 +129,7 @@ func TestTwoEditorsAtOnce(t *testing.T) {
 	}
 	count := map[int]int{}
 	for range editors {
-		count[<-statuses]++
+		count[waittest.Receive(t, "an answer", statuses)]++
 	}
 	if count[http.StatusOK] != 1 || count[http.StatusPreconditionFailed] != editors-1 {
 		t.Errorf("statuses = %v, want one 200 and %d 412", count, editors-1)

@@ -5,20 +5,30 @@ import (
 	"fmt"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 type listSatelliteVersionsInput struct {
 	SatellitePath
 	ListInput
+	ExpandAlgorithms
 }
 
 func (s *server) listSatelliteVersions(ctx context.Context, in *listSatelliteVersionsInput) (*listOutput[apiv1.SatelliteVersion], error) {
 	c := callOf(ctx)
-	page, err := c.control.ListSatelliteVersions(ctx, c.principal, in.SatelliteID, in.query())
+	query := in.query()
+	query.Expand = in.Expand != ""
+	page, err := c.control.ListSatelliteVersions(ctx, c.principal, in.SatelliteID, query)
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireSatelliteVersion), nil
+	return listed(ctx, s, page, func(v *constellation.SatelliteVersion) apiv1.SatelliteVersion {
+		wire := wireSatelliteVersion(v)
+		if !query.Expand {
+			wire.Algorithms, wire.Schedules = nil, nil
+		}
+		return wire
+	})
 }
 
 type createSatelliteVersionInput struct {
@@ -39,7 +49,7 @@ func (s *server) createSatelliteVersion(ctx context.Context, in *createSatellite
 	if err != nil {
 		return nil, err
 	}
-	version, revision, err := c.control.CreateSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, specs(in.Body.Algorithms))
+	version, revision, err := c.control.CreateSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, versionSpec(in.Body.Algorithms, in.Body.Schedules))
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +91,15 @@ func (s *server) diffSatelliteVersions(ctx context.Context, in *diffInput) (*dif
 	wire := apiv1.VersionDiff{
 		From: in.From, To: in.Number,
 		Added: wireAlgorithms(diff.Added), Removed: wireAlgorithms(diff.Removed), Changed: []apiv1.AlgorithmChange{},
+		Schedules: apiv1.ScheduleDiff{
+			Added: wireSchedules(diff.Schedules.Added), Removed: wireSchedules(diff.Schedules.Removed), Changed: []apiv1.ScheduleChange{},
+		},
 	}
 	for _, change := range diff.Changed {
 		wire.Changed = append(wire.Changed, apiv1.AlgorithmChange{From: wireSatelliteAlgorithm(change.From), To: wireSatelliteAlgorithm(change.To)})
+	}
+	for _, change := range diff.Schedules.Changed {
+		wire.Schedules.Changed = append(wire.Schedules.Changed, apiv1.ScheduleChange{From: apiv1.Schedule(change.From), To: apiv1.Schedule(change.To)})
 	}
 	return &diffOutput{wire}, nil
 }

@@ -1,159 +1,196 @@
 package api
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
-// call is one request on its way through Huma.
+// call is one request on its way to a handler.
 type call struct {
 	control   *control.Service // on a transaction when the request must happen once
 	principal control.Principal
 	request   *http.Request
-	err       error // why it failed, from a handler or from Huma's validation
+	nulls     error // what of its body is null, which the schema lets pass where a field may be left out
 }
 
 type callKey struct{}
 
-// callOf gives the call that serve put into ctx.
+// callOf returns the call that serve put into ctx.
 func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
-// serve is the one way into every operation: it finds out who asks, reads the
-// body, runs the operation, and is where every error becomes an answer.
-func (s *server) serve(ctx huma.Context, next func(huma.Context)) {
-	r, w := humachi.Unwrap(ctx)
-	answer := &recorder{}
-	if err := s.answer(ctx.Operation(), r, answer, next); err != nil {
-		if constellation.KindOf(err) == constellation.KindUnauthenticated {
-			w.Header().Set("WWW-Authenticate", challenge)
+// handle runs the handler of an operation: it decodes body, which is whole and
+// JSON, and encodes what the handler returns.
+type handle func(ctx context.Context, r *http.Request, body []byte) (*response, error)
+
+// add is one line of a resource's table: what is answered where, who may ask,
+// and the handler. pattern is METHOD PATH.
+func add[I, O any](s *server, tag, pattern string, role constellation.Role, id, summary string, handler func(context.Context, *I) (*O, error)) {
+	huma.Register(s.api, operation(s, tag, pattern, role, id, summary), handler) // describes it: see describer
+	c := newCodec(s.describer.last, s.api.OpenAPI().Components.Schemas, reflect.TypeFor[I]())
+	s.router.MethodFunc(c.op.Method, c.op.Path, s.serve(c, func(ctx context.Context, r *http.Request, body []byte) (*response, error) {
+		var in I
+		if err := c.decode(r, body, &in); err != nil {
+			return nil, err
 		}
-		httpserve.WriteError(w, r, err)
-		return
-	}
-	answer.writeTo(w)
+		if nulls := callOf(ctx).nulls; nulls != nil {
+			return nil, nulls
+		}
+		out, err := handler(ctx, &in)
+		if err != nil {
+			return nil, err
+		}
+		return c.encode(out)
+	}))
 }
 
-func (s *server) answer(op *huma.Operation, r *http.Request, answer *recorder, next func(huma.Context)) error {
+// serve is the one way into every operation: it finds out who asks and whether
+// they may, reads the body, runs the operation, and is where every error becomes an answer.
+func (s *server) serve(c *codec, run handle) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		answer, release, err := s.answer(c, r, run)
+		defer release() // once the client has it
+		if err != nil {
+			if constellation.KindOf(err) == constellation.KindUnauthenticated {
+				w.Header().Set("WWW-Authenticate", challenge)
+			}
+			httpserve.Refuse(w, r, func() { httpserve.WriteError(w, r, listReason(err)) })
+			return
+		}
+		answer.writeTo(w, r)
+	}
+}
+
+// answer runs an operation; release is never nil.
+func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response, release func(), err error) {
+	release = func() {}
 	principal, err := s.authenticate(r)
 	if err != nil {
-		return err
+		return nil, release, err
 	}
-	body, err := io.ReadAll(r.Body) // in memory already: see capBody
+	if err := checkEmpty(r); err != nil {
+		return nil, release, err
+	}
+	if c.op.Method == http.MethodGet {
+		turn, err := s.turns.acquire(r.Context(), principal)
+		if err != nil {
+			return nil, release, err
+		}
+		release = turn
+	}
+	body, nulls, err := c.read(r, principal)
 	if err != nil {
-		return err
+		return nil, release, err
 	}
-	if op.RequestBody != nil {
-		if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
-			return err
-		}
-		if err := checkJSON(body); err != nil {
-			return err
-		}
-	}
-	run := func(service *control.Service) error {
-		*answer = recorder{header: http.Header{}}
-		c := &call{control: service, principal: principal, request: r}
-		request := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-		request.Body = io.NopCloser(bytes.NewReader(body))
-		next(humachi.NewContext(op, request, answer))
-		return listCode(c.err)
+	runOn := func(service *control.Service) (*response, error) {
+		ctx := context.WithValue(r.Context(), callKey{}, &call{control: service, principal: principal, request: r, nulls: nulls})
+		return run(ctx, r, body)
 	}
 	key := r.Header.Get("Idempotency-Key")
-	if key == "" || op.Method != http.MethodPost {
-		return run(s.control)
+	if key == "" || c.op.Method != http.MethodPost {
+		answer, err = runOn(s.control)
+		return answer, release, err
 	}
 	once := control.IdempotentRequest{Key: key, Method: r.Method, Path: r.URL.Path, BodyHash: sha256.Sum256(body)}
 	stored, replayed, err := s.control.Idempotent(r.Context(), principal, once, func(service *control.Service) (*control.StoredResponse, error) {
-		if err := run(service); err != nil {
+		answer, err := runOn(service)
+		if err != nil {
 			return nil, err
 		}
 		return answer.stored(), nil
 	})
 	if err != nil {
-		return err
+		return nil, release, err
 	}
 	if stored == nil {
-		return errors.New("a request with an Idempotency-Key has no answer")
+		return nil, release, errors.New("a request with an Idempotency-Key has no answer")
 	}
-	answer.load(stored, replayed)
-	return nil
+	return load(stored, replayed), release, nil
 }
 
-// add is one line of a resource's table: what is answered where, who may ask,
-// and the handler. pattern is METHOD PATH.
-func add[I, O any](s *server, tag, pattern string, role constellation.Role, id, summary string, handler func(context.Context, *I) (*O, error)) {
-	huma.Register(s.api, operation(s, tag, pattern, role, id, summary), func(ctx context.Context, in *I) (*O, error) {
-		out, err := handler(ctx, in)
-		if err != nil {
-			callOf(ctx).err = err
-		}
-		return out, err
-	})
-}
-
-// explain is Huma's transformer: it turns Huma's own failures into ours, for
-// serve to answer.
-func (s *server) explain(ctx huma.Context, _ string, v any) (any, error) {
-	if model, ok := v.(*huma.ErrorModel); ok {
-		if c := callOf(ctx.Context()); c.err == nil {
-			c.err = s.explanation(ctx.Operation(), model)
-		}
+// read reads the body of a request, where the operation has one, of whom it is
+// for: what it returns is JSON. nulls is the error of what is null in it.
+func (c *codec) read(r *http.Request, principal control.Principal) (body []byte, nulls, err error) {
+	if c.body == nil {
+		return nil, nil, nil
 	}
-	return v, nil
+	if err := principal.Allows(role(c.op)); err != nil {
+		return nil, nil, err
+	}
+	if body, err = readBody(r); err != nil {
+		return nil, nil, err
+	}
+	if err := checkMediaType(r.Header.Get("Content-Type")); err != nil {
+		return nil, nil, err
+	}
+	nulls, err = checkJSON(body, jsonRules{isNumber: c.isNumber})
+	return body, nulls, err
 }
 
-// recorder holds an answer until it is known to stand.
-type recorder struct {
+// response is an answer that stands.
+type response struct {
 	status int
 	header http.Header
-	body   bytes.Buffer
+	body   []byte
+	stream streamed // in place of body
 }
 
-// Header is part of http.ResponseWriter.
-func (a *recorder) Header() http.Header { return a.header }
+// length returns about how many bytes the body has.
+func (a *response) length() int {
+	if a.stream != nil {
+		return a.stream.length()
+	}
+	return len(a.body)
+}
 
-// WriteHeader is part of http.ResponseWriter.
-func (a *recorder) WriteHeader(status int) { a.status = status }
+func (a *response) writeBody(w io.Writer) {
+	if a.stream != nil {
+		_ = a.stream.writeBody(w) // it was encoded once before, and the client is gone: nobody to tell
+		return
+	}
+	_, _ = w.Write(a.body) //nolint:gosec // it is JSON and says so; the client is gone: nobody to tell
+}
 
-// Write is part of http.ResponseWriter.
-func (a *recorder) Write(p []byte) (int, error) { return a.body.Write(p) }
-
-func (a *recorder) writeTo(w http.ResponseWriter) {
+func (a *response) writeTo(w http.ResponseWriter, r *http.Request) {
+	packed := a.compresses(r)
 	maps.Copy(w.Header(), a.header)
 	w.Header().Set("Cache-Control", "no-store")
-	if a.status != 0 {
-		w.WriteHeader(a.status)
+	if packed {
+		w.Header().Set("Content-Encoding", "gzip")
 	}
-	_, _ = w.Write(a.body.Bytes()) // the client is gone: nobody to tell
+	w.WriteHeader(a.status)
+	if packed {
+		compress(w, a.writeBody)
+		return
+	}
+	a.writeBody(w)
 }
 
-func (a *recorder) stored() *control.StoredResponse {
+func (a *response) stored() *control.StoredResponse {
 	header := make(map[string]string, len(a.header))
 	for name := range a.header {
 		header[name] = a.header.Get(name)
 	}
-	return &control.StoredResponse{Status: a.status, Header: header, Body: a.body.Bytes()}
+	return &control.StoredResponse{Status: a.status, Header: header, Body: a.body}
 }
 
-func (a *recorder) load(stored *control.StoredResponse, replayed bool) {
-	*a = recorder{status: stored.Status, header: http.Header{}}
+func load(stored *control.StoredResponse, replayed bool) *response {
+	a := &response{status: stored.Status, header: http.Header{}, body: stored.Body}
 	for name, value := range stored.Header {
 		a.header.Set(name, value)
 	}
 	if replayed {
 		a.header.Set("Idempotent-Replayed", "true")
 	}
-	a.body.Write(stored.Body)
+	return a
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -33,7 +35,7 @@ func (s *server) listUsers(ctx context.Context, in *ListInput) (*listOutput[apiv
 	if err != nil {
 		return nil, err
 	}
-	return listed(ctx, s, page, wireUser), nil
+	return listed(ctx, s, page, wireUser)
 }
 
 func (s *server) createUser(ctx context.Context, in *struct{ Body apiv1.UserCreate }) (*userOutput, error) {
@@ -41,11 +43,8 @@ func (s *server) createUser(ctx context.Context, in *struct{ Body apiv1.UserCrea
 	account, err := c.control.CreateAccount(ctx, c.principal, control.NewAccount{
 		Username: in.Body.Username, Role: constellation.Role(in.Body.Role), Password: in.Body.Password,
 	})
-	if constellation.KindOf(err) == constellation.KindConflict {
-		return nil, httpserve.WithCode(err, apiv1.CodeUsernameTaken)
-	}
 	if err != nil {
-		return nil, err
+		return nil, usernameReason(err)
 	}
 	return &userOutput{wireUser(account)}, nil
 }
@@ -54,7 +53,7 @@ func (s *server) getUser(ctx context.Context, in *UserPath) (*userOutput, error)
 	c := callOf(ctx)
 	account, err := c.control.GetAccount(ctx, c.principal, in.Username)
 	if err != nil {
-		return nil, userCode(err)
+		return nil, userReason(err)
 	}
 	return &userOutput{wireUser(account)}, nil
 }
@@ -70,14 +69,14 @@ func (s *server) updateUser(ctx context.Context, in *updateUserInput) (*userOutp
 		Role: (*constellation.Role)(in.Body.Role), Password: in.Body.Password, Disabled: in.Body.Disabled,
 	})
 	if err != nil {
-		return nil, userCode(err)
+		return nil, userReason(err)
 	}
 	return &userOutput{wireUser(account)}, nil
 }
 
 func (s *server) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error) {
 	c := callOf(ctx)
-	return nil, userCode(c.control.DeleteAccount(ctx, c.principal, in.Username))
+	return nil, userReason(c.control.DeleteAccount(ctx, c.principal, in.Username))
 }
 
 type listUserKeysInput struct {
@@ -89,9 +88,9 @@ func (s *server) listUserKeys(ctx context.Context, in *listUserKeysInput) (*list
 	c := callOf(ctx)
 	page, err := c.control.ListKeys(ctx, c.principal, in.Username, in.query())
 	if err != nil {
-		return nil, userCode(err)
+		return nil, userReason(err)
 	}
-	return listed(ctx, s, page, wireKey), nil
+	return listed(ctx, s, page, wireKey)
 }
 
 type createUserKeyInput struct {
@@ -104,10 +103,10 @@ type userKeyOutput struct{ Body apiv1.KeyCreated }
 func (s *server) createUserKey(ctx context.Context, in *createUserKeyInput) (*userKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateKey(ctx, c.principal, in.Username, control.NewKey{
-		Name: in.Body.Name, Role: constellation.Role(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: utc(in.Body.ExpiresAt),
+		Name: in.Body.Name, Role: (*constellation.Role)(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
-		return nil, userCode(err)
+		return nil, userReason(err)
 	}
 	return &userKeyOutput{apiv1.KeyCreated{Key: wireKey(key), Secret: secret}}, nil
 }
@@ -136,10 +135,20 @@ func wireKey(k *constellation.APIKey) apiv1.Key {
 	}
 }
 
-// userCode gives a user who is not there their own code.
-func userCode(err error) error {
+// userReason sets the reason of a user who is not there.
+func userReason(err error) error {
 	if constellation.KindOf(err) == constellation.KindNotFound {
-		return httpserve.WithCode(err, apiv1.CodeUserNotFound)
+		return httpserve.WithReason(err, apiv1.ReasonUserNotFound)
+	}
+	return err
+}
+
+// usernameReason sets the reason of a username that is taken. Other
+// conflicts keep theirs.
+func usernameReason(err error) error {
+	var e *constellation.Error
+	if errors.As(err, &e) && e.Kind == constellation.KindConflict && slices.ContainsFunc(e.Fields, func(f constellation.FieldError) bool { return f.Field == "username" }) {
+		return httpserve.WithReason(err, apiv1.ReasonUsernameTaken)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
 )
 
@@ -33,6 +34,7 @@ type world struct {
 	control *control.Service
 	clock   atomic.Int64 // seconds that the service's clock is ahead
 	content content
+	url     string // of the database
 
 	admin, operator, viewer string // API keys
 }
@@ -62,23 +64,32 @@ func (c content) image(seed string) constellation.Image {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, changes ...func(*control.Options)) *world {
 	t.Helper()
 	sealer, err := auth.NewSealer(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, content: content{}}
+	w := &world{t: t, content: content{}, url: postgrestest.URL(t)}
+	db, err := postgres.Open(t.Context(), w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
 	system := w.content.image("system")
-	w.control = control.New(control.Options{
-		DB: postgrestest.New(t), Sealer: sealer, Content: w.content, PublicURL: "https://mothership.example.com", Version: "1.2.3",
+	options := control.Options{
+		DB: db, Sealer: sealer, Content: w.content, PublicURL: "https://mothership.example.com", Version: "1.2.3",
 		SystemImage: func(context.Context) (bundle.System, error) {
 			return bundle.System{Version: "1.2.3", Image: bundle.Image{
 				Repository: "constellation/system", Digest: system.Digest, MediaType: system.MediaType, Platforms: system.Platforms,
 			}}, nil
 		},
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
-	})
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	w.control = control.New(options)
 	w.server = httptest.NewServer(New(w.control, Options{PublicURL: "https://mothership.example.com", Version: "1.2.3"}))
 	t.Cleanup(w.server.Close)
 	w.admin = w.account("neo", constellation.RoleAdmin)
@@ -90,7 +101,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// account makes an account and gives a key of it.
+// account makes an account and returns a key of it.
 func (w *world) account(username string, role constellation.Role) string {
 	w.t.Helper()
 	ctx := w.t.Context()
@@ -162,10 +173,13 @@ func (w *world) call(key, method, path, body string, header ...string) answer {
 		w.t.Fatalf("%s %s: read the answer: %v", method, path, err)
 	}
 	resp.Body = io.NopCloser(strings.NewReader(string(data)))
+	if err := contract().check(resp, body, data); err != nil {
+		w.t.Error(err)
+	}
 	return answer{resp, data}
 }
 
-// want fails the test unless the answer has the status; it gives the body.
+// want fails the test unless the answer has the status; it returns the body.
 func (a answer) want(t *testing.T, status int) map[string]any {
 	t.Helper()
 	if a.StatusCode != status {
@@ -203,7 +217,7 @@ func (a answer) refused(t *testing.T, status, code int, field, message string) {
 	}
 }
 
-// satellite makes a satellite with foo/bar and gives its path.
+// satellite makes a satellite with foo/bar and returns its path.
 func (w *world) satellite(name string) string {
 	w.t.Helper()
 	body := w.call(w.admin, "POST", "/v1/satellites", satelliteJSON(name)).want(w.t, http.StatusCreated)
@@ -217,14 +231,14 @@ func satelliteJSON(name string) string {
 	return string(data)
 }
 
-// launch makes a launch of version 1 and gives its path.
+// launch makes a launch of version 1 and returns its path.
 func (w *world) launch(satellite, name string) string {
 	w.t.Helper()
 	body := w.call(w.operator, "POST", satellite+"/launches", `{"satellite_version":1,"name":"`+name+`"}`).want(w.t, http.StatusCreated)
 	return satellite + "/launches/" + body["id"].(string)
 }
 
-// checkErrorShape wants exactly {"error":{"id","code","message","fields"?}}.
+// checkErrorShape wants exactly {"error":{"id","code","reason","message","fields"?}}.
 func checkErrorShape(t *testing.T, what string, resp *http.Response) apiv1.Error {
 	t.Helper()
 	data, err := io.ReadAll(resp.Body)
@@ -242,13 +256,13 @@ func checkErrorShape(t *testing.T, what string, resp *http.Response) apiv1.Error
 	}
 	for name := range raw["error"] {
 		switch name {
-		case "id", "code", "message", "fields":
+		case "id", "code", "reason", "message", "fields":
 		default:
 			t.Errorf("%s: the error has a field %q", what, name)
 		}
 	}
-	if body.Error.ID == "" || body.Error.Code == 0 || body.Error.Message == "" {
-		t.Errorf("%s: the error %.200s lacks id, code or message", what, data)
+	if body.Error.ID == "" || body.Error.Code == 0 || body.Error.Reason == "" || body.Error.Message == "" {
+		t.Errorf("%s: the error %.200s lacks id, code, reason or message", what, data)
 	}
 	return body.Error
 }

@@ -34,7 +34,7 @@ type Image struct {
 	Platforms  []string `json:"platforms" nullable:"false"`
 }
 
-// Runtime is how a version is run, defaults filled in (DESIGN section 4).
+// Runtime is how a version is run, defaults filled in.
 type Runtime struct {
 	Protocol    string `json:"protocol" enum:"langserver,pipe,http"`
 	Port        int    `json:"port" example:"9999"`

@@ -16,7 +16,7 @@ type Event struct {
 	TargetKind string          `json:"target_kind" example:"satellite"`
 	TargetID   string          `json:"target_id"`
 	TargetName string          `json:"target_name" example:"Edge Berlin"`
-	Before     json.RawMessage `json:"before,omitempty" doc:"The thing before; left out on creation."`
-	After      json.RawMessage `json:"after,omitempty" doc:"The thing after; left out on removal."`
+	Before     json.RawMessage `json:"before,omitempty" doc:"The thing before, with expand=changes; left out on creation."`
+	After      json.RawMessage `json:"after,omitempty" doc:"The thing after, with expand=changes; left out on removal."`
 	Address    *string         `json:"address" doc:"The caller's network address; null from a shell."`
 }

@@ -36,6 +36,31 @@ type LaunchReport struct {
 	IntervalSeconds int               `json:"interval_seconds" doc:"How often it was told to report."`
 	Engines         []LaunchEngine    `json:"engines" nullable:"false"`
 	Algorithms      []LaunchAlgorithm `json:"algorithms" nullable:"false"`
+
+	Queue       *HeartbeatQueue       `json:"queue" doc:"null: it reports no queue."`
+	Schedules   []HeartbeatSchedule   `json:"schedules" nullable:"false"`
+	DeadLetters []HeartbeatDeadLetter `json:"dead_letters" doc:"The newest; queue.dead says how many there are." nullable:"false"`
+	Commands    []QueueCommand        `json:"commands" doc:"What was asked to be done with dead letters, newest first." nullable:"false"`
+}
+
+// DeadLettersDecision is the body of POST …/launches/{launch_id}/dead-letters.
+type DeadLettersDecision struct {
+	Action     string   `json:"action" enum:"retry,drop" doc:"retry puts the calls back into the queue, to run once more; drop forgets them."`
+	RequestIDs []string `json:"request_ids" minItems:"1" maxItems:"100" nullable:"false" doc:"The calls, as dead_letters names them." example:"req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52"`
+}
+
+// QueueCommand is what somebody asked to be done with dead letters. The launch
+// is told with the answer to its next heartbeat, and says in the one after what
+// became of it.
+type QueueCommand struct {
+	ID         string     `json:"id" format:"uuid"`
+	Action     string     `json:"action" enum:"retry,drop"`
+	RequestIDs []string   `json:"request_ids" nullable:"false"`
+	CreatedAt  time.Time  `json:"created_at"`
+	CreatedBy  string     `json:"created_by" example:"neo"`
+	DoneAt     *time.Time `json:"done_at" doc:"null: it waits for the launch; for a day at most."`
+	Done       int        `json:"done" doc:"To how many of the calls it was done."`
+	Error      string     `json:"error" doc:"Why it was not done to the others; empty: it was done to all."`
 }
 
 // LaunchEngine is one engine of a launch.
@@ -52,8 +77,12 @@ type LaunchAlgorithm struct {
 	Queued    int        `json:"queued" doc:"Calls that waited for a replica."`
 	InFlight  int        `json:"in_flight" doc:"Calls that ran."`
 	Reason    string     `json:"reason" doc:"Why fewer are ready than wanted, in words."`
+	Desired   *int       `json:"desired,omitempty" doc:"Replicas that the load asks for; left out where they do not follow it."`
 	Day       CallCounts `json:"last_24_hours"`
 	Ever      CallCounts `json:"since_first_seen"`
+
+	MinReplicas *int `json:"min_replicas,omitempty" doc:"The fewest replicas, where they follow the load."`
+	MaxReplicas int  `json:"max_replicas,omitempty" doc:"The most replicas, where they follow the load."`
 }
 
 // CallCounts are how many calls ended, how, and how long they took.

@@ -1,5 +1,5 @@
 // Package apiv1 is the REST API's words: the JSON of requests and answers
-// under /v1 (DESIGN section 3). It imports the standard library only.
+// under /v1. It imports the standard library only.
 package apiv1
 
 import "encoding/json"

@@ -29,14 +29,30 @@ type SatelliteVersion struct {
 	Number     int                  `json:"number" doc:"1, 2, 3, …"`
 	CreatedAt  time.Time            `json:"created_at"`
 	CreatedBy  string               `json:"created_by" example:"neo"`
-	Algorithms []SatelliteAlgorithm `json:"algorithms" nullable:"false"`
+	Algorithms []SatelliteAlgorithm `json:"algorithms,omitzero" nullable:"false" doc:"In a list only with expand=algorithms; else left out."`
+	Schedules  []Schedule           `json:"schedules,omitzero" nullable:"false" doc:"In a list only with expand=algorithms; else left out."`
 }
 
 // SatelliteAlgorithm is an algorithm version under a vanity URL.
 type SatelliteAlgorithm struct {
-	Algorithm string `json:"algorithm" doc:"OWNER/NAME/HASH; HASH has 40 lower-case hex digits." example:"neo/hello/0123456789012345678901234567890123456789"`
+	Algorithm string `json:"algorithm" doc:"OWNER/NAME/HASH; HASH has 40 lower-case hex digits, or 64 of a SHA-256 repository." example:"neo/hello/0123456789012345678901234567890123456789"`
 	VanityURL string `json:"vanity_url" doc:"Where it is called: https://CLUSTER_DOMAIN/v1/algo/VANITY_URL. Two segments or more, unique in a version." example:"foo/bar"`
-	Replicas  int    `json:"replicas" doc:"0 to 1000." example:"2"`
+	Replicas  int    `json:"replicas" doc:"0 to 1000; what the algorithm starts with where max_replicas is given." example:"2"`
+	// MinReplicas and MaxReplicas let the number of replicas follow the load.
+	MinReplicas *int `json:"min_replicas,omitempty" doc:"The fewest replicas, from 0, while nothing is called; left out, 1. Only with max_replicas." example:"0"`
+	MaxReplicas int  `json:"max_replicas,omitempty" doc:"The most replicas, up to 1000: between both, their number follows the load. Left out, it stays what replicas says." example:"10"`
+}
+
+// Schedule calls an algorithm of a satellite version again and again. The
+// satellite does it itself, whether or not it reaches its mothership.
+type Schedule struct {
+	Name        string `json:"name" doc:"1 to 63 letters, digits, '_', '.' and '-'; unique in a version." example:"nightly"`
+	Cron        string `json:"cron" doc:"When: minute, hour, day of month, month and day of week." example:"0 6 * * 1-5"`
+	TimeZone    string `json:"time_zone,omitempty" doc:"The IANA name of the zone that cron is in; left out, UTC." example:"Europe/Berlin"`
+	VanityURL   string `json:"vanity_url" doc:"What is called: an algorithm of the same version." example:"foo/bar"`
+	Input       string `json:"input,omitempty" doc:"The body of the call, at most 256000 bytes; in base64 where content_type is application/octet-stream. Left out, null for application/json, else nothing." example:"{\"day\":\"yesterday\"}"`
+	ContentType string `json:"content_type,omitempty" enum:"application/json,text/plain,application/octet-stream" doc:"Left out, application/json." example:"application/json"`
+	Missed      string `json:"missed,omitempty" enum:"skip,once" doc:"What becomes of runs that were due while the satellite was away: none is made up for, or one stands for all. Left out, skip." example:"once"`
 }
 
 // SatelliteCreate is the body of POST /v1/satellites.
@@ -44,6 +60,7 @@ type SatelliteCreate struct {
 	Name       string               `json:"name" doc:"At most 200 characters; unique." example:"Edge Berlin"`
 	ExpiresAt  *time.Time           `json:"expires_at,omitempty" doc:"Left out, one year from now."`
 	Algorithms []SatelliteAlgorithm `json:"algorithms" doc:"The algorithms of version 1." nullable:"false"`
+	Schedules  []Schedule           `json:"schedules,omitempty" doc:"The schedules of version 1; left out, none." nullable:"false"`
 }
 
 // SatelliteUpdate is the body of PATCH /v1/satellites/{satellite_id}: what is
@@ -57,6 +74,7 @@ type SatelliteUpdate struct {
 // next version.
 type SatelliteVersionCreate struct {
 	Algorithms []SatelliteAlgorithm `json:"algorithms" doc:"All algorithms of the next version." nullable:"false"`
+	Schedules  []Schedule           `json:"schedules,omitzero" doc:"All schedules of the next version. Left out, those of the latest version stay; [] has none." nullable:"false"`
 }
 
 // VersionDiff answers GET …/versions/{number}/diff?from=N, each list ordered
@@ -67,6 +85,21 @@ type VersionDiff struct {
 	Added   []SatelliteAlgorithm `json:"added" nullable:"false"`
 	Removed []SatelliteAlgorithm `json:"removed" nullable:"false"`
 	Changed []AlgorithmChange    `json:"changed" nullable:"false"`
+
+	Schedules ScheduleDiff `json:"schedules"`
+}
+
+// ScheduleDiff is what changed of the schedules, each list ordered by name.
+type ScheduleDiff struct {
+	Added   []Schedule       `json:"added" nullable:"false"`
+	Removed []Schedule       `json:"removed" nullable:"false"`
+	Changed []ScheduleChange `json:"changed" nullable:"false"`
+}
+
+// ScheduleChange is one name whose schedule differs.
+type ScheduleChange struct {
+	From Schedule `json:"from"`
+	To   Schedule `json:"to"`
 }
 
 // AlgorithmChange is one vanity URL whose algorithm or replicas differ.
@@ -88,20 +121,24 @@ type SatelliteKey struct {
 	ExpiresAt  *time.Time `json:"expires_at" doc:"null: never."`
 	RevokedAt  *time.Time `json:"revoked_at" doc:"null: not revoked."`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"When a satellite that reports last told of a call with it, to the minute; null: not known."`
+
+	CallbackURL string `json:"callback_url" doc:"Where results of its asynchronous calls are posted that name no X-Callback-URL; empty: nowhere."`
 }
 
 // SatelliteKeyCreate is the body of POST /v1/satellites/{satellite_id}/keys.
 type SatelliteKeyCreate struct {
 	Name       string     `json:"name" doc:"At most 200 characters." example:"billing service"`
-	Algorithms []string   `json:"algorithms,omitempty" doc:"The vanity URLs that the key may call, at most 100; left out, all. Others answer 403."`
+	Algorithms []string   `json:"algorithms,omitzero" minItems:"1" maxItems:"100" nullable:"false" doc:"The vanity URLs that the key may call, each of a version of the satellite; left out, all. Others answer 403."`
 	Rate       *KeyRate   `json:"rate,omitempty" doc:"Left out, no limit. Calls beyond it answer 429 with Retry-After."`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"Left out, it does not expire."`
+
+	CallbackURL string `json:"callback_url,omitempty" maxLength:"2048" doc:"Where results of its asynchronous calls are posted that name no X-Callback-URL: an http or https URL. Left out, nowhere." example:"https://host.example/results"`
 }
 
 // KeyRate limits how often a key may call a launch instance, over all its
 // engines.
 type KeyRate struct {
-	PerSecond float64 `json:"per_second" doc:"Calls per second, up to 1000000; 0: no limit." example:"50"`
+	PerSecond float64 `json:"per_second" doc:"Calls per second: above 0, up to 1000000." example:"50"`
 	Burst     int     `json:"burst,omitempty" doc:"Calls that may come at once, up to 1000000; left out or 0, those of a second." example:"100"`
 }
 

@@ -51,8 +51,8 @@ type Key struct {
 // KeyCreate is the body of POST /v1/users/{username}/keys.
 type KeyCreate struct {
 	Name        string     `json:"name" doc:"At most 200 characters." example:"laptop"`
-	Role        string     `json:"role,omitempty" doc:"admin, operator or viewer, and no higher than the account's; left out, the account's." example:"operator"`
-	SatelliteID string     `json:"satellite_id,omitempty" doc:"Limits the key to one satellite."`
+	Role        *string    `json:"role,omitempty" doc:"admin, operator or viewer, and no higher than the account's; left out, the account's." example:"operator"`
+	SatelliteID *string    `json:"satellite_id,omitempty" doc:"Limits the key to the satellite with this id; left out, it is for every satellite."`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Left out, one year from now."`
 }
 

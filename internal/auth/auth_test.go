@@ -66,7 +66,7 @@ func TestPasswords(t *testing.T) {
 	cancel()
 	busy := auth.NewPasswords(1)
 	var group sync.WaitGroup
-	for range 4 { // no slot is lost: each either hashes or gives the context's error
+	for range 4 { // no slot is lost: each either hashes or returns the context's error
 		group.Go(func() { _, _ = busy.Hash(cancelled, "x") })
 	}
 	group.Wait()

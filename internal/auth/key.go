@@ -58,14 +58,14 @@ func ParseLaunchToken(token string) error {
 	return nil
 }
 
-// HashKey gives what is stored of a key or token: lower-case hex of its
+// HashKey returns what is stored of a key or token: lower-case hex of its
 // SHA-256. They are random, so a slow hash would add nothing.
 func HashKey(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
 }
 
-// Prefix gives the start of a key by which its owner recognises it.
+// Prefix returns the start of a key by which its owner recognises it.
 func Prefix(key string) string {
 	return key[:min(len(key), len(keyPrefix)+shownDigits)]
 }
@@ -85,7 +85,7 @@ func checksum(s string) string {
 	return string(digits)
 }
 
-// randomBase62 gives n digits without bias: bytes of 248 and up are drawn
+// randomBase62 returns n digits without bias: bytes of 248 and up are drawn
 // again.
 func randomBase62(n int) string {
 	digits := make([]byte, 0, n)

@@ -31,7 +31,7 @@ func NewPasswords(n int) *Passwords {
 	return &Passwords{slots: make(chan struct{}, max(n, 1))}
 }
 
-// Hash gives the password's PHC string with a fresh salt.
+// Hash returns the password's PHC string with a fresh salt.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSalt)
 	rand.Read(salt)
@@ -44,7 +44,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		argon2.Version, argonMemory, argonTime, argonLanes, b64.EncodeToString(salt), b64.EncodeToString(key)), nil
 }
 
-// Verify says whether password is the one that phc was made from. With phc ""
+// Verify reports whether password is the one that phc was made from. With phc ""
 // (an unknown account, or one without a password) it takes as long and says
 // no, so that time does not tell which accounts exist.
 func (p *Passwords) Verify(ctx context.Context, phc, password string) (bool, error) {

@@ -33,7 +33,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 	return &Sealer{aead: aead}, nil
 }
 
-// ErrOtherKey is what Open gives for a secret that another key has sealed.
+// ErrOtherKey is what Open returns for a secret that another key has sealed.
 var ErrOtherKey = errors.New("it was sealed with another key")
 
 // LoadOrCreateSealer reads the key file at path, or makes it with mode 0600.

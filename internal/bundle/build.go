@@ -27,7 +27,7 @@ var emptyConfig = []byte("{}")
 
 // Content reads manifests of the mothership's registry.
 type Content interface {
-	// Manifest gives the bytes of a manifest or index, as they were pushed.
+	// Manifest returns the bytes of a manifest or index, as they were pushed.
 	Manifest(ctx context.Context, repository, digest string) ([]byte, error)
 }
 
@@ -51,6 +51,9 @@ type Bundle struct {
 // Build makes the bundle of a plan: the same plan, content and key give the
 // same bytes. It reads every manifest that the plan reaches, and no blob.
 func Build(ctx context.Context, plan *Plan, content Content, key ed25519.PrivateKey) (*Bundle, error) {
+	if err := plan.Check(); err != nil { // what we would refuse to read is not made
+		return nil, fmt.Errorf("check the plan: %w", err)
+	}
 	b := &Bundle{Documents: map[string][]byte{}, MediaTypes: map[string]string{}, Repositories: map[string]string{}}
 	w := walker{content: content, bundle: b, blobs: map[string]Descriptor{}}
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
@@ -75,7 +78,7 @@ func Build(ctx context.Context, plan *Plan, content Content, key ed25519.Private
 		return nil, err
 	}
 	root := Root{
-		SchemaVersion: SchemaVersion,
+		SchemaVersion: schemaFirst,
 		SatelliteID:   plan.Satellite.ID, LaunchID: plan.Launch.ID, Version: plan.Satellite.Version,
 		Plan:   Descriptor{MediaType: MediaTypePlan, Digest: Digest(b.Plan), Size: int64(len(b.Plan))},
 		Images: images, Blobs: w.sorted(),
@@ -142,7 +145,7 @@ type walker struct {
 	blobs   map[string]Descriptor
 }
 
-// image reads one manifest or index and what it reaches; it gives its size.
+// image reads one manifest or index and what it reaches; it returns its size.
 func (w *walker) image(ctx context.Context, repository, digest, mediaType string) (int64, error) {
 	data, err := w.content.Manifest(ctx, repository, digest)
 	if err != nil {
@@ -188,7 +191,7 @@ func (w *walker) sorted() []Descriptor {
 	return blobs
 }
 
-// encode gives compact JSON without HTML escaping, so that what is signed is
+// encode returns compact JSON without HTML escaping, so that what is signed is
 // what a reader sees.
 func encode(value any) ([]byte, error) {
 	var b bytes.Buffer

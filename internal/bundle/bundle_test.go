@@ -63,8 +63,8 @@ func testPlan(t *testing.T) (*Plan, memory) {
 	hello := content.image(t, "neo/hello")
 	return &Plan{
 		SchemaVersion: SchemaVersion,
-		Satellite:     Satellite{ID: "s", Name: "Edge <1>", Version: 3, VersionCreatedAt: at, ExpiresAt: at.AddDate(1, 0, 0)},
-		Launch:        Launch{ID: "l", Name: "shop", Token: "t0ken"},
+		Satellite:     Satellite{ID: "6f1d2c3b-0a1b-4c2d-8e3f-0123456789ab", Name: "Edge <1>", Version: 3, VersionCreatedAt: at, ExpiresAt: at.AddDate(1, 0, 0)},
+		Launch:        Launch{ID: "9b2c3d4e-1a2b-4c3d-9e4f-abcdef012345", Name: "shop", Token: "t0ken"},
 		Mothership:    Mothership{URL: "https://m.example", Version: "1"},
 		System:        System{Version: "1", Image: content.image(t, "constellation/system")},
 		Algorithms: []Algorithm{
@@ -162,7 +162,7 @@ func TestBuildOfIndexTakesItsChildren(t *testing.T) {
 		t.Fatal(err)
 	}
 	content["neo/multi@"+digest.String()] = raw
-	plan.Algorithms = append(plan.Algorithms, Algorithm{VanityURL: "demo/multi", Image: Image{Repository: "neo/multi", Digest: digest.String(), MediaType: string(manifest.MediaType)}})
+	plan.Algorithms = append(plan.Algorithms, Algorithm{VanityURL: "demo/multi", Algorithm: "neo/multi/" + strings.Repeat("b", 40), Image: Image{Repository: "neo/multi", Digest: digest.String(), MediaType: string(manifest.MediaType)}})
 	b, err := Build(t.Context(), plan, content, testKey(1))
 	if err != nil {
 		t.Fatal(err)

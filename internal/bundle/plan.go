@@ -1,6 +1,6 @@
 // Package bundle is the format of what a launch is delivered as: a plan that
 // says all a deploy needs, a signed root that vouches for every byte, and an
-// OCI image index that carries them (DESIGN section 5). The mothership builds
+// OCI image index that carries them. The mothership builds
 // it, the installer reads it, and both use this package.
 package bundle
 
@@ -9,16 +9,44 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// SchemaVersion is the version of Plan and Root that this package writes, and
-// the newest that it reads.
-const SchemaVersion = 1
+// SchemaVersion is the newest version of Plan and Root that this package reads.
+// Each is written with the oldest version whose readers lose nothing of it, so
+// that an algo-install which is already out there takes every plan that it
+// understands whole. A reader passes over fields that it does not know; what
+// must not be passed over is of a version of its own:
+//
+//	1  all that a satellite had at first
+//	2  schedules, replicas that follow the load, and keys' callbacks
+const SchemaVersion = 2
+
+const (
+	schemaFirst = 1
+	schemaWork  = 2
+)
+
+// Schema returns the version that the plan is written with.
+func (p *Plan) Schema() int {
+	if len(p.Schedules) > 0 {
+		return schemaWork
+	}
+	for i := range p.Algorithms {
+		if p.Algorithms[i].Scale().Follows() {
+			return schemaWork
+		}
+	}
+	for _, k := range p.Keys {
+		if k.CallbackURL != "" {
+			return schemaWork
+		}
+	}
+	return schemaFirst
+}
 
 // Media types of a bundle's own documents.
 const (
@@ -36,6 +64,8 @@ type Plan struct {
 	System        System      `json:"system"`
 	Algorithms    []Algorithm `json:"algorithms"`
 	Keys          []Key       `json:"keys"`
+	// Schedules are those of the satellite version, with every default filled in.
+	Schedules []constellation.Schedule `json:"schedules,omitempty"`
 }
 
 // Satellite is the satellite version that the launch wants.
@@ -45,6 +75,9 @@ type Satellite struct {
 	Version          int       `json:"version"`
 	VersionCreatedAt time.Time `json:"version_created_at"`
 	ExpiresAt        time.Time `json:"expires_at"`
+	// AccessVersion is the version of ExpiresAt and of the plan's keys. It only
+	// grows; 0 is of a mothership that does not count them.
+	AccessVersion int64 `json:"access_version,omitempty"`
 }
 
 // Launch is the launch itself. Token authenticates its heartbeats.
@@ -83,6 +116,16 @@ type Algorithm struct {
 	Replicas        int                   `json:"replicas"`
 	Image           Image                 `json:"image"`
 	Runtime         constellation.Runtime `json:"runtime"`
+
+	// MinReplicas and MaxReplicas let the number of replicas follow the load, as
+	// constellation.Scale has them.
+	MinReplicas *int `json:"min_replicas,omitempty"`
+	MaxReplicas int  `json:"max_replicas,omitempty"`
+}
+
+// Scale returns how many replicas the algorithm has.
+func (a *Algorithm) Scale() constellation.Scale {
+	return constellation.Scale{Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}
 }
 
 // Key may call the satellite's algorithms. SHA256 is lower-case hex of the
@@ -95,9 +138,12 @@ type Key struct {
 	Algorithms []string              `json:"algorithms,omitempty"`
 	Rate       constellation.KeyRate `json:"rate,omitzero"`
 	ExpiresAt  *time.Time            `json:"expires_at,omitempty"`
+	// CallbackURL is where results of its asynchronous calls are posted that name
+	// no other place; "": nowhere.
+	CallbackURL string `json:"callback_url,omitempty"`
 }
 
-// Images gives every image of the plan once, the system image last.
+// Images returns every image of the plan once, the system image last.
 func (p *Plan) Images() []Image {
 	var images []Image
 	seen := map[string]bool{}
@@ -123,17 +169,15 @@ func (p *Plan) InternalKey() string {
 	return "cst_internal_" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// ParsePlan reads a plan. A plan of a newer schema is refused with what to do.
+// ParsePlan reads a plan and holds it to its form. A plan of a newer schema is
+// refused with what to do.
 func ParsePlan(data []byte) (*Plan, error) {
 	var p Plan
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, fmt.Errorf("read plan: %w", err)
 	}
-	if err := checkSchema("plan", p.SchemaVersion); err != nil {
-		return nil, err
-	}
-	if p.Satellite.ID == "" || p.Launch.ID == "" || p.System.Image.Digest == "" {
-		return nil, errors.New("read plan: the satellite, the launch or the system image is missing")
+	if err := p.Check(); err != nil {
+		return nil, fmt.Errorf("read plan: %w", err)
 	}
 	return &p, nil
 }

@@ -66,19 +66,19 @@ func (s Signature) Verify(root []byte, pinned ed25519.PublicKey) error {
 	return nil
 }
 
-// ParseRoot reads launch.json.
+// ParseRoot reads launch.json and holds it to its form.
 func ParseRoot(data []byte) (*Root, error) {
 	var r Root
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("read launch.json: %w", err)
 	}
-	if err := checkSchema("launch.json", r.SchemaVersion); err != nil {
-		return nil, err
+	if err := r.Check(); err != nil {
+		return nil, fmt.Errorf("read launch.json: %w", err)
 	}
 	return &r, nil
 }
 
-// Digest gives "sha256:…" of data.
+// Digest returns "sha256:…" of data.
 func Digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return "sha256:" + hex.EncodeToString(sum[:])

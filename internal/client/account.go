@@ -7,7 +7,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/apiv1"
 )
 
-// Account says who the client's key is.
+// Account returns who the client's key is.
 func (c *Client) Account(ctx context.Context) (*apiv1.Account, error) {
 	var account apiv1.Account
 	_, _, err := c.do(ctx, request{method: http.MethodGet, path: path("account"), into: &account})

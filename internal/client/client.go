@@ -29,24 +29,28 @@ type Client struct {
 }
 
 // New makes a client of the mothership at baseURL, such as
-// https://mothership.example.com. httpClient nil is http.DefaultClient.
+// https://mothership.example.com. httpClient nil is http.DefaultClient. No
+// redirect is followed, whatever httpClient does: the key goes to baseURL alone.
 func New(baseURL, key string, httpClient *http.Client) *Client {
 	if httpClient == nil {
 		httpClient = http.DefaultClient
 	}
-	return &Client{baseURL: strings.TrimRight(baseURL, "/"), key: key, http: httpClient, limit: maxAnswer}
+	own := *httpClient
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{baseURL: strings.TrimRight(baseURL, "/"), key: key, http: &own, limit: maxAnswer}
 }
 
 // Error is the mothership's answer to a request that it did not grant.
 type Error struct {
-	Status    int    // HTTP status
-	Code      int    // one of apiv1's codes, 0 when the answer was not the API's
-	Message   string // one sentence for the user
+	Status    int          // HTTP status
+	Code      int          // one of apiv1's codes, 0 when the answer was not the API's
+	Reason    apiv1.Reason // the sort of failure, "" when the answer was not the API's
+	Message   string       // one sentence for the user
 	Fields    []apiv1.FieldError
 	RequestID string // names the failure in the mothership's log
 }
 
-// Error gives the message, with what is wrong with each field.
+// Error returns the message, with what is wrong with each field.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the mothership answered %d: %s", e.Status, e.Message)
@@ -58,18 +62,18 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// IsNotFound says whether err is the mothership's 404.
+// IsNotFound reports whether err is the mothership's 404.
 func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
-// IsConflict says whether err is the mothership's 409, such as a name that is
+// IsConflict reports whether err is the mothership's 409, such as a name that is
 // taken.
 func IsConflict(err error) bool { return hasStatus(err, http.StatusConflict) }
 
-// IsPreconditionFailed says whether err is the mothership's 412: somebody else
+// IsPreconditionFailed reports whether err is the mothership's 412: somebody else
 // changed the thing.
 func IsPreconditionFailed(err error) bool { return hasStatus(err, http.StatusPreconditionFailed) }
 
-// IsAuthentication says whether err is the mothership's 401 or 403.
+// IsAuthentication reports whether err is the mothership's 401 or 403.
 func IsAuthentication(err error) bool {
 	return hasStatus(err, http.StatusUnauthorized) || hasStatus(err, http.StatusForbidden)
 }
@@ -88,7 +92,7 @@ type request struct {
 	into         any
 }
 
-// do sends a request and gives the answer's status and header; the error is
+// do sends a request and returns the answer's status and header; the error is
 // an *Error when the mothership answered and did not grant it.
 func (c *Client) do(ctx context.Context, r request) (int, http.Header, error) {
 	what := r.method + " " + r.path
@@ -149,6 +153,12 @@ func read(what string, resp *http.Response, data []byte, into any) error {
 }
 
 func refusal(resp *http.Response, data []byte) error {
+	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
+		return &Error{
+			Status: resp.StatusCode, RequestID: resp.Header.Get("X-Request-Id"),
+			Message: fmt.Sprintf("it sends requests on to %s://%s, and the key was not sent there; if that is the mothership, use that address", to.Scheme, to.Host),
+		}
+	}
 	var body apiv1.ErrorBody
 	if json.Unmarshal(data, &body) != nil || body.Error.Message == "" {
 		return &Error{
@@ -157,7 +167,7 @@ func refusal(resp *http.Response, data []byte) error {
 		}
 	}
 	return &Error{
-		Status: resp.StatusCode, Code: body.Error.Code, Message: body.Error.Message, Fields: body.Error.Fields, RequestID: body.Error.ID,
+		Status: resp.StatusCode, Code: body.Error.Code, Reason: body.Error.Reason, Message: body.Error.Message, Fields: body.Error.Fields, RequestID: body.Error.ID,
 	}
 }
 

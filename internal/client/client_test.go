@@ -12,9 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
-// answering is a mothership that gives every request the same answer.
+// answering is a mothership that answers every request alike.
 func answering(t *testing.T, status int, body string) *Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,8 +38,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{
 			"the API's", 422,
-			`{"error":{"id":"r1","code":6001,"message":"name is missing","fields":[{"field":"name","message":"name is missing"}]}}`,
-			Error{Status: 422, Code: 6001, Message: "name is missing", Fields: []apiv1.FieldError{{Field: "name", Message: "name is missing"}}, RequestID: "r1"},
+			`{"error":{"id":"r1","code":6001,"reason":"validation","message":"name is missing","fields":[{"field":"name","message":"name is missing"}]}}`,
+			Error{Status: 422, Code: 6001, Reason: apiv1.ReasonValidation, Message: "name is missing", Fields: []apiv1.FieldError{{Field: "name", Message: "name is missing"}}, RequestID: "r1"},
 		},
 		{
 			"a proxy's page", 502, "<html>Bad gateway</html>",
@@ -106,12 +107,12 @@ func TestContextEndsCall(t *testing.T) {
 	started := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(started)
-		<-r.Context().Done()
+		waittest.Hold(t, r.Context().Done())
 	}))
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		<-started
+		waittest.Hold(t, started)
 		cancel()
 	}()
 	_, err := New(server.URL, "cst_key", server.Client()).Account(ctx)
@@ -160,5 +161,31 @@ func TestPlanNotModified(t *testing.T) {
 	plan, _, notModified, err = c.Plan(t.Context(), "s", "l", etag)
 	if err != nil || !notModified || plan != nil {
 		t.Errorf("Plan(%q) = %v, %v, %v; want not modified", etag, plan, notModified, err)
+	}
+}
+
+// A key goes to the address that the client was made for, and nowhere that an
+// answer names: not to another host or port, and not from TLS to plain HTTP.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s was sent on, with Authorization %q", r.Method, r.URL, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", elsewhere.URL+r.URL.Path)
+			w.WriteHeader(status)
+		}))
+		t.Cleanup(server.Close)
+		c := New(server.URL, "cst_key", server.Client())
+		_, read := c.Account(t.Context())
+		_, write := c.CreateSatellite(t.Context(), apiv1.SatelliteCreate{Name: "edge"})
+		for _, err := range []error{read, write} {
+			var got *Error
+			if !errors.As(err, &got) || got.Status != status || !strings.Contains(got.Message, elsewhere.URL) {
+				t.Errorf("%d: error %v, want one with the status that names %s", status, err, elsewhere.URL)
+			}
+		}
 	}
 }

@@ -33,10 +33,13 @@ func (c *Client) GetLaunch(ctx context.Context, satelliteID, launchID string) (l
 	return launch, header.Get("ETag"), nil
 }
 
-// LaunchHistory shows how a launch instance did over time: in points of 5m, 1h
-// or 1d, of one algorithm or, when vanityURL is "", of all.
+// LaunchHistory shows how a launch instance did over time: in points of 5m (also
+// for ""), 1h or 1d, of one algorithm or, when vanityURL is "", of all.
 func (c *Client) LaunchHistory(ctx context.Context, satelliteID, launchID, resolution, vanityURL string) (*apiv1.LaunchHistory, error) {
-	query := url.Values{"resolution": {resolution}}
+	query := url.Values{}
+	if resolution != "" {
+		query.Set("resolution", resolution)
+	}
 	if vanityURL != "" {
 		query.Set("algorithm", vanityURL)
 	}
@@ -58,6 +61,17 @@ func (c *Client) Heartbeat(ctx context.Context, satelliteID, launchID string, he
 		return nil, err
 	}
 	return &answer, nil
+}
+
+// DecideDeadLetters asks a launch to retry or drop dead letters, which it hears of
+// with its next heartbeat; GetLaunch's report says what became of it.
+func (c *Client) DecideDeadLetters(ctx context.Context, satelliteID, launchID string, decision apiv1.DeadLettersDecision) (*apiv1.QueueCommand, error) {
+	var command apiv1.QueueCommand
+	_, _, err := c.do(ctx, request{method: http.MethodPost, path: path("satellites", satelliteID, "launches", launchID, "dead-letters"), body: decision, into: &command})
+	if err != nil {
+		return nil, err
+	}
+	return &command, nil
 }
 
 // UpdateLaunch changes a launch instance's version, name or description;

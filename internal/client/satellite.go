@@ -53,12 +53,18 @@ func (c *Client) DeleteSatellite(ctx context.Context, id, ifMatch string) error 
 	return err
 }
 
-// CreateSatelliteVersion makes the next version; ifMatch as in UpdateSatellite.
+// CreateSatelliteVersion makes the next version, with the schedules of the one
+// before; ifMatch as in UpdateSatellite.
 func (c *Client) CreateSatelliteVersion(ctx context.Context, id, ifMatch string, algorithms []apiv1.SatelliteAlgorithm) (*apiv1.SatelliteVersion, error) {
+	return c.CreateSatelliteVersionWith(ctx, id, ifMatch, apiv1.SatelliteVersionCreate{Algorithms: algorithms})
+}
+
+// CreateSatelliteVersionWith makes the next version with its schedules; nil are
+// those of the version before. ifMatch as in UpdateSatellite.
+func (c *Client) CreateSatelliteVersionWith(ctx context.Context, id, ifMatch string, next apiv1.SatelliteVersionCreate) (*apiv1.SatelliteVersion, error) {
 	var version apiv1.SatelliteVersion
 	_, _, err := c.do(ctx, request{
-		method: http.MethodPost, path: path("satellites", id, "versions"), header: map[string]string{"If-Match": ifMatch},
-		body: apiv1.SatelliteVersionCreate{Algorithms: algorithms}, into: &version,
+		method: http.MethodPost, path: path("satellites", id, "versions"), header: map[string]string{"If-Match": ifMatch}, body: next, into: &version,
 	})
 	if err != nil {
 		return nil, err
@@ -66,7 +72,7 @@ func (c *Client) CreateSatelliteVersion(ctx context.Context, id, ifMatch string,
 	return &version, nil
 }
 
-// Diff says what changed in a satellite from one version to another.
+// Diff returns what changed in a satellite from one version to another.
 func (c *Client) Diff(ctx context.Context, id string, from, to int) (*apiv1.VersionDiff, error) {
 	var diff apiv1.VersionDiff
 	_, _, err := c.do(ctx, request{

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Role is what an account or an API key may do (DESIGN section 3).
+// Role is what an account or an API key may do.
 type Role string
 
 // The roles, from most to least.
@@ -28,7 +28,7 @@ func (r Role) Rank() int {
 	return 0
 }
 
-// Valid says whether r is one of the three roles.
+// Valid reports whether r is one of the three roles.
 func (r Role) Valid() bool { return r.Rank() > 0 }
 
 // Account is a person or a machine that holds API keys and may sign in.
@@ -68,7 +68,7 @@ const (
 	ActorSystem = "system" // the mothership itself
 )
 
-// CheckUsername tells v when name is no username: 1–63 letters, digits, _ . -
+// CheckUsername adds an error to v when name is no username: 1–63 letters, digits, _ . -
 // starting with a letter or digit (so that it also fits HTTP Basic).
 func CheckUsername(v *Validation, field, name string) {
 	if !usernamePattern.MatchString(name) {
@@ -78,14 +78,14 @@ func CheckUsername(v *Validation, field, name string) {
 	}
 }
 
-// CheckPassword tells v when a password is too short or too long to hash.
+// CheckPassword adds an error to v when a password is too short or too long to hash.
 func CheckPassword(v *Validation, field, password string) {
 	if n := len(password); n < 12 || n > 256 {
 		v.Add(field, "a password has 12 to 256 characters")
 	}
 }
 
-// CheckRole tells v when role is none of the three.
+// CheckRole adds an error to v when role is none of the three.
 func CheckRole(v *Validation, field string, role Role) {
 	if !role.Valid() {
 		v.Add(field, "a role is one of admin, operator, viewer")

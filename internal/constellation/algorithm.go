@@ -3,8 +3,6 @@ package constellation
 import (
 	"fmt"
 	"regexp"
-	"sort"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -25,7 +23,7 @@ type AlgorithmVersion struct {
 	ID              string
 	Owner           string
 	Name            string
-	GitHash         string // 40 lower-case hex digits
+	GitHash         string // 40 or 64 lower-case hex digits; see IsGitHash
 	SemanticVersion string // "" when the maker gave none
 	State           VersionState
 	Image           Image
@@ -34,9 +32,21 @@ type AlgorithmVersion struct {
 	CreatedBy       string
 }
 
-// Ref gives OWNER/NAME/HASH.
+// Ref returns OWNER/NAME/HASH.
 func (v *AlgorithmVersion) Ref() AlgorithmRef {
 	return AlgorithmRef{Owner: v.Owner, Name: v.Name, Hash: v.GitHash}
+}
+
+// Check adds to v what an algorithm version breaks of the rules that hold from
+// its registration to the engine that serves it; Runtime must have its defaults
+// filled in.
+func (a *AlgorithmVersion) Check(v *Validation) {
+	CheckOwnerName(v, "owner", a.Owner, "name", a.Name)
+	if !IsGitHash(a.GitHash) {
+		v.Add("git_hash", "the tag %q is no version: push under %s", shorten(a.GitHash), HashRule)
+	}
+	CheckSemanticVersion(v, "semantic_version", a.SemanticVersion)
+	a.Runtime.Check(v, "runtime")
 }
 
 // VersionState is where an algorithm version is on its way into the registry.
@@ -61,27 +71,31 @@ type Image struct {
 // AlgorithmRef is OWNER/NAME/HASH, which names one algorithm version.
 type AlgorithmRef struct{ Owner, Name, Hash string }
 
-// String gives OWNER/NAME/HASH.
+// String returns OWNER/NAME/HASH.
 func (r AlgorithmRef) String() string { return r.Owner + "/" + r.Name + "/" + r.Hash }
 
-// Repository gives the lower-case registry path of the algorithm.
+// Repository returns the lower-case registry path of the algorithm.
 func (r AlgorithmRef) Repository() string {
 	return strings.ToLower(r.Owner) + "/" + strings.ToLower(r.Name)
 }
 
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9]+(?:[_.-]?[A-Za-z0-9]+)*$`)
-	hashPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	hashPattern = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
 // reservedOwners are first path segments of the registry that hold no
-// algorithms (DESIGN section 4).
+// algorithms.
 var reservedOwners = map[string]bool{"satellites": true, "constellation": true}
 
-// IsGitHash says whether s is 40 lower-case hex digits.
+// HashRule is what a version's hash looks like, to go on "HASH has …".
+const HashRule = "40 lower-case hex digits (a Git SHA-1), or 64 in a SHA-256 repository"
+
+// IsGitHash reports whether s is the whole hash of a Git commit: 40 lower-case
+// hex digits, or 64 in a SHA-256 repository.
 func IsGitHash(s string) bool { return hashPattern.MatchString(s) }
 
-// CheckOwnerName tells v when owner or name cannot name an algorithm. They
+// CheckOwnerName adds an error to v when owner or name cannot name an algorithm. They
 // become a registry path, so the rule is the OCI one for a path component,
 // with upper case allowed.
 func CheckOwnerName(v *Validation, ownerField, owner, nameField, name string) {
@@ -106,7 +120,7 @@ func ParseAlgorithmRef(s string) (AlgorithmRef, error) {
 	var v Validation
 	CheckOwnerName(&v, "owner", ref.Owner, "name", ref.Name)
 	if !IsGitHash(ref.Hash) {
-		v.Add("hash", "the version hash has 40 lower-case hex digits (a Git SHA-1)")
+		v.Add("hash", "the version hash has %s", HashRule)
 	}
 	if err := v.Err(); err != nil {
 		return AlgorithmRef{}, err
@@ -114,7 +128,7 @@ func ParseAlgorithmRef(s string) (AlgorithmRef, error) {
 	return ref, nil
 }
 
-// Protocol is how an algorithm's container is called (DESIGN section 4).
+// Protocol is how an algorithm's container is called.
 type Protocol string
 
 // The protocols.
@@ -168,97 +182,64 @@ func (r Runtime) WithDefaults() Runtime {
 	return r
 }
 
+// MaxPath is how many characters a Runtime's paths may have: the routes of a
+// satellite's 500 algorithms are one ConfigMap of a mebibyte.
+const MaxPath = 255
+
+// The engine and the kubelet put these behind GET and POST as they are, so
+// they have RFC 3986's characters for a path, and for a query, and no other.
+const pathCharacters = `[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2}`
+
+var (
+	pathPattern         = regexp.MustCompile(`^/(?:` + pathCharacters + `)*$`)
+	pathAndQueryPattern = regexp.MustCompile(`^/(?:` + pathCharacters + `)*(?:\?(?:\?|` + pathCharacters + `)*)?$`)
+)
+
+func checkPath(v *Validation, field, name, path string, pattern *regexp.Regexp, and string) {
+	if len(path) > MaxPath || !pattern.MatchString(path) {
+		v.Add(field, "%s starts with '/' and has the characters of a URL (others are written as %%20), at most %d, no space %s; not %q", name, MaxPath, and, shorten(path))
+	}
+}
+
+// maxQuantity is how many characters a Kubernetes quantity may have.
+const maxQuantity = 20
+
 var quantityPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$`)
 
-// Check tells v which settings of r, defaults filled in, break a rule.
+// Check adds to v which settings of r, defaults filled in, break a rule.
 func (r Runtime) Check(v *Validation, field string) {
 	switch r.Protocol {
 	case ProtocolLangserver, ProtocolPipe, ProtocolHTTP:
 	default:
-		v.Add(field+".protocol", "protocol is one of langserver, pipe, http; not %q", r.Protocol)
+		v.Add(field+".protocol", "protocol is one of langserver, pipe, http; not %q", shorten(string(r.Protocol)))
 	}
 	if r.Port < 1 || r.Port > 65535 {
 		v.Add(field+".port", "port is a number from 1 to 65535")
 	}
-	if !strings.HasPrefix(r.Path, "/") {
-		v.Add(field+".path", "path starts with '/'")
-	}
+	checkPath(v, field+".path", "path", r.Path, pathPattern, "and no '?' or '#'")
 	if r.Concurrency < 1 || r.Concurrency > 10000 {
 		v.Add(field+".concurrency", "concurrency is a number from 1 to 10000")
 	}
-	if r.HealthPath != "" && !strings.HasPrefix(r.HealthPath, "/") {
-		v.Add(field+".health_path", "health-path starts with '/'")
+	if r.HealthPath != "" {
+		checkPath(v, field+".health_path", "health-path", r.HealthPath, pathAndQueryPattern, "and no '#'")
 	}
 	if r.Network != "full" && r.Network != "isolated" {
-		v.Add(field+".network", "network is full or isolated; not %q", r.Network)
+		v.Add(field+".network", "network is full or isolated; not %q", shorten(r.Network))
 	}
-	if r.CPU != "" && !quantityPattern.MatchString(r.CPU) {
-		v.Add(field+".cpu", "cpu is a Kubernetes quantity such as 500m or 2; not %q", r.CPU)
+	if r.CPU != "" && !isQuantity(r.CPU) {
+		v.Add(field+".cpu", "cpu is a Kubernetes quantity such as 500m or 2; not %q", shorten(r.CPU))
 	}
-	if r.Memory != "" && !quantityPattern.MatchString(r.Memory) {
-		v.Add(field+".memory", "memory is a Kubernetes quantity such as 512Mi or 2Gi; not %q", r.Memory)
+	if r.Memory != "" && !isQuantity(r.Memory) {
+		v.Add(field+".memory", "memory is a Kubernetes quantity such as 512Mi or 2Gi; not %q", shorten(r.Memory))
 	}
 	if r.GPU < 0 || r.GPU > 64 {
 		v.Add(field+".gpu", "gpu is a number from 0 to 64")
 	}
 }
 
-// RuntimeFromLabels reads an image's constellation.* labels (DESIGN section
-// 4) and fills in defaults. Unknown constellation.* labels are an error: a
-// typing mistake must not become a default in silence.
-func RuntimeFromLabels(labels map[string]string) (Runtime, error) {
-	var r Runtime
-	var v Validation
-	number := func(label, s string) int {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			v.Add(label, "the image label %s is a whole number; not %q", label, s)
-		}
-		return n
-	}
-	for label, value := range labels {
-		switch label {
-		case "constellation.protocol":
-			r.Protocol = Protocol(value)
-		case "constellation.port":
-			r.Port = number(label, value)
-		case "constellation.path":
-			r.Path = value
-		case "constellation.concurrency":
-			r.Concurrency = number(label, value)
-		case "constellation.health-path":
-			r.HealthPath = value
-		case "constellation.network":
-			r.Network = value
-		case "constellation.cpu":
-			r.CPU = value
-		case "constellation.memory":
-			r.Memory = value
-		case "constellation.gpu":
-			r.GPU = number(label, value)
-		case "constellation.read-only-root":
-			if value != "true" && value != "false" {
-				v.Add(label, "the image label %s is true or false; not %q", label, value)
-			}
-			r.ReadOnlyRoot = value == "true"
-		default:
-			if strings.HasPrefix(label, "constellation.") {
-				v.Add(label, "the image label %s is unknown; known are constellation.protocol, port, path, concurrency, health-path, network, cpu, memory, gpu and read-only-root", label)
-			}
-		}
-	}
-	r = r.WithDefaults()
-	if v.Err() == nil {
-		r.Check(&v, "labels")
-	}
-	sort.Slice(v.fields, func(i, j int) bool { return v.fields[i].Field < v.fields[j].Field })
-	if err := v.Err(); err != nil {
-		return Runtime{}, err
-	}
-	return r, nil
-}
+func isQuantity(s string) bool { return len(s) <= maxQuantity && quantityPattern.MatchString(s) }
 
-// AlgorithmURI gives the name by which callers know an algorithm in errors.
+// AlgorithmURI returns the name by which callers know an algorithm in errors.
 func AlgorithmURI(path string) string { return fmt.Sprintf("algo://%s", path) }
 
 // Use is a satellite whose latest version has an algorithm version.

@@ -88,16 +88,33 @@ func TestDiffVersions(t *testing.T) {
 	at := func(url string, replicas int) constellation.SatelliteAlgorithm {
 		return constellation.SatelliteAlgorithm{VanityURL: url, Replicas: replicas}
 	}
-	got := constellation.DiffVersions(
-		[]constellation.SatelliteAlgorithm{at("a/a", 1), at("b/b", 1), at("c/c", 1), at("d/d", 1)},
-		[]constellation.SatelliteAlgorithm{at("f/f", 1), at("e/e", 1), at("c/c", 2), at("b/b", 1)})
+	scaled := func(url string, least, most int) constellation.SatelliteAlgorithm {
+		a := at(url, 1)
+		a.MinReplicas, a.MaxReplicas = &least, most
+		return a
+	}
+	runs := func(name, cron string) constellation.Schedule { return constellation.Schedule{Name: name, Cron: cron} }
+	got := constellation.DiffVersions(&constellation.SatelliteVersion{
+		Algorithms: []constellation.SatelliteAlgorithm{at("a/a", 1), at("b/b", 1), at("c/c", 1), at("d/d", 1), scaled("g/g", 0, 3), scaled("h/h", 0, 3)},
+		Schedules:  []constellation.Schedule{runs("same", "@daily"), runs("other", "@daily"), runs("gone", "@daily")},
+	}, &constellation.SatelliteVersion{
+		Algorithms: []constellation.SatelliteAlgorithm{at("f/f", 1), at("e/e", 1), at("c/c", 2), at("b/b", 1), scaled("g/g", 0, 3), scaled("h/h", 1, 3)},
+		Schedules:  []constellation.Schedule{runs("new", "@hourly"), runs("other", "@hourly"), runs("same", "@daily")},
+	})
 	want := constellation.VersionDiff{
 		Added:   []constellation.SatelliteAlgorithm{at("e/e", 1), at("f/f", 1)},
 		Removed: []constellation.SatelliteAlgorithm{at("a/a", 1), at("d/d", 1)},
-		Changed: []constellation.AlgorithmChange{{From: at("c/c", 1), To: at("c/c", 2)}},
+		Changed: []constellation.AlgorithmChange{{From: at("c/c", 1), To: at("c/c", 2)}, {From: scaled("h/h", 0, 3), To: scaled("h/h", 1, 3)}},
+		Schedules: constellation.ScheduleDiff{
+			Added: []constellation.Schedule{runs("new", "@hourly")}, Removed: []constellation.Schedule{runs("gone", "@daily")},
+			Changed: []constellation.ScheduleChange{{From: runs("other", "@daily"), To: runs("other", "@hourly")}},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("DiffVersions (-want +got):\n%s", diff)
+	}
+	if got.Count() != 9 {
+		t.Errorf("Count = %d, want 9", got.Count())
 	}
 }
 

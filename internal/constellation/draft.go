@@ -1,7 +1,6 @@
 package constellation
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +15,7 @@ type SatelliteDraft struct {
 	BaseName     string           `json:"base_name"`
 	Name         string           `json:"name"`
 	Algorithms   []DraftAlgorithm `json:"algorithms"`
+	Schedules    []Schedule       `json:"schedules,omitempty"`
 }
 
 // DraftAlgorithm is a line of a draft, as it was typed.
@@ -23,6 +23,9 @@ type DraftAlgorithm struct {
 	Algorithm string `json:"algorithm"`
 	VanityURL string `json:"vanity_url"`
 	Replicas  string `json:"replicas"`
+
+	MinReplicas string `json:"min_replicas,omitempty"`
+	MaxReplicas string `json:"max_replicas,omitempty"`
 }
 
 // DraftAlgorithms are a version's algorithms as lines of a draft.
@@ -30,6 +33,12 @@ func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 	lines := make([]DraftAlgorithm, len(list))
 	for i, a := range list {
 		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas)}
+		if a.MinReplicas != nil {
+			lines[i].MinReplicas = strconv.Itoa(*a.MinReplicas)
+		}
+		if a.MaxReplicas != 0 {
+			lines[i].MaxReplicas = strconv.Itoa(a.MaxReplicas)
+		}
 	}
 	return lines
 }
@@ -38,7 +47,11 @@ func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 // differs from a saved version is seen before it is saved.
 func (d DraftAlgorithm) Typed() SatelliteAlgorithm {
 	a := SatelliteAlgorithm{VanityURL: d.VanityURL}
-	a.Replicas, _ = strconv.Atoi(strings.TrimSpace(d.Replicas)) // saving checks it
+	a.Replicas, _ = strconv.Atoi(strings.TrimSpace(d.Replicas)) // saving checks them
+	a.MaxReplicas, _ = strconv.Atoi(strings.TrimSpace(d.MaxReplicas))
+	if least, err := strconv.Atoi(strings.TrimSpace(d.MinReplicas)); err == nil {
+		a.MinReplicas = &least
+	}
 	parts := strings.SplitN(d.Algorithm, "/", 3)
 	for i, part := range []*string{&a.Algorithm.Owner, &a.Algorithm.Name, &a.Algorithm.Hash} {
 		if i < len(parts) {
@@ -48,76 +61,14 @@ func (d DraftAlgorithm) Typed() SatelliteAlgorithm {
 	return a
 }
 
-// TypedAlgorithms are the lines of a draft as a version's algorithms.
-func TypedAlgorithms(lines []DraftAlgorithm) []SatelliteAlgorithm {
-	list := make([]SatelliteAlgorithm, len(lines))
-	for i, d := range lines {
-		list[i] = d.Typed()
+// Typed is the draft as a satellite's version, as far as it can be read.
+func (d *SatelliteDraft) Typed() *SatelliteVersion {
+	version := &SatelliteVersion{Algorithms: make([]SatelliteAlgorithm, len(d.Algorithms)), Schedules: make([]Schedule, len(d.Schedules))}
+	for i, line := range d.Algorithms {
+		version.Algorithms[i] = line.Typed()
 	}
-	return list
-}
-
-// MergeConflict is a vanity URL that two editors changed in different ways; a
-// side that removed it is nil.
-type MergeConflict struct {
-	VanityURL    string
-	Theirs, Mine *SatelliteAlgorithm
-}
-
-// MergeVersions puts the changes from base to mine on theirs. Where both
-// changed the same vanity URL in different ways it keeps theirs and says so,
-// but for those that useMine names.
-func MergeVersions(base, theirs, mine []SatelliteAlgorithm, useMine []string) ([]SatelliteAlgorithm, []MergeConflict) {
-	before, now := byVanityURL(base), byVanityURL(theirs)
-	var conflicts []MergeConflict
-	merged := slices.Clone(theirs)
-	change := func(url string, to *SatelliteAlgorithm) {
-		at := slices.IndexFunc(merged, func(a SatelliteAlgorithm) bool { return a.VanityURL == url })
-		switch {
-		case to == nil && at >= 0:
-			merged = slices.Delete(merged, at, at+1)
-		case to != nil && at >= 0:
-			merged[at] = *to
-		case to != nil:
-			merged = append(merged, *to)
-		}
+	for i, schedule := range d.Schedules {
+		version.Schedules[i] = schedule.WithDefaults()
 	}
-	decide := func(url string, to *SatelliteAlgorithm) {
-		was, is := before[url], now[url]
-		switch {
-		case same(was, to) || same(is, to): // I did not change it, or both did alike
-			return
-		case !same(was, is): // both changed it
-			conflicts = append(conflicts, MergeConflict{VanityURL: url, Theirs: is, Mine: to})
-			if !slices.Contains(useMine, url) {
-				return
-			}
-		}
-		change(url, to)
-	}
-	ours := byVanityURL(mine)
-	for _, a := range mine {
-		decide(a.VanityURL, &a)
-	}
-	for _, a := range base {
-		if ours[a.VanityURL] == nil {
-			decide(a.VanityURL, nil)
-		}
-	}
-	return merged, conflicts
-}
-
-func byVanityURL(list []SatelliteAlgorithm) map[string]*SatelliteAlgorithm {
-	m := make(map[string]*SatelliteAlgorithm, len(list))
-	for i := range list {
-		m[list[i].VanityURL] = &list[i]
-	}
-	return m
-}
-
-func same(a, b *SatelliteAlgorithm) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
+	return version
 }

@@ -37,7 +37,9 @@ func TestMergeVersions(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			before := append([]SatelliteAlgorithm{}, test.theirs...)
-			got, conflicts := MergeVersions(test.base, test.theirs, test.mine, test.useMine)
+			version := func(list []SatelliteAlgorithm) *SatelliteVersion { return &SatelliteVersion{Algorithms: list} }
+			merged, conflicts := MergeVersions(version(test.base), version(test.theirs), version(test.mine), test.useMine)
+			got := merged.Algorithms
 			if len(got)+len(test.want) > 0 && !reflect.DeepEqual(got, test.want) {
 				t.Errorf("merged = %v, want %v", got, test.want)
 			}
@@ -52,6 +54,31 @@ func TestMergeVersions(t *testing.T) {
 				t.Errorf("theirs became %v, and was %v", test.theirs, before)
 			}
 		})
+	}
+}
+
+// Schedules are merged as algorithms are, by their names.
+func TestMergeSchedules(t *testing.T) {
+	t.Parallel()
+	runs := func(name, cron string) Schedule { return Schedule{Name: name, Cron: cron} }
+	version := func(list ...Schedule) *SatelliteVersion { return &SatelliteVersion{Schedules: list} }
+	base := version(runs("a", "@daily"), runs("b", "@daily"), runs("c", "@daily"))
+	theirs := version(runs("a", "@hourly"), runs("b", "@daily"), runs("c", "@hourly"), runs("d", "@daily"))
+	mine := version(runs("a", "@daily"), runs("c", "@weekly"), runs("e", "@daily"))
+	for _, test := range []struct {
+		useMine []string
+		want    []Schedule
+	}{
+		{nil, []Schedule{runs("a", "@hourly"), runs("c", "@hourly"), runs("d", "@daily"), runs("e", "@daily")}},
+		{[]string{"c"}, []Schedule{runs("a", "@hourly"), runs("c", "@weekly"), runs("d", "@daily"), runs("e", "@daily")}},
+	} {
+		got, conflicts := MergeVersions(base, theirs, mine, test.useMine)
+		if !reflect.DeepEqual(got.Schedules, test.want) {
+			t.Errorf("merged = %v, want %v", got.Schedules, test.want)
+		}
+		if len(conflicts) != 1 || conflicts[0].Key() != "c" || conflicts[0].TheirSchedule.Cron != "@hourly" || conflicts[0].MySchedule.Cron != "@weekly" {
+			t.Errorf("conflicts = %+v, want c", conflicts)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Kind says what sort of failure an Error is. Every surface (REST, registry,
+// Kind is the sort of failure that an Error is. Every surface (REST, registry,
 // browser, command line) maps a Kind to its own status, and to nothing else.
 type Kind string
 
@@ -29,7 +29,7 @@ const (
 	KindUnavailable        Kind = "unavailable"         // 503
 )
 
-// FieldError says what is wrong with one field of the input, and what to do.
+// FieldError is what is wrong with one field of the input, and what to do.
 type FieldError struct {
 	Field   string // path in the input, such as "algorithms[1].vanity_url"
 	Message string // one sentence for the user
@@ -44,7 +44,7 @@ type Error struct {
 	Err     error
 }
 
-// Error gives the message with its cause, for logs.
+// Error returns the message with its cause, for logs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Message)
@@ -58,7 +58,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf makes an Error of a kind with a formatted message and no cause.
@@ -71,7 +71,7 @@ func Wrap(err error, kind Kind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...), Err: err}
 }
 
-// KindOf gives the Kind of the first Error in err's chain, KindInternal for
+// KindOf returns the Kind of the first Error in err's chain, KindInternal for
 // any other error and "" for nil.
 func KindOf(err error) Kind {
 	if err == nil {
@@ -92,7 +92,7 @@ func (v *Validation) Add(field, format string, args ...any) {
 	v.fields = append(v.fields, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// Err gives nil, or one KindInvalid Error with every field noted.
+// Err returns nil, or one KindInvalid Error with every field noted.
 func (v *Validation) Err() error {
 	if len(v.fields) == 0 {
 		return nil

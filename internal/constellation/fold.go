@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// Fold gives the form of a name under which it is compared, searched and
+// Fold returns the form of a name under which it is compared, searched and
 // ordered: names that differ only by case fold to the same, in any script and
 // whatever locale the database has.
 func Fold(name string) string {

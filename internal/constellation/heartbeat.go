@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -27,6 +26,8 @@ type Heartbeat struct {
 	KeysUsed         []string
 	Algorithms       []AlgorithmState
 	Engines          []EngineCounts
+	Work             WorkState
+	CommandsDone     []CommandEnd
 }
 
 // AlgorithmState is how one algorithm of a launch is at the moment.
@@ -37,6 +38,12 @@ type AlgorithmState struct {
 	Queued    int    `json:"q,omitempty"`
 	InFlight  int    `json:"f,omitempty"`
 	Reason    string `json:"why,omitempty"`
+
+	// Where the number of replicas follows the load: what that asks for now, and
+	// the bounds; Desired is nil where it does not.
+	Desired     *int `json:"d,omitempty"`
+	MinReplicas *int `json:"min,omitempty"`
+	MaxReplicas int  `json:"max,omitempty"`
 }
 
 // EngineCounts are what one engine has counted since it started, by vanity
@@ -55,7 +62,8 @@ type Tally struct {
 	Latency []int64          `json:"l,omitempty"`
 }
 
-// What a heartbeat may hold at most.
+// What a heartbeat may hold at most. Every number that is kept, and every sum
+// of them, fits the column or the JSON it is kept in.
 const (
 	maxEngineName   = 200 // characters
 	maxSystemName   = 100
@@ -64,11 +72,12 @@ const (
 	maxErrorTypes   = 20
 	maxErrorName    = 40
 	maxHeartbeatKey = 10_000
+	maxStates       = 2 * MaxAlgorithms // while one version replaces another
 	maxCount        = 1 << 53
-	maxReplicaCount = 1_000_000
+	maxReplicaCount = 1_000_000 // maxStates times this is below 2^31
 )
 
-// Check gives nil, or a KindInvalid error with every field that breaks a rule.
+// Check returns nil, or a KindInvalid error with every field that breaks a rule.
 // Reasons that are too long are cut.
 func (h *Heartbeat) Check() error {
 	var v Validation
@@ -77,27 +86,15 @@ func (h *Heartbeat) Check() error {
 	if h.Sequence < 1 {
 		v.Add("sequence", "sequence starts at 1; not %d", h.Sequence)
 	}
-	if h.SatelliteVersion < 1 {
-		v.Add("satellite_version", "satellite versions start at 1; not %d", h.SatelliteVersion)
+	if h.SatelliteVersion < 1 || h.SatelliteVersion > MaxSatelliteVersion {
+		v.Add("satellite_version", "satellite versions start at 1 and end at %d; not %d", MaxSatelliteVersion, h.SatelliteVersion)
 	}
 	if len(h.KeysUsed) > maxHeartbeatKey {
 		v.Add("keys_used", "at most %d keys are named at once", maxHeartbeatKey)
 	}
-	seen := make(map[string]bool, len(h.Algorithms))
-	for i := range h.Algorithms {
-		a := &h.Algorithms[i]
-		if a.VanityURL == "" || len(a.VanityURL) > 200 || cut(a.VanityURL, 200) != a.VanityURL || seen[a.VanityURL] {
-			v.Add(fmt.Sprintf("algorithms[%d].vanity_url", i), "%q is no vanity URL, or is there twice", cut(a.VanityURL, 60))
-		}
-		seen[a.VanityURL] = true
-		for _, n := range []int{a.Wanted, a.Ready, a.Queued, a.InFlight} {
-			if n < 0 || n > maxReplicaCount {
-				v.Add(fmt.Sprintf("algorithms[%d]", i), "the numbers of %s are from 0 to %d; not %d", cut(a.VanityURL, 60), maxReplicaCount, n)
-				break
-			}
-		}
-		a.Reason = cut(a.Reason, maxReason)
-	}
+	h.checkStates(&v)
+	h.Work.check(&v)
+	checkCommandEnds(&v, h.CommandsDone)
 	if len(h.Engines) > maxEngines {
 		v.Add("engines", "at most %d engines report in one heartbeat", maxEngines)
 		return v.Err()
@@ -108,8 +105,41 @@ func (h *Heartbeat) Check() error {
 	return v.Err()
 }
 
+func (h *Heartbeat) checkStates(v *Validation) {
+	if len(h.Algorithms) > maxStates {
+		v.Add("algorithms", "at most %d algorithms report in one heartbeat; these are %d", maxStates, len(h.Algorithms))
+		return
+	}
+	seen := make(map[string]bool, len(h.Algorithms))
+	for i := range h.Algorithms {
+		a := &h.Algorithms[i]
+		if a.VanityURL == "" || len(a.VanityURL) > 200 || cut(a.VanityURL, 200) != a.VanityURL || seen[a.VanityURL] {
+			v.Add(fmt.Sprintf("algorithms[%d].vanity_url", i), "%q is no vanity URL, or is there twice", cut(a.VanityURL, 60))
+		}
+		seen[a.VanityURL] = true
+		for _, n := range []int{a.Wanted, a.Ready, a.Queued, a.InFlight, orZero(a.Desired), orZero(a.MinReplicas), a.MaxReplicas} {
+			if n < 0 || n > maxReplicaCount {
+				v.Add(fmt.Sprintf("algorithms[%d]", i), "the numbers of %s are from 0 to %d; not %d", cut(a.VanityURL, 60), maxReplicaCount, n)
+				break
+			}
+		}
+		a.Reason = cut(a.Reason, maxReason)
+	}
+}
+
+func orZero(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
 func (e *EngineCounts) check(v *Validation, field string) {
 	checkName(v, field+".id", e.ID, maxEngineName)
+	e.ID = cut(e.ID, maxEngineName)
+	if year := e.StartedAt.UTC().Year(); year < 1 || year > 9999 { // what JSON and RFC 3339 can say
+		v.Add(field+".started_at", "started_at is in the years 1 to 9999, in UTC")
+	}
 	for vanity, t := range e.Counts {
 		if problem := t.problem(); problem != "" {
 			v.Add(field+".counts", "the counts of %s: %s", cut(vanity, 60), problem)
@@ -127,8 +157,8 @@ func (t *Tally) problem() string {
 	}
 	bad := t.Calls < 0 || t.Calls > maxCount
 	for name, n := range t.Errors {
-		if name == "" || len(name) > maxErrorName {
-			return fmt.Sprintf("the name of an error has 1 to %d characters; not %q", maxErrorName, cut(name, 60))
+		if name == "" || len(name) > maxErrorName || cut(name, maxErrorName) != name {
+			return fmt.Sprintf("the name of an error has 1 to %d characters, none of them a control character; not %q", maxErrorName, cut(name, 60))
 		}
 		bad = bad || n < 0 || n > maxCount
 	}
@@ -150,7 +180,7 @@ func checkName(v *Validation, field, name string, most int) {
 // cut makes text from outside fit to be stored and shown.
 func cut(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if IsInvisible(r) {
 			return ' '
 		}
 		return r
@@ -170,9 +200,12 @@ func (t *Tally) Failed() int64 {
 	return n
 }
 
+// plus adds counts, which stay at maxCount once they are there.
+func plus(a, b int64) int64 { return min(a+b, maxCount) }
+
 // Add adds what more counts to t.
 func (t *Tally) Add(more *Tally) {
-	t.Calls += more.Calls
+	t.Calls = plus(t.Calls, more.Calls)
 	for name, n := range more.Errors {
 		if t.Errors == nil {
 			t.Errors = map[string]int64{}
@@ -180,18 +213,18 @@ func (t *Tally) Add(more *Tally) {
 		if _, ok := t.Errors[name]; !ok && len(t.Errors) >= maxErrorTypes {
 			name = "other"
 		}
-		t.Errors[name] += n
+		t.Errors[name] = plus(t.Errors[name], n)
 	}
 	if len(more.Latency) > 0 && len(t.Latency) < len(more.Latency) {
 		t.Latency = append(t.Latency, make([]int64, len(more.Latency)-len(t.Latency))...)
 	}
 	for i, n := range more.Latency {
-		t.Latency[i] += n
+		t.Latency[i] = plus(t.Latency[i], n)
 	}
 }
 
-// Since gives what was counted after before, which may be nil. A count that
-// went down gives nothing, rather than be counted twice.
+// Since returns what was counted after before, which may be nil. A count that
+// went down counts as nothing, rather than be counted twice.
 func (t *Tally) Since(before *Tally) *Tally {
 	if before == nil {
 		return t
@@ -220,10 +253,10 @@ func (t *Tally) Since(before *Tally) *Tally {
 	return delta
 }
 
-// Empty says whether nothing was counted.
+// Empty reports whether nothing was counted.
 func (t *Tally) Empty() bool { return t.Calls == 0 && len(t.Errors) == 0 && len(t.Latency) == 0 }
 
-// Counts gives the tally as it is shown.
+// Counts returns the tally as it is shown.
 func (t *Tally) Counts() CallCounts {
 	return CallCounts{
 		Calls: t.Calls, Errors: t.Failed(), ErrorsByType: t.Errors,
@@ -231,7 +264,7 @@ func (t *Tally) Counts() CallCounts {
 	}
 }
 
-// quantile gives the duration that a share q of the calls did not exceed,
+// quantile returns the duration that a share q of the calls did not exceed,
 // as if calls were spread evenly inside a bucket.
 func (t *Tally) quantile(q float64) time.Duration {
 	var total int64
@@ -273,6 +306,9 @@ func KeysDigest(keys []SatelliteKey) string {
 		lines[i] = strings.Join([]string{k.ID, k.SHA256, expires, strings.Join(slices.Sorted(slices.Values(k.Algorithms)), ",")}, " ")
 		if k.Rate.PerSecond > 0 {
 			lines[i] += fmt.Sprintf(" %g/%d", k.Rate.PerSecond, k.Rate.Burst)
+		}
+		if k.CallbackURL != "" {
+			lines[i] += " " + k.CallbackURL
 		}
 		lines[i] += "\n"
 	}

@@ -46,7 +46,7 @@ type Launch struct {
 	ReportSeconds  int        // how often it was told to report
 }
 
-// Relaunch says whether the launch runs another version than it should.
+// Relaunch reports whether the launch runs another version than it should.
 func (l *Launch) Relaunch() bool {
 	return l.RunningVersion != nil && *l.RunningVersion != l.SatelliteVersion
 }
@@ -56,6 +56,8 @@ type LaunchReport struct {
 	Engine     string            // which engine reports
 	Algorithms []LaunchAlgorithm // in the order of the report
 	Engines    []LaunchEngine    // that it counts the calls of
+	Work       WorkState
+	Commands   []QueueCommand // that were asked for, newest first
 }
 
 // LaunchEngine is one engine of a launch.
@@ -150,7 +152,25 @@ func roughly(d time.Duration) string {
 
 // Health is what one heartbeat says of a launch: "" when it lacks nothing,
 // else what it lacks.
-func Health(algorithms []AlgorithmState) string {
+func Health(algorithms []AlgorithmState, queue *QueueState) string {
+	health := lacking(algorithms)
+	if !queue.Troubled() {
+		return health
+	}
+	trouble := "its queue is " + queue.State
+	if queue.State == QueueUnreachable {
+		trouble = "its queue takes no calls"
+	}
+	if queue.Reason != "" {
+		trouble += ": " + queue.Reason
+	}
+	if health != "" {
+		return health + "; and " + trouble
+	}
+	return trouble
+}
+
+func lacking(algorithms []AlgorithmState) string {
 	short, first := 0, ""
 	for _, a := range algorithms {
 		if a.Ready >= a.Wanted {

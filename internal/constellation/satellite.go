@@ -2,11 +2,10 @@ package constellation
 
 import (
 	"fmt"
+	"math"
 	"regexp"
-	"sort"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -28,7 +27,7 @@ type Satellite struct {
 	LaunchCount, LaunchesUp, LaunchesDegraded, LaunchesStale int
 }
 
-// Expired says whether the satellite's bundles are refused at now.
+// Expired reports whether the satellite's bundles are refused at now.
 func (s *Satellite) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 
 // SatelliteVersion is one immutable list of algorithms.
@@ -37,18 +36,36 @@ type SatelliteVersion struct {
 	CreatedAt  time.Time
 	CreatedBy  string
 	Algorithms []SatelliteAlgorithm
+	Schedules  []Schedule
 }
 
-// SatelliteAlgorithm is an algorithm version under a vanity URL.
+// SatelliteAlgorithm is an algorithm version under a vanity URL; its numbers of
+// replicas are those of its Scale.
 type SatelliteAlgorithm struct {
-	VanityURL string
-	Algorithm AlgorithmRef
-	Replicas  int
+	VanityURL   string
+	Algorithm   AlgorithmRef
+	Replicas    int
+	MinReplicas *int
+	MaxReplicas int
+}
+
+// Scale returns how many replicas the algorithm has.
+func (a SatelliteAlgorithm) Scale() Scale { return Scale{a.Replicas, a.MinReplicas, a.MaxReplicas} }
+
+// Equal reports whether a and other are the same in all their parts.
+func (a SatelliteAlgorithm) Equal(other SatelliteAlgorithm) bool {
+	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale())
 }
 
 // DefaultSatelliteLifetime is how long after its creation a satellite expires
 // when its maker names no date.
 const DefaultSatelliteLifetime = 365 * 24 * time.Hour
+
+// What a satellite has at most: algorithms in one version, and versions.
+const (
+	MaxAlgorithms       = 500
+	MaxSatelliteVersion = math.MaxInt32
+)
 
 // MaxReplicas is the most replicas of one algorithm in one satellite.
 const MaxReplicas = 1000
@@ -58,8 +75,8 @@ var (
 	vanityOther = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 
-// CheckVanityURL tells v when s is no vanity URL. The first segment has no
-// hyphen because official clients match \w+/.+ (reference section 1).
+// CheckVanityURL adds an error to v when s is no vanity URL. The first segment has no
+// hyphen because official clients match \w+/.+.
 func CheckVanityURL(v *Validation, field, s string) {
 	segments := strings.Split(s, "/")
 	switch {
@@ -81,8 +98,8 @@ func CheckVanityURL(v *Validation, field, s string) {
 	}
 }
 
-// CheckDisplayName tells v when a satellite's, launch's or key's name is
-// empty, longer than 200 characters, or has control characters.
+// CheckDisplayName adds an error to v when a satellite's, launch's or key's name is
+// empty, longer than 200 characters, or has characters that are not seen.
 func CheckDisplayName(v *Validation, field, what, name string) {
 	n := utf8.RuneCountInString(name)
 	switch {
@@ -90,51 +107,11 @@ func CheckDisplayName(v *Validation, field, what, name string) {
 		v.Add(field, "%s needs a name", what)
 	case n > 200:
 		v.Add(field, "a name has at most 200 characters; this one has %d", n)
-	case !utf8.ValidString(name) || strings.IndexFunc(name, unicode.IsControl) >= 0:
-		v.Add(field, "a name has no control characters")
+	case !utf8.ValidString(name) || strings.IndexFunc(name, IsInvisible) >= 0:
+		v.Add(field, "a name has no control characters, and none that turn the direction of a line")
 	case strings.TrimSpace(name) != name:
 		v.Add(field, "a name does not start or end with a space")
 	}
-}
-
-// VersionDiff is what changed between two versions of a satellite, each list
-// ordered by vanity URL.
-type VersionDiff struct {
-	Added   []SatelliteAlgorithm
-	Removed []SatelliteAlgorithm
-	Changed []AlgorithmChange
-}
-
-// AlgorithmChange is one vanity URL whose algorithm or replicas differ.
-type AlgorithmChange struct{ From, To SatelliteAlgorithm }
-
-// DiffVersions compares two lists of algorithms by vanity URL.
-func DiffVersions(from, to []SatelliteAlgorithm) VersionDiff {
-	old := make(map[string]SatelliteAlgorithm, len(from))
-	for _, a := range from {
-		old[a.VanityURL] = a
-	}
-	var d VersionDiff
-	for _, a := range to {
-		b, ok := old[a.VanityURL]
-		switch {
-		case !ok:
-			d.Added = append(d.Added, a)
-		case a != b:
-			d.Changed = append(d.Changed, AlgorithmChange{From: b, To: a})
-		}
-		delete(old, a.VanityURL)
-	}
-	for _, a := range old {
-		d.Removed = append(d.Removed, a)
-	}
-	less := func(list []SatelliteAlgorithm) func(i, j int) bool {
-		return func(i, j int) bool { return list[i].VanityURL < list[j].VanityURL }
-	}
-	sort.Slice(d.Added, less(d.Added))
-	sort.Slice(d.Removed, less(d.Removed))
-	sort.Slice(d.Changed, func(i, j int) bool { return d.Changed[i].To.VanityURL < d.Changed[j].To.VanityURL })
-	return d
 }
 
 // SatelliteKey is a key that may call a satellite's algorithms.
@@ -150,12 +127,24 @@ type SatelliteKey struct {
 	ExpiresAt  *time.Time
 	RevokedAt  *time.Time
 	LastUsedAt *time.Time // as satellites that report tell; nil: not known
+	// CallbackURL is where results of its asynchronous calls are posted that name
+	// no other place; "": nowhere.
+	CallbackURL string
+}
+
+// Access is who may call a satellite's algorithms, and until when the satellite
+// is good. Of two, the one with the greater Version is the newer, whatever way
+// it came; of the same version, keys leave when they expire.
+type Access struct {
+	Version   int64
+	ExpiresAt time.Time
+	Keys      []SatelliteKey // that work, oldest first
 }
 
 // MaxKeyAlgorithms is how many vanity URLs a key may be limited to.
 const MaxKeyAlgorithms = 100
 
-// CheckKeyAlgorithms tells v what is wrong with the vanity URLs that a key is
+// CheckKeyAlgorithms adds to v what is wrong with the vanity URLs that a key is
 // limited to: each is one, and there once. They may name algorithms that the
 // satellite does not have yet.
 func CheckKeyAlgorithms(v *Validation, field string, vanityURLs []string) {
@@ -192,7 +181,7 @@ func (r KeyRate) BurstOrDefault() int {
 	return max(1, int(r.PerSecond))
 }
 
-// CheckKeyRate tells v what is wrong with a key's rate.
+// CheckKeyRate adds to v what is wrong with a key's rate.
 func CheckKeyRate(v *Validation, field string, r KeyRate) {
 	if !(r.PerSecond >= 0 && r.PerSecond <= MaxKeyRate) { // NaN neither
 		v.Add(field+".per_second", "a key's calls per second are a number from 0, which is no limit, to %d", MaxKeyRate)

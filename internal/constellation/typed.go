@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-var typedHash = regexp.MustCompile(`^[0-9a-fA-F]{40}$`)
+var typedHash = regexp.MustCompile(`^(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
 
-// ReadAlgorithm gives what somebody typed or pasted as OWNER/NAME/HASH, as far
+// ReadAlgorithm returns what somebody typed or pasted as OWNER/NAME/HASH, as far
 // as it can be told what is meant: spaces around it, a hash in upper case, an
 // algo:// name, the address of a call, of a page or of an image. What it
 // cannot tell comes back as it is, for ParseAlgorithmRef to explain.
@@ -24,7 +24,7 @@ func ReadAlgorithm(text string) string {
 		s = strings.TrimPrefix(s, prefix)
 	}
 	s = strings.Replace(s, "/versions/", "/", 1)
-	if at := strings.LastIndexByte(s, ':'); at >= 0 && typedHash.MatchString(s[at+1:]) { // an image: HOST/OWNER/NAME:HASH
+	if at := strings.LastIndexByte(s, ':'); at >= 0 && typedHash.MatchString(s[at+1:]) && !strings.HasSuffix(s[:at], "@sha256") { // an image: HOST/OWNER/NAME:HASH
 		s = s[:at] + "/" + s[at+1:]
 	}
 	parts := strings.Split(s, "/")
@@ -37,7 +37,7 @@ func ReadAlgorithm(text string) string {
 	return strings.Join(parts, "/")
 }
 
-// ExplainAlgorithm says what a text lacks to be OWNER/NAME/HASH, in words for
+// ExplainAlgorithm returns what a text lacks to be OWNER/NAME/HASH, in words for
 // who typed it; "" when it is one.
 func ExplainAlgorithm(s string) string {
 	if _, err := ParseAlgorithmRef(s); err == nil {
@@ -52,11 +52,11 @@ func ExplainAlgorithm(s string) string {
 	case len(parts) == 1:
 		return "This is one part of three; go on with the algorithm's name and version: " + s + "/NAME/HASH"
 	case len(parts) == 2:
-		return "The version is missing; choose one below, or write its 40-digit hash after " + s + "/"
+		return "The version is missing; choose one below, or write its whole hash after " + s + "/"
 	case len(parts) > 3:
 		return "An algorithm has three parts, OWNER/NAME/HASH; this has more"
 	case !typedHash.MatchString(parts[2]):
-		return "The version is the whole SHA-1 of a commit, 40 digits of 0-9 and a-f; “" + shorten(parts[2]) + "” is not. A semantic version such as 1.2.0 can move, so choose its hash below"
+		return "The version is the whole hash of a commit, 40 digits of 0-9 and a-f (64 in a SHA-256 repository); “" + shorten(parts[2]) + "” is not. A semantic version such as 1.2.0 can move, so choose its hash below"
 	}
 	return ""
 }

@@ -36,7 +36,7 @@ var accountListing = listing[constellation.Account]{
 	id: byUUID(func(a *constellation.Account) string { return a.ID }),
 }
 
-// ListAccounts gives a page of accounts, by name or created_at; admins only.
+// ListAccounts returns a page of accounts, by name or created_at; admins only.
 func (s *Service) ListAccounts(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Account], error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "listing accounts"); err != nil {
 		return Page[constellation.Account]{}, err
@@ -92,7 +92,7 @@ func (s *Service) addAccount(ctx context.Context, p Principal, n NewAccount, has
 
 func accountTarget(a *constellation.Account) target { return target{"account", a.ID, a.Username} }
 
-// hashPassword gives "" for no password.
+// hashPassword returns "" for no password.
 func (s *Service) hashPassword(ctx context.Context, password string) (string, error) {
 	if password == "" {
 		return "", nil
@@ -100,7 +100,7 @@ func (s *Service) hashPassword(ctx context.Context, password string) (string, er
 	return s.memory.passwords.Hash(ctx, password)
 }
 
-// GetAccount gives an account: one's own, or any for an admin.
+// GetAccount returns an account: one's own, or any for an admin.
 func (s *Service) GetAccount(ctx context.Context, p Principal, username string) (*constellation.Account, error) {
 	if err := p.mayAccount(username, "reading another account"); err != nil {
 		return nil, err

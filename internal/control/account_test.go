@@ -69,7 +69,7 @@ func TestPasswordAndSession(t *testing.T) {
 	if _, err := h.CreateAccount(ctx, shell, control.NewAccount{Username: "Ada", Role: constellation.RoleAdmin, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := h.AuthenticatePassword(ctx, "ada", password, "192.0.2.1")
+	p, err := h.AuthenticatePassword(ctx, "ada", password, "192.0.2.1", "")
 	if err != nil || p.Username != "Ada" || p.Role != constellation.RoleAdmin {
 		t.Fatalf("AuthenticatePassword = %+v, %v, want Ada the admin", p, err)
 	}
@@ -95,23 +95,23 @@ func TestPasswordAndSession(t *testing.T) {
 	_, err = h.AuthenticateSession(ctx, token, "")
 	wantKind(t, "session after a new password", err, constellation.KindUnauthenticated)
 
-	_, unknown := h.AuthenticatePassword(ctx, "nobody", password, "192.0.2.1")
-	_, wrong := h.AuthenticatePassword(ctx, "ada", password, "192.0.2.1")
+	_, unknown := h.AuthenticatePassword(ctx, "nobody", password, "192.0.2.1", "")
+	_, wrong := h.AuthenticatePassword(ctx, "ada", password, "192.0.2.1", "")
 	wantKind(t, "unknown user", unknown, constellation.KindUnauthenticated)
 	if unknown == nil || wrong == nil || unknown.Error() != wrong.Error() {
 		t.Errorf("unknown user %v and wrong password %v, want the same words", unknown, wrong)
 	}
 	for range 4 {
-		_, err = h.AuthenticatePassword(ctx, "Ada", "wrong password", "192.0.2.1")
+		_, err = h.AuthenticatePassword(ctx, "Ada", "wrong password", "192.0.2.1", "")
 		wantKind(t, "wrong password", err, constellation.KindUnauthenticated)
 	}
-	_, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.1")
+	_, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.1", "")
 	wantKind(t, "login after five failures", err, constellation.KindRateLimited)
-	if _, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.2"); err != nil {
+	if _, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.2", ""); err != nil {
 		t.Errorf("login from another address = %v, want nil", err)
 	}
 	h.ahead(2 * time.Second)
-	if _, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.1"); err != nil {
+	if _, err = h.AuthenticatePassword(ctx, "ada", "another good password", "192.0.2.1", ""); err != nil {
 		t.Errorf("login after the wait = %v, want nil", err)
 	}
 	failed := 0
@@ -226,7 +226,7 @@ func TestAPIKeys(t *testing.T) {
 		t.Error("last use is not noted after a minute")
 	}
 
-	limited, _, err := h.CreateKey(ctx, ann, "ann", control.NewKey{Name: "edge only", Role: constellation.RoleViewer, SatelliteID: s.ID})
+	limited, _, err := h.CreateKey(ctx, ann, "ann", control.NewKey{Name: "edge only", Role: new(constellation.RoleViewer), SatelliteID: &s.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,14 +235,14 @@ func TestAPIKeys(t *testing.T) {
 		t.Fatalf("limited key = %+v, %v, want satellite %s, viewer", lp, err, s.ID)
 	}
 	for name, n := range map[string]control.NewKey{
-		"every satellite": {Name: "x", Role: constellation.RoleViewer},
-		"higher role":     {Name: "x", Role: constellation.RoleOperator, SatelliteID: s.ID},
+		"every satellite": {Name: "x", Role: new(constellation.RoleViewer)},
+		"higher role":     {Name: "x", Role: new(constellation.RoleOperator), SatelliteID: &s.ID},
 	} {
 		_, _, err := h.CreateKey(ctx, lp, "ann", n)
 		wantKind(t, "limited key makes one for "+name, err, constellation.KindForbidden)
 	}
 	wantKind(t, "limited key revokes a greater one", h.RevokeKey(ctx, lp, "ann", key.ID), constellation.KindForbidden)
-	_, _, err = h.CreateKey(ctx, shell, "ann", control.NewKey{Name: "", Role: constellation.RoleAdmin, SatelliteID: "nope", ExpiresAt: ptr(time.Now().Add(-time.Hour))})
+	_, _, err = h.CreateKey(ctx, shell, "ann", control.NewKey{Name: "", Role: new(constellation.RoleAdmin), SatelliteID: new("nope"), ExpiresAt: ptr(time.Now().Add(-time.Hour))})
 	wantKind(t, "bad key", err, constellation.KindInvalid)
 	if diff := cmp.Diff([]string{"name", "expires_at", "role", "satellite_id"}, fields(err)); diff != "" {
 		t.Errorf("bad key: fields (-want +got):\n%s", diff)
@@ -276,7 +276,7 @@ func TestAPIKeys(t *testing.T) {
 	if err != nil || events.Marker == "" {
 		t.Fatalf("ListEvents = %+v, %v, want a first page of two", events, err)
 	}
-	rest, err := h.ListEvents(ctx, shell, control.EventQuery{TargetKind: "api_key", ListQuery: control.ListQuery{Marker: events.Marker, Limit: 2}})
+	rest, err := h.ListEvents(ctx, shell, control.EventQuery{TargetKind: "api_key", Since: ptr(time.Unix(0, 0)), ListQuery: control.ListQuery{Marker: events.Marker, Limit: 2}})
 	if err != nil || len(rest.Items) != 1 || rest.Items[0].Action != "api_key.create" {
 		t.Errorf("second page = %+v, %v, want the first creation", rest, err)
 	}

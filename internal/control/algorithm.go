@@ -39,7 +39,7 @@ var algorithmVersionListing = listing[constellation.AlgorithmVersion]{
 	id: byUUID(func(v *constellation.AlgorithmVersion) string { return v.ID }),
 }
 
-// ListAlgorithms gives a page of algorithms, by name (OWNER/NAME) or
+// ListAlgorithms returns a page of algorithms, by name (OWNER/NAME) or
 // created_at, each with its newest ready version.
 func (s *Service) ListAlgorithms(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Algorithm], error) {
 	if err := p.mayEverywhere(constellation.RoleViewer, "listing algorithms"); err != nil {
@@ -53,7 +53,7 @@ func (s *Service) ListAlgorithms(ctx context.Context, p Principal, q ListQuery) 
 	return algorithmListing.page(list, rows), err
 }
 
-// GetAlgorithm gives an algorithm, ignoring case.
+// GetAlgorithm returns an algorithm, ignoring case.
 func (s *Service) GetAlgorithm(ctx context.Context, p Principal, owner, name string) (*constellation.Algorithm, error) {
 	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm"); err != nil {
 		return nil, err
@@ -69,13 +69,13 @@ func (s *Service) algorithm(ctx context.Context, owner, name string) (*constella
 	return s.db.Algorithm(ctx, owner, name)
 }
 
-// ListAlgorithmVersions gives a page of an algorithm's versions, newest first
+// ListAlgorithmVersions returns a page of an algorithm's versions, newest first
 // or by created_at or git_hash.
 func (s *Service) ListAlgorithmVersions(ctx context.Context, p Principal, owner, name string, q ListQuery) (Page[constellation.AlgorithmVersion], error) {
 	if err := p.mayEverywhere(constellation.RoleViewer, "listing algorithm versions"); err != nil {
 		return Page[constellation.AlgorithmVersion]{}, err
 	}
-	list, err := algorithmVersionListing.parse(q)
+	list, err := algorithmVersionListing.parse(q, owner, name)
 	if err != nil {
 		return Page[constellation.AlgorithmVersion]{}, err
 	}
@@ -87,7 +87,7 @@ func (s *Service) ListAlgorithmVersions(ctx context.Context, p Principal, owner,
 	return algorithmVersionListing.page(list, rows), err
 }
 
-// GetAlgorithmVersion gives one version; when it does not exist, the error
+// GetAlgorithmVersion returns one version; when it does not exist, the error
 // says which do.
 func (s *Service) GetAlgorithmVersion(ctx context.Context, p Principal, ref constellation.AlgorithmRef) (*constellation.AlgorithmVersion, error) {
 	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm version"); err != nil {
@@ -106,16 +106,21 @@ func (s *Service) GetAlgorithmVersion(ctx context.Context, p Principal, ref cons
 			return &found[0], nil
 		}
 	}
-	message, err := s.noVersion(ctx, algorithm, ref.Hash)
+	message, err := s.noVersion(ctx, p, algorithm, ref.Hash)
 	if err != nil {
 		return nil, err
 	}
 	return nil, constellation.Errorf(constellation.KindNotFound, "%s", message)
 }
 
-// noVersion says which versions an algorithm has, when it has not this one.
-func (s *Service) noVersion(ctx context.Context, a *constellation.Algorithm, hash string) (string, error) {
+// noVersion returns a message on which versions an algorithm has, when it has not this one. A
+// key that may not list them hears of none.
+func (s *Service) noVersion(ctx context.Context, p Principal, a *constellation.Algorithm, hash string) (string, error) {
 	const shown = 3
+	message := a.Owner + "/" + a.Name + " has no version " + clean(hash, 64)
+	if p.SatelliteID != "" {
+		return message, nil
+	}
 	newest, err := s.db.AlgorithmVersions(ctx, a.ID, postgres.List{Sort: "created_at", Desc: true, Limit: shown})
 	if err != nil {
 		return "", err
@@ -124,7 +129,6 @@ func (s *Service) noVersion(ctx context.Context, a *constellation.Algorithm, has
 	for i, v := range newest {
 		hashes[i] = v.GitHash
 	}
-	message := a.Owner + "/" + a.Name + " has no version " + clean(hash, 64)
 	switch {
 	case len(hashes) == 0:
 		return message + "; it has none yet", nil
@@ -160,8 +164,8 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 		if created = len(found) == 0; !created {
 			v = &found[0]
 			if v.Image.Digest != push.Image.Digest {
-				return constellation.Errorf(constellation.KindConflict, "%s:%s is %s and never moves; push under another hash",
-					push.Ref.Repository(), push.Ref.Hash, v.Image.Digest)
+				return constellation.Errorf(constellation.KindConflict, "commit %s of %s is registered already, as %s, and never changes: skip the push, or commit what changed and push under the new hash",
+					push.Ref.Hash, push.Ref.Repository(), v.Image.Digest)
 			}
 			return store(ctx) // heals a registry that lost the manifest
 		}
@@ -179,14 +183,10 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 
 func checkPush(push Push) error {
 	var v constellation.Validation
-	constellation.CheckOwnerName(&v, "owner", push.Ref.Owner, "name", push.Ref.Name)
-	if !constellation.IsGitHash(push.Ref.Hash) {
-		v.Add("git_hash", "the tag %q is no version: push under 40 lower-case hex digits (a Git SHA-1)", clean(push.Ref.Hash, 64))
+	version := constellation.AlgorithmVersion{
+		Owner: push.Ref.Owner, Name: push.Ref.Name, GitHash: push.Ref.Hash, SemanticVersion: push.SemanticVersion, Runtime: push.Runtime,
 	}
-	if clean(push.SemanticVersion, 100) != push.SemanticVersion {
-		v.Add("semantic_version", "a semantic version has at most 100 characters, such as 1.2.0")
-	}
-	push.Runtime.Check(&v, "runtime")
+	version.Check(&v)
 	return v.Err()
 }
 

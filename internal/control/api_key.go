@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,12 +11,13 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// NewKey is what CreateKey needs; Role "" is the most the maker may give,
-// ExpiresAt nil is in a year.
+// NewKey is what CreateKey needs. Role nil is the most the maker may give,
+// SatelliteID nil is every satellite, ExpiresAt nil is in a year: only what is
+// absent is unlimited, what is empty is refused.
 type NewKey struct {
 	Name        string
-	Role        constellation.Role
-	SatelliteID string
+	Role        *constellation.Role
+	SatelliteID *string
 	ExpiresAt   *time.Time
 }
 
@@ -29,13 +31,13 @@ var keyListing = listing[constellation.APIKey]{
 	id: byUUID(func(k *constellation.APIKey) string { return k.ID }),
 }
 
-// ListKeys gives a page of an account's keys, by name, created_at or
+// ListKeys returns a page of an account's keys, by name, created_at or
 // expires_at: one's own, or any account's for an admin.
 func (s *Service) ListKeys(ctx context.Context, p Principal, username string, q ListQuery) (Page[constellation.APIKey], error) {
 	if err := p.mayAccount(username, "listing another account's API keys"); err != nil {
 		return Page[constellation.APIKey]{}, err
 	}
-	list, err := keyListing.parse(q)
+	list, err := keyListing.parse(q, username)
 	if err != nil {
 		return Page[constellation.APIKey]{}, err
 	}
@@ -47,7 +49,7 @@ func (s *Service) ListKeys(ctx context.Context, p Principal, username string, q 
 	return keyListing.page(list, rows), err
 }
 
-// CreateKey makes an API key and gives it, this once. Its role is no higher
+// CreateKey makes an API key and returns it, this once. Its role is no higher
 // than its account's, and a key makes no key beyond itself.
 func (s *Service) CreateKey(ctx context.Context, p Principal, username string, n NewKey) (string, *constellation.APIKey, error) {
 	if err := p.mayAccount(username, "creating an API key of another account"); err != nil {
@@ -77,31 +79,34 @@ func (s *Service) CreateKey(ctx context.Context, p Principal, username string, n
 
 func keyTarget(k *constellation.APIKey) target { return target{"api_key", k.ID, k.Name} }
 
-// checkKey gives the record of a new key, or every field that is wrong.
+// checkKey returns the record of a new key, or every field that is wrong.
 func (s *Service) checkKey(ctx context.Context, p Principal, account *constellation.Account, n NewKey) (*constellation.APIKey, error) {
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "an API key", n.Name)
 	checkExpiry(&v, n.ExpiresAt, now)
-	role := n.Role
-	if role == "" {
-		role = account.Role
-		if !p.managesAccounts() && p.Role.Rank() < role.Rank() {
-			role = p.Role
-		}
+	role := account.Role
+	switch {
+	case n.Role != nil:
+		role = *n.Role
+	case !p.managesAccounts() && p.Role.Rank() < role.Rank():
+		role = p.Role
 	}
 	constellation.CheckRole(&v, "role", role)
 	if role.Valid() && role.Rank() > account.Role.Rank() {
 		v.Add("role", "a key's role is no higher than its account's: %s has the role %s", account.Username, account.Role)
 	}
 	satelliteID := ""
-	if n.SatelliteID != "" {
+	if n.SatelliteID != nil {
+		if p.SatelliteID != "" && !strings.EqualFold(p.SatelliteID, *n.SatelliteID) { // whether there is one or not
+			return nil, refuseRole(p, role)
+		}
 		var err error
-		if satelliteID, err = parseID("satellite", n.SatelliteID); err == nil {
+		if satelliteID, err = parseID("satellite", *n.SatelliteID); err == nil {
 			_, err = s.db.Satellite(ctx, satelliteID)
 		}
 		if constellation.KindOf(err) == constellation.KindNotFound {
-			v.Add("satellite_id", "there is no satellite %q", clean(n.SatelliteID, 40))
+			v.Add("satellite_id", "there is no satellite %q; leave it out for a key of every satellite", clean(*n.SatelliteID, 40))
 		} else if err != nil {
 			return nil, err
 		}
@@ -109,11 +114,8 @@ func (s *Service) checkKey(ctx context.Context, p Principal, account *constellat
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	if !p.reaches(role, satelliteID) {
-		if p.SatelliteID != "" {
-			return nil, constellation.Errorf(constellation.KindForbidden, "this API key is limited to satellite %s and role %s; the keys it makes have the same satellite and no higher role", p.SatelliteID, p.Role)
-		}
-		return nil, constellation.Errorf(constellation.KindForbidden, "an API key with the role %s needs somebody with that role to make it; this one has the role %s", role, p.Role)
+	if !p.covers(role, satelliteID) {
+		return nil, refuseRole(p, role)
 	}
 	expires := now.Add(constellation.DefaultKeyLifetime)
 	if n.ExpiresAt != nil {
@@ -123,6 +125,15 @@ func (s *Service) checkKey(ctx context.Context, p Principal, account *constellat
 		ID: uuid.NewString(), Username: account.Username, Name: n.Name, Role: role, SatelliteID: satelliteID,
 		CreatedAt: now, ExpiresAt: expires,
 	}, nil
+}
+
+// refuseRole returns why p makes no key of a role and satellite that it does not
+// reach.
+func refuseRole(p Principal, role constellation.Role) error {
+	if p.SatelliteID != "" {
+		return constellation.Errorf(constellation.KindForbidden, "this API key is limited to satellite %s and role %s; the keys it makes have the same satellite and no higher role", p.SatelliteID, p.Role)
+	}
+	return constellation.Errorf(constellation.KindForbidden, "an API key with the role %s needs somebody with that role to make it; this one has the role %s", role, p.Role)
 }
 
 // RevokeKey makes a key stop working at once; a revoked one stays so.
@@ -143,7 +154,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, username, keyID st
 		if err != nil || key.RevokedAt != nil {
 			return err
 		}
-		if !p.managesAccounts() && !p.reaches(key.Role, key.SatelliteID) {
+		if !p.managesAccounts() && !p.covers(key.Role, key.SatelliteID) {
 			return constellation.Errorf(constellation.KindForbidden, "the API key %q may do more than the one that asks to revoke it; sign in, or use one like it", key.Name)
 		}
 		before, now := viewKey(key), s.now()
@@ -155,7 +166,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, username, keyID st
 	})
 }
 
-// HasAdminKey says whether the account has a working admin API key for every
+// HasAdminKey reports whether the account has a working admin API key for every
 // satellite, which the browser asks for before algorithms are added to one.
 func (s *Service) HasAdminKey(ctx context.Context, p Principal) (bool, error) {
 	if err := p.may(constellation.RoleViewer, "looking for API keys"); err != nil || p.AccountID == "" {

@@ -2,8 +2,11 @@ package control
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -31,7 +34,7 @@ func (s *Service) audit(ctx context.Context, p Principal, action string, t targe
 	if err := s.db.InsertEvent(ctx, e); err != nil {
 		return err
 	}
-	return s.notify(ctx, noticeOf(t, before, after))
+	return s.notify(ctx, notificationOf(t, before, after))
 }
 
 func viewJSON(view any) ([]byte, error) {
@@ -67,6 +70,7 @@ type keyView struct {
 	Rate        constellation.KeyRate `json:"rate,omitzero"`
 	ExpiresAt   *time.Time            `json:"expires_at,omitempty"`
 	RevokedAt   *time.Time            `json:"revoked_at,omitempty"`
+	CallbackURL string                `json:"callback_url,omitempty"` // without its query, which may have a secret
 }
 
 func viewKey(k *constellation.APIKey) keyView {
@@ -79,8 +83,16 @@ func viewKey(k *constellation.APIKey) keyView {
 func viewSatelliteKey(satelliteID string, k *constellation.SatelliteKey) keyView {
 	return keyView{
 		Name: k.Name, Prefix: k.Prefix, SatelliteID: satelliteID, Algorithms: k.Algorithms, Rate: k.Rate,
-		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt,
+		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, CallbackURL: withoutQuery(k.CallbackURL),
 	}
+}
+
+func withoutQuery(url string) string {
+	place, _, cut := strings.Cut(url, "?")
+	if cut {
+		place += "?…"
+	}
+	return place
 }
 
 type versionView struct {
@@ -99,18 +111,48 @@ type satelliteView struct {
 	ExpiresAt  time.Time       `json:"expires_at"`
 	Version    int             `json:"version"`
 	Algorithms []algorithmView `json:"algorithms"`
+	Schedules  []scheduleView  `json:"schedules,omitempty"`
 }
 
 type algorithmView struct {
 	VanityURL string `json:"vanity_url"`
 	Algorithm string `json:"algorithm"`
 	Replicas  int    `json:"replicas"`
+
+	MinReplicas *int `json:"min_replicas,omitempty"`
+	MaxReplicas int  `json:"max_replicas,omitempty"`
+}
+
+// scheduleView has an input's sum: it shows that it changed, and an input may
+// be long, or have what not every reader of the log is to see.
+type scheduleView struct {
+	Name        string `json:"name"`
+	Cron        string `json:"cron"`
+	TimeZone    string `json:"time_zone"`
+	VanityURL   string `json:"vanity_url"`
+	InputBytes  int    `json:"input_bytes"`
+	InputSHA256 string `json:"input_sha256"`
+	ContentType string `json:"content_type"`
+	Missed      string `json:"missed"`
+}
+
+func viewSchedule(s constellation.Schedule) scheduleView {
+	sum := sha256.Sum256([]byte(s.Input))
+	return scheduleView{
+		Name: s.Name, Cron: s.Cron, TimeZone: s.TimeZone, VanityURL: s.VanityURL, InputBytes: len(s.Input), InputSHA256: hex.EncodeToString(sum[:]),
+		ContentType: s.ContentType, Missed: s.Missed,
+	}
 }
 
 func viewSatellite(s *constellation.Satellite) satelliteView {
 	view := satelliteView{Name: s.Name, ExpiresAt: s.ExpiresAt, Version: s.LatestVersion.Number, Algorithms: []algorithmView{}}
 	for _, a := range s.LatestVersion.Algorithms {
-		view.Algorithms = append(view.Algorithms, algorithmView{VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas})
+		view.Algorithms = append(view.Algorithms, algorithmView{
+			VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
+		})
+	}
+	for _, schedule := range s.LatestVersion.Schedules {
+		view.Schedules = append(view.Schedules, viewSchedule(schedule))
 	}
 	return view
 }

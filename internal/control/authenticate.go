@@ -11,7 +11,7 @@ import (
 // keyTouch is how often a key's last use is noted.
 const keyTouch = time.Minute
 
-// AuthenticateKey gives who an API key is. KindUnauthenticated says whether
+// AuthenticateKey returns who an API key is. KindUnauthenticated reports whether
 // the key is malformed, unknown, revoked or expired: who holds the whole key
 // may know.
 func (s *Service) AuthenticateKey(ctx context.Context, key, address string) (Principal, error) {

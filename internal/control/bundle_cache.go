@@ -25,7 +25,7 @@ type bundleCache struct {
 
 func newBundleCache() *bundleCache { return &bundleCache{} }
 
-// get gives the bundle made of inputs, or nil.
+// get returns the bundle made of inputs, or nil.
 func (c *bundleCache) get(inputs string) *bundle.Bundle {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -49,7 +49,7 @@ func (c *bundleCache) put(b cachedBundle) {
 	}
 }
 
-// of gives the bundles of a satellite, most recent first.
+// of returns the bundles of a satellite, most recent first.
 func (c *bundleCache) of(satelliteID string) []cachedBundle {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -24,7 +24,7 @@ const ChangeMany = "many"
 // one ChangeMany in place of the rest.
 const changeBuffer = 64
 
-// feed gives changes to who subscribes.
+// feed sends changes to subscribers.
 type feed struct {
 	mu          sync.Mutex
 	subscribers map[chan Change]bool // whether it is behind
@@ -32,7 +32,7 @@ type feed struct {
 
 func newFeed() *feed { return &feed{subscribers: map[chan Change]bool{}} }
 
-// Changes gives what changes from now on, on this server or another, until
+// Changes returns what changes from now on, on this server or another, until
 // ctx ends; then it is closed. It needs Run. A subscriber that falls behind
 // gets a ChangeMany.
 func (s *Service) Changes(ctx context.Context) <-chan Change {
@@ -69,30 +69,30 @@ func (f *feed) publish(c Change) {
 	}
 }
 
-// notice is what servers tell each other.
-type notice struct {
+// notification is what servers tell each other.
+type notification struct {
 	Kind        string      `json:"k"`
 	ID          string      `json:"i,omitempty"`
 	SatelliteID string      `json:"s,omitempty"`
 	Launches    [][2]string `json:"l,omitempty"` // id and satellite's id
 }
 
-// notify tells every server of a change, once its transaction commits.
-func (s *Service) notify(ctx context.Context, n notice) error {
+// notify notifies every server of a change, once its transaction commits.
+func (s *Service) notify(ctx context.Context, n notification) error {
 	data, err := json.Marshal(n)
 	if err != nil {
-		return fmt.Errorf("encode notice: %w", err)
+		return fmt.Errorf("encode notification: %w", err)
 	}
 	return s.db.Notify(ctx, string(data))
 }
 
-// notifyLaunches tells of launches that do otherwise than before.
+// notifyLaunches notifies of launches whose state changed.
 func (s *Service) notifyLaunches(ctx context.Context, launches []launchRef) error {
 	if len(launches) > manyLaunches {
-		return s.notify(ctx, notice{Kind: "launches"})
+		return s.notify(ctx, notification{Kind: "launches"})
 	}
 	for part := range slices.Chunk(launches, maxNotifyIDs) {
-		n := notice{Kind: "launches"}
+		n := notification{Kind: "launches"}
 		for _, l := range part {
 			n.Launches = append(n.Launches, [2]string{l.launchID, l.satelliteID})
 		}
@@ -103,9 +103,9 @@ func (s *Service) notifyLaunches(ctx context.Context, launches []launchRef) erro
 	return nil
 }
 
-// heard takes a notice of this server or another.
-func (s *Service) heard(payload string) {
-	var n notice
+// receive takes a notification of this server or another.
+func (s *Service) receive(payload string) {
+	var n notification
 	if err := json.Unmarshal([]byte(payload), &n); err != nil { // of another program on this database
 		return
 	}
@@ -118,15 +118,15 @@ func (s *Service) heard(payload string) {
 		}
 	default:
 		if n.SatelliteID != "" {
-			s.memory.heart.forget(n.SatelliteID)
+			s.memory.heartbeats.evict(n.SatelliteID)
 		}
 		s.memory.feed.publish(Change{Kind: n.Kind, ID: n.ID, SatelliteID: n.SatelliteID})
 	}
 }
 
-// noticeOf is what an audit row tells other servers.
-func noticeOf(t target, views ...any) notice {
-	n := notice{Kind: t.kind, ID: strings.ToValidUTF8(t.id[:min(len(t.id), 200)], "")}
+// notificationOf is the notification of an audit row to other servers.
+func notificationOf(t target, views ...any) notification {
+	n := notification{Kind: t.kind, ID: strings.ToValidUTF8(t.id[:min(len(t.id), 200)], "")}
 	if t.kind == "satellite" {
 		n.SatelliteID = t.id
 		return n
@@ -134,6 +134,8 @@ func noticeOf(t target, views ...any) notice {
 	for _, view := range views {
 		switch view := view.(type) {
 		case launchView:
+			n.SatelliteID = view.SatelliteID
+		case commandView:
 			n.SatelliteID = view.SatelliteID
 		case keyView:
 			if t.kind == "satellite_key" {

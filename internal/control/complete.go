@@ -18,7 +18,7 @@ type Completion struct {
 // completions is how many of a kind are offered.
 const completions = 8
 
-// CompleteAlgorithm says how text can become OWNER/NAME/HASH: an owner, then a
+// CompleteAlgorithm returns how text can become OWNER/NAME/HASH: an owner, then a
 // name, then a version by its hash or semantic version. A text without a slash
 // also finds algorithms that have it anywhere in their name.
 func (s *Service) CompleteAlgorithm(ctx context.Context, p Principal, text string) (Completion, error) {
@@ -26,7 +26,7 @@ func (s *Service) CompleteAlgorithm(ctx context.Context, p Principal, text strin
 	if err := p.mayEverywhere(constellation.RoleViewer, "listing algorithms"); err != nil {
 		return c, err
 	}
-	text = clean(text, maxQuery)
+	text = clean(text, MaxQuery)
 	owner, rest, named := strings.Cut(text, "/")
 	name, version, versioned := strings.Cut(rest, "/")
 	var err error
@@ -54,12 +54,17 @@ func (s *Service) CompleteAlgorithm(ctx context.Context, p Principal, text strin
 	return c, err
 }
 
-// CheckAlgorithm says what is wrong with one algorithm of a satellite, as
-// saving it would.
-func (s *Service) CheckAlgorithm(ctx context.Context, p Principal, spec AlgorithmSpec) error {
+// CheckAlgorithm checks the reference of an algorithm, OWNER/NAME/HASH, as
+// saving it as the first of a satellite's algorithms does: it can be read and
+// names a version of the catalogue.
+func (s *Service) CheckAlgorithm(ctx context.Context, p Principal, reference string) error {
 	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm version"); err != nil {
 		return err
 	}
-	_, _, err := s.resolve(ctx, constellation.Validation{}, []AlgorithmSpec{spec})
-	return err
+	var v constellation.Validation
+	refs := []constellation.AlgorithmRef{checkRef(&v, "algorithms[0].algorithm", reference)}
+	if _, err := s.find(ctx, p, &v, refs); err != nil {
+		return err
+	}
+	return v.Err()
 }

@@ -126,7 +126,7 @@ func (h *house) satellite(t *testing.T, name string) *constellation.Satellite {
 	return s
 }
 
-// account makes an account and gives it as a signed-in principal.
+// account makes an account and returns it as a signed-in principal.
 func (h *house) account(t *testing.T, username string, role constellation.Role) control.Principal {
 	t.Helper()
 	a, err := h.CreateAccount(t.Context(), control.Shell(), control.NewAccount{Username: username, Role: role})
@@ -136,7 +136,7 @@ func (h *house) account(t *testing.T, username string, role constellation.Role) 
 	return control.Principal{AccountID: a.ID, Username: a.Username, Role: role, Address: "192.0.2.1"}
 }
 
-// events gives "action target" of the audit log, oldest first.
+// events returns "action target" of the audit log, oldest first.
 func (h *house) events(t *testing.T) []string {
 	t.Helper()
 	page, err := h.ListEvents(t.Context(), control.Shell(), control.EventQuery{ListQuery: control.ListQuery{Sort: "at", Limit: 500}})
@@ -165,7 +165,7 @@ func wantKind(t *testing.T, what string, err error, want constellation.Kind) {
 	}
 }
 
-// fields gives the field paths of an error.
+// fields returns the field paths of an error.
 func fields(err error) []string {
 	var e *constellation.Error
 	if !asError(err, &e) {

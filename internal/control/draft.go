@@ -13,7 +13,7 @@ const draftMemory = 30 * 24 * time.Hour
 // maxDraftText is the most characters of one field of a draft.
 const maxDraftText = 2000
 
-// SatelliteDraft gives one of the caller's own drafts.
+// SatelliteDraft returns one of the caller's own drafts.
 func (s *Service) SatelliteDraft(ctx context.Context, p Principal, id string) (*constellation.SatelliteDraft, error) {
 	id, err := s.ownDraft(p, id)
 	if err != nil {
@@ -31,14 +31,18 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 	}
 	kept := *d
 	kept.ID, kept.Name = id, clean(d.Name, maxDraftText)
-	if len(d.Algorithms) > maxAlgorithms {
-		return constellation.Errorf(constellation.KindInvalid, "a satellite has at most %d algorithms; these are %d", maxAlgorithms, len(d.Algorithms))
+	if len(d.Algorithms) > constellation.MaxAlgorithms {
+		return constellation.Errorf(constellation.KindInvalid, "a satellite has at most %d algorithms; these are %d", constellation.MaxAlgorithms, len(d.Algorithms))
 	}
 	kept.Algorithms = make([]constellation.DraftAlgorithm, len(d.Algorithms))
 	for i, a := range d.Algorithms {
 		kept.Algorithms[i] = constellation.DraftAlgorithm{
 			Algorithm: clean(a.Algorithm, maxDraftText), VanityURL: clean(a.VanityURL, maxDraftText), Replicas: clean(a.Replicas, 20),
+			MinReplicas: clean(a.MinReplicas, 20), MaxReplicas: clean(a.MaxReplicas, 20),
 		}
+	}
+	if kept.Schedules, err = keptSchedules(d.Schedules); err != nil {
+		return err
 	}
 	if kept.SatelliteID != "" {
 		if kept.SatelliteID, err = parseID("satellite", kept.SatelliteID); err != nil {
@@ -50,6 +54,18 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 		err = constellation.Errorf(constellation.KindNotFound, "there is no draft %s of yours", id)
 	}
 	return err
+}
+
+// keptSchedules are a draft's schedules as they are stored: those that were
+// checked when they came into it.
+func keptSchedules(schedules []constellation.Schedule) ([]constellation.Schedule, error) {
+	var v constellation.Validation
+	vanityURLs := make([]string, len(schedules)) // an algorithm may come and go while one edits
+	for i, schedule := range schedules {
+		vanityURLs[i] = schedule.VanityURL
+	}
+	constellation.CheckSchedules(&v, "schedules", schedules, vanityURLs)
+	return schedules, v.Err()
 }
 
 // DropSatelliteDraft forgets one of the caller's own drafts.

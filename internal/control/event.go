@@ -23,8 +23,8 @@ var eventListing = listing[constellation.Event]{
 	id: byNumber(func(e *constellation.Event) int64 { return e.ID }),
 }
 
-// ListEvents gives a page of the audit log, newest first or by at; admins
-// only.
+// ListEvents returns a page of the audit log, newest first or by at; what was
+// before and after only when the query expands. Admins only.
 func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Page[constellation.Event], error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "reading the audit log"); err != nil {
 		return Page[constellation.Event]{}, err
@@ -33,8 +33,8 @@ func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Pa
 	for _, filter := range []struct{ field, value string }{
 		{"actor", q.Actor}, {"action", q.Action}, {"target_kind", q.TargetKind}, {"target_id", q.TargetID},
 	} {
-		if clean(filter.value, maxQuery) != filter.value {
-			v.Add(filter.field, "%s has at most %d characters and no control characters", filter.field, maxQuery)
+		if clean(filter.value, MaxQuery) != filter.value {
+			v.Add(filter.field, "%s has at most %d characters and no control characters", filter.field, MaxQuery)
 		}
 	}
 	if q.Since != nil && q.Until != nil && !q.Since.Before(*q.Until) {
@@ -43,23 +43,38 @@ func (s *Service) ListEvents(ctx context.Context, p Principal, q EventQuery) (Pa
 	if err := malformed(v.Err()); err != nil {
 		return Page[constellation.Event]{}, err
 	}
-	list, err := eventListing.parse(q.ListQuery)
+	list, err := eventListing.parse(q.ListQuery, q.Actor, q.Action, q.TargetKind, q.TargetID, instant(q.Since), instant(q.Until))
 	if err != nil {
 		return Page[constellation.Event]{}, err
 	}
 	rows, err := s.db.Events(ctx, postgres.EventFilter{
 		Actor: q.Actor, Action: q.Action, TargetKind: q.TargetKind, TargetID: q.TargetID, Since: q.Since, Until: q.Until,
 	}, list)
-	return eventListing.page(list, rows), err
+	page := eventListing.page(list, rows)
+	if err != nil || !q.Expand {
+		return page, err
+	}
+	err = fill(&page, func(rows []constellation.Event) error { return s.db.LoadChanges(ctx, rows) },
+		func(e *constellation.Event) int { return len(e.Before) + len(e.After) })
+	return page, err
+}
+
+// instant is a time as a part of a query; "" is none.
+func instant(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
 }
 
 // exportPage is how many rows of the audit log an export reads at once.
 const exportPage = maxLimit
 
-// ExportEvents gives every row that a query finds to yield, in its order and
+// ExportEvents returns every row that a query finds to yield, in its order and
 // from its marker on, a page at a time: an export of any size takes little
 // memory and holds no transaction open. An error of yield ends it.
 func (s *Service) ExportEvents(ctx context.Context, p Principal, q EventQuery, yield func([]constellation.Event) error) error {
+	q.Expand = true
 	for q.Limit = exportPage; ; {
 		page, err := s.ListEvents(ctx, p, q)
 		if err != nil {
@@ -79,8 +94,17 @@ func (s *Service) ExportEvents(ctx context.Context, p Principal, q EventQuery, y
 func EventActions() []string {
 	return []string{
 		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.update",
-		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.update",
+		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.drop_dead_letters", "launch.retry_dead_letters", "launch.update",
 		"satellite.create", "satellite.delete", "satellite.update", "satellite_key.create", "satellite_key.revoke",
 		"satellite_version.create", "session.revoke", "session.revoke_all",
 	}
+}
+
+// EventNames returns the names of the satellites and API keys with these ids, as
+// the audit log last knew them. Admins only.
+func (s *Service) EventNames(ctx context.Context, p Principal, ids []string) (map[string]string, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "reading the audit log"); err != nil {
+		return nil, err
+	}
+	return s.db.EventNames(ctx, ids)
 }

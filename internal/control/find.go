@@ -10,7 +10,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// findLimit is how many of each kind Find gives.
+// findLimit is how many of each kind Find returns.
 const findLimit = 5
 
 // Found is what Find finds, the first few of each kind by name.
@@ -28,7 +28,7 @@ func (s *Service) Find(ctx context.Context, p Principal, text string) (Found, er
 		return Found{}, err
 	}
 	var found Found
-	q := constellation.Fold(strings.TrimSpace(clean(text, maxQuery)))
+	q := constellation.Fold(strings.TrimSpace(clean(text, MaxQuery)))
 	if q == "" {
 		return found, nil
 	}

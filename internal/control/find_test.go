@@ -87,7 +87,7 @@ func TestSystem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Version != "1.2.3" || s.Database.Version == "" || s.Database.Size == 0 || s.Database.Schema == 0 || len(s.Fingerprint) != 64 || s.SystemImage == nil {
+	if s.Version != "1.2.3" || s.Database.Version == "" || s.Database.Size == 0 || s.Database.Schema == 0 || len(s.SigningKey.Fingerprint) != 64 || s.SigningKey.ID != s.SigningKey.Fingerprint[:16] || s.SystemImage == nil {
 		t.Errorf("System = %+v", s)
 	}
 	_, err = h.System(t.Context(), control.Principal{AccountID: "x", Username: "bob", Role: constellation.RoleOperator})

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,31 +21,39 @@ type HeartbeatAnswer struct {
 	Next             time.Duration // until its next heartbeat
 	SatelliteVersion int           // that it is to run
 	ExpiresAt        time.Time     // of the satellite
+	AccessVersion    int64         // of the keys and of ExpiresAt
 	// Keys are all keys that work, when they differ from those the launch has;
 	// else KeysDigest is "".
 	KeysDigest string
 	Keys       []constellation.SatelliteKey
+	// Commands are what the launch is asked to do.
+	Commands []constellation.QueueCommand
 }
 
 // Reporter is a launch that has shown its token.
-type Reporter struct{ pulse *pulse }
+type Reporter struct{ launch *cachedLaunch }
 
-// pulse is what is remembered of a launch that reports, so that a heartbeat
+// cachedLaunch is what is remembered of a launch that reports, so that a heartbeat
 // needs no query. It is dropped when anything of its satellite changes.
-type pulse struct {
+type cachedLaunch struct {
 	postgres.Reporter
-	keysDigest string
-	seen       atomic.Bool // its first heartbeat is stored
-	used       atomic.Int64
+	keysDigest    string
+	until         time.Time // a key of keysDigest expires then; zero is never
+	accessVersion int64
+	expiresAt     time.Time // of the satellite
+	commands      []constellation.QueueCommand
+	stored        atomic.Bool // its last heartbeat that reached the database; until one is, each is waited for
+	used          atomic.Int64
 }
 
-// heart is the state of taking heartbeats.
-type heart struct {
+// heartbeats is the state of taking heartbeats.
+type heartbeats struct {
 	mu         sync.Mutex
-	pulses     map[string]*pulse
-	generation int64 // grows when pulses are dropped
+	launches   map[string]*cachedLaunch
+	generation int64 // grows when launches are dropped
 	listening  bool  // for what changes; without it nothing is remembered
-	pending    map[string]*beat
+	pending    map[string]*queuedHeartbeat
+	refused    map[string]bool // launches whose last heartbeat could not be stored
 	running    bool
 
 	wake     chan struct{} // somebody waits for a first heartbeat to be stored
@@ -52,37 +61,37 @@ type heart struct {
 	watching atomic.Int64  // since when silence counts, in Unix microseconds
 }
 
-// beat is a heartbeat on its way to the database.
-type beat struct {
-	pulse *pulse
-	at    time.Time
-	next  time.Duration // that it was told
+// queuedHeartbeat is a heartbeat on its way to the database.
+type queuedHeartbeat struct {
+	launch *cachedLaunch
+	at     time.Time
+	next   time.Duration // that it was told
 	heartbeat
 	stored *acknowledgement // nil when nobody waits
 }
 
 type heartbeat = *constellation.Heartbeat
 
-// acknowledgement tells who waits how storing went.
+// acknowledgement is how storing went, for those who wait.
 type acknowledgement struct {
 	done chan struct{}
 	err  error // once done is closed
 }
 
-func newHeart() *heart {
-	h := &heart{pulses: map[string]*pulse{}, pending: map[string]*beat{}, wake: make(chan struct{}, 1)}
+func newHeartbeats() *heartbeats {
+	h := &heartbeats{launches: map[string]*cachedLaunch{}, pending: map[string]*queuedHeartbeat{}, refused: map[string]bool{}, wake: make(chan struct{}, 1)}
 	h.slowdown.Store(1)
 	return h
 }
 
-// AuthenticateLaunch gives the launch whose token is presented.
+// AuthenticateLaunch returns the launch whose token is presented.
 // KindUnauthenticated says what is wrong with the token, KindNotFound that
 // there is no such launch any more.
 func (s *Service) AuthenticateLaunch(ctx context.Context, satelliteID, launchID, token string) (Reporter, error) {
 	if err := auth.ParseLaunchToken(token); err != nil {
 		return Reporter{}, err
 	}
-	p, err := s.pulse(ctx, launchID)
+	p, err := s.cachedLaunch(ctx, launchID)
 	if err != nil {
 		return Reporter{}, err
 	}
@@ -95,13 +104,14 @@ func (s *Service) AuthenticateLaunch(ctx context.Context, satelliteID, launchID,
 	return Reporter{p}, nil
 }
 
-// pulse gives what is remembered of a launch, or reads it.
-func (s *Service) pulse(ctx context.Context, launchID string) (*pulse, error) {
-	h := s.memory.heart
+// cachedLaunch returns what is remembered of a launch, or reads it.
+func (s *Service) cachedLaunch(ctx context.Context, launchID string) (*cachedLaunch, error) {
+	h := s.memory.heartbeats
 	h.mu.Lock()
-	p, generation := h.pulses[launchID], h.generation
+	p, generation := h.launches[launchID], h.generation
 	h.mu.Unlock()
-	if p != nil {
+	now := s.now()
+	if p != nil && (p.until.IsZero() || now.Before(p.until)) {
 		return p, nil
 	}
 	launchID, err := parseID("launch", launchID)
@@ -112,30 +122,47 @@ func (s *Service) pulse(ctx context.Context, launchID string) (*pulse, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.db.WorkingSatelliteKeys(ctx, row.SatelliteID)
+	access, err := s.db.Access(ctx, row.SatelliteID, now)
 	if err != nil {
 		return nil, err
 	}
-	p = &pulse{Reporter: *row, keysDigest: constellation.KeysDigest(keys)}
-	p.seen.Store(row.Seen)
+	commands, err := s.db.OpenCommands(ctx, row.LaunchID, openSince(now))
+	if err != nil {
+		return nil, err
+	}
+	p = &cachedLaunch{
+		Reporter: *row, commands: commands, keysDigest: constellation.KeysDigest(access.Keys), until: firstExpiry(access.Keys),
+		accessVersion: access.Version, expiresAt: access.ExpiresAt,
+	}
+	p.stored.Store(row.Seen)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	// Something changed while we read: right for this heartbeat, and perhaps
 	// not for the next.
 	if h.listening && h.generation == generation {
-		h.pulses[launchID] = p
+		h.launches[launchID] = p
 	}
 	return p, nil
 }
 
-// forget drops what is remembered of a satellite's launches; "" is of all.
-func (h *heart) forget(satelliteID string) {
+// firstExpiry is when the first of keys expires; zero is never.
+func firstExpiry(keys []constellation.SatelliteKey) (first time.Time) {
+	for _, k := range keys {
+		if k.ExpiresAt != nil && (first.IsZero() || k.ExpiresAt.Before(first)) {
+			first = *k.ExpiresAt
+		}
+	}
+	return first
+}
+
+// evict drops what is remembered of a satellite's launches; "" is of all.
+func (h *heartbeats) evict(satelliteID string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.generation++
-	for id, p := range h.pulses {
+	for id, p := range h.launches {
 		if satelliteID == "" || p.SatelliteID == satelliteID {
-			delete(h.pulses, id)
+			delete(h.launches, id)
 		}
 	}
 }
@@ -147,11 +174,12 @@ func (s *Service) Heartbeat(ctx context.Context, r Reporter, b *constellation.He
 	if err := b.Check(); err != nil {
 		return nil, err
 	}
-	p, h := r.pulse, s.memory.heart
-	answer := &HeartbeatAnswer{Next: s.interval(), SatelliteVersion: p.SatelliteVersion, ExpiresAt: p.ExpiresAt}
+	p, h := r.launch, s.memory.heartbeats
+	answer := &HeartbeatAnswer{Next: s.interval(), SatelliteVersion: p.SatelliteVersion, ExpiresAt: p.expiresAt, AccessVersion: p.accessVersion}
 	now := s.now()
 	p.used.Store(now.Unix())
-	stored, err := h.put(&beat{pulse: p, at: now, next: answer.Next, heartbeat: b}, !p.seen.Load())
+	answer.Commands = p.waiting(b, now)
+	stored, err := h.put(&queuedHeartbeat{launch: p, at: now, next: answer.Next, heartbeat: b}, !p.stored.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -168,35 +196,54 @@ func (s *Service) Heartbeat(ctx context.Context, r Reporter, b *constellation.He
 	if b.KeysDigest == p.keysDigest {
 		return answer, nil
 	}
-	if answer.Keys, err = s.db.WorkingSatelliteKeys(ctx, p.SatelliteID); err != nil {
+	access, err := s.db.Access(ctx, p.SatelliteID, now)
+	if err != nil {
 		return nil, err
 	}
+	answer.Keys, answer.ExpiresAt, answer.AccessVersion = access.Keys, access.ExpiresAt, access.Version
 	if answer.KeysDigest = constellation.KeysDigest(answer.Keys); answer.KeysDigest == b.KeysDigest {
 		answer.KeysDigest, answer.Keys = "", nil
 	}
 	return answer, nil
 }
 
+// waiting returns the commands that the launch is to be told, after a heartbeat
+// that says what became of some.
+func (p *cachedLaunch) waiting(b *constellation.Heartbeat, now time.Time) []constellation.QueueCommand {
+	var waiting []constellation.QueueCommand
+	for _, c := range p.commands {
+		done := slices.ContainsFunc(b.CommandsDone, func(end constellation.CommandEnd) bool { return end.ID == c.ID })
+		if !done && c.Waits(now) {
+			waiting = append(waiting, c)
+		}
+	}
+	return waiting
+}
+
 // interval is how often launches are told to report.
 func (s *Service) interval() time.Duration {
-	return s.options.HeartbeatInterval * time.Duration(s.memory.heart.slowdown.Load())
+	return s.options.HeartbeatInterval * time.Duration(s.memory.heartbeats.slowdown.Load())
 }
 
 // put queues a heartbeat in place of an earlier one of its launch that is not
 // stored yet.
-func (h *heart) put(b *beat, wait bool) (*acknowledgement, error) {
+func (h *heartbeats) put(b *queuedHeartbeat, wait bool) (*acknowledgement, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.running {
 		return nil, constellation.Errorf(constellation.KindUnavailable, "the mothership is stopping or starting; try again in a moment")
 	}
-	id := b.pulse.LaunchID
+	id := b.launch.LaunchID
 	if earlier := h.pending[id]; earlier != nil {
 		b.stored = earlier.stored
 		if len(b.KeysUsed)+len(earlier.KeysUsed) <= maxKeysUsed { // more would pile up while there is no database
 			b.KeysUsed = append(b.KeysUsed, earlier.KeysUsed...)
 		}
+		if len(b.CommandsDone)+len(earlier.CommandsDone) <= keptCommands {
+			b.CommandsDone = append(earlier.CommandsDone, b.CommandsDone...)
+		}
 	}
+	wait = wait || h.refused[id]
 	if wait && b.stored == nil {
 		b.stored = &acknowledgement{done: make(chan struct{})}
 	}
@@ -211,45 +258,62 @@ func (h *heart) put(b *beat, wait bool) (*acknowledgement, error) {
 	return b.stored, nil
 }
 
-// take empties the queue.
-func (h *heart) take() []*beat {
+// drain empties the queue.
+func (h *heartbeats) drain() []*queuedHeartbeat {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.pending) == 0 {
 		return nil
 	}
-	list := make([]*beat, 0, len(h.pending))
+	list := make([]*queuedHeartbeat, 0, len(h.pending))
 	for _, b := range h.pending {
 		list = append(list, b)
 	}
-	h.pending = make(map[string]*beat, len(list))
+	h.pending = make(map[string]*queuedHeartbeat, len(list))
 	return list
 }
 
-// putBack queues again what could not be stored, unless something newer is
-// there.
-func (h *heart) putBack(beats []*beat) {
+// markRefused notes that a launch's heartbeat cannot be stored, whatever else is
+// remembered of the launch: its next one is waited for.
+func (h *heartbeats) markRefused(launchID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused[launchID] = true
+}
+
+// clearRefused takes back what markRefused noted.
+func (h *heartbeats) clearRefused(beats []*queuedHeartbeat) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, b := range beats {
-		if h.pending[b.pulse.LaunchID] == nil {
+		delete(h.refused, b.launch.LaunchID)
+	}
+}
+
+// requeue queues again what could not be stored, unless something newer is
+// there.
+func (h *heartbeats) requeue(beats []*queuedHeartbeat) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, b := range beats {
+		if h.pending[b.launch.LaunchID] == nil {
 			b.stored = nil // who waited was told
-			h.pending[b.pulse.LaunchID] = b
+			h.pending[b.launch.LaunchID] = b
 		}
 	}
 }
 
-// Running says whether Run takes heartbeats.
+// Running reports whether Run takes heartbeats.
 func (s *Service) Running() bool {
-	h := s.memory.heart
+	h := s.memory.heartbeats
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.running
 }
 
-// Listening says whether Changes are heard of.
+// Listening reports whether Changes are heard of.
 func (s *Service) Listening() bool {
-	h := s.memory.heart
+	h := s.memory.heartbeats
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.listening

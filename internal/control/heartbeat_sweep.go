@@ -70,9 +70,9 @@ func (s *Service) sweep(ctx context.Context) error {
 // listen passes on what any server changed, again and again while there is a
 // database.
 func (s *Service) listen(ctx context.Context) {
-	h := s.memory.heart
+	h := s.memory.heartbeats
 	for ctx.Err() == nil {
-		err := s.options.DB.Listen(ctx, func() { h.listen(true) }, s.heard)
+		err := s.options.DB.Listen(ctx, func() { h.listen(true) }, s.receive)
 		h.listen(false)
 		s.memory.feed.publish(Change{Kind: ChangeMany})
 		if ctx.Err() == nil && !errors.Is(err, context.Canceled) {
@@ -84,9 +84,9 @@ func (s *Service) listen(ctx context.Context) {
 
 // listen notes whether changes are heard of; while they are not, nothing is
 // remembered.
-func (h *heart) listen(listening bool) {
+func (h *heartbeats) listen(listening bool) {
 	h.mu.Lock()
 	h.listening = listening
 	h.mu.Unlock()
-	h.forget("")
+	h.evict("")
 }

@@ -22,7 +22,7 @@ const (
 	linger        = 10 * time.Millisecond
 	batchSize     = 1000
 	sweepPeriod   = 5 * time.Second
-	pulseMemory   = 15 * time.Minute // how long a launch that went silent is remembered
+	cacheLifetime = 15 * time.Minute // how long a launch that went silent is remembered
 	reportsLock   = "launch reports" // one writer at a time, whichever server's
 	finalWrite    = 10 * time.Second
 	clockSlack    = 5 * time.Second
@@ -37,7 +37,7 @@ const (
 // Run stores heartbeats, finds launches that went silent, and passes on what
 // changed, until ctx ends; what was taken by then is stored.
 func (s *Service) Run(ctx context.Context) {
-	h := s.memory.heart
+	h := s.memory.heartbeats
 	h.watching.Store(s.now().UnixMicro())
 	h.run(true)
 	var both sync.WaitGroup
@@ -46,7 +46,7 @@ func (s *Service) Run(ctx context.Context) {
 	both.Wait()
 }
 
-func (h *heart) run(running bool) {
+func (h *heartbeats) run(running bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.running = running
@@ -54,7 +54,7 @@ func (h *heart) run(running bool) {
 
 // write is the one writer.
 func (s *Service) write(ctx context.Context) {
-	h := s.memory.heart
+	h := s.memory.heartbeats
 	tick := time.NewTicker(writePeriod)
 	defer tick.Stop()
 	var swept time.Time
@@ -82,7 +82,7 @@ func (s *Service) write(ctx context.Context) {
 		err := s.flush(ctx)
 		if err == nil && begun.Sub(swept) >= sweepPeriod {
 			swept = begun
-			h.forgetIdle(s.now().Add(-pulseMemory))
+			h.evictIdle(s.now().Add(-cacheLifetime))
 			err = s.sweep(ctx)
 		}
 		busy = busy*.8 + min(1, time.Since(begun).Seconds()/writePeriod.Seconds())*.2
@@ -97,7 +97,7 @@ func (s *Service) write(ctx context.Context) {
 	}
 }
 
-// clockJumped says whether the clock went on otherwise than time passed: then
+// clockJumped reports whether the clock went on otherwise than time passed: then
 // a silence that it shows was none.
 func clockJumped(shown, passed time.Duration) bool { return (shown - passed).Abs() > clockSlack }
 
@@ -109,7 +109,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // slow stretches the interval when writing takes most of the time.
-func (h *heart) slow(busy float64) {
+func (h *heartbeats) slow(busy float64) {
 	now := h.slowdown.Load()
 	switch {
 	case busy > busyToSlow && now < maxSlowdown:
@@ -119,12 +119,12 @@ func (h *heart) slow(busy float64) {
 	}
 }
 
-func (h *heart) forgetIdle(since time.Time) {
+func (h *heartbeats) evictIdle(since time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, p := range h.pulses {
+	for id, p := range h.launches {
 		if p.used.Load() < since.Unix() {
-			delete(h.pulses, id)
+			delete(h.launches, id)
 		}
 	}
 }
@@ -132,64 +132,77 @@ func (h *heart) forgetIdle(since time.Time) {
 // watchingSince is since when this server would have heard a launch; silence
 // before says nothing.
 func (s *Service) watchingSince() time.Time {
-	at := s.memory.heart.watching.Load()
+	at := s.memory.heartbeats.watching.Load()
 	if at == 0 {
 		return s.now()
 	}
 	return time.UnixMicro(at).UTC()
 }
 
-// flush stores what is queued. What cannot be stored is queued again, but for
-// a heartbeat that fails by itself.
+// flush stores what is queued. It fails when the database is away: then what
+// was not stored is queued again.
 func (s *Service) flush(ctx context.Context) error {
 	var failed error
-	for batch := range slices.Chunk(s.memory.heart.take(), batchSize) {
+	for batch := range slices.Chunk(s.memory.heartbeats.drain(), batchSize) {
 		if failed != nil { // the rest would fail the same way
-			for _, b := range batch {
-				b.acknowledge(nil, failed)
-			}
-			s.memory.heart.putBack(batch)
+			s.later(batch, failed)
 			continue
 		}
-		err := s.store(ctx, batch)
-		if err == nil {
-			continue
-		}
-		if len(batch) > 1 && constellation.KindOf(err) != constellation.KindUnavailable && ctx.Err() == nil {
-			for _, b := range batch { // find the one
-				if err := s.store(ctx, []*beat{b}); err != nil {
-					s.options.Log.ErrorContext(ctx, "store a heartbeat", "launch_id", b.pulse.LaunchID, "error", err)
-				}
-			}
-			continue
-		}
-		failed = err
-		s.memory.heart.putBack(batch)
+		failed = s.store(ctx, batch)
 	}
 	return failed
 }
 
-// store writes a batch in one transaction and tells who waits.
-func (s *Service) store(ctx context.Context, batch []*beat) error {
+// store stores a batch and answers those who wait. A heartbeat that cannot be stored
+// for what it holds is found by halves, dropped, and told: to the log, and to
+// its launch, whose next heartbeat is answered once it is stored.
+func (s *Service) store(ctx context.Context, batch []*queuedHeartbeat) error {
 	var living map[string]bool
 	err := s.transact(ctx, func(s *Service) (err error) {
 		living, err = s.storeReports(ctx, batch)
 		return err
 	})
-	for _, b := range batch {
-		b.acknowledge(living, err)
+	switch {
+	case err == nil:
+		s.memory.heartbeats.clearRefused(batch)
+		for _, b := range batch {
+			b.acknowledge(living, nil)
+		}
+		return nil
+	case constellation.KindOf(err) == constellation.KindUnavailable || ctx.Err() != nil:
+		s.later(batch, err)
+		return err
+	case len(batch) > 1:
+		half := len(batch) / 2
+		if err := s.store(ctx, batch[:half]); err != nil {
+			s.later(batch[half:], err)
+			return err
+		}
+		return s.store(ctx, batch[half:])
 	}
-	return err
+	b := batch[0]
+	s.options.Log.ErrorContext(ctx, "a heartbeat cannot be stored and is dropped", "launch_id", b.launch.LaunchID, "error", err)
+	s.memory.heartbeats.markRefused(b.launch.LaunchID)
+	b.acknowledge(nil, err)
+	return nil
 }
 
-func (b *beat) acknowledge(living map[string]bool, err error) {
-	id := b.pulse.LaunchID
+// later queues again what could not be stored because of err.
+func (s *Service) later(batch []*queuedHeartbeat, err error) {
+	for _, b := range batch {
+		b.acknowledge(nil, err)
+	}
+	s.memory.heartbeats.requeue(batch)
+}
+
+func (b *queuedHeartbeat) acknowledge(living map[string]bool, err error) {
+	id := b.launch.LaunchID
 	switch {
 	case err != nil:
 	case !living[id]:
 		err = constellation.Errorf(constellation.KindNotFound, "launch %s was removed", id)
 	default:
-		b.pulse.seen.Store(true)
+		b.launch.stored.Store(true)
 	}
 	if b.stored != nil {
 		b.stored.err = err
@@ -198,14 +211,14 @@ func (b *beat) acknowledge(living map[string]bool, err error) {
 	}
 }
 
-// storeReports is store's transaction; it gives the launches that still are.
-func (s *Service) storeReports(ctx context.Context, batch []*beat) (map[string]bool, error) {
+// storeReports is store's transaction; it returns the launches that still are.
+func (s *Service) storeReports(ctx context.Context, batch []*queuedHeartbeat) (map[string]bool, error) {
 	if err := s.db.Lock(ctx, reportsLock); err != nil {
 		return nil, err
 	}
-	ids, beats := make([]string, len(batch)), make(map[string]*beat, len(batch))
+	ids, beats := make([]string, len(batch)), make(map[string]*queuedHeartbeat, len(batch))
 	for i, b := range batch {
-		ids[i], beats[b.pulse.LaunchID] = b.pulse.LaunchID, b
+		ids[i], beats[b.launch.LaunchID] = b.launch.LaunchID, b
 	}
 	rows, err := s.db.Reports(ctx, ids)
 	if err != nil {
@@ -213,7 +226,7 @@ func (s *Service) storeReports(ctx context.Context, batch []*beat) (map[string]b
 	}
 	var w reportWrite
 	for i := range rows {
-		if err := w.hear(&rows[i], beats[rows[i].LaunchID]); err != nil {
+		if err := w.record(&rows[i], beats[rows[i].LaunchID]); err != nil {
 			return nil, err
 		}
 	}
@@ -239,16 +252,46 @@ func (s *Service) storeReports(ctx context.Context, batch []*beat) (map[string]b
 	if err := s.db.NoteKeyUses(ctx, keyUses(batch)); err != nil {
 		return nil, err
 	}
+	if err := s.endCommands(ctx, batch); err != nil {
+		return nil, err
+	}
 	return living, s.notifyLaunches(ctx, w.changed)
 }
 
-// keyUses gives the keys that launches say have called them.
-func keyUses(batch []*beat) []postgres.KeyUse {
+// endCommands keeps what launches say became of commands, which are told no
+// more from then on, whichever server is asked.
+func (s *Service) endCommands(ctx context.Context, batch []*queuedHeartbeat) error {
+	var ends []postgres.EndedCommand
+	satellites := map[string]string{}
+	for _, b := range batch {
+		for _, end := range b.CommandsDone {
+			if id, err := uuid.Parse(end.ID); err == nil {
+				end.ID = id.String()
+				ends = append(ends, postgres.EndedCommand{LaunchID: b.launch.LaunchID, CommandEnd: end})
+				satellites[b.launch.LaunchID] = b.launch.SatelliteID
+			}
+		}
+	}
+	launches, err := s.db.EndCommands(ctx, ends, s.now())
+	if err != nil {
+		return err
+	}
+	slices.Sort(launches)
+	for _, id := range slices.Compact(launches) {
+		if err := s.notify(ctx, notification{Kind: "launch", ID: id, SatelliteID: satellites[id]}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyUses returns the keys that launches say have called them.
+func keyUses(batch []*queuedHeartbeat) []postgres.KeyUse {
 	var uses []postgres.KeyUse
 	for _, b := range batch {
 		for _, id := range b.KeysUsed {
-			if uuid.Validate(id) == nil {
-				uses = append(uses, postgres.KeyUse{KeyID: id, SatelliteID: b.pulse.SatelliteID, At: b.at})
+			if id, err := uuid.Parse(id); err == nil { // it reads forms that PostgreSQL does not
+				uses = append(uses, postgres.KeyUse{KeyID: id.String(), SatelliteID: b.launch.SatelliteID, At: b.at})
 			}
 		}
 	}
@@ -270,8 +313,8 @@ type statusMove struct {
 	from, to constellation.LaunchStatus
 }
 
-// hear makes the report of a launch what it is after a heartbeat.
-func (w *reportWrite) hear(r *postgres.Report, b *beat) error {
+// record makes the report of a launch what it is after a heartbeat.
+func (w *reportWrite) record(r *postgres.Report, b *queuedHeartbeat) error {
 	state, err := readLaunchState(r.State)
 	if err != nil {
 		return err
@@ -279,7 +322,7 @@ func (w *reportWrite) hear(r *postgres.Report, b *beat) error {
 	before := *r
 	r.SystemVersion, r.RunningVersion = b.SystemVersion, b.SatelliteVersion
 	r.LastSeenAt, r.IntervalSeconds = &b.at, int(b.next/time.Second)
-	ended, lengths := state.hear(b.heartbeat, b.at)
+	ended, lengths := state.record(b.heartbeat, b.at)
 	for i, point := range ended {
 		stored, err := storedPoint(r.LaunchID, point, lengths[i])
 		if err != nil {
@@ -288,7 +331,7 @@ func (w *reportWrite) hear(r *postgres.Report, b *beat) error {
 		w.history = append(w.history, stored)
 	}
 	r.Ready, r.Wanted = replicas(state.Algorithms)
-	settle(r, state.Algorithms, b.at)
+	settle(r, constellation.Health(state.Algorithms, state.Work.Queue), b.at)
 	data, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("encode launch state: %w", err)

@@ -26,10 +26,15 @@ type StoredResponse struct {
 	Body   []byte
 }
 
-const (
-	answerLifetime = 24 * time.Hour
-	maxAnswerKey   = 255
-)
+const answerLifetime = 24 * time.Hour
+
+// MaxIdempotencyKey is how many characters the key of an IdempotentRequest may
+// have.
+const MaxIdempotencyKey = 255
+
+// ErrKeyReused is returned by Idempotent when the key came with another request
+// before.
+var ErrKeyReused error = constellation.Errorf(constellation.KindConflict, "this Idempotency-Key was used for another request; give every new request a new key")
 
 // Idempotent runs do with a Service bound to one transaction, and keeps its
 // answer in that same transaction for a day: the same key of the same account
@@ -80,7 +85,7 @@ func (s *Service) Idempotent(ctx context.Context, p Principal, r IdempotentReque
 
 func (s *Service) replay(place string, request []byte, stored *postgres.StoredAnswer) (*StoredResponse, error) {
 	if subtle.ConstantTimeCompare(request, stored.Request) != 1 {
-		return nil, constellation.Errorf(constellation.KindConflict, "this Idempotency-Key was used for another request; give every new request a new key")
+		return nil, ErrKeyReused
 	}
 	plain, err := s.options.Sealer.Open(place, stored.Response)
 	if err != nil {
@@ -93,7 +98,7 @@ func (s *Service) replay(place string, request []byte, stored *postgres.StoredAn
 	return &answer, nil
 }
 
-// fingerprint tells one request from another. It has the API key's id: a
+// fingerprint identifies a request. It has the API key's id: a
 // lesser key of the account does not get what a greater one was answered.
 func (r IdempotentRequest) fingerprint(p Principal) []byte {
 	sum := sha256.Sum256([]byte(r.Method + "\x00" + r.Path + "\x00" + p.KeyID + "\x00" + string(r.BodyHash[:])))
@@ -102,10 +107,10 @@ func (r IdempotentRequest) fingerprint(p Principal) []byte {
 
 func checkAnswerKey(key string) error {
 	printable := strings.IndexFunc(key, func(r rune) bool { return r < ' ' || r > '~' }) < 0
-	if key != "" && len(key) <= maxAnswerKey && printable {
+	if key != "" && len(key) <= MaxIdempotencyKey && printable {
 		return nil
 	}
 	var v constellation.Validation
-	v.Add("Idempotency-Key", "an Idempotency-Key has 1 to %d printable ASCII characters, such as a UUID", maxAnswerKey)
+	v.Add("Idempotency-Key", "an Idempotency-Key has 1 to %d printable ASCII characters, such as a UUID", MaxIdempotencyKey)
 	return malformed(v.Err())
 }

@@ -64,7 +64,7 @@ func (s *Service) invite(ctx context.Context, p Principal, account *constellatio
 	return i, s.audit(ctx, p, "account.invite", accountTarget(account), nil, nil)
 }
 
-// InvitedAccount gives the account whose link has this token, while it is
+// InvitedAccount returns the account whose link has this token, while it is
 // good.
 func (s *Service) InvitedAccount(ctx context.Context, token string) (*constellation.Account, error) {
 	return s.db.InvitedAccount(ctx, auth.HashKey(token), s.now())
@@ -112,7 +112,7 @@ func (s *Service) ChangePassword(ctx context.Context, p Principal, old, password
 	if err := v.Err(); err != nil {
 		return err
 	}
-	if _, err := s.AuthenticatePassword(ctx, p.Username, old, p.Address); err != nil {
+	if _, err := s.checkOldPassword(ctx, p, old); err != nil {
 		if constellation.KindOf(err) != constellation.KindUnauthenticated {
 			return err
 		}

@@ -41,10 +41,10 @@ func launchTarget(l *constellation.Launch) target { return target{"launch", l.ID
 // tokenPlace binds a launch's sealed token to its row.
 func tokenPlace(launchID string) string { return "launches/" + launchID + "/token" }
 
-// ListLaunches gives a page of a satellite's launches, by name, created_at,
+// ListLaunches returns a page of a satellite's launches, by name, created_at,
 // satellite_version or last_seen_at.
 func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID string, q ListQuery) (Page[constellation.Launch], error) {
-	list, err := launchListing.parse(q)
+	list, err := launchListing.parse(q, satelliteID)
 	if err != nil {
 		return Page[constellation.Launch]{}, err
 	}
@@ -102,17 +102,17 @@ func checkLaunch(satellite *constellation.Satellite, l *constellation.Launch) er
 	return v.Err()
 }
 
-// GetLaunch gives a launch of a satellite.
+// GetLaunch returns a launch of a satellite.
 func (s *Service) GetLaunch(ctx context.Context, p Principal, satelliteID, launchID string) (*constellation.Launch, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, satelliteID, "reading a launch")
 	if err != nil {
 		return nil, err
 	}
-	return s.launch(ctx, satellite.ID, launchID)
+	return s.launch(ctx, p, satellite.ID, launchID)
 }
 
 // launch finds a launch of a satellite by an id from outside.
-func (s *Service) launch(ctx context.Context, satelliteID, launchID string) (*constellation.Launch, error) {
+func (s *Service) launch(ctx context.Context, p Principal, satelliteID, launchID string) (*constellation.Launch, error) {
 	launchID, err := parseID("launch", launchID)
 	if err != nil {
 		return nil, err
@@ -121,7 +121,11 @@ func (s *Service) launch(ctx context.Context, satelliteID, launchID string) (*co
 	if err != nil {
 		return nil, err
 	}
-	if launch.SatelliteID != satelliteID {
+	switch {
+	case launch.SatelliteID == satelliteID:
+	case p.SatelliteID != "": // which does not hear of what others have
+		return nil, constellation.Errorf(constellation.KindNotFound, "there is no launch %s", launchID)
+	default:
 		return nil, constellation.Errorf(constellation.KindNotFound, "launch %s is of another satellite, not of %s", launchID, satelliteID)
 	}
 	launch.Judge(s.now(), s.watchingFor())
@@ -182,14 +186,14 @@ func (s *Service) editLaunch(ctx context.Context, p Principal, satelliteID, laun
 	if err != nil {
 		return err
 	}
-	if _, err := s.launch(ctx, satellite.ID, launchID); err != nil {
+	if _, err := s.launch(ctx, p, satellite.ID, launchID); err != nil {
 		return err
 	}
 	return s.transact(ctx, func(s *Service) error {
 		if err := s.db.LockLaunch(ctx, launchID); err != nil {
 			return err
 		}
-		launch, err := s.launch(ctx, satellite.ID, launchID)
+		launch, err := s.launch(ctx, p, satellite.ID, launchID)
 		if err != nil {
 			return err
 		}

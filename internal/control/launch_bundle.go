@@ -10,14 +10,14 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// LaunchBundle gives a launch's bundle: the same rows give the same bytes. An
-// expired satellite's is refused.
+// LaunchBundle returns a launch's bundle: the same rows give the same bytes,
+// until a key expires. An expired satellite's is refused.
 func (s *Service) LaunchBundle(ctx context.Context, p Principal, satelliteID, launchID string) (*bundle.Bundle, *constellation.Launch, error) {
 	satellite, err := s.bundleSatellite(ctx, p, satelliteID)
 	if err != nil {
 		return nil, nil, err
 	}
-	launch, err := s.launch(ctx, satellite.ID, launchID)
+	launch, err := s.launch(ctx, p, satellite.ID, launchID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Service) bundleSatellite(ctx context.Context, p Principal, id string) (
 	return satellite, nil
 }
 
-// build gives the bundle of a launch, from memory when nothing it is made of
+// build returns the bundle of a launch, from memory when nothing it is made of
 // has changed.
 func (s *Service) build(ctx context.Context, satellite *constellation.Satellite, launch *constellation.Launch) (*bundle.Bundle, error) {
 	plan, err := s.plan(ctx, satellite, launch)
@@ -78,7 +78,7 @@ func (s *Service) plan(ctx context.Context, satellite *constellation.Satellite, 
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.db.WorkingSatelliteKeys(ctx, satellite.ID)
+	access, err := s.db.Access(ctx, satellite.ID, s.now())
 	if err != nil {
 		return nil, err
 	}
@@ -95,29 +95,31 @@ func (s *Service) plan(ctx context.Context, satellite *constellation.Satellite, 
 		return nil, fmt.Errorf("get the system image: %w", err)
 	}
 	plan := &bundle.Plan{
-		SchemaVersion: bundle.SchemaVersion,
 		Satellite: bundle.Satellite{
 			ID: satellite.ID, Name: satellite.Name, Version: version.Number,
-			VersionCreatedAt: version.CreatedAt, ExpiresAt: satellite.ExpiresAt,
+			VersionCreatedAt: version.CreatedAt, ExpiresAt: access.ExpiresAt, AccessVersion: access.Version,
 		},
 		Launch:     bundle.Launch{ID: launch.ID, Name: launch.Name, Description: launch.Description, Token: string(token)},
 		Mothership: bundle.Mothership{URL: s.options.PublicURL, Version: s.options.Version},
 		System:     system,
 		Algorithms: make([]bundle.Algorithm, len(images)),
-		Keys:       make([]bundle.Key, len(keys)),
+		Keys:       make([]bundle.Key, len(access.Keys)),
+		Schedules:  version.Schedules,
 	}
 	for i, image := range images {
 		plan.Algorithms[i] = planAlgorithm(version.Algorithms[i], &image)
 	}
-	for i, key := range keys {
-		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, Algorithms: key.Algorithms, Rate: key.Rate, ExpiresAt: key.ExpiresAt}
+	for i, key := range access.Keys {
+		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, Algorithms: key.Algorithms, Rate: key.Rate, ExpiresAt: key.ExpiresAt, CallbackURL: key.CallbackURL}
 	}
+	plan.SchemaVersion = plan.Schema()
 	return plan, nil
 }
 
 func planAlgorithm(a constellation.SatelliteAlgorithm, v *constellation.AlgorithmVersion) bundle.Algorithm {
 	return bundle.Algorithm{
-		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), SemanticVersion: v.SemanticVersion, Replicas: a.Replicas,
+		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), SemanticVersion: v.SemanticVersion,
+		Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
 		Image: bundle.Image{
 			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType, Platforms: v.Image.Platforms,
 		},
@@ -129,7 +131,7 @@ func planAlgorithm(a constellation.SatelliteAlgorithm, v *constellation.Algorith
 // digest that no bundle in memory holds.
 const recentLaunches = 100
 
-// BundleDocument gives a bundle of the satellite that holds the digest, be it
+// BundleDocument returns a bundle of the satellite that holds the digest, be it
 // of the bundle's own documents, a manifest or a blob: so a pull by digest
 // goes on after its tag was resolved, though the launch may have changed
 // meanwhile.

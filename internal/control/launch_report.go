@@ -28,7 +28,7 @@ func (s *Service) watchingFor() time.Time {
 	return s.watchingSince()
 }
 
-// GetLaunchReport gives a launch with what it last reported; nil when it never
+// GetLaunchReport returns a launch with what it last reported; nil when it never
 // did.
 func (s *Service) GetLaunchReport(ctx context.Context, p Principal, satelliteID, launchID string) (*constellation.Launch, *constellation.LaunchReport, error) {
 	launch, err := s.GetLaunch(ctx, p, satelliteID, launchID)
@@ -43,7 +43,10 @@ func (s *Service) GetLaunchReport(ctx context.Context, p Principal, satelliteID,
 	if err != nil {
 		return nil, nil, err
 	}
-	report := &constellation.LaunchReport{Engine: state.Engine}
+	report := &constellation.LaunchReport{Engine: state.Engine, Work: state.Work}
+	if report.Commands, err = s.db.Commands(ctx, launch.ID); err != nil {
+		return nil, nil, err
+	}
 	for _, e := range state.Engines {
 		report.Engines = append(report.Engines, constellation.LaunchEngine{ID: e.ID, StartedAt: e.StartedAt})
 	}
@@ -72,7 +75,7 @@ func (s *Service) launchState(ctx context.Context, launchID string) (*launchStat
 	return readLaunchState(data)
 }
 
-// points gives a launch's history of one resolution, with the point that still
+// points returns a launch's history of one resolution, with the point that still
 // grows.
 func (s *Service) points(ctx context.Context, launchID string, state *launchState, r constellation.HistoryResolution, from time.Time) ([]*historyPoint, error) {
 	rows, err := s.db.History(ctx, launchID, int(r.Length/time.Second), from)
@@ -95,7 +98,7 @@ func (s *Service) points(ctx context.Context, launchID string, state *launchStat
 	return points, nil
 }
 
-// GetLaunchHistory gives how a launch did, or one of its algorithms when a
+// GetLaunchHistory returns how a launch did, or one of its algorithms when a
 // vanity URL is given, in points of a resolution: 5m (the default), 1h or 1d.
 func (s *Service) GetLaunchHistory(ctx context.Context, p Principal, satelliteID, launchID, resolution, vanityURL string) (*constellation.LaunchHistory, error) {
 	if resolution == "" {
@@ -134,7 +137,7 @@ func (s *Service) GetLaunchHistory(ctx context.Context, p Principal, satelliteID
 	return history, nil
 }
 
-// of gives the point as it is shown, of one algorithm or, for "", of all.
+// of returns the point as it is shown, of one algorithm or, for "", of all.
 func (p *historyPoint) of(vanityURL string) (constellation.LaunchPoint, bool) {
 	shown := constellation.LaunchPoint{At: p.At, Heartbeats: p.Heartbeats, Ready: p.Ready, Wanted: p.Wanted}
 	if vanityURL != "" {

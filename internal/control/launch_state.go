@@ -20,6 +20,7 @@ type launchState struct {
 	Engines    []engineState                   `json:"engines"`
 	Ever       map[string]*constellation.Tally `json:"ever"`
 	Open       []*historyPoint                 `json:"open"` // one for each of constellation.HistoryResolutions
+	Work       constellation.WorkState         `json:"work,omitzero"`
 }
 
 // engineState is what an engine had counted when it was last heard of.
@@ -59,13 +60,13 @@ func readLaunchState(data string) (*launchState, error) {
 	return s, nil
 }
 
-// hear takes a heartbeat into the state and gives the points of the history
+// record takes a heartbeat into the state and returns the points of the history
 // that ended with it.
-func (s *launchState) hear(b *constellation.Heartbeat, at time.Time) (ended []*historyPoint, lengths []time.Duration) {
+func (s *launchState) record(b *constellation.Heartbeat, at time.Time) (ended []*historyPoint, lengths []time.Duration) {
 	// An older one overtaken by a newer proves life, and nothing else.
 	fresh := b.Engine != s.Engine || b.Sequence > s.Sequence
 	if fresh {
-		s.Engine, s.Sequence, s.Algorithms = b.Engine, b.Sequence, b.Algorithms
+		s.Engine, s.Sequence, s.Algorithms, s.Work = b.Engine, b.Sequence, b.Algorithms, b.Work
 	}
 	if len(s.Open) != len(constellation.HistoryResolutions) {
 		s.Open = make([]*historyPoint, len(constellation.HistoryResolutions))
@@ -79,7 +80,7 @@ func (s *launchState) hear(b *constellation.Heartbeat, at time.Time) (ended []*h
 		if s.Open[i] == nil {
 			s.Open[i] = &historyPoint{At: start}
 		}
-		s.Open[i].hear(s.Algorithms)
+		s.Open[i].record(s.Algorithms)
 	}
 	if fresh {
 		s.count(b, at)
@@ -87,8 +88,8 @@ func (s *launchState) hear(b *constellation.Heartbeat, at time.Time) (ended []*h
 	return ended, lengths
 }
 
-// hear notes the replicas of one heartbeat.
-func (p *historyPoint) hear(algorithms []constellation.AlgorithmState) {
+// record notes the replicas of one heartbeat.
+func (p *historyPoint) record(algorithms []constellation.AlgorithmState) {
 	ready, wanted := replicas(algorithms)
 	if p.Heartbeats == 0 || ready < p.Ready {
 		p.Ready = ready
@@ -146,7 +147,7 @@ func (s *launchState) count(b *constellation.Heartbeat, at time.Time) {
 		}
 		base.StartedAt, base.HeardAt, base.Counts = e.StartedAt, at, e.Counts
 	}
-	s.forgetEngines(at)
+	s.evictEngines(at)
 }
 
 func (s *launchState) engine(id string) *engineState {
@@ -159,7 +160,7 @@ func (s *launchState) engine(id string) *engineState {
 	return &s.Engines[len(s.Engines)-1]
 }
 
-func (s *launchState) forgetEngines(at time.Time) {
+func (s *launchState) evictEngines(at time.Time) {
 	s.Engines = slices.DeleteFunc(s.Engines, func(e engineState) bool { return at.Sub(e.HeardAt) > engineMemory })
 	if extra := len(s.Engines) - maxEngines; extra > 0 {
 		slices.SortStableFunc(s.Engines, func(a, b engineState) int { return a.HeardAt.Compare(b.HeardAt) })
@@ -167,12 +168,12 @@ func (s *launchState) forgetEngines(at time.Time) {
 	}
 }
 
-// settle gives a report the status that a heartbeat at the time makes. A
+// settle gives a report the status that a heartbeat at the time makes, of which
+// constellation.Health is what health says. A
 // change between up and degraded needs two heartbeats in a row that agree, so
 // that one pod's restart is no alarm; a stale launch that reports again is
 // degraded until its next heartbeat.
-func settle(r *postgres.Report, algorithms []constellation.AlgorithmState, at time.Time) {
-	health := constellation.Health(algorithms)
+func settle(r *postgres.Report, health string, at time.Time) {
 	target := constellation.LaunchUp
 	if health != "" {
 		target = constellation.LaunchDegraded

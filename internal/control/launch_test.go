@@ -47,7 +47,7 @@ func TestLaunches(t *testing.T) {
 	if diff := cmp.Diff([]string{"name", "description", "satellite_version"}, fields(err)); diff != "" {
 		t.Errorf("bad launch: fields (-want +got):\n%s", diff)
 	}
-	if _, _, err := h.CreateSatelliteVersion(ctx, shell, s.ID, nil, nil); err != nil {
+	if _, _, err := h.CreateSatelliteVersion(ctx, shell, s.ID, nil, control.VersionSpec{}); err != nil {
 		t.Fatal(err)
 	}
 	moved, err := h.UpdateLaunch(ctx, shell, s.ID, l.ID, ptr(int64(1)), control.LaunchChange{SatelliteVersion: ptr(2)})
@@ -76,7 +76,7 @@ func TestLaunchBundle(t *testing.T) {
 	ctx, h, shell := t.Context(), newHouse(t), control.Shell()
 	algorithm := h.push(t, "neo", "hello", hashA)
 	s := h.satellite(t, "edge")
-	secret, key, err := h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: "app", Algorithms: []string{"foo/bar"}, Rate: constellation.KeyRate{PerSecond: 5}})
+	secret, key, err := h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: "app", Algorithms: []string{"foo/bar"}, Rate: &constellation.KeyRate{PerSecond: 5}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestLaunchBundle(t *testing.T) {
 	}
 	want := &bundle.Plan{
 		SchemaVersion: 1,
-		Satellite:     bundle.Satellite{ID: s.ID, Name: "edge", Version: 1, VersionCreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt},
+		Satellite:     bundle.Satellite{ID: s.ID, Name: "edge", Version: 1, VersionCreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, AccessVersion: plan.Satellite.AccessVersion},
 		Launch:        bundle.Launch{ID: l.ID, Name: "plant", Token: plan.Launch.Token},
 		Mothership:    bundle.Mothership{URL: "https://mothership.example.com", Version: "1.2.3"},
 		System:        plan.System,
@@ -172,6 +172,65 @@ func TestLaunchBundle(t *testing.T) {
 	}
 	_, err = h.BundleDocument(ctx, shell, s.ID, bundle.Digest(first.Plan))
 	wantKind(t, "document of a deleted launch", err, constellation.KindNotFound)
+}
+
+// TestAccessVersionGrows: each change of who may call, and until when, is newer
+// than what was before it, in plans as in heartbeats; nothing else is.
+func TestAccessVersionGrows(t *testing.T) {
+	t.Parallel()
+	ctx, h, shell := t.Context(), newHouse(t), control.Shell()
+	h.push(t, "neo", "hello", hashA)
+	s := h.satellite(t, "edge")
+	l, err := h.CreateLaunch(ctx, shell, s.ID, control.NewLaunch{Name: "plant"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := func() int64 {
+		t.Helper()
+		b, _, err := h.LaunchBundle(ctx, shell, s.ID, l.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := bundle.ParsePlan(b.Plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan.Satellite.AccessVersion
+	}
+	var key *constellation.SatelliteKey
+	last := version()
+	if last < time.Now().Add(-time.Hour).UnixMilli() {
+		t.Errorf("the first access version is %d, want the time in milliseconds", last)
+	}
+	for _, step := range []struct {
+		name  string
+		newer bool
+		do    func() error
+	}{
+		{"a key is made", true, func() (err error) {
+			_, key, err = h.CreateSatelliteKey(ctx, shell, s.ID, control.NewSatelliteKey{Name: "app"})
+			return err
+		}},
+		{"it is revoked", true, func() error { return h.RevokeSatelliteKey(ctx, shell, s.ID, key.ID) }},
+		{"it is revoked again", false, func() error { return h.RevokeSatelliteKey(ctx, shell, s.ID, key.ID) }},
+		{"the satellite is renamed", false, func() error {
+			_, err := h.UpdateSatellite(ctx, shell, s.ID, nil, control.SatelliteChange{Name: ptr("renamed")})
+			return err
+		}},
+		{"the satellite is renewed", true, func() error {
+			_, err := h.UpdateSatellite(ctx, shell, s.ID, nil, control.SatelliteChange{ExpiresAt: ptr(s.ExpiresAt.AddDate(1, 0, 0))})
+			return err
+		}},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		got := version()
+		if step.newer != (got > last) || got < last {
+			t.Errorf("%s: the access version goes from %d to %d, want newer %v", step.name, last, got, step.newer)
+		}
+		last = got
+	}
 }
 
 func TestSigningKeyIsOne(t *testing.T) {

@@ -1,14 +1,16 @@
 package control
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -22,19 +24,67 @@ import (
 type ListQuery struct {
 	Q, Sort, Marker string
 	Limit           int
+	Count           bool // say how many there are on all pages
+	Expand          bool // with the lists that are nested in rows, which are left out else
 }
 
-// Page is one page of a list. Marker asks for the next one, "" at the end.
+// CountLimit is up to how many a list is counted: one more is "more".
+const CountLimit = postgres.CountLimit
+
+// Page is one page of a list. Marker asks for the next one, "" at the end;
+// Back for the one before, "" on the first. Total is how many there are on all
+// pages when that was asked for, at most CountLimit and one more.
 type Page[T any] struct {
-	Items  []T
-	Marker string
+	Items        []T
+	Marker, Back string
+	Total        int
+
+	after func(*T) string // the marker of the page that begins after a row
+}
+
+// Cut ends the page after its first n rows; the next one begins there.
+func (p *Page[T]) Cut(n int) {
+	if n < len(p.Items) {
+		p.Items = p.Items[:n]
+		p.Marker = p.after(&p.Items[n-1])
+	}
+}
+
+// What a page may have of nested lists, and how many rows are filled at once
+// to find out.
+const (
+	maxNested  = postgres.MaxPageBytes
+	filledOnce = 8
+)
+
+// fill reads what is nested in the rows of a page with load, and cuts the page
+// where that is too much; the first row always stays.
+func fill[T any](p *Page[T], load func([]T) error, size func(*T) int) error {
+	total := 0
+	for from := 0; from < len(p.Items); from += filledOnce {
+		rows := p.Items[from:min(from+filledOnce, len(p.Items))]
+		if err := load(rows); err != nil {
+			return err
+		}
+		for i := range rows {
+			if total += size(&rows[i]); total > maxNested && from+i > 0 {
+				p.Cut(from + i)
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 const (
 	defaultLimit = 50
 	maxLimit     = 500
-	maxQuery     = 200  // characters of q
-	maxMarker    = 4096 // bytes
+)
+
+// What a query's texts may have.
+const (
+	MaxQuery  = 200  // characters of q and of each filter
+	MaxMarker = 4096 // bytes
 )
 
 // listing is what one list may be sorted by, and how a row says where a page
@@ -46,7 +96,7 @@ type listing[T any] struct {
 	id       sortKey[T]
 }
 
-// sortKey gives a row's value of a column as text, and checks such a text.
+// sortKey returns a row's value of a column as text, and checks such a text.
 type sortKey[T any] struct {
 	of    func(*T) string
 	valid func(string) bool
@@ -58,12 +108,16 @@ func byText[T any](of func(*T) string) sortKey[T] {
 
 func byTime[T any](of func(*T) time.Time) sortKey[T] {
 	return sortKey[T]{
-		of: func(row *T) string { return of(row).UTC().Format(time.RFC3339Nano) },
-		valid: func(s string) bool {
-			_, err := time.Parse(time.RFC3339Nano, s)
-			return err == nil
-		},
+		of:    func(row *T) string { return of(row).UTC().Format(time.RFC3339Nano) },
+		valid: validTime,
 	}
+}
+
+// validTime reports whether s is a time that PostgreSQL reads too, which knows
+// no year 0.
+func validTime(s string) bool {
+	at, err := time.Parse(time.RFC3339Nano, s)
+	return err == nil && at.UTC().Year() > 0
 }
 
 // byLastTime is byTime for a time that may not have come: then it is before
@@ -78,10 +132,7 @@ func byLastTime[T any](of func(*T) *time.Time) sortKey[T] {
 			}
 			return at.UTC().Format(time.RFC3339Nano)
 		},
-		valid: func(s string) bool {
-			_, err := time.Parse(time.RFC3339Nano, s)
-			return err == nil || s == never
-		},
+		valid: func(s string) bool { return s == never || validTime(s) },
 	}
 }
 
@@ -96,28 +147,33 @@ func byNumber[T any](of func(*T) int64) sortKey[T] {
 }
 
 func byUUID[T any](of func(*T) string) sortKey[T] {
-	return sortKey[T]{of: of, valid: func(s string) bool { return uuid.Validate(s) == nil }}
+	return sortKey[T]{of: of, valid: func(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }}
 }
 
 func validText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
-// marker is a page's end as clients carry it, bound to the list and its sort.
+// marker is a page's end as clients carry it, bound to the list, its sort and
+// all that narrows it.
 type marker struct {
 	List string `json:"l"`
+	Of   string `json:"o,omitempty"` // a digest of what narrows the list
 	Sort string `json:"s"`
 	Key  string `json:"k"`
 	ID   string `json:"i"`
+	Back bool   `json:"b,omitempty"` // to what is before it
 }
 
 // parse checks a query; the error is KindMalformed with every field that is
-// wrong. The answer asks for one row more than the page, to see if it ends.
-func (l listing[T]) parse(q ListQuery) (postgres.List, error) {
+// wrong. of is what narrows the list beside q, ignoring case. The answer asks
+// for one row more than the page, to see if it ends.
+func (l listing[T]) parse(q ListQuery, of ...string) (postgres.List, error) {
 	var v constellation.Validation
-	list := postgres.List{Q: constellation.Fold(strings.TrimSpace(q.Q))}
-	if utf8.RuneCountInString(list.Q) > maxQuery || !validText(list.Q) {
-		v.Add("q", "q has at most %d characters, in UTF-8", maxQuery)
+	list := postgres.List{Q: constellation.Fold(strings.TrimSpace(q.Q)), Cut: new(bool)}
+	list.Of = narrowing(append(of, list.Q))
+	if utf8.RuneCountInString(list.Q) > MaxQuery || !validText(list.Q) {
+		v.Add("q", "q has at most %d characters, in UTF-8", MaxQuery)
 	}
 	sort := q.Sort
 	if sort == "" {
@@ -126,7 +182,7 @@ func (l listing[T]) parse(q ListQuery) (postgres.List, error) {
 	list.Sort, list.Desc = strings.CutPrefix(sort, "-")
 	key, ok := l.sorts[list.Sort]
 	if !ok {
-		v.Add("sort", "sort is one of %s, with '-' before it for descending", l.columns())
+		v.Add("sort", "sort is one of %s, with '-' before it for descending", strings.Join(l.sort().Columns, ", "))
 	}
 	switch {
 	case q.Limit < 0 || q.Limit > maxLimit:
@@ -138,59 +194,99 @@ func (l listing[T]) parse(q ListQuery) (postgres.List, error) {
 	}
 	if q.Marker != "" && ok {
 		m, valid := decodeMarker(q.Marker)
-		if !valid || m.List != l.name || m.Sort != sort || !key.valid(m.Key) || !l.id.valid(m.ID) {
-			v.Add("marker", "the marker is not one of this list in this order; leave it out to start again")
+		if !valid || m.List != l.name || m.Sort != sort || m.Of != list.Of || !key.valid(m.Key) || !l.id.valid(m.ID) {
+			v.Add("marker", "the marker is not one of this list with this search and order; leave it out to start again")
 		}
 		list.After = &postgres.Position{Key: m.Key, ID: m.ID}
+		list.Back, list.Desc = m.Back, list.Desc != m.Back
+	}
+	if q.Count {
+		list.Count = new(int)
 	}
 	return list, malformed(v.Err())
 }
 
-// page cuts what the database gave to the page asked for.
+// page cuts what the database returned to the page asked for; it may be cut
+// already, for its bytes.
 func (l listing[T]) page(list postgres.List, rows []T) Page[T] {
-	if len(rows) < list.Limit {
-		return Page[T]{Items: rows}
+	more := len(rows) >= list.Limit || *list.Cut
+	rows = rows[:min(len(rows), list.Limit-1)]
+	if list.Back {
+		slices.Reverse(rows)
 	}
-	rows = rows[:list.Limit-1]
-	last := &rows[len(rows)-1]
-	m := marker{List: l.name, Sort: list.Sort, Key: l.sorts[list.Sort].of(last), ID: l.id.of(last)}
-	if list.Desc {
+	p := Page[T]{Items: rows, after: func(row *T) string { return l.marker(list, row, false) }}
+	if list.Count != nil {
+		p.Total = *list.Count
+	}
+	if len(rows) == 0 {
+		return p
+	}
+	if more || list.Back {
+		p.Marker = l.marker(list, &rows[len(rows)-1], false)
+	}
+	if more && list.Back || list.After != nil && !list.Back {
+		p.Back = l.marker(list, &rows[0], true)
+	}
+	return p
+}
+
+// marker is where a page ends or, for the way back, begins.
+func (l listing[T]) marker(list postgres.List, row *T, back bool) string {
+	m := marker{List: l.name, Of: list.Of, Sort: list.Sort, Key: l.sorts[list.Sort].of(row), ID: l.id.of(row), Back: back}
+	if list.Desc != list.Back {
 		m.Sort = "-" + m.Sort
 	}
 	data, err := json.Marshal(m)
 	if err != nil {
 		panic("a marker has only strings: " + err.Error())
 	}
-	return Page[T]{Items: rows, Marker: base64.RawURLEncoding.EncodeToString(data)}
+	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-func (l listing[T]) columns() string {
-	columns := make([]string, 0, len(l.sorts))
-	for name := range l.sorts {
-		columns = append(columns, name)
+// narrowing is a short digest of what narrows a list; "" when nothing does.
+func narrowing(by []string) string {
+	if strings.Join(by, "") == "" {
+		return ""
 	}
-	slices.Sort(columns)
-	return strings.Join(columns, ", ")
+	sum := sha256.Sum256([]byte(strings.ToLower(strings.Join(by, "\x00"))))
+	return hex.EncodeToString(sum[:6])
 }
 
-// Sorts says of each list, for the API's document, what it may be sorted by.
-func Sorts() map[string]string {
-	return map[string]string{
-		accountListing.name: accountListing.words(), algorithmListing.name: algorithmListing.words(),
-		algorithmVersionListing.name: algorithmVersionListing.words(), keyListing.name: keyListing.words(),
-		eventListing.name: eventListing.words(), launchListing.name: launchListing.words(),
-		satelliteListing.name: satelliteListing.words(), satelliteKeyListing.name: satelliteKeyListing.words(),
-		satelliteVersionListing.name: satelliteVersionListing.words(),
+// Sort is what a list may be sorted by: its columns in order, and what holds
+// when a query names none.
+type Sort struct {
+	Columns []string
+	Default string
+}
+
+// Values returns all that a query's sort may be.
+func (s Sort) Values() []string {
+	values := make([]string, 0, 2*len(s.Columns))
+	for _, column := range s.Columns {
+		values = append(values, column, "-"+column)
+	}
+	return values
+}
+
+// Sorts returns what each list may be sorted by, by the list's name, for the
+// API's document.
+func Sorts() map[string]Sort {
+	return map[string]Sort{
+		accountListing.name: accountListing.sort(), algorithmListing.name: algorithmListing.sort(),
+		algorithmVersionListing.name: algorithmVersionListing.sort(), keyListing.name: keyListing.sort(),
+		eventListing.name: eventListing.sort(), launchListing.name: launchListing.sort(),
+		satelliteListing.name: satelliteListing.sort(), satelliteKeyListing.name: satelliteKeyListing.sort(),
+		satelliteVersionListing.name: satelliteVersionListing.sort(),
 	}
 }
 
-func (l listing[T]) words() string {
-	return "One of " + l.columns() + ", with - before it for descending. Left out, " + l.fallback + "."
+func (l listing[T]) sort() Sort {
+	return Sort{Columns: slices.Sorted(maps.Keys(l.sorts)), Default: l.fallback}
 }
 
 func decodeMarker(s string) (marker, bool) {
 	var m marker
-	if len(s) > maxMarker {
+	if len(s) > MaxMarker {
 		return m, false
 	}
 	data, err := base64.RawURLEncoding.DecodeString(s)
@@ -210,7 +306,7 @@ func malformed(err error) error {
 // characters, at most n characters.
 func clean(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if constellation.IsInvisible(r) {
 			return -1
 		}
 		return r

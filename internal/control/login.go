@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -28,21 +29,34 @@ var (
 // failureMemory is how long failures are remembered after the last one.
 const failureMemory = time.Hour
 
-// AuthenticatePassword gives who signs in. An unknown username and a wrong
+// AuthenticatePassword returns who signs in. An unknown username and a wrong
 // password sound and last the same. Failures are in the audit log, and after
-// a few each makes the next attempt wait: KindRateLimited.
-func (s *Service) AuthenticatePassword(ctx context.Context, username, password, address string) (Principal, error) {
+// a few each makes the next attempt wait: KindRateLimited. A device that the
+// account has signed in from (see DeviceToken, "" is none) waits for its own
+// failures only, whatever others do from its address.
+func (s *Service) AuthenticatePassword(ctx context.Context, username, password, address, device string) (Principal, error) {
 	username, address = clean(username, 64), clean(address, 64)
 	if username == "" {
 		return Principal{}, errWrongLogin()
-	}
-	if err := s.countLogin(ctx, username, address); err != nil {
-		return Principal{}, err
 	}
 	account, err := s.account(ctx, username)
 	if err != nil && constellation.KindOf(err) != constellation.KindNotFound {
 		return Principal{}, err
 	}
+	from := network(address)
+	if known, ok := s.device(device); ok && account != nil && known.AccountID == account.ID {
+		from = devicePlace + known.ID
+	}
+	return s.checkPassword(ctx, account, username, password, address, from)
+}
+
+// checkPassword is AuthenticatePassword, its failures counted as coming from
+// from: a network, or a device of the account.
+func (s *Service) checkPassword(ctx context.Context, account *constellation.Account, username, password, address, from string) (Principal, error) {
+	if err := s.countLogin(ctx, username, from); err != nil {
+		return Principal{}, err
+	}
+	var err error
 	hash := ""
 	if account != nil {
 		if hash, err = s.db.PasswordHash(ctx, account.ID); err != nil {
@@ -65,7 +79,7 @@ func (s *Service) AuthenticatePassword(ctx context.Context, username, password, 
 		}
 		return Principal{}, errWrongLogin()
 	}
-	if err := s.db.ClearLoginFailures(ctx, username, network(address)); err != nil {
+	if err := s.db.ClearLoginFailures(ctx, username, from); err != nil {
 		return Principal{}, err
 	}
 	return Principal{AccountID: account.ID, Username: account.Username, Role: account.Role, Address: address}, nil
@@ -78,8 +92,7 @@ func errWrongLogin() error {
 // countLogin counts the attempt as a failure before the password is looked
 // at, so that many attempts at once are as slow as one after the other; a
 // success takes it back. An attempt that has to wait is not counted.
-func (s *Service) countLogin(ctx context.Context, username, address string) error {
-	from := network(address)
+func (s *Service) countLogin(ctx context.Context, username, from string) error {
 	return s.transact(ctx, func(s *Service) error {
 		counts, err := s.db.LockLoginFailures(ctx, username, from)
 		if err != nil {
@@ -87,6 +100,9 @@ func (s *Service) countLogin(ctx context.Context, username, address string) erro
 		}
 		now, wait := s.now(), time.Duration(0)
 		for _, c := range counts {
+			if c.Address == "" && strings.HasPrefix(from, devicePlace) {
+				continue // what others do elsewhere
+			}
 			wait = max(wait, limitOf(c).left(c, now))
 		}
 		if wait > 0 {

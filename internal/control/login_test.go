@@ -13,7 +13,7 @@ import (
 
 const goodPassword = "correct horse battery staple"
 
-// person makes an account and gives a session of it.
+// person makes an account and returns a session of it.
 func (h *house) person(t *testing.T, username string, role constellation.Role) (p control.Principal, token string) {
 	t.Helper()
 	if _, err := h.CreateAccount(t.Context(), control.Shell(), control.NewAccount{Username: username, Role: role, Password: goodPassword}); err != nil {
@@ -24,7 +24,7 @@ func (h *house) person(t *testing.T, username string, role constellation.Role) (
 
 func (h *house) session(t *testing.T, username, password string) (p control.Principal, token string) {
 	t.Helper()
-	p, err := h.AuthenticatePassword(t.Context(), username, password, "192.0.2.1")
+	p, err := h.AuthenticatePassword(t.Context(), username, password, "192.0.2.1", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +37,10 @@ func (h *house) session(t *testing.T, username, password string) (p control.Prin
 	return p, token
 }
 
-// guess tries a wrong password and says whether it was looked at.
+// guess tries a wrong password and reports whether it was looked at.
 func (h *house) guess(t *testing.T, username, address string) bool {
 	t.Helper()
-	_, err := h.AuthenticatePassword(t.Context(), username, "a wrong password", address)
+	_, err := h.AuthenticatePassword(t.Context(), username, "a wrong password", address, "")
 	switch constellation.KindOf(err) {
 	case constellation.KindUnauthenticated:
 		return true
@@ -87,7 +87,7 @@ func TestGuessesAreSlowedByAddress(t *testing.T) {
 	if refused == 0 {
 		t.Error("40 guesses at different usernames from one /64 were all looked at")
 	}
-	if _, err := h.AuthenticatePassword(t.Context(), "ada", goodPassword, "2001:db8:1:3::1"); err != nil {
+	if _, err := h.AuthenticatePassword(t.Context(), "ada", goodPassword, "2001:db8:1:3::1", ""); err != nil {
 		t.Errorf("a login from the network beside it = %v, want nil", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestGuessesAreSlowedByUsername(t *testing.T) {
 		t.Error("40 guesses at one username from as many addresses were all looked at")
 	}
 	h.ahead(21 * time.Second) // the most that the owner waits
-	if _, err := h.AuthenticatePassword(t.Context(), "ada", goodPassword, "203.0.113.9"); err != nil {
+	if _, err := h.AuthenticatePassword(t.Context(), "ada", goodPassword, "203.0.113.9", ""); err != nil {
 		t.Errorf("the owner's login 21 s later = %v, want nil", err)
 	}
 }

@@ -22,7 +22,7 @@ func Shell() Principal {
 	return Principal{Username: constellation.ActorShell, Role: constellation.RoleAdmin}
 }
 
-// may gives nil when the principal has a role at least as high as role; doing
+// may returns nil when the principal has a role at least as high as role; doing
 // says what for, as the start of a sentence.
 func (p Principal) may(role constellation.Role, doing string) error {
 	switch {
@@ -35,6 +35,10 @@ func (p Principal) may(role constellation.Role, doing string) error {
 	}
 	return constellation.Errorf(constellation.KindForbidden, "%s needs the role %s; %s has the role %s", doing, role, p.Username, p.Role)
 }
+
+// Allows returns nil when the principal's role is at least role, before anybody
+// looks at what exactly is asked.
+func (p Principal) Allows(role constellation.Role) error { return p.may(role, "this request") }
 
 // mayEverywhere is may, for what is not of one satellite.
 func (p Principal) mayEverywhere(role constellation.Role, doing string) error {
@@ -58,7 +62,7 @@ func (p Principal) maySatellite(role constellation.Role, satelliteID, doing stri
 	return nil
 }
 
-// managesAccounts says whether the principal may manage every account.
+// managesAccounts reports whether the principal may manage every account.
 func (p Principal) managesAccounts() bool {
 	return p.Role == constellation.RoleAdmin && p.SatelliteID == ""
 }
@@ -71,16 +75,16 @@ func (p Principal) mayAccount(username, doing string) error {
 	return p.mayEverywhere(constellation.RoleAdmin, doing)
 }
 
-// reaches says whether a key of this role and satellite is no more than the
+// covers reports whether a key of this role and satellite is no more than the
 // principal itself may do.
-func (p Principal) reaches(role constellation.Role, satelliteID string) bool {
+func (p Principal) covers(role constellation.Role, satelliteID string) bool {
 	return p.Role.Rank() >= role.Rank() && (p.SatelliteID == "" || strings.EqualFold(p.SatelliteID, satelliteID))
 }
 
-// systemRepository holds the satellite's system image (DESIGN section 4).
+// systemRepository holds the satellite's system image.
 const systemRepository = "constellation/system"
 
-// CanPull says whether the principal may read a repository of the registry:
+// CanPull reports whether the principal may read a repository of the registry:
 // algorithms with any role, bundles from operator on, the system image with
 // any key.
 func (s *Service) CanPull(p Principal, repository string) error {
@@ -101,7 +105,7 @@ func (s *Service) CanPull(p Principal, repository string) error {
 	return nil
 }
 
-// CanPush says whether the principal may write to a repository: admins to
+// CanPush reports whether the principal may write to a repository: admins to
 // algorithms, nobody to bundles and the system image.
 func (s *Service) CanPush(p Principal, repository string) error {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an image"); err != nil {

@@ -63,7 +63,7 @@ func TestRoles(t *testing.T) {
 			return err
 		}, "++++++++-"},
 		{"CreateKey other", func(p control.Principal) error {
-			_, _, err := h.CreateKey(ctx, p, "someone", control.NewKey{Name: "k", Role: "viewer"})
+			_, _, err := h.CreateKey(ctx, p, "someone", control.NewKey{Name: "k", Role: new(constellation.RoleViewer)})
 			return err
 		}, "++-------"},
 		{"RevokeKey other", func(p control.Principal) error { return h.RevokeKey(ctx, p, "someone", missing) }, "++-------"},
@@ -98,7 +98,7 @@ func TestRoles(t *testing.T) {
 		{"ListSatelliteVersions", func(p control.Principal) error { _, err := h.ListSatelliteVersions(ctx, p, s.ID, q); return err }, "+++++++--"},
 		{"GetSatelliteVersion", func(p control.Principal) error { _, err := h.GetSatelliteVersion(ctx, p, s.ID, 1); return err }, "+++++++--"},
 		{"CreateSatelliteVersion", func(p control.Principal) error {
-			_, _, err := h.CreateSatelliteVersion(ctx, p, s.ID, ptr(int64(99)), nil)
+			_, _, err := h.CreateSatelliteVersion(ctx, p, s.ID, ptr(int64(99)), control.VersionSpec{})
 			return err
 		}, "++--+----"},
 		{"DiffSatelliteVersions", func(p control.Principal) error {

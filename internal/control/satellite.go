@@ -14,6 +14,7 @@ type NewSatellite struct {
 	Name       string
 	ExpiresAt  *time.Time
 	Algorithms []AlgorithmSpec
+	Schedules  []constellation.Schedule
 }
 
 // SatelliteChange is what UpdateSatellite changes; nil leaves a field alone.
@@ -40,7 +41,8 @@ var satelliteListing = listing[constellation.Satellite]{
 
 func satelliteTarget(s *constellation.Satellite) target { return target{"satellite", s.ID, s.Name} }
 
-// ListSatellites gives a page of satellites with their latest versions, by
+// ListSatellites returns a page of satellites with their latest versions, whose
+// algorithms only a query that expands has, by
 // name, created_at, updated_at, expires_at, latest_version, or how many
 // launches they have: launches, up, degraded or stale. A key for one satellite
 // lists that one.
@@ -53,7 +55,25 @@ func (s *Service) ListSatellites(ctx context.Context, p Principal, q ListQuery) 
 		return Page[constellation.Satellite]{}, err
 	}
 	rows, err := s.db.Satellites(ctx, p.SatelliteID, list)
-	return satelliteListing.page(list, rows), err
+	page := satelliteListing.page(list, rows)
+	if err != nil || !q.Expand {
+		return page, err
+	}
+	err = fill(&page, func(rows []constellation.Satellite) error { return s.db.LoadLatestVersions(ctx, rows) },
+		func(s *constellation.Satellite) int { return nested(&s.LatestVersion) })
+	return page, err
+}
+
+// nested is about how many bytes the lists in a version have.
+func nested(v *constellation.SatelliteVersion) int {
+	n := 0
+	for _, a := range v.Algorithms {
+		n += len(a.VanityURL) + len(a.Algorithm.Owner) + len(a.Algorithm.Name) + len(a.Algorithm.Hash) + 100
+	}
+	for _, s := range v.Schedules {
+		n += len(s.Name) + len(s.Cron) + len(s.TimeZone) + len(s.VanityURL) + len(s.Input) + 160
+	}
+	return n
 }
 
 // CreateSatellite makes a satellite with its version 1.
@@ -71,15 +91,16 @@ func (s *Service) CreateSatellite(ctx context.Context, p Principal, n NewSatelli
 	}
 	var satellite *constellation.Satellite
 	err := s.transact(ctx, func(s *Service) error {
-		algorithms, versionIDs, err := s.resolve(ctx, v, n.Algorithms)
+		version, versionIDs, err := s.resolve(ctx, p, v, VersionSpec{n.Algorithms, n.Schedules})
 		if err != nil {
 			return err
 		}
 		satellite = &constellation.Satellite{
 			ID: uuid.NewString(), Name: n.Name, CreatedAt: now, CreatedBy: p.Username, ExpiresAt: expires,
 			UpdatedAt: now, UpdatedBy: p.Username, Revision: 1,
-			LatestVersion: constellation.SatelliteVersion{Number: 1, CreatedAt: now, CreatedBy: p.Username, Algorithms: algorithms},
+			LatestVersion: version,
 		}
+		satellite.LatestVersion.Number, satellite.LatestVersion.CreatedAt, satellite.LatestVersion.CreatedBy = 1, now, p.Username
 		if err := s.db.InsertSatellite(ctx, satellite); err != nil {
 			return err
 		}
@@ -94,7 +115,7 @@ func (s *Service) CreateSatellite(ctx context.Context, p Principal, n NewSatelli
 	return satellite, nil
 }
 
-// GetSatellite gives a satellite with its latest version.
+// GetSatellite returns a satellite with its latest version.
 func (s *Service) GetSatellite(ctx context.Context, p Principal, id string) (*constellation.Satellite, error) {
 	return s.satellite(ctx, p, constellation.RoleViewer, id, "reading a satellite")
 }

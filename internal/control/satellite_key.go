@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,12 +13,15 @@ import (
 )
 
 // NewSatelliteKey is what CreateSatelliteKey needs; ExpiresAt nil never does.
-// Algorithms are the vanity URLs that the key may call; none: all.
+// Algorithms are the vanity URLs that the key may call, Rate how often; nil is
+// no limit, and what is empty is refused.
 type NewSatelliteKey struct {
 	Name       string
 	Algorithms []string
-	Rate       constellation.KeyRate
+	Rate       *constellation.KeyRate
 	ExpiresAt  *time.Time
+	// CallbackURL is constellation.SatelliteKey's; "": none.
+	CallbackURL string
 }
 
 var satelliteKeyListing = listing[constellation.SatelliteKey]{
@@ -28,10 +33,10 @@ var satelliteKeyListing = listing[constellation.SatelliteKey]{
 	id: byUUID(func(k *constellation.SatelliteKey) string { return k.ID }),
 }
 
-// ListSatelliteKeys gives a page of the keys that may call a satellite's
+// ListSatelliteKeys returns a page of the keys that may call a satellite's
 // algorithms, by name or created_at.
 func (s *Service) ListSatelliteKeys(ctx context.Context, p Principal, id string, q ListQuery) (Page[constellation.SatelliteKey], error) {
-	list, err := satelliteKeyListing.parse(q)
+	list, err := satelliteKeyListing.parse(q, id)
 	if err != nil {
 		return Page[constellation.SatelliteKey]{}, err
 	}
@@ -44,7 +49,7 @@ func (s *Service) ListSatelliteKeys(ctx context.Context, p Principal, id string,
 }
 
 // CreateSatelliteKey makes a key that may call a satellite's algorithms, and
-// gives it, this once. It works once a bundle with it is deployed.
+// returns it, this once. It works once a bundle with it is deployed.
 func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string, n NewSatelliteKey) (string, *constellation.SatelliteKey, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleAdmin, id, "creating a satellite's key")
 	if err != nil {
@@ -53,23 +58,37 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a key", n.Name)
-	constellation.CheckKeyAlgorithms(&v, "algorithms", n.Algorithms)
-	constellation.CheckKeyRate(&v, "rate", n.Rate)
+	if err := s.checkKeyLimits(ctx, &v, satellite.ID, n); err != nil {
+		return "", nil, err
+	}
 	checkExpiry(&v, n.ExpiresAt, now)
+	if n.CallbackURL != "" {
+		constellation.CheckCallbackURL(&v, "callback_url", n.CallbackURL)
+	}
 	if err := v.Err(); err != nil {
 		return "", nil, err
 	}
 	secret := auth.NewKey()
 	key := &constellation.SatelliteKey{
 		ID: uuid.NewString(), Name: n.Name, Prefix: auth.Prefix(secret), SHA256: auth.HashKey(secret),
-		Algorithms: append([]string{}, n.Algorithms...), Rate: n.Rate,
-		CreatedAt: now, CreatedBy: p.Username,
+		Algorithms: append([]string{}, n.Algorithms...), CreatedAt: now, CreatedBy: p.Username,
+		CallbackURL: n.CallbackURL,
+	}
+	if n.Rate != nil {
+		key.Rate = *n.Rate
 	}
 	if n.ExpiresAt != nil {
 		expires := n.ExpiresAt.UTC().Truncate(time.Microsecond)
 		key.ExpiresAt = &expires
 	}
 	err = s.transact(ctx, func(s *Service) error {
+		room, err := s.db.SatelliteKeyRoom(ctx, satellite.ID, now, key)
+		if err != nil {
+			return err
+		}
+		if err := room.Check(); err != nil {
+			return err
+		}
 		if err := s.db.InsertSatelliteKey(ctx, satellite.ID, key); err != nil {
 			return err
 		}
@@ -79,6 +98,40 @@ func (s *Service) CreateSatelliteKey(ctx context.Context, p Principal, id string
 		return "", nil, err
 	}
 	return secret, key, nil
+}
+
+// checkKeyLimits adds to v what is wrong with the limits of a key: one that is
+// empty, or names what the satellite never had, limits nothing that its maker
+// meant.
+func (s *Service) checkKeyLimits(ctx context.Context, v *constellation.Validation, satelliteID string, n NewSatelliteKey) error {
+	if n.Rate != nil {
+		constellation.CheckKeyRate(v, "rate", *n.Rate)
+		if *n.Rate == (constellation.KeyRate{}) {
+			v.Add("rate.per_second", "a rate is above 0 calls per second; leave rate out for no limit")
+		}
+	}
+	if n.Algorithms == nil {
+		return nil
+	}
+	if len(n.Algorithms) == 0 {
+		v.Add("algorithms", "a key without any algorithm could call nothing; name the vanity URLs, or leave algorithms out for all")
+		return nil
+	}
+	before := v.Err()
+	constellation.CheckKeyAlgorithms(v, "algorithms", n.Algorithms)
+	if v.Err() != nil && before == nil { // what is no vanity URL is not looked for
+		return nil
+	}
+	had, err := s.db.KnownVanityURLs(ctx, satelliteID, n.Algorithms)
+	if err != nil {
+		return err
+	}
+	for i, url := range n.Algorithms {
+		if !slices.Contains(had, url) {
+			v.Add(fmt.Sprintf("algorithms[%d]", i), "no version of this satellite has the vanity URL %q; add it to the satellite first", clean(url, 60))
+		}
+	}
+	return nil
 }
 
 // RevokeSatelliteKey takes a key out of the satellite's bundles; a revoked

@@ -6,7 +6,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// GetSatelliteKey gives one key that may call a satellite's algorithms.
+// GetSatelliteKey returns one key that may call a satellite's algorithms.
 func (s *Service) GetSatelliteKey(ctx context.Context, p Principal, id, keyID string) (*constellation.SatelliteKey, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, id, "reading a satellite's key")
 	if err != nil {

@@ -34,10 +34,10 @@ func TestSatelliteLifecycle(t *testing.T) {
 		t.Errorf("expires after %v, want a year", lifetime)
 	}
 
-	v, revision, err := h.CreateSatelliteVersion(ctx, shell, s.ID, ptr(int64(1)), []control.AlgorithmSpec{
+	v, revision, err := h.CreateSatelliteVersion(ctx, shell, s.ID, ptr(int64(1)), control.VersionSpec{Algorithms: []control.AlgorithmSpec{
 		{Algorithm: "NEO/Hello/" + hashB, VanityURL: "foo/bar", Replicas: 0},
 		{Algorithm: "neo/hello/" + hashA, VanityURL: "foo/baz.v2/x", Replicas: 1000},
-	})
+	}})
 	if err != nil || v.Number != 2 || revision != 2 {
 		t.Fatalf("CreateSatelliteVersion = %+v, revision %d, %v, want version 2, revision 2", v, revision, err)
 	}
@@ -182,7 +182,9 @@ func TestTwoEditors(t *testing.T) {
 	errs := make([]error, 8)
 	var group sync.WaitGroup
 	for i := range errs {
-		group.Go(func() { _, _, errs[i] = h.CreateSatelliteVersion(ctx, ann, s.ID, ptr(s.Revision), spec) })
+		group.Go(func() {
+			_, _, errs[i] = h.CreateSatelliteVersion(ctx, ann, s.ID, ptr(s.Revision), control.VersionSpec{Algorithms: spec})
+		})
 	}
 	group.Wait()
 	won := 0
@@ -201,7 +203,9 @@ func TestTwoEditors(t *testing.T) {
 	}
 	// Without If-Match everybody gets a number of their own.
 	for i := range errs {
-		group.Go(func() { _, _, errs[i] = h.CreateSatelliteVersion(ctx, ann, s.ID, nil, spec) })
+		group.Go(func() {
+			_, _, errs[i] = h.CreateSatelliteVersion(ctx, ann, s.ID, nil, control.VersionSpec{Algorithms: spec})
+		})
 	}
 	group.Wait()
 	got, err := h.GetSatellite(ctx, ann, s.ID)
@@ -298,7 +302,7 @@ func TestPushAlgorithm(t *testing.T) {
 	push.Image.Digest = "sha256:" + strings.Repeat("0", 64)
 	_, _, err = h.PushAlgorithm(ctx, shell, push, store)
 	wantKind(t, "another digest", err, constellation.KindConflict)
-	want := fmt.Sprintf("neo/hello:%s is %s and never moves; push under another hash", hashA, first.Image.Digest)
+	want := fmt.Sprintf("commit %s of neo/hello is registered already, as %s, and never changes: skip the push, or commit what changed and push under the new hash", hashA, first.Image.Digest)
 	if err == nil || err.Error() != want || stores != 1 {
 		t.Errorf("another digest = %v after %d stores, want %q and no store", err, stores, want)
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/cron"
 )
 
 // AlgorithmSpec is one algorithm of a satellite as its editor wrote it;
@@ -13,10 +15,17 @@ import (
 type AlgorithmSpec struct {
 	Algorithm, VanityURL string
 	Replicas             int
+	MinReplicas          *int
+	MaxReplicas          int
 }
 
-// maxAlgorithms is the most algorithms of one satellite version.
-const maxAlgorithms = 500
+// VersionSpec is a satellite version as its editor wrote it. Schedules nil are
+// those of the version before, so that an editor who does not know of them
+// removes none; what is left out in one is constellation.Schedule's default.
+type VersionSpec struct {
+	Algorithms []AlgorithmSpec
+	Schedules  []constellation.Schedule
+}
 
 var satelliteVersionListing = listing[constellation.SatelliteVersion]{
 	name: "satellite_versions", fallback: "-number",
@@ -26,10 +35,10 @@ var satelliteVersionListing = listing[constellation.SatelliteVersion]{
 	id: byNumber(func(v *constellation.SatelliteVersion) int64 { return int64(v.Number) }),
 }
 
-// ListSatelliteVersions gives a page of a satellite's versions, newest first
-// or by number.
+// ListSatelliteVersions returns a page of a satellite's versions, newest first
+// or by number; their algorithms only when the query expands.
 func (s *Service) ListSatelliteVersions(ctx context.Context, p Principal, id string, q ListQuery) (Page[constellation.SatelliteVersion], error) {
-	list, err := satelliteVersionListing.parse(q)
+	list, err := satelliteVersionListing.parse(q, id)
 	if err != nil {
 		return Page[constellation.SatelliteVersion]{}, err
 	}
@@ -38,10 +47,16 @@ func (s *Service) ListSatelliteVersions(ctx context.Context, p Principal, id str
 		return Page[constellation.SatelliteVersion]{}, err
 	}
 	rows, err := s.db.SatelliteVersions(ctx, satellite.ID, list)
-	return satelliteVersionListing.page(list, rows), err
+	page := satelliteVersionListing.page(list, rows)
+	if err != nil || !q.Expand {
+		return page, err
+	}
+	err = fill(&page, func(rows []constellation.SatelliteVersion) error { return s.db.LoadVersions(ctx, satellite.ID, rows) },
+		func(v *constellation.SatelliteVersion) int { return nested(v) })
+	return page, err
 }
 
-// GetSatelliteVersion gives one version of a satellite.
+// GetSatelliteVersion returns one version of a satellite.
 func (s *Service) GetSatelliteVersion(ctx context.Context, p Principal, id string, number int) (*constellation.SatelliteVersion, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, id, "reading a satellite version")
 	if err != nil {
@@ -58,7 +73,8 @@ func (s *Service) satelliteVersion(ctx context.Context, satellite *constellation
 	return s.db.SatelliteVersion(ctx, satellite.ID, number)
 }
 
-// noSatelliteVersion says which versions there are, when number is none.
+// noSatelliteVersion returns a message on which versions there are, "" when
+// number is one.
 func noSatelliteVersion(satellite *constellation.Satellite, number int) string {
 	latest := satellite.LatestVersion.Number
 	switch {
@@ -70,20 +86,22 @@ func noSatelliteVersion(satellite *constellation.Satellite, number int) string {
 	return fmt.Sprintf("satellite %s has no version %d; its versions are 1 to %d", satellite.Name, number, latest)
 }
 
-// CreateSatelliteVersion makes the satellite's next version and gives the
+// CreateSatelliteVersion makes the satellite's next version and returns the
 // satellite's new revision. With ifMatch another revision than that is
 // KindPreconditionFailed.
-func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id string, ifMatch *int64, specs []AlgorithmSpec) (v *constellation.SatelliteVersion, revision int64, err error) {
+func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id string, ifMatch *int64, spec VersionSpec) (v *constellation.SatelliteVersion, revision int64, err error) {
 	err = s.editSatellite(ctx, p, id, ifMatch, "changing a satellite's algorithms", func(s *Service, satellite *constellation.Satellite) error {
 		before := *satellite
-		algorithms, versionIDs, err := s.resolve(ctx, constellation.Validation{}, specs)
+		if spec.Schedules == nil {
+			spec.Schedules = before.LatestVersion.Schedules
+		}
+		next, versionIDs, err := s.resolve(ctx, p, constellation.Validation{}, spec)
 		if err != nil {
 			return err
 		}
 		s.touch(satellite, p)
-		satellite.LatestVersion = constellation.SatelliteVersion{
-			Number: before.LatestVersion.Number + 1, CreatedAt: satellite.UpdatedAt, CreatedBy: p.Username, Algorithms: algorithms,
-		}
+		next.Number, next.CreatedAt, next.CreatedBy = before.LatestVersion.Number+1, satellite.UpdatedAt, p.Username
+		satellite.LatestVersion = next
 		if err := s.db.InsertSatelliteVersion(ctx, satellite.ID, &satellite.LatestVersion, versionIDs); err != nil {
 			return err
 		}
@@ -99,7 +117,7 @@ func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id st
 	return v, revision, nil
 }
 
-// DiffSatelliteVersions gives what changed from one version to another.
+// DiffSatelliteVersions returns what changed from one version to another.
 func (s *Service) DiffSatelliteVersions(ctx context.Context, p Principal, id string, from, to int) (constellation.VersionDiff, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleViewer, id, "comparing satellite versions")
 	if err != nil {
@@ -113,15 +131,17 @@ func (s *Service) DiffSatelliteVersions(ctx context.Context, p Principal, id str
 	if err != nil {
 		return constellation.VersionDiff{}, err
 	}
-	return constellation.DiffVersions(older.Algorithms, newer.Algorithms), nil
+	return constellation.DiffVersions(older, newer), nil
 }
 
-// resolve checks the algorithms of a satellite and finds their versions. v
-// has what the caller found already: the error has every field at once.
-func (s *Service) resolve(ctx context.Context, v constellation.Validation, specs []AlgorithmSpec) ([]constellation.SatelliteAlgorithm, []string, error) {
-	if len(specs) > maxAlgorithms {
-		v.Add("algorithms", "a satellite has at most %d algorithms; these are %d", maxAlgorithms, len(specs))
-		return nil, nil, v.Err()
+// resolve checks what p puts into a satellite, and finds the algorithms' versions,
+// whose ids it returns beside the content of the satellite's version. v has what
+// the caller found already: the error has every field at once.
+func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Validation, spec VersionSpec) (constellation.SatelliteVersion, []string, error) {
+	specs, none := spec.Algorithms, constellation.SatelliteVersion{}
+	if len(specs) > constellation.MaxAlgorithms {
+		v.Add("algorithms", "a satellite has at most %d algorithms; these are %d", constellation.MaxAlgorithms, len(specs))
+		return none, nil, v.Err()
 	}
 	refs := make([]constellation.AlgorithmRef, len(specs)) // zero where it cannot be read
 	first := map[string]int{}
@@ -134,26 +154,84 @@ func (s *Service) resolve(ctx context.Context, v constellation.Validation, specs
 		} else {
 			first[spec.VanityURL] = i
 		}
-		if spec.Replicas < 0 || spec.Replicas > constellation.MaxReplicas {
-			v.Add(field+".replicas", "replicas is a number from 0 to %d; not %d", constellation.MaxReplicas, spec.Replicas)
-		}
+		constellation.Scale{Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas}.Check(&v, field+".")
 	}
-	found, err := s.find(ctx, &v, refs)
+	schedules := checkSchedules(&v, spec)
+	if err := s.withhold(ctx, p, &v, refs); err != nil {
+		return none, nil, err
+	}
+	found, err := s.find(ctx, p, &v, refs)
 	if err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
 	if err := v.Err(); err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
-	algorithms, ids := make([]constellation.SatelliteAlgorithm, len(specs)), make([]string, len(specs))
+	version := constellation.SatelliteVersion{Algorithms: make([]constellation.SatelliteAlgorithm, len(specs)), Schedules: schedules}
+	ids := make([]string, len(specs))
 	for i, spec := range specs {
 		ids[i] = found[i].ID
-		algorithms[i] = constellation.SatelliteAlgorithm{VanityURL: spec.VanityURL, Algorithm: found[i].Ref(), Replicas: spec.Replicas}
+		version.Algorithms[i] = constellation.SatelliteAlgorithm{
+			VanityURL: spec.VanityURL, Algorithm: found[i].Ref(), Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas,
+		}
 	}
-	return algorithms, ids, nil
+	return version, ids, nil
 }
 
-// checkRef reads OWNER/NAME/HASH, or tells v all that is wrong with it.
+// checkSchedules returns the schedules of a version with their defaults, and adds
+// to v what is wrong with them, when they run too.
+func checkSchedules(v *constellation.Validation, spec VersionSpec) []constellation.Schedule {
+	if len(spec.Schedules) == 0 {
+		return nil
+	}
+	vanityURLs := make([]string, len(spec.Algorithms))
+	for i, a := range spec.Algorithms {
+		vanityURLs[i] = a.VanityURL
+	}
+	schedules := make([]constellation.Schedule, len(spec.Schedules))
+	for i, schedule := range spec.Schedules {
+		schedules[i] = schedule.WithDefaults()
+	}
+	constellation.CheckSchedules(v, "schedules", schedules, vanityURLs)
+	if len(schedules) > constellation.MaxSchedules {
+		return nil
+	}
+	for i, schedule := range schedules {
+		var alone constellation.Validation
+		schedule.CheckCron(&alone, "")
+		if alone.Err() != nil { // it was told
+			continue
+		}
+		if err := cron.Check(schedule.Cron); err != nil {
+			v.Add(fmt.Sprintf("schedules[%d].cron", i), "%s", err)
+		}
+	}
+	return schedules
+}
+
+// withhold keeps a key that is limited to one satellite from algorithms that
+// no version of its satellite has: it could pull through its bundles what it
+// may not read. They are zero then, whether they exist or not, and v says so.
+func (s *Service) withhold(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) error {
+	if p.SatelliteID == "" {
+		return nil
+	}
+	had, err := s.db.SatelliteRepositories(ctx, p.SatelliteID)
+	if err != nil {
+		return err
+	}
+	for i, ref := range refs {
+		if ref == (constellation.AlgorithmRef{}) || slices.Contains(had, ref.Repository()) {
+			continue
+		}
+		v.Add(fmt.Sprintf("algorithms[%d].algorithm", i), "no version of this satellite has an algorithm %s/%s, and this API key is limited to this satellite; "+
+			"add it once with a key of every satellite", ref.Owner, ref.Name)
+		refs[i] = constellation.AlgorithmRef{}
+	}
+	return nil
+}
+
+// checkRef reads OWNER/NAME/HASH, or adds to v all that is wrong with it.
 func checkRef(v *constellation.Validation, field, text string) constellation.AlgorithmRef {
 	ref, err := constellation.ParseAlgorithmRef(text)
 	if err == nil {
@@ -161,7 +239,7 @@ func checkRef(v *constellation.Validation, field, text string) constellation.Alg
 	}
 	var e *constellation.Error
 	if !errors.As(err, &e) || len(e.Fields) == 0 {
-		v.Add(field, "an algorithm is written OWNER/NAME/HASH, HASH with 40 lower-case hex digits; not %q", clean(text, 200))
+		v.Add(field, "an algorithm is written OWNER/NAME/HASH, HASH with %s; not %q", constellation.HashRule, clean(text, 200))
 		return constellation.AlgorithmRef{}
 	}
 	for _, f := range e.Fields {
@@ -170,9 +248,9 @@ func checkRef(v *constellation.Validation, field, text string) constellation.Alg
 	return constellation.AlgorithmRef{}
 }
 
-// find gives the version of each ref, in order, and tells v of those that do
+// find returns the version of each ref, in order, and adds to v those that do
 // not exist or are not ready. Zero refs are skipped.
-func (s *Service) find(ctx context.Context, v *constellation.Validation, refs []constellation.AlgorithmRef) ([]*constellation.AlgorithmVersion, error) {
+func (s *Service) find(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) ([]*constellation.AlgorithmVersion, error) {
 	rows, err := s.db.AlgorithmVersionsByRef(ctx, refs)
 	if err != nil {
 		return nil, err
@@ -188,7 +266,7 @@ func (s *Service) find(ctx context.Context, v *constellation.Validation, refs []
 			continue
 		}
 		found[i] = known[key{ref.Repository(), ref.Hash}]
-		message, err := s.unusable(ctx, ref, found[i])
+		message, err := s.unusable(ctx, p, ref, found[i])
 		if err != nil {
 			return nil, err
 		}
@@ -199,9 +277,9 @@ func (s *Service) find(ctx context.Context, v *constellation.Validation, refs []
 	return found, nil
 }
 
-// unusable says why a version cannot be in a satellite, "" when it can; it is
+// unusable returns why a version cannot be in a satellite, "" when it can; it is
 // nil when it does not exist.
-func (s *Service) unusable(ctx context.Context, ref constellation.AlgorithmRef, version *constellation.AlgorithmVersion) (string, error) {
+func (s *Service) unusable(ctx context.Context, p Principal, ref constellation.AlgorithmRef, version *constellation.AlgorithmVersion) (string, error) {
 	switch {
 	case version == nil:
 		algorithm, err := s.db.Algorithm(ctx, ref.Owner, ref.Name)
@@ -210,7 +288,7 @@ func (s *Service) unusable(ctx context.Context, ref constellation.AlgorithmRef, 
 		} else if err != nil {
 			return "", err
 		}
-		return s.noVersion(ctx, algorithm, ref.Hash)
+		return s.noVersion(ctx, p, algorithm, ref.Hash)
 	case version.State == constellation.VersionImporting:
 		return fmt.Sprintf("%s is still being imported; wait until it is ready", ref), nil
 	case version.State != constellation.VersionReady:

@@ -62,7 +62,7 @@ func newScale(t *testing.T, satellites int) *scale {
 	return s
 }
 
-// read gives what use reads of each large table, as PostgreSQL counted it.
+// read returns what use reads of each large table, as PostgreSQL counted it.
 func (s *scale) read(use func(*control.Service) error) map[string]reads {
 	s.t.Helper()
 	ctx := s.t.Context()

@@ -46,11 +46,11 @@ type Service struct {
 
 // memory is what every copy of a Service shares.
 type memory struct {
-	passwords *auth.Passwords
-	bundles   *bundleCache
-	heart     *heart
-	feed      *feed
-	startedAt time.Time
+	passwords  *auth.Passwords
+	bundles    *bundleCache
+	heartbeats *heartbeats
+	feed       *feed
+	startedAt  time.Time
 
 	mu         sync.Mutex
 	signingKey ed25519.PrivateKey // nil until first used
@@ -73,11 +73,11 @@ func New(options Options) *Service {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{options: options, db: options.DB, memory: &memory{
-		startedAt: options.Now().UTC(),
-		passwords: auth.NewPasswords(runtime.GOMAXPROCS(0)),
-		bundles:   newBundleCache(),
-		heart:     newHeart(),
-		feed:      newFeed(),
+		startedAt:  options.Now().UTC(),
+		passwords:  auth.NewPasswords(runtime.GOMAXPROCS(0)),
+		bundles:    newBundleCache(),
+		heartbeats: newHeartbeats(),
+		feed:       newFeed(),
 	}}
 }
 
@@ -93,7 +93,7 @@ func (s *Service) transact(ctx context.Context, f func(*Service) error) error {
 	})
 }
 
-// Ready gives nil when the database answers and has the schema that this
+// Ready returns nil when the database answers and has the schema that this
 // binary knows.
 func (s *Service) Ready(ctx context.Context) error { return s.db.CheckSchema(ctx) }
 
@@ -103,7 +103,7 @@ type Stats = postgres.Counts
 // statsAge is how old Stats may be: counting is not free.
 const statsAge = time.Minute
 
-// Stats gives the totals for metrics, at most a minute old.
+// Stats returns the totals for metrics, at most a minute old.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *Service) Purge(ctx context.Context) error {
 	return nil
 }
 
-// parseID gives a UUID in its usual form, or says that it names nothing.
+// parseID returns a UUID in its usual form, or an error that it names nothing.
 func parseID(what, id string) (string, error) {
 	if len(id) == 36 {
 		if parsed, err := uuid.Parse(id); err == nil {
@@ -146,7 +146,7 @@ func parseID(what, id string) (string, error) {
 	return "", constellation.Errorf(constellation.KindNotFound, "there is no %s %q: its id is a UUID", what, id)
 }
 
-// checkExpiry tells v when expires_at is not still to come, or is too far away
+// checkExpiry adds an error to v when expires_at is not still to come, or is too far away
 // to be written as RFC 3339.
 func checkExpiry(v *constellation.Validation, at *time.Time, now time.Time) {
 	const field = "expires_at"

@@ -19,7 +19,7 @@ const (
 )
 
 // CreateSession makes a browser session for who has signed in with a
-// password, and gives its token. The login is in the audit log.
+// password, and returns its token. The login is in the audit log.
 func (s *Service) CreateSession(ctx context.Context, p Principal, userAgent string) (token string, expires time.Time, err error) {
 	if err := p.may(constellation.RoleViewer, "signing in"); err != nil {
 		return "", time.Time{}, err
@@ -45,7 +45,7 @@ func (s *Service) CreateSession(ctx context.Context, p Principal, userAgent stri
 	return token, expires, nil
 }
 
-// AuthenticateSession gives who a session's token is; KindUnauthenticated
+// AuthenticateSession returns who a session's token is; KindUnauthenticated
 // when it has ended.
 func (s *Service) AuthenticateSession(ctx context.Context, token, address string) (Principal, error) {
 	now := s.now()
@@ -78,7 +78,7 @@ type Session struct {
 	Current              bool // the one that asks
 }
 
-// ListSessions gives the newest sessions of an account that have not ended:
+// ListSessions returns the newest sessions of an account that have not ended:
 // one's own, or any account's for an admin.
 func (s *Service) ListSessions(ctx context.Context, p Principal, username string) ([]Session, error) {
 	if err := p.mayAccount(username, "listing another account's sessions"); err != nil {
@@ -138,7 +138,7 @@ func (s *Service) endSessions(ctx context.Context, p Principal, username, action
 }
 
 // SetupToken makes the token of the one-time set-up link, in place of the one
-// before. Once an account exists it gives "".
+// before. Once an account exists it returns "".
 func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.Time, err error) {
 	err = s.transact(ctx, func(s *Service) error {
 		if err := s.db.Lock(ctx, setupLock); err != nil {
@@ -157,7 +157,7 @@ func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.
 	return token, expiresAt, nil
 }
 
-// CheckSetup gives nil while the token of a set-up link can be used.
+// CheckSetup returns nil while the token of a set-up link can be used.
 func (s *Service) CheckSetup(ctx context.Context, token string) error {
 	if err := s.refuseSetUp(ctx); err != nil {
 		return err

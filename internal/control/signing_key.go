@@ -3,8 +3,12 @@ package control
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -12,7 +16,7 @@ import (
 // sealed value to that place.
 const signingSetting = "signing_key"
 
-// PublicKey gives the key that the mothership's signatures are checked with.
+// PublicKey returns the key that the mothership's signatures are checked with.
 func (s *Service) PublicKey(ctx context.Context) (ed25519.PublicKey, error) {
 	key, err := s.signingKey(ctx)
 	if err != nil {
@@ -21,7 +25,25 @@ func (s *Service) PublicKey(ctx context.Context) (ed25519.PublicKey, error) {
 	return key.Public().(ed25519.PublicKey), nil
 }
 
-// signingKey gives the mothership's Ed25519 key, made on first use. It is
+// SigningKey is the key that launches are signed with, as it is told to those
+// who check them.
+type SigningKey struct {
+	ID          string // what algo-install's --trust takes
+	Fingerprint string // SHA-256 of the public key, in hex
+	PublicKey   string // in base64
+}
+
+// SigningKey returns the key that the mothership's signatures are checked with.
+func (s *Service) SigningKey(ctx context.Context) (SigningKey, error) {
+	key, err := s.PublicKey(ctx)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	sum := sha256.Sum256(key)
+	return SigningKey{ID: bundle.KeyID(key), Fingerprint: hex.EncodeToString(sum[:]), PublicKey: base64.StdEncoding.EncodeToString(key)}, nil
+}
+
+// signingKey returns the mothership's Ed25519 key, made on first use. It is
 // stored in a transaction of its own, so that it outlives a failure of the
 // caller's.
 func (s *Service) signingKey(ctx context.Context) (ed25519.PrivateKey, error) {

@@ -2,9 +2,6 @@ package control
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"runtime"
 	"time"
@@ -36,8 +33,7 @@ type System struct {
 	Storage   *StorageUse // nil when it could not be told
 	StorageAt time.Time
 
-	SigningKey  string // the public key in base64, as `get` pins it
-	Fingerprint string // SHA-256 of the public key, in hex
+	SigningKey SigningKey
 
 	SystemImage    *bundle.System // nil while there is none
 	SystemImageWhy string         // why there is none
@@ -45,7 +41,7 @@ type System struct {
 	PurgedAt *time.Time // when what has expired was last removed
 }
 
-// System tells how the mothership is; admins only.
+// System returns the state of the mothership; admins only.
 func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "reading the state of the system"); err != nil {
 		return nil, err
@@ -64,12 +60,9 @@ func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 	if m.Totals, err = s.Stats(ctx); err != nil {
 		return nil, err
 	}
-	key, err := s.PublicKey(ctx)
-	if err != nil {
+	if m.SigningKey, err = s.SigningKey(ctx); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(key)
-	m.SigningKey, m.Fingerprint = base64.StdEncoding.EncodeToString(key), hex.EncodeToString(sum[:])
 	s.describeImages(ctx, m)
 	return m, nil
 }

@@ -18,7 +18,7 @@ var usageListing = listing[constellation.Use]{
 	id: byUUID(func(u *constellation.Use) string { return u.SatelliteID }),
 }
 
-// ListUses gives a page of the satellites whose latest version has an
+// ListUses returns a page of the satellites whose latest version has an
 // algorithm version, by name.
 func (s *Service) ListUses(ctx context.Context, p Principal, ref constellation.AlgorithmRef, q ListQuery) (Page[constellation.Use], error) {
 	version, err := s.GetAlgorithmVersion(ctx, p, ref)
@@ -26,7 +26,7 @@ func (s *Service) ListUses(ctx context.Context, p Principal, ref constellation.A
 		return Page[constellation.Use]{}, err
 	}
 	q.Q = "" // this list is not searched
-	list, err := usageListing.parse(q)
+	list, err := usageListing.parse(q, ref.String())
 	if err != nil {
 		return Page[constellation.Use]{}, err
 	}
@@ -34,7 +34,7 @@ func (s *Service) ListUses(ctx context.Context, p Principal, ref constellation.A
 	return usageListing.page(list, rows), err
 }
 
-// UsageCounts gives under how many vanity URLs of satellites' latest versions
+// UsageCounts returns under how many vanity URLs of satellites' latest versions
 // each algorithm version is, by its id; UsageLimit means that many or more.
 func (s *Service) UsageCounts(ctx context.Context, p Principal, versions []constellation.AlgorithmVersion) (map[string]int, error) {
 	if err := p.mayEverywhere(constellation.RoleViewer, "reading where algorithms are used"); err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/stack"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 const namespace = "satellite-e2e"
@@ -33,6 +34,7 @@ type journey struct {
 	kube                  *kubernetes.Clientset
 	hello, helloB, shout  string
 	satelliteID, launchID string
+	otherID               string // another launch of the satellite
 	key, keyID            string
 	limitedKey            string // may call demo/shout only
 	slowKey               string // may call twice, and then not for a quarter of an hour
@@ -54,12 +56,16 @@ func TestMainJob(t *testing.T) {
 		{"algorithms answer", (*journey).answers},
 		{"deploy again changes nothing", (*journey).deployAgain},
 		{"a deploy with nothing to change only reads", (*journey).nothingToDo},
+		{"README and guide are as they say", (*journey).asWritten},
 		{"another launch is refused in the namespace", (*journey).otherLaunch},
+		{"two launches on one ingress", (*journey).sharedIngress},
 		{"an edit leaves the running satellite alone", (*journey).edit},
 		{"the next deploy brings the edit and prunes", (*journey).upgrade},
 		{"key changes come with the next deploy", (*journey).keys},
 		{"an image that cannot be pulled ends the deploy early", (*journey).brokenImage},
 		{"a deploy outlives the API server", (*journey).apiServerRestarts},
+		{"a scaled Deployment is drift", (*journey).scaled},
+		{"logs", (*journey).logs},
 		{"rollback and deploy again", (*journey).rollback},
 		{"a removed launch keeps serving", (*journey).removeLaunch},
 		{"remove", (*journey).remove},
@@ -276,15 +282,36 @@ func (j *journey) deploy(t *testing.T) {
 			ready++
 		}
 	}
-	// Two engines, two hello, one shout, in a namespace that enforces the
-	// restricted Pod Security standard.
-	if ready != 5 {
-		t.Errorf("%d pods are ready, want 5", ready)
+	// Two engines, three queue nodes, two hello, one shout, in a namespace that
+	// enforces the restricted Pod Security standard.
+	if ready != 8 {
+		t.Errorf("%d pods are ready, want 8", ready)
+	}
+	claims, err := j.kube.CoreV1().PersistentVolumeClaims(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "constellation/launch=" + j.launchID})
+	if err != nil || len(claims.Items) != 3 {
+		t.Errorf("%d volumes are claimed, %v; want one for each queue node, of the cluster's default StorageClass", len(claims.Items), err)
 	}
 }
 
-// call wants one answer from the ingress.
+// call makes one call through the ingress, which must have the answer: what a
+// deploy called ready is, and no caller has to try twice.
 func (j *journey) call(t *testing.T, key, vanity, contentType, body string, status int, want ...string) {
+	t.Helper()
+	got, answer, err := j.Call(t.Context(), key, vanity, contentType, body)
+	if err != nil || got != status {
+		t.Errorf("call %s with %.40q = %d %s, %v; want %d", vanity, body, got, answer, err, status)
+		return
+	}
+	for _, part := range want {
+		if !strings.Contains(answer, part) {
+			t.Errorf("call %s with %q = %s, want %s in it", vanity, body, answer, part)
+		}
+	}
+}
+
+// callUntil is call, again while there is no replica: the algorithm's only one
+// was just ended.
+func (j *journey) callUntil(t *testing.T, key, vanity, contentType, body string, status int, want ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -309,7 +336,7 @@ func (j *journey) answers(t *testing.T) {
 	j.call(t, j.key, "demo/hello", "application/json", `{"raise":"boom"}`, 200, `"error":{`, `"message":"boom"`)
 	j.call(t, j.key, "demo/hello?timeout=1", "application/json", `{"sleep":30}`, 200, "Failed to run algorithm - may have timed-out or hit out-of-memory error")
 	j.call(t, j.key, "demo/shout", "text/plain", "quiet", 200, `"QUIET"`)
-	j.call(t, j.key, "demo/hello?output=void", "text/plain", "Neo", 400, "not available in this version")
+	j.stores(t)
 	j.call(t, "", "demo/hello", "text/plain", "Neo", 401, `{"error":{"message":"authorization required"}}`)
 	j.call(t, j.limitedKey, "demo/hello", "text/plain", "Neo", 403, `the API key \"shouter\" may not call algo://demo/hello`)
 	for range 2 { // of two engines, each counts what the other served
@@ -322,6 +349,18 @@ func (j *journey) answers(t *testing.T) {
 	j.call(t, j.key, "demo/hello", "text/plain", strings.Repeat("x", 10<<20+1), 413, "")
 	// The mothership's own admin key is not a key of this satellite.
 	j.call(t, j.AdminKey, "demo/hello", "text/plain", "Neo", 401, `"error"`)
+}
+
+// stores makes a call that nobody waits for. Until the engines found the queue's
+// nodes and made its streams, it is refused with 503.
+func (j *journey) stores(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	answer, err := j.CallUntil(ctx, j.key, "demo/hello?output=void", "text/plain", "Neo", 200)
+	if err != nil || !strings.Contains(answer, `"async":"void"`) || !strings.Contains(answer, `"request_id":"req-`) {
+		t.Errorf("a call that nobody waits for = %s, %v; want it stored", answer, err)
+	}
 }
 
 // generations is each Deployment's generation and pod template, which a
@@ -355,6 +394,7 @@ func (j *journey) otherLaunch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	j.otherID = other
 	if _, err := j.Operate(t.Context(), j.satelliteID, other, "get", j.AdminKey); err != nil {
 		t.Fatal(err)
 	}
@@ -451,10 +491,10 @@ func (j *journey) hammer(t *testing.T, vanity string) (stop func() string) {
 			}
 		}
 	}()
-	return func() string { cancel(); return <-failed }
+	return func() string { cancel(); return waittest.Receive(t, "the end of the calls", failed) }
 }
 
-// engines gives each engine pod's identity and restarts.
+// engines returns each engine pod's identity and restarts.
 func (j *journey) engines(t *testing.T) map[string]int32 {
 	t.Helper()
 	pods, err := j.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=execution-engine"})

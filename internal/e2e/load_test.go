@@ -18,6 +18,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // sort is one sort of call: how often it comes, what it sends, and what its
@@ -244,7 +246,7 @@ func (j *journey) watchMemory(t *testing.T) func(t *testing.T, lived time.Durati
 	}()
 	return func(t *testing.T, lived time.Duration) {
 		cancel()
-		<-done
+		waittest.Receive(t, "the end of the samples", done)
 		long := 0
 		for name, of := range samples {
 			if life := of[len(of)-1].at.Sub(of[0].at); life < lived {

@@ -47,7 +47,7 @@ func signalAPIServer(dir string, signal syscall.Signal) error {
 	return fmt.Errorf("no kube-apiserver runs below process %d", cluster.PID)
 }
 
-// descends says whether a process is another's, or a child's of it.
+// descends reports whether a process is another's, or a child's of it.
 func descends(pid, ancestor int) bool {
 	for pid > 1 && pid != ancestor {
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

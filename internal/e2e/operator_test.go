@@ -1,20 +1,28 @@
 package e2e
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/kubetest"
 	"github.com/constellation-serving/constellation/internal/stack"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // nothingToDo is a deploy with nothing to change: no write to the API server,
@@ -54,11 +62,12 @@ func (j *journey) brokenImage(t *testing.T) {
 	j.version(t, 3, stack.Route{Vanity: "demo/hello", Algorithm: j.helloB, Replicas: 1}, stack.Route{Vanity: "demo/greet", Algorithm: shoutB, Replicas: 1})
 	j.refused(t, 3, "", j.satelliteID, j.launchID, "diff")
 	j.operate(t, "configure", "stage.registry.pull_secret=none")
-	began, stop := time.Now(), j.hammer(t, "demo/greet")
-	j.refused(t, 1, "cannot pull", j.satelliteID, j.launchID, "deploy", "--timeout", "8m")
-	if took := time.Since(began); took > 2*time.Minute {
-		t.Errorf("the deploy of an image that cannot be pulled took %s, want it to end early", took)
-	}
+	stop := j.hammer(t, "demo/greet")
+	j.cannotPull(t, "configure stage.registry.pull_secret=create and deploy again", "deploy", "--timeout", "8m")
+	j.operate(t, "configure", "stage.registry.pull_secret=existing:absent")
+	j.refused(t, 4, "there is no Secret absent", j.satelliteID, j.launchID, "deploy")
+	j.cannotPull(t, "there is no Secret absent", "deploy", "--ignore", "pull secret", "--timeout", "8m")
+	j.operate(t, "configure", "stage.registry.pull_secret=none")
 	j.refused(t, 1, "version 2 keeps serving", j.satelliteID, j.launchID, "deploy", "--timeout", "8m")
 	if failed := stop(); failed != "" {
 		t.Errorf("a call during the failed deploys: %s", failed)
@@ -67,8 +76,22 @@ func (j *journey) brokenImage(t *testing.T) {
 	if s := j.state(t); s.Installed != 2 || s.Wanted != 3 || s.Running != 2 || s.Healthy() {
 		t.Errorf("status after a failed deploy: %+v", s)
 	}
+	j.refused(t, 1, "parts are not ready", j.satelliteID, j.launchID, "status")
+	// A rollback clears what did not get through, and leaves the good version.
+	var back install.RollbackResult
+	if err := json.Unmarshal([]byte(j.operate(t, "rollback", "-o", "json")), &back); err != nil {
+		t.Fatal(err)
+	}
+	if back.From != 2 || back.To != 2 || back.Direction != apply.Clearing || back.Failed != 3 {
+		t.Errorf("rollback after a failed deploy: %+v, want it to stay at version 2 and clear version 3", back)
+	}
+	if s := j.state(t); s.Installed != 2 || s.Running != 2 || !s.Healthy() {
+		t.Errorf("status after the rollback of a failed deploy: %+v", s)
+	}
+	j.callNow(t, j.key, "demo/greet", "Neo", 200, `"Hello Neo"`)
 	j.operate(t, "configure", "stage.registry.pull_secret=create")
 	j.operate(t, "deploy")
+	j.operate(t, "status")
 	j.callNow(t, j.key, "demo/greet", "Neo", 200, `"NEO"`)
 }
 
@@ -87,9 +110,17 @@ func (j *journey) version(t *testing.T, want int, routes ...stack.Route) {
 
 func (j *journey) state(t *testing.T) install.StatusResult {
 	t.Helper()
-	var s install.StatusResult
-	if err := json.Unmarshal([]byte(j.operate(t, "status", "-o", "json")), &s); err != nil {
+	out, err := j.Operate(t.Context(), j.satelliteID, j.launchID, "status", "-o", "json")
+	var failed *stack.CommandError
+	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
 		t.Fatal(err)
+	}
+	var s install.StatusResult
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		t.Fatal(err)
+	}
+	if notReady := s.NotReady(); (notReady == nil) != (failed == nil) {
+		t.Errorf("status ended with %v, and says %v", err, notReady)
 	}
 	return s
 }
@@ -111,10 +142,108 @@ func (j *journey) rollback(t *testing.T) {
 	if failed := stop(); failed != "" {
 		t.Errorf("a call during rollback and deploy: %s", failed)
 	}
-	if out := j.operate(t, "logs", "engine", "--tail", "50"); !strings.Contains(out, "execution-engine-") {
-		t.Errorf("logs of the engines: %q", out)
+}
+
+// toldWithin is how soon an operator hears that an image cannot be pulled.
+const toldWithin = 30 * time.Second
+
+// cannotPull runs a deploy of an image that the node cannot pull, and measures
+// from the kubelet's own event: what comes before is the machine's speed.
+func (j *journey) cannotPull(t *testing.T, want string, args ...string) {
+	t.Helper()
+	began := time.Now()
+	j.refused(t, 1, want, j.satelliteID, j.launchID, args...)
+	ended := time.Now()
+	events, err := j.kube.CoreV1().Events(namespace).List(t.Context(), metav1.ListOptions{FieldSelector: "reason=Failed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := ended
+	for _, e := range events.Items {
+		at := e.FirstTimestamp.Time
+		if strings.Contains(e.Message, "ailed to pull") && !at.Before(began.Truncate(time.Second)) && at.Before(first) {
+			first = at
+		}
+	}
+	if first.Equal(ended) {
+		t.Fatalf("no event tells of a pull that failed: %+v", events.Items)
+	}
+	t.Logf("%v ended %.0f s after the kubelet's first failed pull", args, ended.Sub(first).Seconds())
+	if took := ended.Sub(first); took > toldWithin {
+		t.Errorf("%v ended %s after the kubelet's first failed pull, want %s at most", args, took, toldWithin)
+	}
+}
+
+// scaled: what somebody else changed is told by diff, with exit code 3, and
+// goes with the next deploy.
+func (j *journey) scaled(t *testing.T) {
+	deployments := j.kube.AppsV1().Deployments(namespace)
+	list, err := deployments.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(list.Items, func(d appsv1.Deployment) bool { return d.Annotations["constellation/vanity-url"] == "demo/hello" })
+	if at < 0 {
+		t.Fatalf("no Deployment of demo/hello among %d", len(list.Items))
+	}
+	name := list.Items[at].Name
+	scale, err := deployments.GetScale(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := scale.Spec.Replicas
+	scale.Spec.Replicas = 0
+	if _, err := deployments.UpdateScale(t.Context(), name, scale, metav1.UpdateOptions{FieldManager: "kubectl"}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := j.Operate(t.Context(), j.satelliteID, j.launchID, "diff")
+	var failed *stack.CommandError
+	if !errors.As(err, &failed) || failed.Code != 3 || !strings.Contains(out, name) || !strings.Contains(out, "spec.replicas") || !strings.Contains(out, "somebody") {
+		t.Errorf("diff of a scaled Deployment: %v\n%s\nwant exit code 3, %s, spec.replicas and who did it", err, out, name)
+	}
+	j.operate(t, "deploy")
+	j.callNow(t, j.key, "demo/hello", "Neo", 200, `"Hello Neo"`)
+	if scale, err = deployments.GetScale(t.Context(), name, metav1.GetOptions{}); err != nil || scale.Spec.Replicas != before {
+		t.Errorf("replicas after a deploy: %+v, %v; want %d", scale, err, before)
+	}
+	if out := j.operate(t, "diff"); !strings.Contains(out, "no changes") {
+		t.Errorf("diff after the deploy: %s", out)
+	}
+}
+
+// logs are a real kubelet's: of all engines, and followed.
+func (j *journey) logs(t *testing.T) {
+	out := j.operate(t, "logs", "engine", "--tail", "50")
+	for name := range j.engines(t) {
+		if !strings.Contains(out, name) {
+			t.Errorf("logs of the engines have nothing of %s: %q", name, out)
+		}
 	}
 	j.refused(t, 2, "demo/greet", j.satelliteID, j.launchID, "logs", "demo/gret")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	follow := exec.CommandContext(ctx, filepath.Join(j.Bin, "algo-install"), "satellite", j.satelliteID, j.launchID, "logs", "engine", "-f", "--tail", "1")
+	follow.Env = append(os.Environ(), j.OperatorEnv()...)
+	follow.Cancel = func() error { return follow.Process.Signal(os.Interrupt) }
+	lines, err := follow.StdoutPipe()
+	if err == nil {
+		err = follow.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, found := j.hammer(t, "demo/hello"), 0
+	for scanner := bufio.NewScanner(lines); found < 5 && scanner.Scan(); {
+		if strings.Contains(scanner.Text(), `"algorithm":"demo/hello"`) {
+			found++
+		}
+	}
+	cancel()
+	_ = follow.Wait() // it was interrupted
+	if failed := stop(); failed != "" || found < 5 {
+		t.Errorf("logs -f had %d lines of calls made meanwhile, %s; want 5", found, failed)
+	}
 }
 
 // apiServerRestarts kills the API server in the middle of a deploy; the dev
@@ -128,11 +257,11 @@ func (j *journey) apiServerRestarts(t *testing.T) {
 	defer func() { j.Out = out }()
 	killed := make(chan error, 1)
 	go func() {
-		<-began
+		waittest.Hold(t, began)
 		killed <- killAPIServer(filepath.Join(j.Dir, "cluster"))
 	}()
 	j.operate(t, "deploy")
-	if err := <-killed; err != nil {
+	if err := waittest.Receive(t, "the API server is killed", killed); err != nil {
 		t.Fatal(err)
 	}
 	if s := j.state(t); !s.Healthy() {

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
 
@@ -28,6 +29,7 @@ func TestPipe(t *testing.T) {
 		{"the Python sample answers", (*journey).pythonAnswers},
 		{"the shell sample answers", (*journey).shellAnswers},
 		{"errors come back as clients expect", (*journey).pipeErrors},
+		{"algorithms call each other, and nobody else can with their key", (*journey).siblings},
 		{"pods hold to the restricted standard", (*journey).restricted},
 		{"the launch is seen and up", (*journey).up},
 		{"a key change comes with a heartbeat", (*journey).revoke},
@@ -83,6 +85,9 @@ func (j *journey) pythonAnswers(t *testing.T) {
 
 func (j *journey) shellAnswers(t *testing.T) {
 	j.call(t, j.key, "pipe/shell", "text/plain", `Neo "é"`, 200, `"result":"Hello Neo \"é\""`, `"content_type":"text"`)
+	if out := j.operate(t, "logs", "pipe/python"); !strings.Contains(out, "algo-pipe-python") || !strings.Contains(out, "the algorithm is loaded") {
+		t.Errorf("logs of an algorithm: %q", out)
+	}
 	j.call(t, j.key, "pipe/shell", "application/json", `{"a":[1]}`, 200, `"result":{"a":[1]}`, `"content_type":"json"`)
 	j.call(t, j.key, "pipe/shell", "application/octet-stream", "x", 200, `"message":"this algorithm takes text and JSON"`, `"error_type":"InputError"`)
 }
@@ -92,13 +97,24 @@ const ranOut = `"message":"Failed to run algorithm - may have timed-out or hit o
 func (j *journey) pipeErrors(t *testing.T) {
 	j.call(t, j.key, "pipe/python", "application/json", `{"raise":"boom"}`, 200, `"error":{"message":"boom","stacktrace":"Traceback`, `in apply`, `"error_type":"AlgorithmError"`, `"metadata":{"duration":`)
 	j.call(t, j.key, "pipe/python", "application/json", `{"exit":3,"warn":"last words"}`, 200, `"message":"exited with code 3"`, `last words`, `"error_type":"SystemExit"`)
-	j.call(t, j.key, "pipe/python", "text/plain", "after exit", 200, `"Hello after exit"`)
+	j.callUntil(t, j.key, "pipe/python", "text/plain", "after exit", 200, `"Hello after exit"`)
 	j.call(t, j.key, "pipe/python?timeout=1", "application/json", `{"sleep":60}`, 200, ranOut, `"error_type":"TimeoutError"`)
-	j.call(t, j.key, "pipe/python", "text/plain", "after a time-out", 200, `"Hello after a time-out"`)
+	j.callUntil(t, j.key, "pipe/python", "text/plain", "after a time-out", 200, `"Hello after a time-out"`)
 	// Which process the kernel kills is its own to say: with a cgroup of
 	// version 2 it takes the whole container, and the runner cannot tell.
-	j.call(t, j.key, "pipe/python", "application/json", `{"allocate_mib":512}`, 200, ranOut)
-	j.call(t, j.key, "pipe/python", "text/plain", "after a memory kill", 200, `"Hello after a memory kill"`)
+	j.callUntil(t, j.key, "pipe/python", "application/json", `{"allocate_mib":512}`, 200, ranOut)
+	j.callUntil(t, j.key, "pipe/python", "text/plain", "after a memory kill", 200, `"Hello after a memory kill"`)
+}
+
+// siblings: the key that every algorithm's pod has works from there, and from
+// nowhere else.
+func (j *journey) siblings(t *testing.T) {
+	j.call(t, j.key, "pipe/python", "application/json", `{"call":"pipe/shell","with":"sister"}`, 200, `Hello sister`)
+	secret, err := j.kube.CoreV1().Secrets(namespace).Get(t.Context(), render.AlgorithmKey, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.call(t, string(secret.Data["key"]), "pipe/shell", "text/plain", "Neo", 403, "the satellite's own key works from its algorithms' pods alone")
 }
 
 // restricted checks what the namespace's standard does not ask for: read-only

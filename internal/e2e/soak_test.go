@@ -110,7 +110,7 @@ type kills struct {
 // endsWithin is how long the cluster takes to end a pod at once.
 const endsWithin = 2 * time.Second
 
-// cut says whether an engine's end can have cut a call.
+// cut reports whether an engine's end can have cut a call.
 func (k *kills) cut(begun, ended time.Time) bool {
 	return slices.ContainsFunc(k.engines, func(at time.Time) bool {
 		return begun.Before(at.Add(endsWithin)) && ended.After(at)
@@ -227,7 +227,7 @@ func (j *journey) apiServerAway(t *testing.T, length time.Duration) {
 	j.settled(t)
 }
 
-// enginesKnow says whether every engine knows every replica: the cluster tells
+// enginesKnow reports whether every engine knows every replica: the cluster tells
 // it of one some time after it says that the replica is ready.
 func (j *journey) enginesKnow(ctx context.Context) bool {
 	pods, err := j.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + engineName})

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -16,56 +18,98 @@ import (
 // RequestIDHeader carries the request's id, in the answer and to the log.
 const RequestIDHeader = "X-Request-Id"
 
-// answers say how each Kind is answered, and by which code of
-// reference/algorithm-api.md section 3.
-var answers = map[constellation.Kind]struct{ status, code int }{
-	constellation.KindInternal:           {http.StatusInternalServerError, apiv1.CodeInternal},
-	constellation.KindMalformed:          {http.StatusBadRequest, apiv1.CodeInvalidRequest},
-	constellation.KindInvalid:            {http.StatusUnprocessableEntity, apiv1.CodeValidationError},
-	constellation.KindUnauthenticated:    {http.StatusUnauthorized, apiv1.CodeBadKey},
-	constellation.KindForbidden:          {http.StatusForbidden, apiv1.CodeUnauthorized},
-	constellation.KindNotFound:           {http.StatusNotFound, apiv1.CodeNotFound},
-	constellation.KindConflict:           {http.StatusConflict, apiv1.CodeNameTaken},
-	constellation.KindPreconditionFailed: {http.StatusPreconditionFailed, apiv1.CodeInvalidRequest},
-	constellation.KindTooLarge:           {http.StatusRequestEntityTooLarge, apiv1.CodeInvalidRequest},
-	constellation.KindUnsupportedMedia:   {http.StatusUnsupportedMediaType, apiv1.CodeInvalidRequest},
-	constellation.KindRateLimited:        {http.StatusTooManyRequests, apiv1.CodeInvalidRequest},
-	constellation.KindUnavailable:        {http.StatusServiceUnavailable, apiv1.CodeInternal},
+// reasons are the one meaning of each: the status that it is answered with, and
+// the code of reference/algorithm-api.md section 3.
+var reasons = map[apiv1.Reason]struct{ status, code int }{
+	apiv1.ReasonBadKey:             {http.StatusUnauthorized, apiv1.CodeBadKey},
+	apiv1.ReasonBadLimit:           {http.StatusBadRequest, apiv1.CodeBadLimit},
+	apiv1.ReasonBadMarker:          {http.StatusBadRequest, apiv1.CodeBadMarker},
+	apiv1.ReasonConflict:           {http.StatusConflict, apiv1.CodeNameTaken},
+	apiv1.ReasonForbidden:          {http.StatusForbidden, apiv1.CodeUnauthorized},
+	apiv1.ReasonInternal:           {http.StatusInternalServerError, apiv1.CodeInternal},
+	apiv1.ReasonInvalidRequest:     {http.StatusBadRequest, apiv1.CodeInvalidRequest},
+	apiv1.ReasonMalformedJSON:      {http.StatusBadRequest, apiv1.CodeMalformedJSON},
+	apiv1.ReasonMethodNotAllowed:   {http.StatusMethodNotAllowed, apiv1.CodeInvalidRequest},
+	apiv1.ReasonNameTaken:          {http.StatusConflict, apiv1.CodeNameTaken},
+	apiv1.ReasonNoKey:              {http.StatusUnauthorized, apiv1.CodeUnauthorized},
+	apiv1.ReasonNotFound:           {http.StatusNotFound, apiv1.CodeNotFound},
+	apiv1.ReasonPreconditionFailed: {http.StatusPreconditionFailed, apiv1.CodeInvalidRequest},
+	apiv1.ReasonRateLimited:        {http.StatusTooManyRequests, apiv1.CodeInvalidRequest},
+	apiv1.ReasonTooLarge:           {http.StatusRequestEntityTooLarge, apiv1.CodeInvalidRequest},
+	apiv1.ReasonUnavailable:        {http.StatusServiceUnavailable, apiv1.CodeInternal},
+	apiv1.ReasonUnsupportedMedia:   {http.StatusUnsupportedMediaType, apiv1.CodeInvalidRequest},
+	apiv1.ReasonUserNotFound:       {http.StatusNotFound, apiv1.CodeUserNotFound},
+	apiv1.ReasonUsernameTaken:      {http.StatusConflict, apiv1.CodeUsernameTaken},
+	apiv1.ReasonValidation:         {http.StatusUnprocessableEntity, apiv1.CodeValidationError},
 }
 
-// Status gives the HTTP status that err is answered with.
-func Status(err error) int {
-	if answer, ok := answers[constellation.KindOf(err)]; ok {
-		return answer.status
-	}
-	return http.StatusInternalServerError
+// kinds are the reasons of errors that nobody gave another: see WithReason.
+var kinds = map[constellation.Kind]apiv1.Reason{
+	constellation.KindInternal:           apiv1.ReasonInternal,
+	constellation.KindMalformed:          apiv1.ReasonInvalidRequest,
+	constellation.KindInvalid:            apiv1.ReasonValidation,
+	constellation.KindUnauthenticated:    apiv1.ReasonBadKey,
+	constellation.KindForbidden:          apiv1.ReasonForbidden,
+	constellation.KindNotFound:           apiv1.ReasonNotFound,
+	constellation.KindConflict:           apiv1.ReasonConflict,
+	constellation.KindPreconditionFailed: apiv1.ReasonPreconditionFailed,
+	constellation.KindTooLarge:           apiv1.ReasonTooLarge,
+	constellation.KindUnsupportedMedia:   apiv1.ReasonUnsupportedMedia,
+	constellation.KindRateLimited:        apiv1.ReasonRateLimited,
+	constellation.KindUnavailable:        apiv1.ReasonUnavailable,
 }
 
-// WithCode gives err another code than its Kind's; nil stays nil.
-func WithCode(err error, code int) error {
+// Status returns the HTTP status that err is answered with.
+func Status(err error) int { return reasons[reasonOf(err)].status }
+
+// CodeOf returns the code that a reason is answered with.
+func CodeOf(reason apiv1.Reason) int { return reasons[reason].code }
+
+// Reasons are all that an error can be answered with, in order.
+func Reasons() []apiv1.Reason { return slices.Sorted(maps.Keys(reasons)) }
+
+// WithReason wraps err with another reason than its Kind's; nil stays nil.
+func WithReason(err error, reason apiv1.Reason) error {
 	if err == nil {
 		return nil
 	}
-	return &coded{err: err, code: code}
+	return &reasoned{err: err, reason: reason}
 }
 
-type coded struct {
-	err  error
-	code int
+type reasoned struct {
+	err    error
+	reason apiv1.Reason
 }
 
-func (c *coded) Error() string { return c.err.Error() }
-func (c *coded) Unwrap() error { return c.err }
+func (r *reasoned) Error() string { return r.err.Error() }
+func (r *reasoned) Unwrap() error { return r.err }
+
+// reasonOf is what WithReason said, or else what the Kind says. A conflict that
+// names a field is over what somebody else has in it.
+func reasonOf(err error) apiv1.Reason {
+	var r *reasoned
+	if errors.As(err, &r) {
+		return r.reason
+	}
+	var e *constellation.Error
+	if errors.As(err, &e) && e.Kind == constellation.KindConflict && len(e.Fields) > 0 {
+		return apiv1.ReasonNameTaken
+	}
+	if known, ok := kinds[constellation.KindOf(err)]; ok {
+		return known
+	}
+	return apiv1.ReasonInternal
+}
 
 // WriteError answers err in the API's form, {"error":{…}}. The cause goes to
 // the log under the answer's id, never to the client.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	WriteErrorStatus(w, r, Status(err), err)
-}
-
-// WriteErrorStatus is WriteError with a status that no Kind has, such as 405.
-func WriteErrorStatus(w http.ResponseWriter, r *http.Request, status int, err error) {
-	body := apiv1.Error{ID: w.Header().Get(RequestIDHeader), Code: code(err), Message: "something went wrong on the server; its log says what, under this id"}
+	why := reasonOf(err)
+	status := reasons[why].status
+	body := apiv1.Error{
+		ID: w.Header().Get(RequestIDHeader), Code: reasons[why].code, Reason: why,
+		Message: "something went wrong on the server; its log says what, under this id",
+	}
 	if body.ID == "" {
 		body.ID = rand.Text()
 	}
@@ -81,19 +125,11 @@ func WriteErrorStatus(w http.ResponseWriter, r *http.Request, status int, err er
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
+	}
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(apiv1.ErrorBody{Error: body}) // the client is gone: nobody to tell
-}
-
-func code(err error) int {
-	var c *coded
-	if errors.As(err, &c) {
-		return c.code
-	}
-	if answer, ok := answers[constellation.KindOf(err)]; ok {
-		return answer.code
-	}
-	return apiv1.CodeInternal
 }

@@ -16,7 +16,7 @@ type Gate struct {
 // Open lets requests through to handler from now on.
 func (g *Gate) Open(handler http.Handler) { g.handler.Store(&handler) }
 
-// Opened says whether there is a real handler already.
+// Opened reports whether there is a real handler already.
 func (g *Gate) Opened() bool { return g.handler.Load() != nil }
 
 // ServeHTTP is part of http.Handler.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -27,7 +28,7 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 	started, finish := make(chan struct{}), make(chan struct{})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(started)
-		<-finish
+		waittest.Hold(t, finish)
 		if r.Context().Err() != nil {
 			t.Error("the request was cancelled by the server's stop")
 		}
@@ -42,7 +43,7 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, Log: quiet(), Grace: 10 * time.Second, OnStop: func() time.Duration { close(stopping); return 0 },
+			Listener: listener, Log: quiet(), Grace: waittest.Patience, OnStop: func() time.Duration { close(stopping); return 0 },
 		}, handler)
 	}()
 	type answer struct {
@@ -60,14 +61,14 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 		body, err := io.ReadAll(response.Body)
 		answered <- answer{string(body), err}
 	}()
-	<-started
+	waittest.Receive(t, "the request has begun", started)
 	stop()
-	<-stopping
+	waittest.Receive(t, "the server stops", stopping)
 	close(finish)
-	if got := <-answered; got.err != nil || got.body != "done" {
+	if got := waittest.Receive(t, "the answer", answered); got.err != nil || got.body != "done" {
 		t.Errorf("the slow request got %q, %v; want done", got.body, got.err)
 	}
-	if err := <-ended; err != nil {
+	if err := waittest.Receive(t, "the end of Serve", ended); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 	if _, err := http.Get("http://" + listener.Addr().String()); err == nil {
@@ -87,12 +88,12 @@ func TestServeStaysOpenForAWhile(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, Log: quiet(), Grace: 10 * time.Second,
-			OnStop: func() time.Duration { ready.Stopping(); close(stopping); return 500 * time.Millisecond },
+			Listener: listener, Log: quiet(), Grace: waittest.Patience,
+			OnStop: func() time.Duration { ready.Stopping(); close(stopping); return 5 * time.Second },
 		}, ready)
 	}()
 	stop()
-	<-stopping
+	waittest.Receive(t, "the server stops", stopping)
 	response, err := http.Get("http://" + listener.Addr().String() + "/readyz")
 	if err != nil {
 		t.Fatalf("a new connection while stopping: %v, want an answer", err)
@@ -102,7 +103,7 @@ func TestServeStaysOpenForAWhile(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "stopping") {
 		t.Errorf("/readyz = %d %s, %v, want 503 stopping", response.StatusCode, body, err)
 	}
-	if err := <-ended; err != nil {
+	if err := waittest.Receive(t, "the end of Serve", ended); err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 }
@@ -156,7 +157,7 @@ func TestReadiness(t *testing.T) {
 // chain is the middleware as the mothership stacks it.
 func chain(t *testing.T, log *slog.Logger, trusted []string, handler http.Handler) http.Handler {
 	t.Helper()
-	address, err := httpserve.ClientAddress(trusted)
+	address, err := httpserve.ClientAddress(trusted, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +249,7 @@ func TestTimeouts(t *testing.T) {
 	if _, err := io.WriteString(conn, "POST /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(conn) // until the server closes
@@ -284,8 +285,27 @@ func TestClientAddress(t *testing.T) {
 			}
 		})
 	}
-	if _, err := httpserve.ClientAddress([]string{"proxy.example"}); constellation.KindOf(err) != constellation.KindInvalid {
+	if _, err := httpserve.ClientAddress([]string{"proxy.example"}, quiet()); constellation.KindOf(err) != constellation.KindInvalid {
 		t.Errorf("a name as a proxy: %v, want invalid", err)
+	}
+}
+
+// TestAnUntrustedProxyIsToldOnce: and a trusted one, or none, is not.
+func TestAnUntrustedProxyIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var lines bytes.Buffer
+	h := chain(t, slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn})), []string{"10.0.0.0/8"},
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, request := range []struct{ peer, header string }{
+		{"192.0.2.1:1", "X-Forwarded-For"}, {"192.0.2.1:2", "Forwarded"}, {"10.1.2.3:1", "X-Forwarded-For"}, {"198.51.100.1:1", "X-Other"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = request.peer
+		r.Header.Set(request.header, "203.0.113.1")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if got := lines.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "--trusted-proxy") || !strings.Contains(got, "peer=192.0.2.1") {
+		t.Errorf("the log has %q, want one line that names the peer", got)
 	}
 }
 

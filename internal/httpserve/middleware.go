@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -26,7 +25,7 @@ type requestIDKey struct{}
 
 var acceptableID = regexp.MustCompile(`^[A-Za-z0-9_.-]{8,64}$`)
 
-// RequestID gives each request an id, that of the caller when it is a sane
+// RequestID assigns each request an id, that of the caller when it is a sane
 // one, in the answer's header and the context.
 func RequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,7 +38,7 @@ func RequestID(next http.Handler) http.Handler {
 	})
 }
 
-// RequestIDOf gives the request's id, "" outside of a request.
+// RequestIDOf returns the request's id, "" outside of a request.
 func RequestIDOf(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
@@ -80,7 +79,7 @@ func isProbe(path string) bool {
 	return path == "/healthz" || path == "/readyz" || path == "/metrics"
 }
 
-// isHeartbeat says whether a launch reports: each does it twice a minute.
+// isHeartbeat reports whether a launch reports: each does it twice a minute.
 func isHeartbeat(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/v1/") && strings.HasSuffix(r.URL.Path, "/heartbeat")
 }
@@ -120,8 +119,8 @@ func SecureHeaders(https bool) func(http.Handler) http.Handler {
 			h.Set("X-Content-Type-Options", "nosniff")
 			h.Set("X-Frame-Options", "DENY")
 			h.Set("Referrer-Policy", "no-referrer")
-			h.Set("Cross-Origin-Opener-Policy", "same-origin")
-			if https {
+			if https { // over plain http browsers ignore both, and complain of the first
+				h.Set("Cross-Origin-Opener-Policy", "same-origin")
 				h.Set("Strict-Transport-Security", "max-age=31536000")
 			}
 			next.ServeHTTP(w, r)
@@ -159,40 +158,6 @@ func Timeouts(read, write time.Duration) func(http.Handler) http.Handler {
 		})
 	}
 }
-
-// ClientAddress finds out who asks: the peer, or what proxies of the trusted
-// prefixes (addresses or CIDR) say in X-Forwarded-For.
-func ClientAddress(trusted []string) (func(http.Handler) http.Handler, error) {
-	if len(trusted) == 0 {
-		return middleware.ClientIPFromRemoteAddr, nil
-	}
-	prefixes := make([]string, len(trusted))
-	for i, s := range trusted {
-		if !strings.Contains(s, "/") {
-			addr, err := netip.ParseAddr(s)
-			if err != nil {
-				return nil, badProxy(s)
-			}
-			prefixes[i] = netip.PrefixFrom(addr, addr.BitLen()).String()
-			continue
-		}
-		prefix, err := netip.ParsePrefix(s)
-		if err != nil {
-			return nil, badProxy(s)
-		}
-		prefixes[i] = prefix.String()
-	}
-	return middleware.ClientIPFromXFF(prefixes...), nil
-}
-
-func badProxy(s string) error {
-	return constellation.Errorf(constellation.KindInvalid,
-		"a trusted proxy is an address or a prefix such as 10.0.0.0/8; not %q", s)
-}
-
-// Address gives the client's address as ClientAddress found it, "" when a
-// trusted proxy sent nonsense.
-func Address(r *http.Request) string { return middleware.GetClientIP(r.Context()) }
 
 // HeadAsGet routes HEAD to GET; net/http leaves the body out. chi's own GetHead
 // leaves HEAD alone where a pattern takes any method, as those of a router

@@ -27,7 +27,7 @@ type Readiness struct {
 	stopping atomic.Bool
 }
 
-// Set gives the checks, which are answered in order; it comes before the
+// Set installs the checks, which are answered in order; it comes before the
 // first request.
 func (rd *Readiness) Set(checks ...Check) { rd.checks = checks }
 

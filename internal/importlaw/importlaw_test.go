@@ -23,15 +23,53 @@ var server = []string{"internal/postgres", "internal/control", "web", "internal/
 var direct = map[string][]string{
 	"internal/constellation": {},
 	"internal/apiv1":         {},
+	"internal/retry":         {},
+	"internal/cron":          {},
 	"internal/auth":          {"internal/constellation"},
 	"internal/bundle":        {"internal/constellation"},
 	"internal/client":        {"internal/apiv1"},
 	"web":                    {"internal/constellation"},
-	"internal/postgres":      {"internal/constellation", "migrations"},
-	"internal/control":       {"internal/constellation", "internal/postgres", "internal/bundle", "internal/auth"},
-	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/httpserve", "internal/bundle", "web"},
-	"internal/admin":         {"internal/control", "internal/constellation", "internal/httpserve", "web"},
-	"internal/registry":      {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle"},
+	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
+	"internal/control":       {"internal/constellation", "internal/cron", "internal/postgres", "internal/bundle", "internal/auth"},
+	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
+	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
+	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",
+		"internal/kube/render", "internal/satellite/config"},
+	"internal/install/transfer": {"internal/bundle", "internal/constellation", "internal/retry", "internal/install/connection", "internal/install/fault", "internal/install/mothership", "internal/install/progress",
+		"internal/install/registry", "internal/install/store"},
+	"internal/install/mothership": {"internal/apiv1", "internal/retry", "internal/install/connection", "internal/install/fault", "internal/install/terminal"},
+	"internal/install/manifests":  {"internal/bundle", "internal/install/fault", "internal/install/store", "internal/kube/render"},
+	"internal/install/places":     {"internal/install/fault", "internal/install/settings", "internal/install/store", "internal/kube"},
+	"internal/install/reach":      {"internal/install/connection", "internal/install/settings", "internal/kube", "internal/satellite/config"},
+	"internal/install/waitview":   {"internal/install/progress", "internal/install/terminal", "internal/kube/health"},
+	"internal/install/registry":   {"internal/bundle", "internal/retry", "internal/install/connection", "internal/install/fault", "internal/install/terminal"},
+	"internal/install/fault":      {},
+	"internal/install/terminal":   {"internal/constellation"},
+	"internal/install/connection": {"internal/install/fault"},
+	"internal/install/progress":   {"internal/install/terminal"},
+	"internal/admin":              {"internal/control", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
+	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle"},
+
+	"internal/satellite/async":     {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/batch":     {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/callback":  {"internal/constellation", "internal/satellite/config", "internal/satellite/queue"},
+	"internal/satellite/discovery": {"internal/kube/cluster/transport"},
+	"internal/satellite/eventloop": {},
+	"internal/satellite/jsonscan":  {},
+	"internal/satellite/keyring":   {"internal/constellation", "internal/satellite/config"},
+	"internal/satellite/memory":    {},
+	"internal/satellite/operate":   {},
+	"internal/satellite/peer":      {"internal/satellite/pool"},
+	"internal/satellite/pool":      {},
+	"internal/satellite/probe":     {"internal/retry"},
+	"internal/satellite/protocol":  {"internal/satellite/config", "internal/satellite/jsonscan", "internal/satellite/memory"},
+	"internal/satellite/schedule":  {"internal/constellation", "internal/cron", "internal/satellite/queue"},
+	"internal/satellite/scale":     {"internal/satellite/config", "internal/satellite/stats"},
+	"internal/satellite/upstream":  {"internal/satellite/eventloop", "internal/satellite/http1", "internal/satellite/memory", "internal/satellite/protocol"},
+	"internal/satellite/routing":   {"internal/constellation", "internal/satellite/config", "internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/telemetry"},
+	"internal/satellite/queue":     {},
+	"internal/satellite/reload":    {"internal/satellite/config"},
+	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
 }
 
 // stdlibOnly import nothing but the standard library.
@@ -52,12 +90,35 @@ func TestImportLaw(t *testing.T) {
 		for _, imported := range p.Imports {
 			checkDirect(t, path, imported)
 		}
+		checkUnreached(t, path, p.Deps)
 		if !under(path, serverFree) {
 			continue
 		}
 		for _, dep := range p.Deps {
 			if own, ok := strings.CutPrefix(dep, module); ok && under(own, server) {
 				t.Errorf("%s reaches %s: the installer and the satellite stay free of the server", path, own)
+			}
+		}
+	}
+}
+
+// rawCalls make raw system calls possible. Of the satellite, only the event
+// loop, the runner, which is a program of its own, and the queue, which asks
+// how full its disk is, may use them.
+var (
+	rawCalls     = []string{"syscall", "unsafe", "golang.org/x/sys/unix"}
+	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue", "internal/satellite/runner"}
+)
+
+func TestRawSystemCalls(t *testing.T) {
+	for _, p := range list(t) {
+		path := strings.TrimPrefix(p.ImportPath, module)
+		if !under(path, []string{"internal/satellite"}) || under(path, rawCallsFrom) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if slices.Contains(rawCalls, imported) {
+				t.Errorf("%s imports %s: only %v make raw system calls", path, imported, rawCallsFrom)
 			}
 		}
 	}
@@ -72,14 +133,14 @@ func checkDirect(t *testing.T, path, imported string) {
 		}
 		return
 	}
-	for from, allowed := range direct {
+	for from, allowed := range joined(direct, kubeDirect) {
 		if under(path, []string{from}) && !under(own, append(slices.Clone(allowed), from)) {
 			t.Errorf("%s imports %s: it may import %v", path, own, allowed)
 		}
 	}
 }
 
-// under says whether path is one of roots or below one.
+// under reports whether path is one of roots or below one.
 func under(path string, roots []string) bool {
 	return slices.ContainsFunc(roots, func(root string) bool {
 		return path == root || strings.HasPrefix(path, root+"/")

@@ -3,40 +3,38 @@ package install
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"slices"
-	"sort"
 	"strings"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
 )
-
-// Value is a key of the configuration as configure shows it.
-type Value struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-	State string `json:"state"` // set, default, missing or unset
-	From  string `json:"from"`  // where the value comes from, "" for none
-}
 
 // Configured is what configure shows.
 type Configured struct {
-	Set    []Value  `json:"set,omitempty"` // what this run set
-	Needed []string `json:"needed"`        // keys that a deploy still needs
-	Values []Value  `json:"values"`        // all
+	Set    []settings.Value `json:"set,omitempty"` // what this run set
+	Needed []string         `json:"needed"`        // keys that a deploy still needs
+	Values []settings.Value `json:"values"`        // all
+	// Strange is set when the values were not set on this machine, and so do
+	// not count before TakeConfig.
+	Strange bool `json:"not_taken,omitempty"`
 }
 
-func (c *configFile) configured(l *launch, set []string) *Configured {
-	result := &Configured{Needed: []string{}, Values: c.origins(l, c.values())}
+// configured returns what configure shows of c.
+func configured(c *settings.File, l *store.Launch, set []string) *Configured {
+	result := &Configured{Needed: []string{}, Values: origins(c, l, c.Values())}
 	for _, v := range result.Values {
 		if v.State == "missing" {
 			result.Needed = append(result.Needed, v.Key)
 		}
 	}
 	for _, key := range set {
-		s, path, _, _ := find(key)
-		result.Set = append(result.Set, valueOf(s, key, c.get(path)))
+		result.Set = append(result.Set, c.Value(key))
 	}
 	return result
 }
@@ -44,30 +42,26 @@ func (c *configFile) configured(l *launch, set []string) *Configured {
 // Configure sets every "KEY=VALUE", or none when one is refused. A value that
 // is empty goes back to the default. With online, what is set is also tried:
 // the registry has to answer and to take the login, and names have to resolve.
-func Configure(ctx context.Context, f Folder, assignments []string, online bool, progress *Progress) (*Configured, error) {
-	l, err := openLaunch(f)
+func Configure(ctx context.Context, f store.Folder, assignments []string, online bool, report *progress.Reporter) (*Configured, error) {
+	l, err := store.OpenLaunch(f)
 	if err != nil {
 		return nil, err
 	}
 	if len(assignments) == 0 {
-		c, err := readConfig(f)
-		if err != nil {
-			return nil, err
-		}
-		return c.configured(l, nil), nil
+		return showConfig(f, l)
 	}
-	unlock, err := f.lock(ctx, "configure", progress.Line)
+	unlock, err := f.Lock(ctx, "configure", report.Line)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	c, err := readConfig(f)
+	c, err := settings.Read(f)
 	if err != nil {
 		return nil, err
 	}
 	var wrong, set []string
 	for _, assignment := range assignments {
-		key, err := c.assign(l, assignment, online)
+		key, err := c.Assign(l.Plan, assignment, online)
 		if err != nil {
 			wrong = append(wrong, err.Error())
 		}
@@ -76,225 +70,84 @@ func Configure(ctx context.Context, f Folder, assignments []string, online bool,
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, errorf(CodeUsage, "%s; nothing was changed", strings.Join(wrong, "\n"))
+		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", strings.Join(wrong, "\n"))
 	}
-	data, err := c.bytes()
+	data, err := c.Encode()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.decode(data); err != nil {
-		return nil, wrap(err, CodeUsage, "the configuration would not read back; nothing was changed")
+	if err := c.Reload(data); err != nil {
+		return nil, fault.Wrap(err, fault.CodeUsage, "the configuration would not read back; nothing was changed")
 	}
-	if err := c.together(online); err != nil {
+	if err := together(c, online); err != nil {
 		return nil, err
 	}
 	if online {
-		if err := c.try(ctx, l, set); err != nil {
-			return nil, interrupted(ctx, err, "configure")
+		if err := try(ctx, c, l, set); err != nil {
+			return nil, fault.Interrupted(ctx, err, "configure")
 		}
 	}
-	if err := writeFile(f.Path("config.yaml"), data); err != nil {
-		return nil, wrap(err, CodeFailed, "write the configuration")
+	if err := c.Write(f, data); err != nil {
+		return nil, err
 	}
-	return c.configured(l, set), nil
+	remark(ctx, c, f, l, set, online, report)
+	return configured(c, l, set), nil
 }
-
-// assign checks and sets one KEY=VALUE.
-func (c *configFile) assign(l *launch, assignment string, online bool) (key string, err error) {
-	key, value, ok := strings.Cut(assignment, "=")
-	key, value = strings.TrimPrefix(strings.TrimSpace(key), "."), strings.TrimSpace(value)
-	if !ok {
-		return key, fmt.Errorf("%q is no KEY=VALUE", assignment)
-	}
-	s, path, chosen, ok := find(key)
-	if !ok {
-		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, Nearest(key, settingKeys()))
-	}
-	if strings.Contains(s.key, "<vanity>") && value != "" {
-		if err := known(l, chosen); err != nil {
-			return key, err
-		}
-	}
-	if strings.Contains(s.key, "<name>") && value != "" {
-		if err := checkAnnotation(chosen); err != nil {
-			return key, fmt.Errorf("%s: %w", key, err)
-		}
-	}
-	if value == "" {
-		if s.required {
-			return key, fmt.Errorf("%s cannot be empty: a deploy needs it", key)
-		}
-		c.set(path, "", s.text)
-		return key, nil
-	}
-	normal, err := s.check(value)
-	if missing := (*noFileError)(nil); errors.As(err, &missing) {
-		if normal, err = missing.path, fmt.Errorf("%w; --no-check is for a file on the machine that deploys", missing); !online {
-			err = nil
-		}
-	}
-	if err != nil {
-		return key, fmt.Errorf("%s %w", key, err)
-	}
-	c.set(path, normal, s.text)
-	return key, nil
-}
-
-// known refuses a vanity URL that the launch does not have.
-func known(l *launch, vanityURL string) error {
-	var all []string
-	for _, a := range l.plan.Algorithms {
-		if a.VanityURL == vanityURL {
-			return nil
-		}
-		all = append(all, a.VanityURL)
-	}
-	switch {
-	case len(all) == 0:
-		return fmt.Errorf("this launch has no algorithms")
-	case len(all) > mostListed:
-		return fmt.Errorf("this launch has no algorithm at %q; did you mean %q", vanityURL, Nearest(vanityURL, all))
-	}
-	return fmt.Errorf("this launch has no algorithm at %q; it has %s", vanityURL, strings.Join(all, ", "))
-}
-
-// mostListed is how many algorithms a message lists.
-const mostListed = 8
 
 // together checks what only holds for several settings at once.
-func (c *configFile) together(online bool) error {
+func together(c *settings.File, online bool) error {
 	k := c.Stage.Kubernetes
 	if k.KubeconfigPath == "" {
 		return nil
 	}
-	if _, err := os.Stat(k.KubeconfigPath); err != nil && !online {
+	if !online && !slices.ContainsFunc(cluster.KubeconfigFiles(k.KubeconfigPath), isThere) {
 		return nil // it is on the machine that deploys
 	}
-	err := kube.CheckKubeconfig(k.KubeconfigPath, k.Context)
-	if err != nil && (online || !errors.Is(err, kube.ErrPlugin)) {
-		return wrap(err, CodeUsage, "nothing was changed: stage.kubernetes")
+	err := cluster.CheckKubeconfig(k.KubeconfigPath, k.Context)
+	if err != nil && (online || !errors.Is(err, cluster.ErrPlugin)) {
+		return fault.Wrap(err, fault.CodeUsage, "nothing was changed: stage.kubernetes")
 	}
 	return nil
 }
 
-func settingKeys() []string {
-	keys := make([]string, len(settings))
-	for i, s := range settings {
-		keys[i] = s.key
-	}
-	return keys
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
-// values lists every key; of the open ones those that are set.
-func (c *configFile) values() []Value {
-	var list []Value
-	for _, s := range settings {
-		before, after, open := strings.Cut(s.key, "<")
-		if !open {
-			list = append(list, valueOf(s, s.key, c.get(strings.Split(s.key, "."))))
-			continue
-		}
-		_, after, _ = strings.Cut(after, ">")
-		for _, chosen := range c.chosen(s.key) {
-			key := before + chosen + after
-			_, path, _, _ := find(key)
-			if value := c.get(path); value != "" {
-				list = append(list, Value{key, value, "set", configOrigin})
-			}
-		}
+// showConfig shows what is there, and whether it counts.
+func showConfig(f store.Folder, l *store.Launch) (*Configured, error) {
+	c, err := settings.Parse(f)
+	if err != nil {
+		return nil, err
 	}
-	return list
+	ours, err := c.Taken(f)
+	if err != nil {
+		return nil, err
+	}
+	if !ours { // no file that it names is looked at
+		return &Configured{Needed: []string{}, Values: c.Values(), Strange: true}, nil
+	}
+	return configured(c, l, nil), nil
 }
 
-func valueOf(s setting, key, value string) Value {
-	switch {
-	case value != "":
-		return Value{key, value, "set", configOrigin}
-	case s.required:
-		return Value{key, "", "missing", ""}
-	case s.standard != "":
-		return Value{key, s.standard, "default", "default"}
+// TakeConfig makes the configuration that lies in the launch's folder count,
+// after every value of it was reported: it came with the folder, or was edited.
+func TakeConfig(ctx context.Context, f store.Folder, report *progress.Reporter) error {
+	if _, err := store.OpenLaunch(f); err != nil {
+		return err
 	}
-	return Value{key, "", "unset", ""}
-}
-
-// configOrigin is where a value that was set comes from.
-const configOrigin = "config.yaml"
-
-// chosen gives the names that the operator gave values to, in order.
-func (c *configFile) chosen(key string) []string {
-	var names []string
-	switch {
-	case strings.HasPrefix(key, "stage.replicas."):
-		names = mapKeys(c.Stage.Replicas)
-	case strings.HasPrefix(key, "stage.resources."):
-		names = mapKeys(c.Stage.Resources)
-	default:
-		names = mapKeys(c.Stage.Ingress.Annotations)
+	unlock, err := f.Lock(ctx, "configure", report.Line)
+	if err != nil {
+		return err
 	}
-	return names
-}
-
-func mapKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
+	defer unlock()
+	data, err := f.ReadFile("config.yaml")
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.Errorf(fault.CodeUsage, "there is no configuration to take: %s is not there", f.Path("config.yaml"))
 	}
-	sort.Strings(keys)
-	return keys
-}
-
-// complete says at once all that has to be set before a deploy; the spare keys
-// are not looked at.
-func (c *configFile) complete(f Folder, spare []string) error {
-	var missing []string
-	for _, v := range c.values() {
-		if v.State == "missing" && !slices.Contains(spare, v.Key) {
-			missing = append(missing, v.Key+"=…")
-		}
+	if err != nil {
+		return fault.Wrap(err, fault.CodeFailed, "read the configuration")
 	}
-	if len(missing) > 0 {
-		return errorf(CodeUsage, "not configured yet; run: algo-install satellite %s %s configure %s", f.SatelliteID, f.LaunchID, strings.Join(missing, " "))
-	}
-	for _, v := range c.values() { // a file edited by hand
-		if s, _, _, ok := find(v.Key); ok && v.State == "set" && !slices.Contains(spare, v.Key) {
-			if _, err := s.check(v.Value); err != nil {
-				return wrap(err, CodeUsage, "%s in %s", v.Key, f.Path("config.yaml"))
-			}
-		}
-	}
-	return nil
-}
-
-// Nearest gives the candidate with the fewest edits from s, upper and lower
-// case being the same.
-func Nearest(s string, candidates []string) string {
-	best, least := "", -1
-	s = strings.ToLower(s)
-	for _, candidate := range candidates {
-		if d := distance(s, strings.ToLower(candidate)); least < 0 || d < least {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		previous := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := previous
-			if a[i] != b[j] {
-				cost = 1 + min(previous, row[j], row[j+1])
-			}
-			previous, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
+	return settings.Take(f, data, settings.Path(f), report)
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/settings"
 )
 
 // keychain is the customer's login.
@@ -65,6 +68,18 @@ func TestConfigureRefuses(t *testing.T) {
 		{"host", []string{"stage.ingress.host=https://x.y"}, []string{"no scheme"}},
 		{"pull secret", []string{"stage.registry.pull_secret=existing:"}, []string{"existing:NAME"}},
 		{"replicas", []string{"stage.replicas.foo/bar=-1"}, []string{"0 to 1000"}},
+		{"min above max", []string{"stage.replicas.foo/bar=10..2"}, []string{"10 is above 2", "did you mean 2..10"}},
+		{"no most", []string{"stage.replicas.foo/bar=2.."}, []string{"MIN..MAX"}},
+		{"queue", []string{"stage.queue=onn"}, []string{`did you mean "on"`}},
+		{"storage", []string{"stage.queue.storage=persistnt"}, []string{`did you mean "persistent"`}},
+		{"storage key", []string{"stage.queue.storag=auto"}, []string{"did you mean stage.queue.storage"}},
+		{"storage class", []string{"stage.queue.storage_class=Fast SSD"}, []string{"kubectl get storageclass"}},
+		{"small queue", []string{"stage.queue.size=1Mi"}, []string{"64Mi to 16Ti"}},
+		{"keep", []string{"stage.queue.keep=1y"}, []string{"1m to 30d"}},
+		{"long keep", []string{"stage.queue.keep=31d"}, []string{"1m to 30d"}},
+		{"share", []string{"stage.queue.share=100%"}, []string{"1% to 90%"}},
+		{"callbacks", []string{"stage.callbacks.allow=hooks.example,http://x"}, []string{`not "http://x"`}},
+		{"none and others", []string{"stage.callbacks.allow=none,hooks.example"}, []string{"none alone"}},
 		{"many replicas", []string{"stage.replicas.foo/bar=1001"}, []string{"0 to 1000"}},
 		{"unknown vanity URL", []string{"stage.replicas.foo/baz=1"}, []string{"foo/baz", "it has foo/bar"}},
 		{"quantity", []string{"stage.resources.foo/bar.memory=lots"}, []string{"lots"}},
@@ -73,12 +88,12 @@ func TestConfigureRefuses(t *testing.T) {
 		{"two wrong", []string{"stage.profile=huge", "stage.heartbeat=maybe"}, []string{"stage.profile", "stage.heartbeat"}},
 	}
 	for _, test := range tests {
-		_, err := install.Configure(t.Context(), f, test.assignments, true, install.NewProgress(io.Discard))
+		_, err := install.Configure(t.Context(), f, test.assignments, true, progress.New(io.Discard))
 		if err == nil {
 			t.Errorf("%s: Configure %q succeeded", test.name, test.assignments)
 			continue
 		}
-		wantCode(t, err, install.CodeUsage, test.texts...)
+		wantCode(t, err, fault.CodeUsage, test.texts...)
 	}
 	if _, err := os.Stat(f.Path("config.yaml")); err == nil {
 		t.Error("a refused value was written")
@@ -91,17 +106,18 @@ func TestConfigureSetsAndShows(t *testing.T) {
 	mustGet(t, f, m.options())
 	kubeconfig := anyKubeconfig(t)
 	configure(t, f, "stage.container_registry=registry.example.com:5000/team/", ".stage.kubernetes.kubeconfig_path="+kubeconfig, "stage.kubernetes.namespace=algorithms")
-	configure(t, f, "stage.heartbeat=off", "stage.replicas.foo/bar=3", "stage.resources.foo/bar.memory=2Gi", "stage.ingress.annotations.example.com/a.b=true")
+	configure(t, f, "stage.heartbeat=off", "stage.replicas.foo/bar=3", "stage.resources.foo/bar.memory=2Gi", "stage.resources.engine.memory=512Mi", "stage.ingress.annotations.example.com/a.b=true")
 	want := map[string]string{
 		"stage.container_registry":                  "registry.example.com:5000/team",
 		"stage.kubernetes.kubeconfig_path":          kubeconfig,
 		"stage.heartbeat":                           "off",
 		"stage.replicas.foo/bar":                    "3",
 		"stage.resources.foo/bar.memory":            "2Gi",
+		"stage.resources.engine.memory":             "512Mi",
 		"stage.ingress.annotations.example.com/a.b": "true",
 		"stage.ingress.provider":                    "generic",
 	}
-	values, err := install.Configure(t.Context(), f, nil, false, install.NewProgress(io.Discard))
+	values, err := install.Configure(t.Context(), f, nil, false, progress.New(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +129,49 @@ func TestConfigureSetsAndShows(t *testing.T) {
 		if got[key] != value {
 			t.Errorf("%s = %q, want %q", key, got[key], value)
 		}
+	}
+}
+
+func TestConfigureTheQueue(t *testing.T) {
+	t.Parallel()
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	shown := func() map[string]settings.Value {
+		values, err := install.Configure(t.Context(), f, nil, false, progress.New(io.Discard))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]settings.Value{}
+		for _, v := range values.Values {
+			got[v.Key] = v
+		}
+		return got
+	}
+	for key, want := range map[string]string{
+		"stage.queue": "on", "stage.queue.storage": "auto", "stage.queue.size": "10Gi", "stage.queue.keep": "24h", "stage.queue.share": "20%", "stage.callbacks.allow": "none",
+	} {
+		if v := shown()[key]; v.Value != want || v.State != "default" {
+			t.Errorf("%s is %+v, want the default %s", key, v, want)
+		}
+	}
+	configure(t, f, "stage.queue=off", "stage.queue.storage=persistent", "stage.queue.storage_class=fast", "stage.queue.size=2Gi", "stage.queue.keep=7d", "stage.queue.share=30",
+		"stage.callbacks.allow=Hooks.Example, 10.1.2.3/8", "stage.replicas.foo/bar=2..10", "stage.resources.queue.memory=1Gi")
+	want := map[string]string{
+		"stage.queue": "off", "stage.queue.storage": "persistent", "stage.queue.storage_class": "fast", "stage.queue.size": "2Gi", "stage.queue.keep": "7d",
+		"stage.queue.share": "30%", "stage.callbacks.allow": "hooks.example,10.0.0.0/8", "stage.replicas.foo/bar": "2..10", "stage.resources.queue.memory": "1Gi",
+	}
+	for key, value := range want {
+		if v := shown()[key]; v.Value != value || v.State != "set" {
+			t.Errorf("%s is %+v, want %s", key, v, value)
+		}
+	}
+	configure(t, f, "stage.queue=on", "stage.replicas.foo/bar=3")
+	if got := shown(); got["stage.queue"].Value != "on" || got["stage.queue.storage"].Value != "persistent" || got["stage.replicas.foo/bar"].Value != "3" {
+		t.Errorf("turned on: %+v", got)
+	}
+	configure(t, f, "stage.queue=", "stage.queue.storage=")
+	if got := shown(); got["stage.queue"].State != "default" || got["stage.queue.storage"].State != "default" || got["stage.queue.size"].Value != "2Gi" {
+		t.Errorf("taken back: %+v", got)
 	}
 }
 
@@ -151,14 +210,14 @@ func TestConfigureSaysWhatItSetAndWhatIsNeeded(t *testing.T) {
 	mustGet(t, f, m.options())
 	set := func(assignments ...string) *install.Configured {
 		t.Helper()
-		result, err := install.Configure(t.Context(), f, assignments, false, install.NewProgress(io.Discard))
+		result, err := install.Configure(t.Context(), f, assignments, false, progress.New(io.Discard))
 		if err != nil {
 			t.Fatalf("Configure %q: %v", assignments, err)
 		}
 		return result
 	}
 	got := set(".stage.container_registry=registry.example.com/team", "stage.replicas.foo/bar=3", "stage.replicas.foo/bar=4")
-	want := []install.Value{
+	want := []settings.Value{
 		{Key: "stage.container_registry", Value: "registry.example.com/team", State: "set", From: "config.yaml"},
 		{Key: "stage.replicas.foo/bar", Value: "4", State: "set", From: "config.yaml"},
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
 // What is set is tried: a registry that is away or refuses the login, and a
@@ -19,13 +21,13 @@ func TestConfigureTries(t *testing.T) {
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
 	set := func(assignments ...string) error {
-		_, err := install.Configure(t.Context(), f, assignments, true, install.NewProgress(io.Discard))
+		_, err := install.Configure(t.Context(), f, assignments, true, progress.New(io.Discard))
 		return err
 	}
 	login(t, c.host, "wrong")
-	wantCode(t, set("stage.container_registry="+c.host+"/team"), install.CodeAuth, "refuses the login", "nothing was changed", "--no-check", "docker login "+c.host)
-	wantCode(t, set("stage.container_registry=127.0.0.1:1/team"), install.CodeNetwork, "connection refused", "nothing was changed")
-	wantCode(t, set("stage.fqdn=mothership.invalid:8080"), install.CodeNetwork, `does not know the name "mothership.invalid"`)
+	wantCode(t, set("stage.container_registry="+c.host+"/team"), fault.CodeAuth, "refuses the login", "nothing was changed", "--no-check", "docker login "+c.host)
+	wantCode(t, set("stage.container_registry=127.0.0.1:1/team"), fault.CodeNetwork, "connection refused", "nothing was changed")
+	wantCode(t, set("stage.fqdn=mothership.invalid:8080"), fault.CodeNetwork, `does not know the name "mothership.invalid"`)
 	if _, err := os.Stat(f.Path("config.yaml")); err == nil {
 		t.Error("a refused setting wrote config.yaml")
 	}
@@ -46,7 +48,7 @@ func TestConfigureSaysWhereValuesComeFrom(t *testing.T) {
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.ingress.provider=nginx")
-	result, err := install.Configure(t.Context(), f, nil, true, install.NewProgress(io.Discard))
+	result, err := install.Configure(t.Context(), f, nil, true, progress.New(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +87,32 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, true, install.NewProgress(io.Discard))
-	wantCode(t, err, install.CodeUsage, `"no-such-authenticator"`, "not installed", "get it from your admin", path)
-	if _, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, false, install.NewProgress(io.Discard)); err != nil {
+	_, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, true, progress.New(io.Discard))
+	wantCode(t, err, fault.CodeUsage, `"no-such-authenticator"`, "not installed", "get it from your admin", path)
+	if _, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + path}, false, progress.New(io.Discard)); err != nil {
 		t.Errorf("with --no-check, on a machine that does not deploy: %v", err)
 	}
+}
+
+// A kubeconfig may be a list as in KUBECONFIG, each of its files made absolute,
+// and what can never work is refused when it is set.
+func TestConfigureTakesAListOfKubeconfigs(t *testing.T) {
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	here := anyKubeconfig(t)
+	t.Chdir(filepath.Dir(here))
+	more := filepath.Join(t.TempDir(), "more")
+	if err := os.WriteFile(more, []byte("apiVersion: v1\nkind: Config\nusers: [{name: old, user: {auth-provider: {name: gcp}}}]\ncontexts: [{name: old, context: {cluster: c, user: old}}]\nclusters: [{name: c, cluster: {server: \"https://127.0.0.1:1\"}}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=" + filepath.Base(here) + ":not-there:" + more}, true, progress.New(io.Discard))
+	if err != nil || result.Set[0].Value != here+":"+more {
+		t.Fatalf("Configure = %+v, %v; want %s:%s", result, err, here, more)
+	}
+	_, err = install.Configure(t.Context(), f, []string{"stage.kubernetes.context=old"}, true, progress.New(io.Discard))
+	wantCode(t, err, fault.CodeUsage, "auth-provider", "gke-gcloud-auth-plugin", "nothing was changed")
+	_, err = install.Configure(t.Context(), f, []string{"stage.kubernetes.kubeconfig_path=/none:/nothing"}, true, progress.New(io.Discard))
+	wantCode(t, err, fault.CodeUsage, "/none:/nothing", "cannot be read")
 }
 
 func TestIgnoreKnowsItsChecks(t *testing.T) {
@@ -98,6 +121,6 @@ func TestIgnoreKnowsItsChecks(t *testing.T) {
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
-	_, err := install.Doctor(t.Context(), f, []string{"room for pod"}, install.NewProgress(io.Discard))
-	wantCode(t, err, install.CodeUsage, `no check "room for pod"`, `"room for pods"`)
+	_, err := install.Doctor(t.Context(), f, []string{"room for pod"}, progress.New(io.Discard))
+	wantCode(t, err, fault.CodeUsage, `no check "room for pod"`, `"room for pods"`)
 }

@@ -9,9 +9,12 @@ import (
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/settings"
 )
 
-// values are what issue 4 tries on every key.
+// values are what every key is tried with.
 var values = []struct{ kind, value string }{
 	{"empty", ""},
 	{"wrong type", "[1, 2]"},
@@ -51,12 +54,28 @@ var everyValue = map[string][]string{
 	"stage.registry.insecure":                  {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.registry.ca_file":                   {unset, file, file, refused, refused, file, file, file},
 	"stage.profile":                            {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue":                              {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue.storage":                      {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue.storage_class":                {unset, refused, taken, refused, refused, refused, refused, refused},
+	"stage.queue.size":                         {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue.keep":                         {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue.share":                        {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.callbacks.allow":                    {unset, refused, taken, refused, refused, "nonesuch.invalid", "::1/128", refused},
+	"stage.resources.queue.cpu":                {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.queue.cpu_limit":          {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.queue.memory":             {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.replicas.foo/bar":                   {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.foo/bar.cpu":              {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.foo/bar.memory":           {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.foo/bar.gpu":              {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.foo/bar.cpu_limit":        {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.engine.cpu":               {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.engine.cpu_limit":         {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.resources.engine.memory":            {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.mothership.proxy":                   {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.mothership.ca_file":                 {unset, file, file, refused, refused, file, file, file},
+	"stage.metrics.allow":                      {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.own_key":                            {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.heartbeat":                          {unset, refused, refused, refused, refused, refused, refused, refused},
 }
 
@@ -70,7 +89,7 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, setting := range install.Settings() {
+	for _, setting := range settings.All() {
 		key := strings.NewReplacer("<name>", "example.com/on", "<vanity>", "foo/bar").Replace(setting.Key)
 		if len(everyValue[key]) != len(values) {
 			t.Errorf("%s is not tried with every kind of value", key)
@@ -81,7 +100,10 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 				if err := os.WriteFile(f.Path("config.yaml"), before, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				result, err := install.Configure(t.Context(), f, []string{key + "=" + value.value}, online, install.NewProgress(io.Discard))
+				if err := install.TakeConfig(t.Context(), f, progress.New(io.Discard)); err != nil { // it was edited
+					t.Fatal(err)
+				}
+				result, err := install.Configure(t.Context(), f, []string{key + "=" + value.value}, online, progress.New(io.Discard))
 				wantValue(t, key, value.value, everyValue[key][i], online, result, err)
 				if after, _ := os.ReadFile(f.Path("config.yaml")); err != nil && string(after) != string(before) {
 					t.Errorf("%s=%s was refused and is in config.yaml:\n%s", key, value.value, after)
@@ -97,10 +119,10 @@ func wantValue(t *testing.T, key, value, want string, online bool, result *insta
 	address, tried := strings.CutPrefix(want, away)
 	switch {
 	case want == refused, want == file && online:
-		wantRefused(t, key, value, install.CodeUsage, err)
+		wantRefused(t, key, value, fault.CodeUsage, err)
 		return
 	case tried && online:
-		wantRefused(t, key, value, install.CodeNetwork, err)
+		wantRefused(t, key, value, fault.CodeNetwork, err)
 		return
 	case err != nil:
 		t.Errorf("%s=%s, online %v: %v; want it taken", key, value, online, err)
@@ -118,7 +140,7 @@ func wantValue(t *testing.T, key, value, want string, online bool, result *insta
 
 // wantRefused fails unless a refusal is one sentence that names the key and
 // says that nothing was changed, with the exit code of its reason.
-func wantRefused(t *testing.T, key, value string, code install.Code, err error) {
+func wantRefused(t *testing.T, key, value string, code fault.Code, err error) {
 	t.Helper()
 	var coded interface{ ExitCode() int }
 	if !errors.As(err, &coded) || coded.ExitCode() != int(code) {
@@ -127,7 +149,7 @@ func wantRefused(t *testing.T, key, value string, code install.Code, err error) 
 	}
 	lines := strings.Split(err.Error(), "\n")
 	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "→ ") }) // what to do
-	if code == install.CodeUsage && !strings.HasPrefix(lines[0], key) || len(lines) != 1 || !strings.Contains(lines[0], "nothing was changed") {
+	if code == fault.CodeUsage && !strings.HasPrefix(lines[0], key) || len(lines) != 1 || !strings.Contains(lines[0], "nothing was changed") {
 		t.Errorf("%s=%s is refused with %q", key, value, err)
 	}
 }
@@ -153,8 +175,8 @@ func TestConfigureGivesTheNearest(t *testing.T) {
 		"stage.fqdn=https://neo:zion@a.example.com":       "no user or password",
 		"stage.container_registry=neo:zion@a.example/x":   "no user, password or digest",
 	} {
-		_, err := install.Configure(t.Context(), f, []string{assignment}, false, install.NewProgress(io.Discard))
-		wantCode(t, err, install.CodeUsage, want)
+		_, err := install.Configure(t.Context(), f, []string{assignment}, false, progress.New(io.Discard))
+		wantCode(t, err, fault.CodeUsage, want)
 		if strings.Contains(err.Error(), "zion") {
 			t.Errorf("%s: %v shows the password", assignment, err)
 		}
@@ -171,14 +193,16 @@ func TestAConfigurationEditedByHand(t *testing.T) {
 		"stage:\n  container_registri: a.b/c":  `line 2: there is no setting "container_registri"; did you mean "container_registry"`,
 		"stage: [":                             "is not YAML: line 1",
 		"stage: {registry: {insecure: maybe}}": `line 1: "maybe" stands where true or false belongs`,
-		"stage: {replicas: {foo/bar: many}}":   `line 1: "many" stands where a whole number belongs`,
+		"stage: {replicas: {foo/bar: many}}":   `line 1: "many" stands where a whole number or MIN..MAX belongs`,
+		"stage: {replicas: {foo/bar: [2]}}":    `line 1: a list stands where a whole number or MIN..MAX belongs`,
+		"stage: {replicas: {foo/bar: 9..2}}":   `line 1: "9..2" stands where`,
 		"[]":                                   "line 1: a list stands where a group of settings",
 	} {
 		if err := os.WriteFile(f.Path("config.yaml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := install.Configure(t.Context(), f, []string{"stage.profile=edge"}, false, install.NewProgress(io.Discard))
-		wantCode(t, err, install.CodeUsage, want, f.Path("config.yaml"))
+		_, err := install.Configure(t.Context(), f, []string{"stage.profile=edge"}, false, progress.New(io.Discard))
+		wantCode(t, err, fault.CodeUsage, want, f.Path("config.yaml"))
 		if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %q has several lines", text, err)
 		}

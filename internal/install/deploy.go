@@ -3,12 +3,24 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/manifests"
+	"github.com/constellation-serving/constellation/internal/install/places"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/reach"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
 // DeployOptions are a deploy's choices.
@@ -18,22 +30,25 @@ type DeployOptions struct {
 	Timeout        time.Duration // of the wait
 	Ignored        []string      // names of checks whose problems are warnings
 	ForceConflicts bool          // take fields back that others have set
-	Patience       time.Duration // with an API server that is away
-	Progress       *Progress
+	RetryTimeout   time.Duration // with an API server that is away
+	Trust          string        // ID of a mothership's key that its admin confirmed
+	Progress       *progress.Reporter
 }
 
 // DeployResult is what a deploy did, and how to call what it deployed.
 type DeployResult struct {
-	SatelliteVersion int           `json:"satellite_version"`
-	Namespace        string        `json:"namespace"`
-	DryRun           bool          `json:"dry_run,omitempty"`
-	Ready            bool          `json:"ready"`
-	Pending          bool          `json:"pending,omitempty"` // comes up beside the version that serves
-	Pushed           int           `json:"images_pushed"`
-	Changes          []kube.Change `json:"changes"` // without what is as it was
-	Algorithms       []Endpoint    `json:"algorithms"`
-	Keys             []string      `json:"keys"`      // names of the keys that may call
-	KeysPage         string        `json:"keys_page"` // of the mothership, where keys are made
+	SatelliteVersion int            `json:"satellite_version"`
+	Namespace        string         `json:"namespace"`
+	DryRun           bool           `json:"dry_run,omitempty"`
+	Ready            bool           `json:"ready"`
+	Pending          bool           `json:"pending,omitempty"` // comes up beside the version that serves
+	Pushed           int            `json:"images_pushed"`
+	Reach            *reach.Answer  `json:"reach,omitempty"` // by the Ingress, when all is ready
+	Changes          []apply.Change `json:"changes"`         // without what is as it was
+	Algorithms       []Endpoint     `json:"algorithms"`
+	Queue            *health.Queue  `json:"queue,omitempty"`
+	Keys             []string       `json:"keys"`      // names of the keys that may call
+	KeysPage         string         `json:"keys_page"` // of the mothership, where keys are made
 }
 
 // Endpoint is how to call one algorithm.
@@ -48,18 +63,18 @@ type Endpoint struct {
 // Deploy brings a launch onto its cluster: verify, preflight, push, render,
 // apply, prune, wait. Every step can be repeated and picks up where it
 // stopped; one that fails leaves the version that was there serving.
-func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, error) {
+func Deploy(ctx context.Context, f store.Folder, o DeployOptions) (*DeployResult, error) {
 	o.Progress.Phase("verify")
-	s, err := open(ctx, f, "deploy", o.Progress)
+	s, err := open(ctx, f, opening{verb: "deploy", report: o.Progress, trust: o.Trust, reads: o.DryRun})
 	if err != nil {
-		return nil, full(err, f.Root)
+		return nil, store.NoRoomLeft(err, f.Root)
 	}
 	defer s.close()
-	s.patience = o.Patience
-	s.progress.Line("version %d of satellite %s for launch %s", s.launch.root.Version, s.launch.plan.Satellite.Name, s.launch.plan.Launch.Name)
+	s.retryTimeout = o.RetryTimeout
+	s.report.Line("version %d of satellite %s for launch %s", s.launch.Root.Version, s.launch.Plan.Satellite.Name, s.launch.Plan.Launch.Name)
 	result, err := s.deploy(ctx, o)
 	if err != nil && ctx.Err() == nil {
-		return nil, next(f, "deploy", full(err, f.Root))
+		return nil, next(f, "deploy", store.NoRoomLeft(err, f.Root))
 	}
 	if err != nil {
 		return nil, s.stopped(ctx, err, "deploy")
@@ -68,8 +83,8 @@ func Deploy(ctx context.Context, f Folder, o DeployOptions) (*DeployResult, erro
 }
 
 // next adds to a failure of a verb what to do after it.
-func next(f Folder, verb string, err error) error {
-	var e *Error
+func next(f store.Folder, verb string, err error) error {
+	var e *fault.Error
 	if !errors.As(err, &e) {
 		return err
 	}
@@ -79,12 +94,12 @@ func next(f Folder, verb string, err error) error {
 		told.Next += "\n"
 	}
 	switch e.Code {
-	case CodePreflight:
+	case fault.CodePreflight:
 		told.Next += "→ then run the " + verb + " again"
-	case CodeTimeout:
+	case fault.CodeTimeout:
 		told.Next += "→ the cluster keeps trying; to look: " + command + " status\n" +
 			"→ when it is mended, run the " + verb + " again: it goes on where it stopped (--timeout gives it longer)"
-	case CodeAuth, CodeNetwork, CodeFailed:
+	case fault.CodeAuth, fault.CodeNetwork, fault.CodeFailed:
 		told.Next += "→ when it is mended, run the " + verb + " again: it goes on where it stopped"
 	default:
 		return err
@@ -92,28 +107,28 @@ func next(f Folder, verb string, err error) error {
 	return &told
 }
 
+// deploy is Deploy in the session of the launch.
 func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, error) {
 	s.phase("preflight")
 	checks, cluster, in, err := s.preflight(ctx, o.Ignored)
+	if cluster != nil && !o.DryRun && ctx.Err() == nil {
+		err = s.revoke(ctx, cluster, err)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.progress.Line("%s is Kubernetes %s; %d checks done", cluster.Server, cluster.Version, len(checks))
-	for _, c := range checks {
-		if c.State == kube.Warning {
-			s.progress.Line("! %s: %s", c.Name, c.Message)
-		}
-	}
-	cluster.ForceConflicts = o.ForceConflicts
-	objects, err := kube.Render(in)
+	s.report.Line("%s is Kubernetes %s; %d checks done", cluster.Server, cluster.Version, len(checks))
+	s.reportWarnings(checks)
+	objects, err := render.Launch(in)
 	if err != nil {
-		return nil, wrap(err, CodeFailed, "render the manifests")
+		return nil, fault.Wrap(err, fault.CodeFailed, "render the manifests")
 	}
-	result := &DeployResult{SatelliteVersion: s.launch.root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(),
-		KeysPage: strings.TrimRight(s.launch.plan.Mothership.URL, "/") + "/satellites/" + s.launch.plan.Satellite.ID}
-	rollout := s.rollout(objects, !o.NoWait)
+	result := &DeployResult{SatelliteVersion: s.launch.Root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(),
+		KeysPage: strings.TrimRight(s.launch.Plan.Mothership.URL, "/") + "/satellites/" + s.launch.Plan.Satellite.ID}
+	r := s.newRollout(cluster, objects, !o.NoWait)
+	r.ForceConflicts = o.ForceConflicts
 	if o.DryRun {
-		return result, s.dryRun(ctx, cluster, in, rollout, result)
+		return result, s.dryRun(ctx, cluster, in, r, result)
 	}
 	s.phase("push")
 	pushed, err := s.push(ctx)
@@ -121,32 +136,79 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 		return nil, err
 	}
 	result.Pushed, s.done.pushed = pushed.Pushed, pushed.Pushed
-	if err := writeRendered(s.launch.folder, objects); err != nil {
+	if _, err := manifests.WriteRendered(s.launch.Folder, objects); err != nil {
 		return nil, err
 	}
 	if in.Settings.CreateNamespace {
-		if err := cluster.EnsureNamespace(ctx); err != nil {
+		if err := r.EnsureNamespace(ctx); err != nil {
 			return nil, refusedByCluster(err)
 		}
 	}
-	changes, err := s.rollOut(ctx, cluster, rollout, o.Timeout)
-	result.Changes = kube.Touched(changes)
-	if result.Pending = errors.Is(err, kube.ErrPending); err != nil && !result.Pending {
+	if err := places.Note(s.folder(), s.config.Stage.Kubernetes, cluster.Server, cluster.Namespace); err != nil {
 		return nil, err
+	}
+	changes, err := s.runRollout(ctx, r, o.Timeout)
+	result.Changes = apply.Touched(changes)
+	if result.Pending = errors.Is(err, rollout.ErrPending); err != nil && !result.Pending {
+		return nil, err
+	}
+	result.Ready = !o.NoWait
+	base, err := s.endpoints(ctx, cluster, in, result)
+	if err != nil {
+		return nil, err
+	}
+	if in.Settings.Queue.On {
+		if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
+			return nil, refusedByCluster(err)
+		}
+	}
+	if result.Ready && in.Settings.Ingress.Provider != "none" {
+		s.phase("reach")
+		result.Reach = reach.AsCallers(ctx, cluster, s.launch.Folder.LaunchID, base, result.Changes)
 	}
 	s.phase("done")
-	result.Ready = !o.NoWait
-	if err := s.endpoints(ctx, cluster, in, result); err != nil {
-		return nil, err
+	if err := s.record(result); err != nil || result.Reach == nil {
+		return result, err
 	}
-	return result, s.record(result)
+	return result, s.reportReach(result)
+}
+
+// reportWarnings reports what the preflight found that stops nothing.
+func (s *session) reportWarnings(checks []preflight.Check) {
+	for _, c := range checks {
+		if c.State == preflight.Warning {
+			s.report.Line("! %s: %s", c.Name, c.Message)
+		}
+	}
+}
+
+// revoke takes the keys that were revoked out of the cluster, before anything
+// else and whatever the preflight found: a key that must not work any more
+// waits for nothing. It returns the preflight's error, with what was changed.
+func (s *session) revoke(ctx context.Context, cluster *cluster.Cluster, preflight error) error {
+	revoked, err := rollout.Revoke(ctx, cluster, s.launch.Plan)
+	switch {
+	case err != nil && preflight == nil:
+		return refusedByCluster(err)
+	case err != nil:
+		s.report.Line("! whether keys that were revoked still work here is not known: %v", err)
+	case len(revoked) > 0:
+		s.report.Line("keys that were revoked stop working: %s", strings.Join(revoked, ", "))
+	}
+	var found *fault.Error
+	if len(revoked) == 0 || !errors.As(preflight, &found) {
+		return preflight
+	}
+	told := *found
+	told.Message = strings.Replace(told.Message, nothingChanged, nothingChanged+" but that revoked keys stop working ("+strings.Join(revoked, ", ")+")", 1)
+	return &told
 }
 
 // dryRun asks registry and API server what a deploy would do.
-func (s *session) dryRun(ctx context.Context, cluster *kube.Cluster, in kube.Input, r kube.Rollout, result *DeployResult) error {
+func (s *session) dryRun(ctx context.Context, cluster *cluster.Cluster, in render.Input, r rollout.Rollout, result *DeployResult) error {
 	result.DryRun = true
-	for _, image := range s.launch.plan.Images() {
-		there, err := s.registry.has(ctx, s.images[image.Digest].Tag, image.Digest)
+	for _, image := range s.launch.Plan.Images() {
+		there, err := s.registry.HasTag(ctx, s.images[image.Digest].Tag, image.Digest)
 		if err != nil {
 			return err
 		}
@@ -159,15 +221,35 @@ func (s *session) dryRun(ctx context.Context, cluster *kube.Cluster, in kube.Inp
 		return refusedByCluster(err)
 	}
 	if missing { // nothing can be tried in it
-		for _, object := range append([]*unstructured.Unstructured{kube.RenderNamespace(in.Settings.Namespace)}, r.Objects...) {
-			result.Changes = append(result.Changes, kube.CreatedChange(object))
+		for _, object := range append([]*unstructured.Unstructured{render.Namespace(in.Settings.Namespace)}, r.Objects...) {
+			result.Changes = append(result.Changes, apply.CreatedChange(object))
 		}
 		return nil
 	}
-	changes, err := cluster.Preview(ctx, r)
+	changes, err := r.Preview(ctx)
 	if err != nil {
 		return refusedByCluster(err)
 	}
-	result.Changes = kube.Touched(changes)
-	return s.endpoints(ctx, cluster, in, result)
+	result.Changes = apply.Touched(changes)
+	_, err = s.endpoints(ctx, cluster, in, result)
+	return err
+}
+
+// reportReach reports who answers, and fails when callers would be answered by
+// another launch.
+func (s *session) reportReach(result *DeployResult) error {
+	r := result.Reach
+	switch r.Answers {
+	case reach.ThisLaunch:
+		s.report.Line("this launch answers at %s", r.URL)
+	case reach.OtherLaunch:
+		return &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("version %d is ready in namespace %s, and callers do not get to it: at %s another launch answers",
+			result.SatelliteVersion, result.Namespace, r.URL),
+			Next: "→ 'kubectl get ingress -A' shows which Ingress has the same class, host and path; configure another stage.ingress.host or stage.ingress.class"}
+	case reach.SomethingElse:
+		s.report.Line("! what answers at %s does not prove that it is this launch: %s", r.URL, r.Detail)
+	case reach.Nobody:
+		s.report.Line("! whether this launch answers at %s is not known, since nobody does as seen from here: %s", r.URL, r.Detail)
+	}
+	return nil
 }

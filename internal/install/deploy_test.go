@@ -1,7 +1,6 @@
 package install_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -22,34 +20,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/kubetest"
 )
 
 // startAPIServer runs a real kube-apiserver and gives its kubeconfig.
-func startAPIServer(t *testing.T) string {
-	t.Helper()
-	program := os.Getenv("CONSTELLATION_APISERVER")
-	if program == "" {
-		t.Skip("needs CONSTELLATION_APISERVER, the path of the compiled deploy/devcluster; 'make test' sets it")
-	}
-	command := exec.Command(program, "apiserver", "--version", "1.37.2", "--state", filepath.Join(t.TempDir(), "api"))
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = stdin.Close(); _ = command.Wait() })
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("start the API server: %v", err)
-	}
-	return strings.TrimSpace(line)
-}
+func startAPIServer(t *testing.T) string { return kubetest.StartAPIServer(t) }
 
 // customer is an operator's registry that wants a login.
 type customer struct {
@@ -57,6 +35,7 @@ type customer struct {
 	host    string
 	writes  atomic.Int64
 	refuses atomic.Bool // pushes
+	denies  atomic.Pointer[func(*http.Request) bool]
 }
 
 func newCustomer(t *testing.T) *customer {
@@ -67,6 +46,10 @@ func newCustomer(t *testing.T) *customer {
 		if user, password, _ := r.BasicAuth(); user != "neo" || password != "zion" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="customer"`)
 			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if denies := c.denies.Load(); denies != nil && *denies != nil && (*denies)(r) {
+			w.WriteHeader(http.StatusMethodNotAllowed)
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -94,9 +77,9 @@ func login(t *testing.T, host, password string) {
 	t.Setenv("DOCKER_CONFIG", dir)
 }
 
-func configure(t *testing.T, f install.Folder, assignments ...string) {
+func configure(t *testing.T, f store.Folder, assignments ...string) {
 	t.Helper()
-	if _, err := install.Configure(t.Context(), f, assignments, false, install.NewProgress(io.Discard)); err != nil {
+	if _, err := install.Configure(t.Context(), f, assignments, false, progress.New(io.Discard)); err != nil {
 		t.Fatalf("Configure %q: %v", assignments, err)
 	}
 }
@@ -107,7 +90,7 @@ func TestPush(t *testing.T) {
 	m, f := newMother(t, newKey(t), 1, 30_000), folder(t)
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
-	progress := install.NewProgress(io.Discard)
+	progress := progress.New(io.Discard)
 	result, err := install.Push(t.Context(), f, install.PushOptions{Progress: progress})
 	if err != nil || result.Pushed != 2 {
 		t.Fatalf("Push = %+v, %v; want 2 images pushed", result, err)
@@ -134,7 +117,7 @@ func TestPush(t *testing.T) {
 	}
 	login(t, c.host, "wrong")
 	_, err = install.Push(t.Context(), f, install.PushOptions{Progress: progress})
-	wantCode(t, err, install.CodeAuth, "refuses the login")
+	wantCode(t, err, fault.CodeAuth, "refuses the login")
 }
 
 // A login that is refused, or a registry that is away, is one problem however
@@ -149,8 +132,8 @@ func TestDoctorSaysOnceWhatIsWrongWithTheRegistry(t *testing.T) {
 		if test.name == "away" {
 			c.Close()
 		}
-		_, err := install.Doctor(t.Context(), f, nil, install.NewProgress(io.Discard))
-		wantCode(t, err, install.CodePreflight, test.want)
+		_, err := install.Doctor(t.Context(), f, nil, progress.New(io.Discard))
+		wantCode(t, err, fault.CodePreflight, test.want)
 		if n := strings.Count(err.Error(), "✗ registry"); n != 1 || strings.Contains(err.Error(), "push check transport") {
 			t.Errorf("%s: %d problems with the registry, want 1, shortened: %v", test.name, n, err)
 		}
@@ -163,16 +146,16 @@ func TestDeploy(t *testing.T) {
 	key := newKey(t)
 	m, f := newMother(t, key, 1, 5000), folder(t)
 	mustGet(t, f, m.options())
-	progress := install.NewProgress(io.Discard)
+	progress := progress.New(io.Discard)
 	o := install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: progress}
 
 	_, err := install.Deploy(t.Context(), f, o)
-	wantCode(t, err, install.CodeUsage, "configure stage.container_registry=… stage.kubernetes.kubeconfig_path=… stage.kubernetes.namespace=…")
+	wantCode(t, err, fault.CodeUsage, "configure stage.container_registry=… stage.kubernetes.kubeconfig_path=… stage.kubernetes.namespace=…")
 
 	configure(t, f, "stage.container_registry="+c.host+"/team", ".stage.kubernetes.kubeconfig_path="+kubeconfig, "stage.kubernetes.namespace=algorithms")
 	c.refuses.Store(true)
 	_, err = install.Deploy(t.Context(), f, o)
-	wantCode(t, err, install.CodePreflight, "registry", "namespace algorithms does not exist", "no ingress controller")
+	wantCode(t, err, fault.CodePreflight, "registry", "namespace algorithms does not exist", "no ingress controller")
 	c.refuses.Store(false)
 
 	configure(t, f, "stage.kubernetes.create_namespace=true", "stage.ingress.provider=none")
@@ -196,15 +179,17 @@ func TestDeploy(t *testing.T) {
 		t.Fatalf("Deploy again = %+v, %v; want nothing to do", result, err)
 	}
 	status, err := install.Status(t.Context(), f)
-	if err != nil || status.Wanted != 1 || status.Installed != 0 || len(status.Deployments) != 2 {
+	if err != nil || status.Wanted != 1 || status.Installed != 0 || len(status.Deployments) != 3 ||
+		!strings.HasPrefix(strings.Join(status.Notes, "\n"), "the queue's storage is ephemeral") {
 		t.Errorf("Status = %+v, %v", status, err)
 	}
+	wantCode(t, status.NotReady(), fault.CodeFailed, "3 of 3 parts are not ready: foo/bar, execution-engine, queue")
 
 	// Nothing runs pods here: the wait has to end and say so.
 	configure(t, f, "stage.replicas.foo/bar=3")
-	o.NoWait, o.Timeout = false, 2*time.Second
+	o.NoWait, o.Timeout = false, 10*time.Second
 	_, err = install.Deploy(t.Context(), f, o)
-	wantCode(t, err, install.CodeTimeout, "not ready after 2s", "algo-foo-bar-", ": 0 of 3 ready")
+	wantCode(t, err, fault.CodeTimeout, "not ready after 10s", "algo-foo-bar-", ": 0 of 3 ready")
 }
 
 func TestDeployCannotReachTheCluster(t *testing.T) {
@@ -215,6 +200,6 @@ func TestDeployCannotReachTheCluster(t *testing.T) {
 	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := install.Deploy(ctx, f, install.DeployOptions{Timeout: time.Minute, Progress: install.NewProgress(io.Discard)})
-	wantCode(t, err, install.CodePreflight, "127.0.0.1:1", "does not answer")
+	_, err := install.Deploy(ctx, f, install.DeployOptions{Timeout: time.Minute, Progress: progress.New(io.Discard)})
+	wantCode(t, err, fault.CodePreflight, "127.0.0.1:1", "does not answer")
 }

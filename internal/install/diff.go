@@ -3,7 +3,13 @@ package install
 import (
 	"context"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
 // DiffResult is what a deploy would change.
@@ -17,24 +23,27 @@ type DiffResult struct {
 
 // ObjectDiff is an object that would change, and how.
 type ObjectDiff struct {
-	Object string            `json:"object"`
-	Action kube.Action       `json:"action"`
-	Fields []kube.Difference `json:"fields,omitempty"`
+	Object string             `json:"object"`
+	Action apply.Action       `json:"action"`
+	Drift  []string           `json:"drift,omitempty"`      // who changed it since it was deployed
+	Held   []string           `json:"finalizers,omitempty"` // that hold what was deleted
+	Fields []apply.Difference `json:"fields,omitempty"`
 }
 
-// Pending says whether a deploy has anything to do.
+// Pending reports whether a deploy has anything to do.
 func (r *DiffResult) Pending() bool { return len(r.Changes) > 0 || len(r.Images) > 0 }
 
 // Diff asks registry and cluster what a deploy would change, and changes
 // nothing.
-func Diff(ctx context.Context, f Folder, progress *Progress) (*DiffResult, error) {
-	s, err := open(ctx, f, "diff", progress)
+func Diff(ctx context.Context, f store.Folder, report *progress.Reporter) (*DiffResult, error) {
+	s, err := open(ctx, f, opening{verb: "diff", report: report, reads: true})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	s.retryTimeout = lookRetryTimeout
 	result, err := s.diff(ctx)
-	return result, interrupted(ctx, err, "the diff")
+	return result, fault.Interrupted(ctx, err, "the diff")
 }
 
 func (s *session) diff(ctx context.Context) (*DiffResult, error) {
@@ -42,18 +51,18 @@ func (s *session) diff(ctx context.Context) (*DiffResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.input(cluster.APIs)
+	in, err := s.inputFor(ctx, cluster)
 	if err != nil {
 		return nil, err
 	}
-	objects, err := kube.Render(in)
+	objects, err := render.Launch(in)
 	if err != nil {
-		return nil, wrap(err, CodeFailed, "render the manifests")
+		return nil, fault.Wrap(err, fault.CodeFailed, "render the manifests")
 	}
-	result := &DiffResult{Namespace: cluster.Namespace, Version: s.launch.root.Version, Images: []string{}, Changes: []ObjectDiff{}}
-	for _, image := range s.launch.plan.Images() {
+	result := &DiffResult{Namespace: cluster.Namespace, Version: s.launch.Root.Version, Images: []string{}, Changes: []ObjectDiff{}}
+	for _, image := range s.launch.Plan.Images() {
 		m := s.images[image.Digest]
-		there, err := s.registry.has(ctx, m.Tag, image.Digest)
+		there, err := s.registry.HasTag(ctx, m.Tag, image.Digest)
 		if err != nil {
 			return nil, err
 		}
@@ -61,44 +70,46 @@ func (s *session) diff(ctx context.Context) (*DiffResult, error) {
 			result.Images = append(result.Images, m.Destination)
 		}
 	}
-	changes, installed, err := s.preview(ctx, cluster, s.rollout(objects, false))
+	r := s.newRollout(cluster, objects, false)
+	r.IgnoreConflicts = true
+	changes, installed, err := s.preview(ctx, cluster, r)
 	if err != nil {
 		return nil, err
 	}
 	result.Installed = installed
-	for _, c := range kube.Touched(changes) {
-		result.Changes = append(result.Changes, ObjectDiff{c.Object.String(), c.Action, c.Differences()})
+	for _, c := range apply.Touched(changes) {
+		result.Changes = append(result.Changes, ObjectDiff{c.Object.String(), c.Action, c.Drift, c.Finalizers, c.Differences()})
 	}
 	return result, nil
 }
 
-// preview gives the changes, also when there is no namespace yet to try in.
-func (s *session) preview(ctx context.Context, cluster *kube.Cluster, r kube.Rollout) (changes []kube.Change, installed int, err error) {
+// preview returns the changes, also when there is no namespace yet to try in.
+func (s *session) preview(ctx context.Context, cluster *cluster.Cluster, r rollout.Rollout) (changes []apply.Change, installed int, err error) {
 	missing, err := cluster.NamespaceMissing(ctx)
 	if err != nil {
 		return nil, 0, refusedByCluster(err)
 	}
 	if missing {
 		if s.config.Stage.Kubernetes.CreateNamespace {
-			changes = append(changes, kube.CreatedChange(kube.RenderNamespace(cluster.Namespace)))
+			changes = append(changes, apply.CreatedChange(render.Namespace(cluster.Namespace)))
 		}
 		for _, object := range r.Objects {
-			changes = append(changes, kube.CreatedChange(object))
+			changes = append(changes, apply.CreatedChange(object))
 		}
 		return changes, 0, nil
 	}
-	inventory, err := cluster.Inventory(ctx)
+	inventory, err := apply.ReadInventory(ctx, cluster)
 	if err != nil {
 		return nil, 0, refusedByCluster(err)
 	}
-	if inventory != nil && inventory.LaunchID != s.launch.folder.LaunchID {
-		return nil, 0, errorf(CodePreflight, "namespace %s holds another launch, %s of satellite %s; configure another stage.kubernetes.namespace",
+	if inventory != nil && inventory.LaunchID != s.launch.Folder.LaunchID {
+		return nil, 0, fault.Errorf(fault.CodePreflight, "namespace %s holds another launch, %s of satellite %s; configure another stage.kubernetes.namespace",
 			cluster.Namespace, inventory.LaunchID, inventory.SatelliteID)
 	}
 	if inventory != nil {
 		installed = inventory.Installed
 	}
-	if changes, err = cluster.Preview(ctx, r); err != nil {
+	if changes, err = r.Preview(ctx); err != nil {
 		return nil, 0, refusedByCluster(err)
 	}
 	return changes, installed, nil

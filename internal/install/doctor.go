@@ -6,62 +6,84 @@ import (
 	"strings"
 	"time"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/places"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/reach"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // Doctor runs the checks that a deploy begins with, and changes nothing. With
 // problems the error has CodePreflight, and the checks are given all the same.
-func Doctor(ctx context.Context, f Folder, ignored []string, progress *Progress) ([]kube.Check, error) {
-	s, err := open(ctx, f, "doctor", progress)
+func Doctor(ctx context.Context, f store.Folder, ignored []string, report *progress.Reporter) ([]preflight.Check, error) {
+	s, err := open(ctx, f, opening{verb: "doctor", report: report, reads: true})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
+	s.retryTimeout = lookRetryTimeout
 	checks, _, _, err := s.preflight(ctx, ignored)
-	return checks, interrupted(ctx, err, "the check")
+	return checks, fault.Interrupted(ctx, err, "the check")
 }
 
 // preflight checks registry and cluster; it connects to the cluster and
 // gathers the rendering's input on the way.
-func (s *session) preflight(ctx context.Context, ignored []string) ([]kube.Check, *kube.Cluster, kube.Input, error) {
+func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.Check, *cluster.Cluster, render.Input, error) {
 	for _, name := range ignored {
-		if !slices.Contains(kube.CheckNames, name) {
-			return nil, nil, kube.Input{}, errorf(CodeUsage, "there is no check %q to ignore; did you mean %q", name, Nearest(name, kube.CheckNames))
+		if !slices.Contains(preflight.CheckNames, name) {
+			return nil, nil, render.Input{}, fault.Errorf(fault.CodeUsage, "there is no check %q to ignore; did you mean %q", name, constellation.Nearest(name, preflight.CheckNames))
 		}
 	}
 	checks := s.expiry(time.Now())
-	checks = append(checks, s.registry.check(ctx, s.images)...)
+	if told := reach.Mothership(ctx, s.config.Stage, s.launch.Plan.Mothership.URL); told != "" {
+		checks = append(checks, preflight.Check{Name: "mothership", State: preflight.Warning, Message: told})
+	}
+	pushes, err := pushChecks(ctx, s.registry, s.images)
+	if err != nil {
+		return checks, nil, render.Input{}, err
+	}
+	checks = append(checks, pushes...)
 	cluster, err := s.connect(ctx)
-	var in kube.Input
+	var in render.Input
 	if err != nil {
 		fix := "check stage.kubernetes.kubeconfig_path and that this machine reaches the cluster"
-		if codeOf(err) == CodeAuth {
+		if fault.CodeOf(err) == fault.CodeAuth {
 			fix = "configure stage.kubernetes.kubeconfig_path=FILE with credentials that are still valid"
 		}
-		checks = append(checks, kube.Check{Name: "cluster", State: kube.Problem, Message: err.Error(), Fix: fix})
+		checks = append(checks, preflight.Check{Name: "cluster", State: preflight.Problem, Message: err.Error(), Fix: fix})
 	} else {
-		if in, err = s.input(cluster.APIs); err != nil {
+		if in, err = s.inputFor(ctx, cluster); err != nil {
 			return checks, cluster, in, err
 		}
-		checks = append(checks, s.pullChecks(in)...)
-		checks = append(checks, cluster.Preflight(ctx, in)...)
+		checks = append(checks, s.pullChecks(ctx, cluster, in)...)
+		checks = append(checks, preflight.Run(ctx, cluster, in)...)
+		for _, told := range places.Elsewhere(ctx, s.folder(), s.config.Stage, cluster.Server, cluster) {
+			checks = append(checks, preflight.Check{Name: "elsewhere", State: preflight.Warning, Message: told})
+		}
 	}
 	if ctx.Err() != nil {
 		return checks, cluster, in, ctx.Err()
 	}
-	checks = kube.Ignore(checks, ignored)
+	checks = preflight.Ignore(checks, ignored)
 	return checks, cluster, in, problems(checks)
 }
 
+// nothingChanged is what a preflight that found problems says of the cluster.
+const nothingChanged = "nothing was changed"
+
 // problems is one error that lists all of them.
-func problems(checks []kube.Check) error {
-	found := kube.Problems(checks)
+func problems(checks []preflight.Check) error {
+	found := preflight.Problems(checks)
 	if len(found) == 0 {
 		return nil
 	}
-	lines := []string{"these have to be put right first; nothing was changed"}
+	lines := []string{"these have to be put right first; " + nothingChanged}
 	if len(found) == 1 {
-		lines[0] = "this has to be put right first; nothing was changed"
+		lines[0] = "this has to be put right first; " + nothingChanged
 	}
 	for _, c := range found {
 		lines = append(lines, "  ✗ "+c.Name+": "+strings.ReplaceAll(c.Message, "\n", "\n    "))
@@ -69,24 +91,14 @@ func problems(checks []kube.Check) error {
 			lines = append(lines, "    → "+strings.ReplaceAll(strings.TrimRight(c.Fix, "\n"), "\n", "\n      "))
 		}
 	}
-	return errorf(CodePreflight, "%s", strings.Join(lines, "\n"))
+	return fault.Errorf(fault.CodePreflight, "%s", strings.Join(lines, "\n"))
 }
 
 // expiry warns of a satellite past its date: it serves on.
-func (s *session) expiry(now time.Time) []kube.Check {
-	if expires := s.launch.plan.Satellite.ExpiresAt; !expires.IsZero() && !now.Before(expires) {
-		return []kube.Check{{Name: "expiry", State: kube.Warning,
+func (s *session) expiry(now time.Time) []preflight.Check {
+	if expires := s.launch.Plan.Satellite.ExpiresAt; !expires.IsZero() && !now.Before(expires) {
+		return []preflight.Check{{Name: "expiry", State: preflight.Warning,
 			Message: "the satellite expired on " + expires.Format(time.DateOnly) + "; it can be deployed, and its mothership gives no new bundle until an admin renews it"}}
-	}
-	return nil
-}
-
-// pullChecks says when pods will pull without a login.
-func (s *session) pullChecks(in kube.Input) []kube.Check {
-	if s.config.Stage.Registry.PullSecret == "create" && in.Settings.PullConfig == nil {
-		return []kube.Check{{Name: "pull secret", State: kube.Warning,
-			Message: "there is no docker login for " + s.registry.host.RegistryStr() + ", so pods will pull without one",
-			Fix:     "run 'docker login', or configure stage.registry.pull_secret=existing:NAME"}}
 	}
 	return nil
 }

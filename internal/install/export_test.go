@@ -15,37 +15,42 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
-func mustExport(t *testing.T, f install.Folder, file string, split int64) *install.ExportResult {
+func mustExport(t *testing.T, f store.Folder, file string, split int64) *install.ExportResult {
 	t.Helper()
-	r, err := install.Export(t.Context(), f, install.ExportOptions{File: file, Split: split, Progress: install.NewProgress(io.Discard)})
+	r, err := install.Export(t.Context(), f, install.ExportOptions{File: file, Split: split, Progress: progress.New(io.Discard)})
 	if err != nil {
 		t.Fatalf("Export: %v", err)
 	}
 	return r
 }
 
-func importInto(t *testing.T, root, from string) (*install.ImportResult, error) {
+// importInto imports what a mothership signed whose key the operator confirms.
+func importInto(t *testing.T, root, from, key string) (*install.ImportResult, error) {
 	t.Helper()
-	return install.Import(t.Context(), install.ImportOptions{Root: root, From: from, Progress: install.NewProgress(io.Discard)})
+	return install.Import(t.Context(), install.ImportOptions{Root: root, From: from, Trust: key, Progress: progress.New(io.Discard)})
 }
 
-func wantImported(t *testing.T, from string) install.Folder {
+func wantImported(t *testing.T, m *mother, from string) store.Folder {
 	t.Helper()
 	f := folder(t)
-	r, err := importInto(t, f.Root, from)
+	r, err := importInto(t, f.Root, from, m.bundle.Signature.KeyID)
 	if err != nil {
 		t.Fatalf("Import %s: %v", from, err)
 	}
 	if r.LaunchID != launchID || r.Unchanged {
 		t.Errorf("Import = %+v", r)
 	}
-	if _, err := install.Verify(t.Context(), f, "", install.NewProgress(io.Discard)); err != nil {
+	if _, err := install.Verify(t.Context(), f, "", progress.New(io.Discard)); err != nil {
 		t.Errorf("Verify what was imported: %v", err)
 	}
-	if r, err := importInto(t, f.Root, from); err != nil || !r.Unchanged {
+	if r, err := importInto(t, f.Root, from, ""); err != nil || !r.Unchanged {
 		t.Errorf("Import again = %+v, %v; want it unchanged", r, err)
 	}
 	return f
@@ -54,7 +59,7 @@ func wantImported(t *testing.T, from string) install.Folder {
 func TestExportAndImport(t *testing.T) {
 	t.Parallel()
 	p := newPrivate(t)
-	_, f := gotten(t, p, 900_000)
+	m, f := gotten(t, p, 900_000)
 	dir := t.TempDir()
 	whole := mustExport(t, f, filepath.Join(dir, "whole.tar"), 0)
 	file, err := os.Open(whole.Files[0])
@@ -76,14 +81,7 @@ func TestExportAndImport(t *testing.T) {
 	if names[0] != "launch.json" || names[len(names)-1] != "bundle/index.json" {
 		t.Errorf("the export holds %q, want launch.json first and index.json last", names)
 	}
-	imported := wantImported(t, whole.Files[0])
-	want, err := os.ReadFile(f.Path("config.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(imported.Path("config.yaml")); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("config.yaml = %q, %v; want that of the export", got, err)
-	}
+	wantImported(t, m, whole.Files[0])
 
 	parts := mustExport(t, f, filepath.Join(dir, "parts.tar"), 1<<20)
 	if len(parts.Files) < 3 || parts.Sums == "" {
@@ -109,13 +107,13 @@ func TestExportAndImport(t *testing.T) {
 	if !bytes.Equal(joined, one) {
 		t.Error("the parts are not the whole")
 	}
-	wantImported(t, filepath.Join(dir, "parts.tar"))
-	wantImported(t, parts.Files[0])
+	wantImported(t, m, filepath.Join(dir, "parts.tar"))
+	wantImported(t, m, parts.Files[0])
 
 	// Straight from the parts, on a machine that has nothing else.
 	empty := folder(t)
 	o := pushOptions()
-	o.From = parts.Files[0]
+	o.From, o.Trust, o.Config = parts.Files[0], m.bundle.Signature.KeyID, true
 	wantPulled(t, mustPush(t, empty, o))
 	if _, err := os.Stat(empty.Path("bundle", "index.json")); err == nil {
 		t.Error("the export was unpacked")
@@ -147,21 +145,21 @@ func TestImportRefuses(t *testing.T) {
 	}
 	tests := map[string]struct {
 		from  string
-		code  install.Code
+		code  fault.Code
 		texts []string
 	}{
-		"a flipped bit":   {bad("flipped.tar", flipped), install.CodeIntegrity, []string{"damaged", strings.TrimPrefix(m.layers[0], "sha256:")}},
-		"cut short":       {bad("short.tar", good[:len(good)*2/3]), install.CodeIntegrity, []string{"short.tar"}},
-		"a missing part":  {parts.Files[0], install.CodeIntegrity, []string{parts.Files[1], "missing"}},
-		"something else":  {bad("text", []byte("hello")), install.CodeIntegrity, []string{"no export"}},
-		"nothing":         {filepath.Join(dir, "none"), install.CodeUsage, []string{"there is no export"}},
-		"an empty folder": {t.TempDir(), install.CodeIntegrity, []string{"index.json"}},
+		"a flipped bit":   {bad("flipped.tar", flipped), fault.CodeIntegrity, []string{"damaged", strings.TrimPrefix(m.layers[0], "sha256:")}},
+		"cut short":       {bad("short.tar", good[:len(good)*2/3]), fault.CodeIntegrity, []string{"short.tar"}},
+		"a missing part":  {parts.Files[0], fault.CodeIntegrity, []string{parts.Files[1], "missing"}},
+		"something else":  {bad("text", []byte("hello")), fault.CodeIntegrity, []string{"no export"}},
+		"nothing":         {filepath.Join(dir, "none"), fault.CodeUsage, []string{"there is no export"}},
+		"an empty folder": {t.TempDir(), fault.CodeIntegrity, []string{"index.json"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			to := folder(t)
-			_, err := importInto(t, to.Root, test.from)
+			_, err := importInto(t, to.Root, test.from, m.bundle.Signature.KeyID)
 			wantCode(t, err, test.code, test.texts...)
 			if _, err := os.Stat(to.Path("bundle", "index.json")); err == nil {
 				t.Error("index.json is there although the import failed")
@@ -170,20 +168,40 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// A folder that was carried by cp, scp or tar works where it is put.
+// A launch whose algorithms the engines would refuse is refused where it comes in,
+// before anything is written.
+func TestImportRefusesWhatEnginesWould(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*bundle.Plan){
+		"a semantic version of two numbers": func(p *bundle.Plan) { p.Algorithms[0].SemanticVersion = "1.2" },
+		"an unknown protocol":               func(p *bundle.Plan) { p.Algorithms[0].Runtime.Protocol = "carrier-pigeon" },
+		"a path of spaces":                  func(p *bundle.Plan) { p.Algorithms[0].Runtime.Path = "/a b" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, f, to := newMother(t, newKey(t), 1, 3000, change), folder(t), folder(t)
+			mustGet(t, f, m.options())
+			_, err := importInto(t, to.Root, f.Path(), m.bundle.Signature.KeyID)
+			wantCode(t, err, fault.CodeIntegrity, "engines would refuse", "foo/bar")
+			if _, err := os.Stat(to.Path("launch.json")); err == nil {
+				t.Error("launch.json is there although the import was refused")
+			}
+		})
+	}
+}
+
+// A folder that was carried by cp, scp or tar works where it is put, once the
+// operator has confirmed its key and taken its configuration.
 func TestACopiedFolderWorks(t *testing.T) {
 	t.Parallel()
 	p := newPrivate(t)
-	_, f := gotten(t, p, 30_000)
-	there := folder(t)
-	if err := os.CopyFS(there.Path(), os.DirFS(f.Path())); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := install.Verify(t.Context(), there, "", install.NewProgress(io.Discard)); err != nil {
+	m, f := gotten(t, p, 30_000)
+	there := copyOf(t, f, m)
+	if _, err := install.Verify(t.Context(), there, "", progress.New(io.Discard)); err != nil {
 		t.Errorf("Verify: %v", err)
 	}
 	wantPulled(t, mustPush(t, there, pushOptions()))
-	wantImported(t, f.Path())
+	wantImported(t, m, f.Path())
 }
 
 // The bundle, copied out of a registry by skopeo into a layout of its own.
@@ -223,7 +241,7 @@ func TestImportOfAFolderThatSkopeoMade(t *testing.T) {
 	if err != nil {
 		t.Fatalf("skopeo copy: %v: %s", err, out)
 	}
-	imported := wantImported(t, to)
+	imported := wantImported(t, m, to)
 	mustBeSame := func(name string) {
 		want, err := os.ReadFile(f.Path(name))
 		if err != nil {

@@ -16,13 +16,16 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
-// A fault is what befalls one request, before or after the real part behind
+// A disturbance is what befalls one request, before or after the real part behind
 // it has seen it.
-type fault struct {
+type disturbance struct {
 	befall func(w http.ResponseWriter, r *http.Request, next http.Handler)
-	code   install.Code // of a run that the fault ends; 0 when it must go through
+	code   fault.Code // of a run that the fault ends; 0 when it must go through
 }
 
 // idle is how long the tests wait on a connection that stands still.
@@ -39,9 +42,9 @@ func status(code int, body string, header ...string) func(http.ResponseWriter, *
 	}
 }
 
-// faults are those that issue 4 names.
-func faults() map[string]fault {
-	return map[string]fault{
+// faults are what breaks on the way: each is tried at each verb.
+func faults() map[string]disturbance {
+	return map[string]disturbance{
 		"reset before": {befall: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { reset(w) }},
 		"reset after": {befall: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			next.ServeHTTP(httptest.NewRecorder(), r) // it was done, and nobody hears of it
@@ -69,8 +72,8 @@ func faults() map[string]fault {
 		"429": {befall: status(http.StatusTooManyRequests, "", "Retry-After", "0")},
 		"500": {befall: status(http.StatusInternalServerError, "")},
 		"503": {befall: status(http.StatusServiceUnavailable, "<html>")},
-		"401": {befall: status(http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`), code: install.CodeAuth},
-		"403": {befall: status(http.StatusForbidden, `{"errors":[{"code":"DENIED","message":"no"}]}`), code: install.CodeAuth},
+		"401": {befall: status(http.StatusUnauthorized, `{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}`), code: fault.CodeAuth},
+		"403": {befall: status(http.StatusForbidden, `{"errors":[{"code":"DENIED","message":"no"}]}`), code: fault.CodeAuth},
 		"404": {befall: status(http.StatusNotFound, `{"errors":[{"code":"NAME_UNKNOWN","message":"no"}]}`), code: -1},
 		"409": {befall: status(http.StatusConflict, ""), code: -1},
 	}
@@ -115,7 +118,7 @@ func (f *flipped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// every gives the requests at which a fault is tried: all of them in a
+// every returns the requests at which a fault is tried: all of them in a
 // thorough run, some of them in a quick one.
 func every(fault, requests int) []int {
 	step := 8
@@ -136,7 +139,7 @@ func thorough() int {
 }
 
 // wantEnd fails unless a run with a fault ended well or as the fault may end.
-func wantEnd(t *testing.T, err error, f fault) {
+func wantEnd(t *testing.T, err error, f disturbance) {
 	t.Helper()
 	if err == nil {
 		return
@@ -147,7 +150,7 @@ func wantEnd(t *testing.T, err error, f fault) {
 		t.Errorf("the run did not get over it: %v", err)
 	case !asCoded(err, &coded):
 		t.Errorf("error %v has no exit code", err)
-	case f.code > 0 && coded.ExitCode() != int(f.code) && coded.ExitCode() != int(install.CodeNetwork) && coded.ExitCode() != int(install.CodeFailed):
+	case f.code > 0 && coded.ExitCode() != int(f.code) && coded.ExitCode() != int(fault.CodeNetwork) && coded.ExitCode() != int(fault.CodeFailed):
 		t.Errorf("error %v has the exit code %d, want %d", err, coded.ExitCode(), f.code)
 	}
 	if strings.Contains(err.Error(), goodKey) {
@@ -156,7 +159,7 @@ func wantEnd(t *testing.T, err error, f fault) {
 }
 
 // onlyRight fails when a file has a digest's name and other bytes.
-func onlyRight(t *testing.T, f install.Folder) {
+func onlyRight(t *testing.T, f store.Folder) {
 	t.Helper()
 	entries, err := os.ReadDir(f.Path("bundle", "blobs", "sha256"))
 	if err != nil && !os.IsNotExist(err) {
@@ -233,10 +236,7 @@ func TestPushAtEveryFault(t *testing.T) {
 					}
 					next.ServeHTTP(w, r)
 				})
-				there := folder(t)
-				if err := os.CopyFS(there.Path(), os.DirFS(f.Path())); err != nil {
-					t.Fatal(err)
-				}
+				there := copyOf(t, f, m)
 				configure(t, there, "stage.container_registry="+p.host+"/team")
 				o := pushOptions()
 				o.Idle = idle
@@ -302,7 +302,7 @@ func TestAClockThatIsWrongByADay(t *testing.T) {
 	o := m.options()
 	o.Mothership, o.TLS.CAFile = secure, ca
 	_, err := install.Get(t.Context(), f, o)
-	wantCode(t, err, install.CodeNetwork, "this machine's clock says", "set the clock")
+	wantCode(t, err, fault.CodeNetwork, "this machine's clock says", "set the clock")
 
 	mustGet(t, f, m.options())
 	for _, name := range []string{"launch.json", "work/verified.json"} { // as a clock that was put right leaves them
@@ -317,7 +317,7 @@ func TestAClockThatIsWrongByADay(t *testing.T) {
 	registry, ca := serverOfTomorrow(t, p.Config.Handler)
 	configure(t, f, "stage.container_registry="+strings.TrimPrefix(registry, "https://")+"/team", "stage.registry.ca_file="+ca)
 	_, err = install.Push(t.Context(), f, pushOptions())
-	wantCode(t, err, install.CodeNetwork, "this machine's clock says", "set the clock")
+	wantCode(t, err, fault.CodeNetwork, "this machine's clock says", "set the clock")
 
 	cluster, ca := serverOfTomorrow(t, http.NotFoundHandler())
 	kubeconfig := anyKubeconfig(t)
@@ -330,6 +330,6 @@ func TestAClockThatIsWrongByADay(t *testing.T) {
 		t.Fatal(err)
 	}
 	configure(t, f, "stage.container_registry="+p.host+"/team", "stage.registry.ca_file=", "stage.kubernetes.kubeconfig_path="+kubeconfig, "stage.kubernetes.namespace=algorithms")
-	_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, Patience: time.Minute, Progress: install.NewProgress(io.Discard)})
-	wantCode(t, err, install.CodePreflight, "this machine's clock says", "set the clock")
+	_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, RetryTimeout: time.Minute, Progress: progress.New(io.Discard)})
+	wantCode(t, err, fault.CodePreflight, "this machine's clock says", "set the clock")
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
 // smallDisk is a folder on a file system of its own.
@@ -42,7 +44,7 @@ func TestGetOnADiskThatFills(t *testing.T) {
 	o := m.options()
 	o.FreeSpace = func(string) (int64, error) { return math.MaxInt64, nil }
 	_, err := install.Get(t.Context(), f, o)
-	wantCode(t, err, install.CodeFailed, "no room is left in "+dir, "run the same command again", "--deployment-dir")
+	wantCode(t, err, fault.CodeFailed, "no room is left in "+dir, "run the same command again", "--deployment-dir")
 	if text := err.Error(); strings.Contains(text, ".part") || strings.Contains(text, "\n") {
 		t.Errorf("Get = %q, want one sentence without temporary files", text)
 	}
@@ -64,7 +66,7 @@ func TestPushAndDeployOnADiskThatFills(t *testing.T) {
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+p.host+"/team", "stage.kubernetes.kubeconfig_path="+kubeconfig,
 		"stage.kubernetes.namespace=algorithms", "stage.kubernetes.create_namespace=true", "stage.ingress.provider=none")
-	o := install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: install.NewProgress(io.Discard)}
+	o := install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: progress.New(io.Discard)}
 	verbs := map[string]func() error{
 		"push":   func() error { _, err := install.Push(t.Context(), f, pushOptions()); return err },
 		"deploy": func() error { _, err := install.Deploy(t.Context(), f, o); return err },
@@ -86,7 +88,7 @@ func TestPushAndDeployOnADiskThatFills(t *testing.T) {
 			} else {
 				room = max(4096, 2*room)
 			}
-			wantCode(t, err, install.CodeFailed, "no room is left in "+f.Root, "run the same command again")
+			wantCode(t, err, fault.CodeFailed, "no room is left in "+f.Root, "run the same command again")
 			onlyRight(t, f)
 		}
 		if refused == 0 {

@@ -4,21 +4,26 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/install/connection"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/mothership"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/transfer"
 )
 
 // GetOptions are what get needs besides the launch's folder.
 type GetOptions struct {
 	Mothership string // host[:port] or URL; "" is the last one used
 	Key        string
-	TLS        TLS
+	TLS        connection.TLS
 	Trust      string // id of a new mothership key that the operator accepts
-	Progress   *Progress
+	Progress   *progress.Reporter
 	FreeSpace  func(dir string) (int64, error) // nil asks the file system
 	Idle       time.Duration                   // 0 is 30 s
 	Backoff    func(attempt int) time.Duration // nil is 0.5 s doubling to 15 s
@@ -38,16 +43,19 @@ type GetResult struct {
 // Get downloads a launch into its folder. launch.json is written first and
 // index.json last: a folder with a matching index.json is complete. When all
 // is there already it costs one request.
-func Get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
+func Get(ctx context.Context, f store.Folder, o GetOptions) (*GetResult, error) {
 	result, err := get(ctx, f, o)
-	return result, interrupted(ctx, full(err, f.Root), "the download")
+	return result, fault.Interrupted(ctx, store.NoRoomLeft(err, f.Root), "the download")
 }
 
-func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
-	if err := f.make(); err != nil {
+func get(ctx context.Context, f store.Folder, o GetOptions) (*GetResult, error) {
+	if f.Work != "" {
+		return nil, fault.Errorf(fault.CodeUsage, "get writes into the deployment folder itself: name another with --deployment-dir; --work-dir is for a launch that is only read")
+	}
+	if err := f.Make(); err != nil {
 		return nil, err
 	}
-	unlock, err := f.lock(ctx, "get", o.Progress.Line)
+	unlock, err := f.Lock(ctx, "get", o.Progress.Line)
 	if err != nil {
 		return nil, err
 	}
@@ -56,143 +64,129 @@ func get(ctx context.Context, f Folder, o GetOptions) (*GetResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.client.CloseIdleConnections()
-	current, etag, err := here(ctx, f, o.Progress)
+	defer m.Close()
+	current, etag, err := store.Present(ctx, f, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	signed, err := m.plan(ctx, f, etag)
+	attempts := transfer.NewRetrier(o.Progress.Retry, o.Backoff)
+	var signed *apiv1.SignedPlan
+	err = attempts.Do(ctx, "fetch the plan", transfer.PlanAttempts, func() (err error) {
+		signed, err = m.Plan(ctx, f.SatelliteID, f.LaunchID, etag)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if signed == nil || etag == bundle.Digest([]byte(signed.Launch)) {
-		return current.result(f, true), rememberLast(f.Root, m.base.String())
+		return getResult(current, f, true), rememberLast(f, m.Address())
 	}
 	launch, err := accept(f, o, m, signed)
 	if err != nil {
 		return nil, err
 	}
-	return download(ctx, f, o, m, signed, launch)
+	return download(ctx, f, o, m, attempts, signed, launch)
 }
 
-// here gives the launch that is in the folder already and what it is known by,
-// "" when it is not whole.
-func here(ctx context.Context, f Folder, progress *Progress) (*launch, string, error) {
-	l, err := openLaunch(f)
-	if err != nil || l.complete() != nil {
-		return nil, "", nil //nolint:nilerr // then all of it is asked for
-	}
-	var signature bundle.Signature
-	if json.Unmarshal(l.signature, &signature) != nil || signature.Verify(l.rootBytes, nil) != nil {
-		return nil, "", nil
-	}
-	missing, _, err := l.wanted(ctx, progress)
-	if err != nil || len(missing) > 0 {
-		return nil, "", err
-	}
-	return l, bundle.Digest(l.rootBytes), nil
-}
-
-func (o GetOptions) mothership(root string) (*mothership, error) {
+func (o GetOptions) mothership(root string) (*mothership.Client, error) {
 	address := o.Mothership
 	if address == "" {
-		last, err := LastMothership(root)
+		last, err := store.LastMothership(root)
 		if err != nil {
 			return nil, err
 		}
 		if address = last; last == "" {
-			return nil, errorf(CodeUsage, "which mothership? give --mothership https://HOST, or set ALGO_MOTHERSHIP; the launch's page shows the whole command")
+			return nil, fault.Errorf(fault.CodeUsage, "which mothership? give --mothership https://HOST, or set ALGO_MOTHERSHIP; the launch's page shows the whole command")
 		}
 	}
-	base, note, err := ParseAddress(address)
+	base, note, err := mothership.ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	if note != "" {
 		o.Progress.Line("%s", note)
 	}
-	transport, err := o.TLS.transport()
-	if err != nil {
-		return nil, err
-	}
-	transport.ResponseHeaderTimeout = cmp.Or(o.Idle, headerTimeout)
-	m := &mothership{base: base, key: o.Key, client: &http.Client{Transport: transport}, retrier: retrier{report: o.Progress.Retry, delay: o.Backoff}}
-	if m.delay == nil {
-		m.delay = backoff
-	}
-	return m, nil
+	return mothership.New(base, o.Key, o.TLS, o.Idle)
 }
 
 // accept checks what the mothership sent, and writes launch.json.
-func accept(f Folder, o GetOptions, m *mothership, signed *apiv1.SignedPlan) (*launch, error) {
+func accept(f store.Folder, o GetOptions, m *mothership.Client, signed *apiv1.SignedPlan) (*store.Launch, error) {
 	var signature bundle.Signature
 	if err := json.Unmarshal(signed.Signature, &signature); err != nil {
-		return nil, wrap(err, CodeIntegrity, "read the launch's signature")
+		return nil, fault.Wrap(err, fault.CodeIntegrity, "read the launch's signature")
 	}
-	t, err := readTrust(f.Root)
+	t, err := f.ReadTrust()
 	if err != nil {
 		return nil, err
 	}
-	note, err := t.check([]byte(signed.Launch), signature, m.base.String(), o.Trust)
+	isNew, err := t.Check([]byte(signed.Launch), signature, m.Address(), o.Trust)
 	if err != nil {
 		return nil, err
 	}
-	l, err := parseLaunch(f, []byte(signed.Launch), []byte(signed.Plan))
+	l, err := store.ParseLaunch(f, []byte(signed.Launch), []byte(signed.Plan))
 	if err != nil {
 		return nil, err
 	}
-	t.Last = m.base.String()
-	if err := writeJSON(trustFile(f.Root), t); err != nil {
-		return nil, wrap(err, CodeFailed, "remember the mothership")
+	t.Last = m.Address()
+	if err := f.WriteTrust(t); err != nil {
+		return nil, err
 	}
-	if note != "" {
-		o.Progress.Line("%s", note)
+	if isNew {
+		o.Progress.Line("trusting the mothership's key %s from now on; its admin can confirm it", bundle.KeyID(signature.PublicKey))
 	}
-	l.signature = signed.Signature
+	l.Signature = signed.Signature
 	return l, nil
 }
 
-func rememberLast(root, address string) error {
-	t, err := readTrust(root)
+func rememberLast(f store.Folder, address string) error {
+	t, err := f.ReadTrust()
 	if err != nil || t.Last == address {
 		return err
 	}
 	t.Last = address
-	return writeJSON(trustFile(root), t)
+	return f.WriteTrust(t)
 }
 
 // download fetches what is missing, and commits.
-func download(ctx context.Context, f Folder, o GetOptions, m *mothership, signed *apiv1.SignedPlan, l *launch) (*GetResult, error) {
+func download(ctx context.Context, f store.Folder, o GetOptions, m *mothership.Client, attempts transfer.Retrier, signed *apiv1.SignedPlan, l *store.Launch) (*GetResult, error) {
 	repository, _, ok := strings.Cut(signed.Bundle, ":")
 	if !ok {
-		return nil, errorf(CodeIntegrity, "the mothership names no bundle")
+		return nil, fault.Errorf(fault.CodeIntegrity, "the mothership names no bundle")
 	}
-	missing, need, err := l.wanted(ctx, o.Progress)
+	missing, need, err := l.Wanted(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}
-	if err := room(f, o.FreeSpace, missing, need); err != nil {
+	if err := store.CheckRoom(f, o.FreeSpace, missing, need); err != nil {
 		return nil, err
 	}
-	if err := l.begin(); err != nil {
+	if err := l.Begin(); err != nil {
 		return nil, err
 	}
-	d := &downloader{mothership: m, folder: f, repository: repository, idle: cmp.Or(o.Idle, idleTimeout)}
-	if d.journal, err = openJournal(f); err != nil {
-		return nil, err
-	}
-	defer d.journal.close()
-	o.Progress.Line("downloading version %d of satellite %s: %d of %d blobs, %s", l.root.Version, l.plan.Satellite.Name, len(missing), len(l.root.Blobs), Size(need))
-	d.transfer = o.Progress.transfer("download", len(missing), need, newWidth())
-	err = moveAll(ctx, "downloaded", d.transfer, missing, d.fetch)
-	d.transfer.end()
+	w, err := store.NewBlobWriter(f)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.commit(ctx, l, signed.Index); err != nil {
+	defer w.Close()
+	d := &transfer.Downloader{Client: m, Retrier: attempts, BlobWriter: w, Repository: repository, Stall: cmp.Or(o.Idle, connection.StallTimeout), Report: o.Progress}
+	o.Progress.Line("downloading version %d of satellite %s: %d of %d blobs, %s", l.Root.Version, l.Plan.Satellite.Name, len(missing), len(l.Root.Blobs), progress.Size(need))
+	moved, err := d.Download(ctx, missing, need)
+	if err != nil {
 		return nil, err
 	}
-	result := l.result(f, false)
-	result.Fetched = d.transfer.moved.Load()
+	if err := d.Commit(ctx, l, signed.Index); err != nil {
+		return nil, err
+	}
+	result := getResult(l, f, false)
+	result.Fetched = moved
 	return result, nil
+}
+
+// getResult returns what of a launch is there.
+func getResult(l *store.Launch, f store.Folder, unchanged bool) *GetResult {
+	r := &GetResult{Path: f.Path(), SatelliteVersion: l.Root.Version, Algorithms: len(l.Plan.Algorithms), Blobs: len(l.Root.Blobs), Unchanged: unchanged}
+	for _, blob := range l.Root.Blobs {
+		r.Bytes += blob.Size
+	}
+	return r
 }

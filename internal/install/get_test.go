@@ -20,9 +20,12 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/connection"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
-func mustGet(t *testing.T, f install.Folder, o install.GetOptions) *install.GetResult {
+func mustGet(t *testing.T, f store.Folder, o install.GetOptions) *install.GetResult {
 	t.Helper()
 	result, err := install.Get(t.Context(), f, o)
 	if err != nil {
@@ -32,7 +35,7 @@ func mustGet(t *testing.T, f install.Folder, o install.GetOptions) *install.GetR
 }
 
 // wantCode fails unless err has the exit code and says all of texts.
-func wantCode(t *testing.T, err error, code install.Code, texts ...string) {
+func wantCode(t *testing.T, err error, code fault.Code, texts ...string) {
 	t.Helper()
 	var coded interface{ ExitCode() int }
 	if !errors.As(err, &coded) || coded.ExitCode() != int(code) {
@@ -145,7 +148,7 @@ func TestGetResumesAcrossRuns(t *testing.T) {
 		return true
 	})
 	_, err := install.Get(ctx, f, m.options())
-	wantCode(t, err, install.CodeFailed, "interrupted", "goes on")
+	wantCode(t, err, fault.CodeFailed, "interrupted", "goes on")
 	m.setFault(nil)
 	mustGet(t, f, m.options())
 	m.mu.Lock()
@@ -161,7 +164,7 @@ func TestGetResumesAcrossRuns(t *testing.T) {
 // waitFor looks until a condition of another goroutine holds.
 func waitFor(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Error("the condition never held")
@@ -224,56 +227,56 @@ func TestGetRefuses(t *testing.T) {
 	t.Parallel()
 	key := newKey(t)
 	tests := map[string]struct {
-		change func(t *testing.T, m *mother, f *install.Folder, o *install.GetOptions)
-		code   install.Code
+		change func(t *testing.T, m *mother, f *store.Folder, o *install.GetOptions)
+		code   fault.Code
 		texts  []string
 	}{
-		"wrong key": {func(_ *testing.T, _ *mother, _ *install.Folder, o *install.GetOptions) { o.Key = "cst_bad" },
-			install.CodeAuth, []string{"refuses the API key", "not known"}},
-		"nobody there": {func(_ *testing.T, m *mother, _ *install.Folder, _ *install.GetOptions) { m.Close() },
-			install.CodeNetwork, []string{"does not answer"}},
-		"no mothership": {func(t *testing.T, _ *mother, _ *install.Folder, o *install.GetOptions) {
+		"wrong key": {func(_ *testing.T, _ *mother, _ *store.Folder, o *install.GetOptions) { o.Key = "cst_bad" },
+			fault.CodeAuth, []string{"refuses the API key", "not known"}},
+		"nobody there": {func(_ *testing.T, m *mother, _ *store.Folder, _ *install.GetOptions) { m.Close() },
+			fault.CodeNetwork, []string{"does not answer"}},
+		"no mothership": {func(t *testing.T, _ *mother, _ *store.Folder, o *install.GetOptions) {
 			other := httptest.NewServer(http.NotFoundHandler())
 			t.Cleanup(other.Close)
 			o.Mothership = other.URL
-		}, install.CodeNetwork, []string{"check that this is the mothership's address"}},
-		"a web page": {func(t *testing.T, _ *mother, _ *install.Folder, o *install.GetOptions) {
+		}, fault.CodeNetwork, []string{"check that this is the mothership's address"}},
+		"a web page": {func(t *testing.T, _ *mother, _ *store.Folder, o *install.GetOptions) {
 			other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }))
 			t.Cleanup(other.Close)
 			o.Mothership = other.URL
 			o.Backoff = func(int) time.Duration { t.Error("a web page is asked for again"); return 0 }
-		}, install.CodeNetwork, []string{"not as a mothership does"}},
-		"self-signed": {func(t *testing.T, m *mother, _ *install.Folder, o *install.GetOptions) {
+		}, fault.CodeNetwork, []string{"not as a mothership does"}},
+		"self-signed": {func(t *testing.T, m *mother, _ *store.Folder, o *install.GetOptions) {
 			other := httptest.NewUnstartedServer(http.HandlerFunc(m.serve))
 			other.StartTLS()
 			t.Cleanup(other.Close)
 			o.Mothership = other.URL
-		}, install.CodeNetwork, []string{"--ca-file"}},
-		"https to http": {func(_ *testing.T, m *mother, _ *install.Folder, o *install.GetOptions) {
+		}, fault.CodeNetwork, []string{"--ca-file"}},
+		"https to http": {func(_ *testing.T, m *mother, _ *store.Folder, o *install.GetOptions) {
 			o.Mothership = strings.Replace(m.URL, "http://", "https://", 1)
-		}, install.CodeNetwork, []string{"does not speak TLS"}},
-		"which mothership": {func(_ *testing.T, _ *mother, _ *install.Folder, o *install.GetOptions) { o.Mothership = "" },
-			install.CodeUsage, []string{"--mothership"}},
-		"full disk": {func(_ *testing.T, _ *mother, _ *install.Folder, o *install.GetOptions) {
+		}, fault.CodeNetwork, []string{"does not speak TLS"}},
+		"which mothership": {func(_ *testing.T, _ *mother, _ *store.Folder, o *install.GetOptions) { o.Mothership = "" },
+			fault.CodeUsage, []string{"--mothership"}},
+		"full disk": {func(_ *testing.T, _ *mother, _ *store.Folder, o *install.GetOptions) {
 			o.FreeSpace = func(string) (int64, error) { return 1000, nil }
-		}, install.CodeFailed, []string{"not enough room", "1.0 kB"}},
-		"not writable": {func(t *testing.T, _ *mother, f *install.Folder, _ *install.GetOptions) {
+		}, fault.CodeFailed, []string{"not enough room", "1.0 kB"}},
+		"not writable": {func(t *testing.T, _ *mother, f *store.Folder, _ *install.GetOptions) {
 			f.Root = filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(f.Root, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, install.CodeFailed, []string{"cannot write to", "--deployment-dir"}},
-		"corrupt for good": {func(_ *testing.T, m *mother, _ *install.Folder, _ *install.GetOptions) {
+		}, fault.CodeFailed, []string{"cannot write to", "--deployment-dir"}},
+		"corrupt for good": {func(_ *testing.T, m *mother, _ *store.Folder, _ *install.GetOptions) {
 			m.blobs[m.layers[0]] = append(bytes.Clone(m.blobs[m.layers[0]])[:100], bytes.Repeat([]byte{0}, len(m.blobs[m.layers[0]])-100)...)
-		}, install.CodeIntegrity, []string{"came as"}},
-		"plan changed on the way": {func(_ *testing.T, m *mother, _ *install.Folder, _ *install.GetOptions) {
+		}, fault.CodeIntegrity, []string{"came as"}},
+		"plan changed on the way": {func(_ *testing.T, m *mother, _ *store.Folder, _ *install.GetOptions) {
 			m.bundle.Plan = bytes.Replace(m.bundle.Plan, []byte("foo/bar"), []byte("foo/baz"), 1)
-		}, install.CodeIntegrity, []string{"the plan is"}},
-		"root changed on the way": {func(_ *testing.T, m *mother, _ *install.Folder, _ *install.GetOptions) {
+		}, fault.CodeIntegrity, []string{"the plan is"}},
+		"root changed on the way": {func(_ *testing.T, m *mother, _ *store.Folder, _ *install.GetOptions) {
 			m.bundle.Root = append(m.bundle.Root, ' ')
-		}, install.CodeIntegrity, []string{"signed"}},
-		"another launch's plan": {func(_ *testing.T, _ *mother, f *install.Folder, _ *install.GetOptions) { f.LaunchID = satelliteID },
-			install.CodeNetwork, nil},
+		}, fault.CodeIntegrity, []string{"signed"}},
+		"another launch's plan": {func(_ *testing.T, _ *mother, f *store.Folder, _ *install.GetOptions) { f.LaunchID = satelliteID },
+			fault.CodeNetwork, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -301,7 +304,7 @@ func TestGetTrustsASelfSignedMothershipWithItsCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustGet(t, f, o)
-	o.TLS = install.TLS{Insecure: true}
+	o.TLS = connection.TLS{Insecure: true}
 	mustGet(t, folder(t), o)
 }
 
@@ -312,7 +315,7 @@ func TestGetPinsTheMothershipsKey(t *testing.T) {
 	second := newMother(t, newKey(t), 2, 1000)
 	first.bundle, first.blobs = second.bundle, second.blobs // the same address, another key
 	_, err := install.Get(t.Context(), f, first.options())
-	wantCode(t, err, install.CodeIntegrity, "--trust "+second.bundle.Signature.KeyID)
+	wantCode(t, err, fault.CodeIntegrity, "--trust "+second.bundle.Signature.KeyID)
 	o := first.options()
 	o.Trust = second.bundle.Signature.KeyID
 	if result := mustGet(t, f, o); result.SatelliteVersion != 2 {
@@ -368,9 +371,9 @@ func TestAFlippedBitInEachFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = install.Verify(t.Context(), f, "", m.options().Progress)
-			wantCode(t, err, install.CodeIntegrity, path)
+			wantCode(t, err, fault.CodeIntegrity, path)
 			_, err = install.Deploy(t.Context(), f, install.DeployOptions{Timeout: time.Minute, Progress: m.options().Progress})
-			wantCode(t, err, install.CodeIntegrity, path)
+			wantCode(t, err, fault.CodeIntegrity, path)
 		}
 		mustGet(t, f, m.options())
 		if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, good) {

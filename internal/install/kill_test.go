@@ -28,6 +28,8 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/kubetest"
 )
 
@@ -42,17 +44,17 @@ func TestMain(m *testing.M) {
 }
 
 func victim(verb string) int {
-	f := install.Folder{Root: os.Getenv("INSTALL_TEST_ROOT"), SatelliteID: satelliteID, LaunchID: launchID}
+	f := store.Folder{Root: os.Getenv("INSTALL_TEST_ROOT"), SatelliteID: satelliteID, LaunchID: launchID}
 	ctx := context.Background() // of a process that only a signal ends
 	noWait := func(int) time.Duration { return 0 }
 	var err error
 	switch verb {
 	case "get":
-		_, err = install.Get(ctx, f, install.GetOptions{Mothership: os.Getenv("INSTALL_TEST_URL"), Key: goodKey, Progress: install.NewProgress(os.Stderr), Backoff: noWait})
+		_, err = install.Get(ctx, f, install.GetOptions{Mothership: os.Getenv("INSTALL_TEST_URL"), Key: goodKey, Progress: progress.New(os.Stderr), Backoff: noWait})
 	case "push":
-		_, err = install.Push(ctx, f, install.PushOptions{Progress: install.NewProgress(os.Stderr), Backoff: noWait})
+		_, err = install.Push(ctx, f, install.PushOptions{Progress: progress.New(os.Stderr), Backoff: noWait})
 	case "deploy":
-		_, err = install.Deploy(ctx, f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: install.NewProgress(os.Stderr)})
+		_, err = install.Deploy(ctx, f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: progress.New(os.Stderr)})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -117,7 +119,7 @@ func TestGetKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-func mustFinishGet(t *testing.T, m *mother, f install.Folder) {
+func mustFinishGet(t *testing.T, m *mother, f store.Folder) {
 	t.Helper()
 	mustGet(t, f, m.options())
 	if _, err := install.Verify(t.Context(), f, "", m.options().Progress); err != nil {
@@ -202,7 +204,7 @@ func TestDeployKilledAtEveryStep(t *testing.T) {
 		t.Errorf("the deploy was killed %d times, want it at several writes", deaths)
 	}
 	proxy.Away(nil)
-	result, err := install.Deploy(t.Context(), f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: install.NewProgress(io.Discard)})
+	result, err := install.Deploy(t.Context(), f, install.DeployOptions{NoWait: true, Timeout: time.Minute, Progress: progress.New(io.Discard)})
 	if err != nil || len(result.Changes) > 0 || len(proxy.Writes()) > 0 {
 		t.Errorf("the deploy after the last one = %+v, %v, with the writes %q; want nothing to do", result, err, proxy.Writes())
 	}

@@ -5,48 +5,62 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // Logs writes the lines of the launch's pods to out until there are no more,
 // or with o.Follow until ctx ends.
-func Logs(ctx context.Context, f Folder, o kube.LogOptions, out io.Writer) error {
+func Logs(ctx context.Context, f store.Folder, o health.LogOptions, out io.Writer) error {
 	s, cluster, err := look(ctx, f)
 	if err != nil {
 		return err
 	}
-	known := []string{kube.EngineName}
-	for _, a := range s.launch.plan.Algorithms {
+	known := []string{render.EngineName, render.QueueName}
+	for _, a := range s.launch.Plan.Algorithms {
 		known = append(known, a.VanityURL)
 	}
 	if o.Of == "engine" {
-		o.Of = kube.EngineName
+		o.Of = render.EngineName
 	}
 	if o.Of != "" && !slices.Contains(known, o.Of) {
-		return errorf(CodeUsage, "this launch has nothing called %q; it has %s; did you mean %s", o.Of, strings.Join(known, ", "), Nearest(o.Of, known))
+		return fault.Errorf(fault.CodeUsage, "this launch has nothing called %q; it has %s; did you mean %s", o.Of, strings.Join(known, ", "), constellation.Nearest(o.Of, known))
 	}
-	if err := cluster.Logs(ctx, f.LaunchID, o, out); err != nil && ctx.Err() == nil {
+	if err := health.WriteLogs(ctx, cluster, f.LaunchID, o, out); err != nil && ctx.Err() == nil {
 		return refusedByCluster(err)
 	}
 	return nil
 }
 
+// lookRetryTimeout is the retry budget of verbs that only look: an answer that
+// breaks off is asked for again, and a cluster that is away is reported soon.
+const lookRetryTimeout = 10 * time.Second
+
 // look opens a launch and its cluster only to read: without its lock, so that
 // it works while a deploy runs.
-func look(ctx context.Context, f Folder) (*session, *kube.Cluster, error) {
-	l, err := openLaunch(f)
+func look(ctx context.Context, f store.Folder) (*session, *cluster.Cluster, error) {
+	l, err := store.OpenLaunch(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := readConfig(f)
+	if _, err := l.VerifySignature("", nil); err != nil {
+		return nil, nil, err
+	}
+	c, err := settings.Read(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.complete(f, nil); err != nil {
+	if err := c.CheckComplete(f, nil); err != nil {
 		return nil, nil, err
 	}
-	s := &session{launch: l, config: c}
+	s := &session{launch: l, config: c, retryTimeout: lookRetryTimeout}
 	cluster, err := s.connect(ctx)
 	return s, cluster, err
 }

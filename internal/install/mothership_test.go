@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
 const (
@@ -38,6 +42,7 @@ const (
 // behind its REST and registry paths.
 type mother struct {
 	*httptest.Server
+	key    ed25519.PrivateKey
 	bundle *bundle.Bundle
 	plan   *bundle.Plan
 	layers []string // digests of the algorithm's layers, largest first
@@ -61,13 +66,17 @@ func (c content) Manifest(_ context.Context, _, digest string) ([]byte, error) {
 	return nil, fmt.Errorf("no manifest %s", digest)
 }
 
-// newMother makes a launch of version with images of layerSize bytes.
-func newMother(t *testing.T, key ed25519.PrivateKey, version int, layerSize int64) *mother {
+// newMother makes a launch of version with images of layerSize bytes; changes
+// are made to its plan.
+func newMother(t *testing.T, key ed25519.PrivateKey, version int, layerSize int64, changes ...func(*bundle.Plan)) *mother {
 	t.Helper()
-	m := &mother{blobs: map[string][]byte{}, served: map[string]int64{}}
+	m := &mother{key: key, blobs: map[string][]byte{}, served: map[string]int64{}}
 	algorithm := m.image(t, layerSize, 3)
 	system := m.image(t, 1000, 1)
 	m.plan = testPlan(version, algorithm, system)
+	for _, change := range changes {
+		change(m.plan)
+	}
 	b, err := bundle.Build(t.Context(), m.plan, content(m.blobs), key)
 	if err != nil {
 		t.Fatal(err)
@@ -213,15 +222,62 @@ func (m *mother) servePlan(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func folder(t *testing.T) install.Folder {
+// layout writes the bundle as another tool lays it out, with whatever root and
+// signature it has now.
+func (m *mother) layout(t *testing.T) string {
 	t.Helper()
-	return install.Folder{Root: t.TempDir(), SatelliteID: satelliteID, LaunchID: launchID}
+	dir := t.TempDir()
+	write := func(name string, data []byte) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blob := func(mediaType string, data []byte) map[string]any {
+		write("blobs/sha256/"+strings.TrimPrefix(bundle.Digest(data), "sha256:"), data)
+		return map[string]any{"mediaType": mediaType, "digest": bundle.Digest(data), "size": len(data)}
+	}
+	encode := func(value any) []byte {
+		data, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for digest, data := range m.blobs {
+		write("blobs/sha256/"+strings.TrimPrefix(digest, "sha256:"), data)
+	}
+	root := blob(bundle.MediaTypeRoot, m.bundle.Root)
+	root["annotations"] = map[string]string{bundle.AnnotationSignature: string(encode(m.bundle.Signature))}
+	carrier := blob(string(types.OCIManifestSchema1), encode(map[string]any{"schemaVersion": 2, "mediaType": types.OCIManifestSchema1,
+		"config": blob("application/vnd.oci.empty.v1+json", []byte("{}")), "layers": []any{blob(bundle.MediaTypePlan, m.bundle.Plan), root}}))
+	carrier["annotations"] = map[string]string{bundle.AnnotationPlan: "true"}
+	var index v1.IndexManifest
+	if err := json.Unmarshal(m.bundle.Index, &index); err != nil {
+		t.Fatal(err)
+	}
+	manifests := []any{}
+	for _, d := range index.Manifests[:len(index.Manifests)-1] {
+		manifests = append(manifests, d)
+	}
+	whole := blob(string(types.OCIImageIndex), encode(map[string]any{"schemaVersion": 2, "mediaType": types.OCIImageIndex, "manifests": append(manifests, carrier)}))
+	write("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
+	write("index.json", encode(map[string]any{"schemaVersion": 2, "manifests": []any{whole}}))
+	return dir
+}
+
+func folder(t *testing.T) store.Folder {
+	t.Helper()
+	return store.Folder{Root: t.TempDir(), SatelliteID: satelliteID, LaunchID: launchID}
 }
 
 // options gets from m without waiting between attempts.
 func (m *mother) options() install.GetOptions {
 	return install.GetOptions{
-		Mothership: m.URL, Key: goodKey, Progress: install.NewProgress(io.Discard),
+		Mothership: m.URL, Key: goodKey, Progress: progress.New(io.Discard),
 		Backoff: func(int) time.Duration { return 0 },
 	}
 }

@@ -19,6 +19,10 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // private is a customer's registry: distribution's own server on a disk, with
@@ -41,6 +45,7 @@ func newPrivate(t *testing.T) *private {
 	config := &configuration.Configuration{Storage: configuration.Storage{
 		"filesystem":  configuration.Parameters{"rootdirectory": filepath.Join(t.TempDir(), "registry")},
 		"maintenance": configuration.Parameters{"uploadpurging": map[any]any{"enabled": false}},
+		"delete":      configuration.Parameters{"enabled": true},
 	}}
 	config.HTTP.Secret = "secret"
 	config.HTTP.RelativeURLs = true
@@ -104,7 +109,7 @@ func (p *private) bytesSent(path string) int64 {
 }
 
 func pushOptions() install.PushOptions {
-	return install.PushOptions{Progress: install.NewProgress(io.Discard), Backoff: func(int) time.Duration { return 0 }}
+	return install.PushOptions{Progress: progress.New(io.Discard), Backoff: func(int) time.Duration { return 0 }}
 }
 
 // wantPulled fails unless every image of the launch is whole in the registry.
@@ -136,7 +141,7 @@ func wantPulled(t *testing.T, result *install.PushResult) {
 }
 
 // gotten is a launch that was downloaded and that pushes to p.
-func gotten(t *testing.T, p *private, layer int64, more ...string) (*mother, install.Folder) {
+func gotten(t *testing.T, p *private, layer int64, more ...string) (*mother, store.Folder) {
 	t.Helper()
 	m, f := newMother(t, newKey(t), 1, layer), folder(t)
 	mustGet(t, f, m.options())
@@ -144,7 +149,7 @@ func gotten(t *testing.T, p *private, layer int64, more ...string) (*mother, ins
 	return m, f
 }
 
-func mustPush(t *testing.T, f install.Folder, o install.PushOptions) *install.PushResult {
+func mustPush(t *testing.T, f store.Folder, o install.PushOptions) *install.PushResult {
 	t.Helper()
 	result, err := install.Push(t.Context(), f, o)
 	if err != nil {
@@ -162,8 +167,8 @@ func TestPushAgainIsOneHeadAManifest(t *testing.T) {
 	if result := mustPush(t, f, pushOptions()); result.Pushed != 0 || result.Bytes != 0 {
 		t.Errorf("Push again = %+v, want nothing pushed", result)
 	}
-	if heads, all := p.count("HEAD "), p.count(""); heads != 2 || all > 3 { // and one look whether it is a registry
-		t.Errorf("%d HEADs of %d requests, want 2 of 3: %q", heads, all, p.requests)
+	if heads, all := p.count("HEAD "), p.count(""); heads != 3 || all > 4 { // one for the launch's claim, and one look whether it is a registry
+		t.Errorf("%d HEADs of %d requests, want 3 of 4: %q", heads, all, p.requests)
 	}
 }
 
@@ -186,15 +191,22 @@ func TestPushGoesOnWhereItStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var once sync.Once
-	var path string // of the upload that is stopped
+	var path string                // of the upload that is stopped
+	stopped := make(chan struct{}) // and the registry has written what it got
 	p.behave(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodPut && strings.Contains(r.URL.RawQuery, strings.TrimPrefix(m.layers[0], "sha256:")) {
-			once.Do(func() { r.Body, path = &stopAt{r.Body, size / 2, cancel}, r.URL.Path })
+			once.Do(func() {
+				r.Body, path = &stopAt{r.Body, size / 2, cancel}, r.URL.Path
+				defer close(stopped)
+				next.ServeHTTP(w, r)
+			})
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
 	_, err := install.Push(ctx, f, pushOptions())
-	wantCode(t, err, install.CodeFailed, "interrupted", "goes on")
+	wantCode(t, err, fault.CodeFailed, "interrupted", "goes on")
+	waittest.Receive(t, "the registry has written what it got", stopped)
 	p.behave(nil)
 	wantPulled(t, mustPush(t, f, pushOptions()))
 	if twice := p.bytesSent(path) - size; twice < 0 || twice > size/100 {
@@ -205,7 +217,8 @@ func TestPushGoesOnWhereItStopped(t *testing.T) {
 	}
 }
 
-// stopAt ends the client when so many bytes came.
+// stopAt ends the client when so many bytes came, and reads no more: what was on
+// its way then never arrives, however much of it the connection holds already.
 type stopAt struct {
 	io.ReadCloser
 	left int64
@@ -216,6 +229,7 @@ func (s *stopAt) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
 	if s.left -= int64(n); s.left <= 0 {
 		s.stop()
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }

@@ -3,59 +3,150 @@ package install
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
 	"slices"
-	"sync"
+	"time"
 
-	"github.com/constellation-serving/constellation/internal/bundle"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
-// mover moves one blob. What it gives back, which may be nil, settles the blob
-// where it came to, and needs the line no more: the next one moves meanwhile.
-type mover func(ctx context.Context, blob bundle.Descriptor) (settle func() error, err error)
+// metricsPortName is that of the engines' port with the operator's routes.
+const metricsPortName = "metrics"
 
-// moveAll moves blobs, largest first, as many at a time as the transfer's width says. One
-// that fails does not stop the others; one that makes the others pointless
-// does: a refused login, a full disk.
-func moveAll(ctx context.Context, verb string, t *transfer, blobs []bundle.Descriptor, move mover) error {
-	blobs = slices.Clone(blobs)
-	slices.SortStableFunc(blobs, func(a, b bundle.Descriptor) int { return cmp.Compare(b.Size, a.Size) })
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var mu sync.Mutex
-	var failed []error
-	var moving sync.WaitGroup
-	for _, blob := range blobs {
-		if t.width.acquire(ctx) != nil {
+// Queue is a launch's queue, as its operator reaches it: by an engine, which is
+// reached through the API server.
+type Queue struct {
+	*operate.Client
+	forward   *cluster.Forward
+	transport *http.Transport
+	folder    store.Folder
+}
+
+// OpenQueue reaches a launch's queue. Close ends it.
+func OpenQueue(ctx context.Context, f store.Folder) (*Queue, error) {
+	s, c, err := look(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return s.openQueue(ctx, c)
+}
+
+func (s *session) openQueue(ctx context.Context, c *cluster.Cluster) (*Queue, error) {
+	pods, err := enginePods(ctx, c, s.folder().LaunchID)
+	if err != nil {
+		return nil, err
+	}
+	for _, pod := range pods {
+		q, tried := s.openQueueBy(ctx, c, &pod)
+		if tried == nil {
+			return q, nil
+		}
+		err = tried
+		if ctx.Err() != nil || errors.Is(err, cluster.ErrNoForward) {
 			break
 		}
-		moving.Go(func() {
-			settle, err := move(ctx, blob)
-			t.width.release()
-			if settle != nil && err == nil {
-				err = settle()
-			}
-			switch {
-			case err == nil:
-				t.done()
-			case ctx.Err() != nil:
-			case codeOf(err) == CodeAuth || isDiskError(err):
-				cancel(err)
-			default:
-				mu.Lock()
-				defer mu.Unlock()
-				failed = append(failed, err)
-			}
-		})
 	}
-	moving.Wait()
-	if err := context.Cause(ctx); err != nil {
+	return nil, noWay(err)
+}
+
+// noWay explains why no engine is reached.
+func noWay(err error) error {
+	if errors.Is(err, cluster.ErrNoForward) {
+		return &fault.Error{Code: fault.CodePreflight, Message: "the queue is operated through an engine's pod", Err: err,
+			Next: "→ have an admin of the cluster add this to the account's Role:\n- apiGroups: [\"\"]\n  resources: [pods/portforward]\n  verbs: [get, create]"}
+	}
+	return fault.Wrap(err, fault.CodeNetwork, "no engine is reached through the API server")
+}
+
+func (s *session) openQueueBy(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod) (*Queue, error) {
+	port, ok := metricsPortOf(pod)
+	if !ok {
+		return nil, fmt.Errorf("pod %s has no port %s", pod.Name, metricsPortName)
+	}
+	forward, err := c.ForwardTo(ctx, pod.Name)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return forward.Dial(ctx, port) },
+		DisableCompression: true,
+		// A connection by this way has no deadlines, and may end unseen.
+		ResponseHeaderTimeout: 5 * time.Minute,
+	}
+	client := operate.NewClient(s.launch.Plan.Launch.Token, "http://"+pod.Name, transport)
+	return &Queue{Client: client, forward: forward, transport: transport, folder: s.folder()}, nil
+}
+
+// Close ends what OpenQueue began.
+func (q *Queue) Close() {
+	q.transport.CloseIdleConnections()
+	_ = q.forward.Close()
+}
+
+// enginePods returns the launch's engines that run, those that are ready first.
+func enginePods(ctx context.Context, c *cluster.Cluster, launchID string) ([]corev1.Pod, error) {
+	list, err := c.Typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
+		LabelSelector: render.LabelLaunch + "=" + launchID + ",app.kubernetes.io/name=" + render.EngineName,
+	})
+	if err != nil {
+		return nil, refusedByCluster(fmt.Errorf("list the engines' pods: %w", err))
+	}
+	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
+		return p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil
+	})
+	if len(pods) == 0 {
+		return nil, &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("no engine of this launch runs in namespace %s", c.Namespace),
+			Next: "→ 'status' says what runs, and 'deploy' brings the launch onto its cluster"}
+	}
+	slices.SortFunc(pods, func(a, b corev1.Pod) int {
+		return cmp.Or(cmp.Compare(notReady(&a), notReady(&b)), cmp.Compare(a.Name, b.Name))
+	})
+	return pods, nil
+}
+
+func notReady(pod *corev1.Pod) int {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return 0
+		}
+	}
+	return 1
+}
+
+func metricsPortOf(pod *corev1.Pod) (int, bool) {
+	for _, container := range pod.Spec.Containers {
+		for _, port := range container.Ports {
+			if port.Name == metricsPortName {
+				return int(port.ContainerPort), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// QueueError explains an error of what was asked of a queue.
+func QueueError(err error) error {
+	var answered *operate.AnswerError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.As(err, new(*fault.Error)):
 		return err
+	case !errors.As(err, &answered):
+		return fault.Wrap(err, fault.CodeNetwork, "the engine gave no answer")
+	case answered.Status == http.StatusForbidden:
+		return &fault.Error{Code: fault.CodeAuth, Message: "the engine refuses: " + answered.Message,
+			Next: "→ the engine has another token than this folder's launch: 'deploy' brings this one's, or 'get' the launch that runs"}
 	}
-	if len(failed) > 1 {
-		return wrap(failed[0], codeOf(failed[0]), "%d of %d blobs could not be %s; what arrived is kept; the first", len(failed), len(blobs), verb)
-	}
-	if len(failed) == 1 {
-		return failed[0]
-	}
-	return nil
+	return fault.Errorf(fault.CodeFailed, "%s", answered.Message)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
 )
 
 // A registry and its token server, both with certificates of an authority of
@@ -39,7 +40,7 @@ func TestPushToARegistryWithItsOwnAuthority(t *testing.T) {
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+host+"/team")
 	_, err := install.Push(t.Context(), f, pushOptions())
-	wantCode(t, err, install.CodeNetwork, "signed by no authority that this machine knows", "stage.registry.ca_file")
+	wantCode(t, err, fault.CodeNetwork, "signed by no authority that this machine knows", "stage.registry.ca_file")
 
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pemOf(secure.Certificate().Raw), 0o600); err != nil {

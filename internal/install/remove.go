@@ -4,46 +4,60 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"slices"
 	"time"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/places"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
 )
 
 // RemoveOptions are a removal's choices.
 type RemoveOptions struct {
 	// Confirm is shown what will be deleted, and gives false to leave all.
-	Confirm  func(what *RemoveResult) (bool, error)
-	DryRun   bool
-	Registry bool // delete this launch's images from the registry too
-	NoWait   bool // do not wait until the pods are gone
-	Timeout  time.Duration
-	Patience time.Duration
-	Progress *Progress
+	Confirm      func(what *RemoveResult) (bool, error)
+	DryRun       bool
+	Registry     bool // delete this launch's images from the registry too
+	Volumes      bool // delete the queue's volumes too, with all that is on them
+	NoWait       bool // do not wait until the pods are gone
+	Timeout      time.Duration
+	RetryTimeout time.Duration
+	Progress     *progress.Reporter
 }
 
 // RemoveResult is what a removal deletes, or deleted.
 type RemoveResult struct {
-	Namespace string        `json:"namespace"`
-	Server    string        `json:"server"`
-	Version   int           `json:"installed_version"`
-	DryRun    bool          `json:"dry_run,omitempty"`
-	Removed   bool          `json:"removed"`
-	Objects   []kube.Object `json:"objects"`
-	Images    []string      `json:"images,omitempty"` // of the registry
+	Namespace string         `json:"namespace"`
+	Server    string         `json:"server"`
+	Version   int            `json:"installed_version"`
+	DryRun    bool           `json:"dry_run,omitempty"`
+	Removed   bool           `json:"removed"`
+	Objects   []apply.Object `json:"objects"`
+	Held      []apply.Object `json:"held,omitempty"` // deleted, and still there for a finalizer
+
+	Volumes     []apply.Object `json:"volumes,omitempty"`      // claims of the queue's volumes, to delete
+	KeptVolumes []apply.Object `json:"kept_volumes,omitempty"` // which stay, with the calls and results on them
+
+	Images []string    `json:"images,omitempty"` // of the registry, which no other launch uses
+	Kept   []KeptImage `json:"kept,omitempty"`   // of the registry, which others use or may use
+	Unsure string      `json:"unsure,omitempty"` // why no image can be deleted with certainty
 }
 
 // Remove takes the launch off its cluster: every object that it made there and
 // that still is its own. The namespace stays, and so does the launch's folder,
-// from which it can be deployed again.
-func Remove(ctx context.Context, f Folder, o RemoveOptions) (*RemoveResult, error) {
-	s, err := open(ctx, f, "remove", o.Progress)
+// from which it can be deployed again. The queue's volumes stay unless o.Volumes
+// says otherwise: the next deploy goes on with what is on them. With Registry it
+// also deletes the images that nobody else has claimed, and does so when the
+// cluster has nothing of the launch any more: a removal that was cut off goes
+// on; so does one with Volumes.
+func Remove(ctx context.Context, f store.Folder, o RemoveOptions) (*RemoveResult, error) {
+	s, err := open(ctx, f, opening{verb: "remove", report: o.Progress, reads: true})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	s.patience = o.Patience
+	s.retryTimeout = o.RetryTimeout
 	result, err := s.remove(ctx, o)
 	if err != nil {
 		return nil, s.stopped(ctx, err, "remove")
@@ -53,19 +67,33 @@ func Remove(ctx context.Context, f Folder, o RemoveOptions) (*RemoveResult, erro
 
 func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, error) {
 	cluster, inventory, err := s.installation(ctx)
+	absent := err // nil, or that there is nothing on the cluster any more
+	if (o.Registry || o.Volumes) && errors.As(err, new(notInstalled)) {
+		inventory, err = &apply.Inventory{LaunchID: s.folder().LaunchID}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	objects, err := cluster.Owned(ctx, inventory)
+	objects, err := apply.Owned(ctx, cluster, inventory)
 	if err != nil {
 		return nil, refusedByCluster(err)
 	}
 	result := &RemoveResult{Namespace: cluster.Namespace, Server: cluster.Server, Version: inventory.Installed, DryRun: o.DryRun, Objects: objects}
+	if err := s.volumes(ctx, cluster, o.Volumes, result); err != nil {
+		return nil, err
+	}
+	if absent != nil && !o.Registry && len(result.Volumes) == 0 {
+		return nil, absent
+	}
+	var images *unclaimed
 	if o.Registry {
-		for _, image := range s.launch.plan.Images() {
-			result.Images = append(result.Images, s.images[image.Digest].Destination)
+		if images, err = s.unclaimed(ctx, absent == nil); err != nil {
+			return nil, err
 		}
-		slices.Sort(result.Images)
+		if absent != nil && images.unsure != "" {
+			return nil, absent
+		}
+		result.Images, result.Kept, result.Unsure = images.free, images.kept, images.unsure
 	}
 	if o.DryRun {
 		return result, nil
@@ -75,67 +103,24 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	}
 	limited, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	r := s.rollout(nil, !o.NoWait)
-	if err := cluster.Remove(limited, r, objects); err != nil {
+	r := s.newRollout(cluster, nil, !o.NoWait)
+	if result.Held, err = r.Remove(limited, objects); err != nil {
 		if errors.Is(limited.Err(), context.DeadlineExceeded) {
-			return nil, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not gone after %s", o.Timeout), Err: err}
+			return nil, &fault.Error{Code: fault.CodeTimeout, Message: fmt.Sprintf("not gone after %s", o.Timeout), Err: err}
 		}
 		return nil, refusedByCluster(err)
 	}
-	result.Removed = true
-	if len(result.Images) > 0 {
-		s.phase("registry")
+	if err := s.removeVolumes(limited, r, result); err != nil {
+		return nil, err
 	}
-	for _, image := range result.Images {
-		if err := s.registry.remove(ctx, image); err != nil {
+	result.Removed = true
+	places.Drop(s.folder(), cluster.Server, cluster.Namespace)
+	if o.Registry && images.unsure == "" {
+		s.phase("registry")
+		if err := s.removeImages(ctx, result, absent == nil); err != nil {
 			return nil, err
 		}
-		s.progress.Line("deleted %s", image)
 	}
 	s.phase("done")
 	return result, nil
-}
-
-// remove deletes a manifest; the registry frees its blobs in its own time.
-func (r *registry) remove(ctx context.Context, image string) error {
-	status, err := r.manifest(ctx, http.MethodDelete, image)
-	switch {
-	case err != nil:
-		return r.whyNot(ctx, err, "delete "+image)
-	case status == http.StatusMethodNotAllowed:
-		return errorf(CodeFailed, "the satellite is off the cluster, and the registry %s does not allow to delete images: delete %s by its own means", r.host, image)
-	}
-	return nil
-}
-
-// holds asks for a manifest by its digest.
-func (r *registry) holds(ctx context.Context, image string) (bool, error) {
-	status, err := r.manifest(ctx, http.MethodHead, image)
-	if err != nil {
-		return false, r.whyNot(ctx, err, "look for "+image)
-	}
-	return status == http.StatusOK, nil
-}
-
-// manifest sends one request about a manifest. That it is not there, or cannot
-// be deleted, is an answer and no error.
-func (r *registry) manifest(ctx context.Context, method, image string) (status int, err error) {
-	if err := r.connect(ctx); err != nil {
-		return 0, err
-	}
-	repository, digest, err := r.split(image)
-	if err != nil {
-		return 0, err
-	}
-	response, err := r.send(ctx, exchange{method: method, url: "/v2/" + repository + "/manifests/" + digest, repository: repository,
-		header: http.Header{"Accept": manifestTypes}})
-	if err != nil {
-		return 0, err
-	}
-	defer drain(response)
-	switch response.StatusCode {
-	case http.StatusOK, http.StatusAccepted, http.StatusNotFound, http.StatusMethodNotAllowed:
-		return response.StatusCode, nil
-	}
-	return 0, newRefusal(response)
 }

@@ -2,14 +2,12 @@ package install
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/manifests"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // RenderOptions say in which form, and where.
@@ -18,95 +16,57 @@ type RenderOptions struct {
 	Kustomize string // folder of a kustomization; "" is none
 	Helm      string // folder of a chart; "" is none
 	NoSecrets bool   // leave Secrets out of these folders
-	Progress  *Progress
-}
-
-// RenderResult is where the manifests are.
-type RenderResult struct {
-	Path    string   `json:"path"`
-	Files   []string `json:"files"`
-	Secrets bool     `json:"secrets"` // some of the files hold secrets
+	Progress  *progress.Reporter
 }
 
 // Render writes the manifests of a launch: to its rendered folder as a deploy
 // would apply them, or to a folder for a GitOps tool. It asks the cluster for
 // its API versions, or with o.Offline takes those of a current one.
-func Render(ctx context.Context, f Folder, o RenderOptions) (*RenderResult, error) {
-	var spare []string
+func Render(ctx context.Context, f store.Folder, o RenderOptions) (*manifests.Result, error) {
+	how := opening{verb: "render", report: o.Progress, reads: o.Kustomize != "" || o.Helm != ""}
 	if o.Offline {
-		spare = []string{"stage.kubernetes.kubeconfig_path"}
+		how.spare = []string{"stage.kubernetes.kubeconfig_path"}
 	}
-	s, err := open(ctx, f, "render", o.Progress, spare...)
+	s, err := open(ctx, f, how)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	apis := kube.LatestAPIs()
-	if !o.Offline {
-		cluster, err := s.connect(ctx)
-		if err != nil {
-			return nil, err
-		}
-		apis = cluster.APIs
-	}
-	in, err := s.input(apis)
+	in, err := s.renderInput(ctx, o.Offline)
 	if err != nil {
 		return nil, err
 	}
 	// A GitOps tool applies all at once: names that stay let Deployments roll.
 	in.Stable = o.Kustomize != "" || o.Helm != ""
-	objects, err := kube.Render(in)
+	objects, err := render.Launch(in)
 	if err != nil {
-		return nil, wrap(err, CodeFailed, "render the manifests")
+		return nil, fault.Wrap(err, fault.CodeFailed, "render the manifests")
+	}
+	if in.Stable && o.NoSecrets {
+		objects = manifests.WithoutSecrets(objects)
 	}
 	switch {
 	case o.Kustomize != "":
-		return writeKustomize(o.Kustomize, s.forGit(objects, o))
+		return manifests.WriteKustomize(o.Kustomize, objects)
 	case o.Helm != "":
-		return s.writeHelm(o.Helm, s.forGit(objects, o))
+		return manifests.WriteHelm(o.Helm, s.launch.Plan, objects)
 	}
-	if err := writeRendered(f, objects); err != nil {
-		return nil, err
-	}
-	result := &RenderResult{Path: f.Path("rendered"), Secrets: true}
-	for i, object := range objects {
-		result.Files = append(result.Files, filepath.Join(result.Path, renderedName(i, object)))
-	}
-	return result, nil
+	return manifests.WriteRendered(f, objects)
 }
 
-// forGit leaves Secrets out when they are not wanted.
-func (s *session) forGit(objects []*unstructured.Unstructured, o RenderOptions) []*unstructured.Unstructured {
-	var kept []*unstructured.Unstructured
-	for _, object := range objects {
-		if object.GetKind() != "Secret" || !o.NoSecrets {
-			kept = append(kept, object)
+// renderInput is the input for the configured cluster, or for a current one that
+// is not asked.
+func (s *session) renderInput(ctx context.Context, offline bool) (render.Input, error) {
+	if offline {
+		in, err := s.input(render.LatestAPIs())
+		if err == nil && in.Settings.Queue.On && in.Settings.Queue.Storage == "" {
+			s.report.Line("! stage.queue.storage=auto asks the cluster, which is not asked here: the queue is written with ephemeral storage; configure stage.queue.storage=persistent for volumes")
 		}
+		return in, err
 	}
-	return kept
-}
-
-// renderedName sorts the files into the order of their application.
-func renderedName(i int, object *unstructured.Unstructured) string {
-	return fmt.Sprintf("%03d-%s-%s.yaml", i, strings.ToLower(object.GetKind()), object.GetName())
-}
-
-func writeRendered(f Folder, objects []*unstructured.Unstructured) error {
-	dir := f.Path("rendered")
-	if err := os.RemoveAll(dir); err != nil {
-		return wrap(err, CodeFailed, "write the manifests")
+	cluster, err := s.connect(ctx)
+	if err != nil {
+		return render.Input{}, err
 	}
-	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return wrap(err, CodeFailed, "write the manifests")
-	}
-	for i, object := range objects {
-		data, err := kube.YAML(object)
-		if err != nil {
-			return wrap(err, CodeFailed, "write the manifests")
-		}
-		if err := os.WriteFile(filepath.Join(dir, renderedName(i, object)), data, fileMode); err != nil {
-			return wrap(err, CodeFailed, "write the manifests")
-		}
-	}
-	return nil
+	return s.inputFor(ctx, cluster)
 }

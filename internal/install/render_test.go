@@ -12,9 +12,12 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
 )
 
-func renderFolder(t *testing.T) (install.Folder, *mother) {
+func renderFolder(t *testing.T) (store.Folder, *mother) {
 	t.Helper()
 	c := newCustomer(t)
 	login(t, c.host, "zion")
@@ -27,7 +30,7 @@ func renderFolder(t *testing.T) (install.Folder, *mother) {
 func TestRenderKustomize(t *testing.T) {
 	f, _ := renderFolder(t)
 	dir := filepath.Join(t.TempDir(), "k")
-	o := install.RenderOptions{Offline: true, Kustomize: dir, Progress: install.NewProgress(io.Discard)}
+	o := install.RenderOptions{Offline: true, Kustomize: dir, Progress: progress.New(io.Discard)}
 	r, err := install.Render(t.Context(), f, o)
 	if err != nil || !r.Secrets {
 		t.Fatalf("Render = %+v, %v", r, err)
@@ -63,14 +66,14 @@ func TestRenderKustomize(t *testing.T) {
 	}
 	o.Kustomize = theirs
 	_, err = install.Render(t.Context(), f, o)
-	wantCode(t, err, install.CodeUsage, "did not write", theirs)
+	wantCode(t, err, fault.CodeUsage, "did not write", theirs)
 }
 
 // The chart, with its own values, gives what the kustomization has.
 func TestRenderHelm(t *testing.T) {
 	f, _ := renderFolder(t)
 	chart, plain := filepath.Join(t.TempDir(), "h"), filepath.Join(t.TempDir(), "k")
-	o := install.RenderOptions{Offline: true, Helm: chart, NoSecrets: true, Progress: install.NewProgress(io.Discard)}
+	o := install.RenderOptions{Offline: true, Helm: chart, NoSecrets: true, Progress: progress.New(io.Discard)}
 	if _, err := install.Render(t.Context(), f, o); err != nil {
 		t.Fatal(err)
 	}

@@ -2,46 +2,53 @@ package install
 
 import (
 	"context"
-	"slices"
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // RollbackOptions are a rollback's choices.
 type RollbackOptions struct {
-	Version        int // 0 is the one before that which is installed
+	Version        int // 0 is the last one that was ready before what was tried last
 	DryRun         bool
 	Timeout        time.Duration
 	ForceConflicts bool
-	Patience       time.Duration
-	Progress       *Progress
+	RetryTimeout   time.Duration
+	Progress       *progress.Reporter
 }
 
 // RollbackResult is what a rollback did.
 type RollbackResult struct {
-	From      int           `json:"from_version"`
-	To        int           `json:"to_version"`
-	Namespace string        `json:"namespace"`
-	DryRun    bool          `json:"dry_run,omitempty"`
-	Changes   []kube.Change `json:"changes"`
-	Kept      []kube.Past   `json:"kept"` // versions that can be gone back to
+	From       int                 `json:"from_version"` // that was installed; 0 is none
+	To         int                 `json:"to_version"`
+	Direction  apply.Direction     `json:"direction"`
+	Failed     int                 `json:"failed_version,omitempty"` // whose deploy did not get through, and is cleared
+	Downloaded int                 `json:"downloaded_version"`       // that the next deploy brings
+	Namespace  string              `json:"namespace"`
+	DryRun     bool                `json:"dry_run,omitempty"`
+	Changes    []apply.Change      `json:"changes"`
+	Kept       []apply.PastVersion `json:"kept"` // versions that can be gone back to
 }
 
 // Rollback brings a version back that was ready on the cluster before, from
 // what the cluster keeps of it: no download and no mothership. Keys and logins
 // stay as they are now.
-func Rollback(ctx context.Context, f Folder, o RollbackOptions) (*RollbackResult, error) {
-	s, err := open(ctx, f, "rollback", o.Progress)
+func Rollback(ctx context.Context, f store.Folder, o RollbackOptions) (*RollbackResult, error) {
+	s, err := open(ctx, f, opening{verb: "rollback", report: o.Progress, reads: true})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	s.patience = o.Patience
+	s.retryTimeout = o.RetryTimeout
 	result, err := s.rollback(ctx, o)
 	if err != nil && ctx.Err() == nil {
 		return nil, next(f, "rollback", err)
@@ -57,33 +64,35 @@ func (s *session) rollback(ctx context.Context, o RollbackOptions) (*RollbackRes
 	if err != nil {
 		return nil, err
 	}
-	cluster.ForceConflicts = o.ForceConflicts
-	version, err := chooseVersion(inventory, o.Version)
+	target, err := inventory.RollbackTo(o.Version)
 	if err != nil {
-		return nil, err
+		return nil, fault.Errorf(fault.CodeUsage, "%s", err.Error())
 	}
-	objects, err := cluster.Past(ctx, s.launch.plan, inventory, version)
+	result := &RollbackResult{From: inventory.Installed, To: target.Version, Direction: target.Direction, Failed: target.Failed, Downloaded: s.launch.Root.Version,
+		Namespace: cluster.Namespace, DryRun: o.DryRun, Kept: inventory.History}
+	s.report.Line("%s", result.Way(target.GoingOn))
+	objects, err := apply.LoadVersion(ctx, cluster, s.launch.Plan, inventory, target.Version)
 	if err != nil {
-		return nil, wrap(err, CodeFailed, "go back")
+		return nil, fault.Wrap(err, fault.CodeFailed, "go back")
 	}
 	if err := s.pullable(ctx, objects); err != nil {
 		return nil, err
 	}
-	plan := *s.launch.plan
-	plan.Satellite.Version = version
-	r := s.rollout(objects, true)
-	r.Plan = &plan
-	result := &RollbackResult{From: inventory.Installed, To: version, Namespace: cluster.Namespace, DryRun: o.DryRun, Kept: inventory.History}
+	plan := *s.launch.Plan
+	plan.Satellite.Version = target.Version
+	r := s.newRollout(cluster, objects, true)
+	r.ForceConflicts = o.ForceConflicts
+	r.Plan, r.Back = &plan, true
 	if o.DryRun {
-		changes, err := cluster.Preview(ctx, r)
+		changes, err := r.Preview(ctx)
 		if err != nil {
 			return nil, refusedByCluster(err)
 		}
-		result.Changes = kube.Touched(changes)
+		result.Changes = apply.Touched(changes)
 		return result, nil
 	}
-	changes, err := s.rollOut(ctx, cluster, r, o.Timeout)
-	result.Changes = kube.Touched(changes)
+	changes, err := s.runRollout(ctx, r, o.Timeout)
+	result.Changes = apply.Touched(changes)
 	if err != nil {
 		return nil, err
 	}
@@ -92,56 +101,48 @@ func (s *session) rollback(ctx context.Context, o RollbackOptions) (*RollbackRes
 }
 
 // installation connects and finds this launch in its namespace.
-func (s *session) installation(ctx context.Context) (*kube.Cluster, *kube.Inventory, error) {
+func (s *session) installation(ctx context.Context) (*cluster.Cluster, *apply.Inventory, error) {
 	cluster, err := s.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	inventory, err := cluster.Inventory(ctx)
+	inventory, err := apply.ReadInventory(ctx, cluster)
 	switch {
 	case err != nil:
 		return nil, nil, refusedByCluster(err)
 	case inventory == nil:
-		return nil, nil, errorf(CodeFailed, "this launch is not installed in namespace %s", cluster.Namespace)
-	case inventory.LaunchID != s.launch.folder.LaunchID:
-		return nil, nil, errorf(CodeFailed, "namespace %s holds another launch, %s of satellite %s", cluster.Namespace, inventory.LaunchID, inventory.SatelliteID)
+		return cluster, nil, notInstalled{fault.Errorf(fault.CodeFailed, "this launch is not installed in namespace %s", cluster.Namespace)}
+	case inventory.LaunchID != s.launch.Folder.LaunchID:
+		return nil, nil, fault.Errorf(fault.CodeFailed, "namespace %s holds another launch, %s of satellite %s", cluster.Namespace, inventory.LaunchID, inventory.SatelliteID)
 	}
 	return cluster, inventory, nil
 }
 
-// chooseVersion takes the youngest that was ready before the one installed.
-func chooseVersion(inventory *kube.Inventory, wanted int) (int, error) {
-	var kept []string
-	for _, p := range inventory.History {
-		kept = append(kept, strconv.Itoa(p.Version))
+// Way returns in words where the rollback goes, and from what.
+func (r *RollbackResult) Way(goingOn bool) string {
+	var way string
+	switch {
+	case r.From == 0:
+		way = fmt.Sprintf("%s to version %d", r.Direction, r.To)
+	case r.Direction == apply.Clearing:
+		way = fmt.Sprintf("staying at version %d, which is installed", r.To)
+	default:
+		way = fmt.Sprintf("%s from version %d to version %d", r.Direction, r.From, r.To)
 	}
-	have := strings.Join(kept, ", ")
-	if wanted > 0 {
-		if !slices.Contains(kept, strconv.Itoa(wanted)) {
-			return 0, errorf(CodeUsage, "version %d is not kept on the cluster; it keeps %s", wanted, orNone(have))
-		}
-		return wanted, nil
+	if r.Failed > 0 {
+		way += fmt.Sprintf("; what the deploy of version %d left, which did not get through, is cleared", r.Failed)
 	}
-	for _, p := range slices.Backward(inventory.History) {
-		if p.Version != inventory.Installed {
-			return p.Version, nil
-		}
+	if goingOn {
+		way += ": the rollback to it did not get through, and goes on"
 	}
-	return 0, errorf(CodeUsage, "there is no version to go back to: of those that were ready there the cluster keeps %s, and %d is installed", orNone(have), inventory.Installed)
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "none"
-	}
-	return s
+	return way
 }
 
 // pullable finds out whether the registry still has what the version runs.
 func (s *session) pullable(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var gone []string
-	for _, image := range kube.Images(objects) {
-		there, err := s.registry.holds(ctx, image)
+	for _, image := range render.Images(objects) {
+		there, err := s.registry.HasManifest(ctx, image)
 		if err != nil {
 			return err
 		}
@@ -150,7 +151,14 @@ func (s *session) pullable(ctx context.Context, objects []*unstructured.Unstruct
 		}
 	}
 	if len(gone) > 0 {
-		return errorf(CodePreflight, "the registry no longer has what that version runs: %s", strings.Join(gone, ", "))
+		return fault.Errorf(fault.CodePreflight, "the registry no longer has what that version runs: %s", strings.Join(gone, ", "))
 	}
 	return nil
 }
+
+// notInstalled is the error that the namespace has no installation at all, of which
+// installation still returns the cluster.
+type notInstalled struct{ error }
+
+// Unwrap returns the error with its exit code.
+func (n notInstalled) Unwrap() error { return n.error }

@@ -11,7 +11,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/waitview"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
 // done is what a run did so far, for whoever interrupts it.
@@ -19,7 +24,7 @@ type done struct {
 	mu      sync.Mutex
 	phase   string
 	pushed  int
-	changed map[kube.Action]int
+	changed map[apply.Action]int
 	serving int // version that was installed when the run began
 }
 
@@ -29,16 +34,16 @@ func (d *done) enter(phase string) {
 	d.phase = phase
 }
 
-func (d *done) change(c kube.Change) {
+func (d *done) change(c apply.Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.changed == nil {
-		d.changed = map[kube.Action]int{}
+		d.changed = map[apply.Action]int{}
 	}
 	d.changed[c.Action]++
 }
 
-// String says it in one sentence.
+// String returns it in one sentence.
 func (d *done) String() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -46,7 +51,7 @@ func (d *done) String() string {
 	if d.pushed > 0 {
 		parts = append(parts, fmt.Sprintf("%d images were pushed", d.pushed))
 	}
-	for _, action := range []kube.Action{kube.Created, kube.Changed, kube.Deleted} {
+	for _, action := range []apply.Action{apply.Created, apply.Changed, apply.Deleted} {
 		if n := d.changed[action]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d objects were %s", n, action))
 		}
@@ -57,16 +62,16 @@ func (d *done) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// phase tells the operator what begins, and remembers it.
+// phase reports what begins, and remembers it.
 func (s *session) phase(name string) {
 	if s.waits != nil {
-		s.waits.end()
+		s.waits.End()
 	}
 	s.done.enter(name)
-	s.progress.Phase(name)
+	s.report.Phase(name)
 }
 
-// stopped says after Ctrl-C what was done and how to go on.
+// stopped returns after Ctrl-C what was done and how to go on.
 func (s *session) stopped(ctx context.Context, err error, verb string) error {
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		return err
@@ -79,62 +84,78 @@ func (s *session) stopped(ctx context.Context, err error, verb string) error {
 	if s.done.serving > 0 {
 		text += fmt.Sprintf("; version %d was serving when it began, and what serves is complete", s.done.serving)
 	}
-	return &Error{Code: CodeFailed, Message: text, Next: "→ run the same command again: it goes on where it stopped"}
+	return &fault.Error{Code: fault.CodeFailed, Message: text, Next: "→ run the same command again: it goes on where it stopped"}
 }
 
-// rollout is a rollout of this launch that the operator can follow.
-func (s *session) rollout(objects []*unstructured.Unstructured, wait bool) kube.Rollout {
-	return kube.Rollout{Plan: s.launch.plan, Objects: objects, Wait: wait, Report: s.progress.Line, Phase: s.phase,
-		Changed: func(c kube.Change) {
-			s.done.change(c)
-			s.progress.Line("%s %s", c.Action, c.Object)
-		}, Looked: s.view().look}
+// newRollout returns a rollout of objects which reports to the operator.
+func (s *session) newRollout(cluster *cluster.Cluster, objects []*unstructured.Unstructured, wait bool) rollout.Rollout {
+	return rollout.Rollout{Cluster: cluster, Plan: s.launch.Plan, Objects: objects, Wait: wait, Observer: rolloutObserver{s}}
+}
+
+// rolloutObserver shows the operator how a rollout goes on.
+type rolloutObserver struct{ session *session }
+
+// Report shows a line.
+func (o rolloutObserver) Report(format string, args ...any) { o.session.report.Line(format, args...) }
+
+// Phase shows what begins.
+func (o rolloutObserver) Phase(name string) { o.session.phase(name) }
+
+// Changed shows what was written or deleted, and counts it.
+func (o rolloutObserver) Changed(c apply.Change) {
+	o.session.done.change(c)
+	o.session.report.Line("%s %s", c.Action, c.Object)
+}
+
+// Observed shows what a wait sees.
+func (o rolloutObserver) Observed(deployments []health.Deployment) {
+	o.session.view().Show(deployments)
 }
 
 // view is the session's one view of waits.
-func (s *session) view() *waitView {
+func (s *session) view() *waitview.View {
 	if s.waits == nil {
-		s.waits = &waitView{progress: s.progress}
+		s.waits = waitview.New(s.report)
 	}
 	return s.waits
 }
 
-// rollOut applies within the time that the operator gives it.
-func (s *session) rollOut(ctx context.Context, cluster *kube.Cluster, r kube.Rollout, timeout time.Duration) ([]kube.Change, error) {
+// runRollout runs a rollout within the time that the operator gives it.
+func (s *session) runRollout(ctx context.Context, r rollout.Rollout, timeout time.Duration) ([]apply.Change, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if inventory, err := cluster.Inventory(ctx); err == nil && inventory != nil {
+	if inventory, err := apply.ReadInventory(ctx, r.Cluster); err == nil && inventory != nil {
 		s.done.serving = inventory.Installed
 	}
-	changes, err := cluster.Rollout(limited, r)
-	s.view().end()
-	var late *kube.NotReadyError
-	var broken *kube.BrokenError
-	var overtaken *kube.OvertakenError
+	changes, err := r.Run(limited)
+	s.view().End()
+	var late *health.NotReadyError
+	var broken *health.BrokenError
+	var superseded *rollout.SupersededError
 	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, kube.ErrPending):
+	case err == nil || ctx.Err() != nil || errors.Is(err, rollout.ErrPending):
 		return changes, err
-	case errors.As(err, &overtaken):
-		return changes, &Error{Code: CodeFailed, Message: overtaken.Error(), Next: "→ when it is done, 'diff' says what is other than this folder has it"}
+	case errors.As(err, &superseded):
+		return changes, &fault.Error{Code: fault.CodeFailed, Message: superseded.Error(), Next: "→ when it is done, 'diff' says what is other than this folder has it"}
 	case errors.As(err, &broken):
-		return changes, wrap(err, CodeFailed, "the satellite does not come up")
+		return changes, fault.Wrap(err, fault.CodeFailed, "the satellite does not come up")
 	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):
-		return changes, &Error{Code: CodeTimeout, Message: fmt.Sprintf("not ready after %s", timeout), Err: err}
+		return changes, &fault.Error{Code: fault.CodeTimeout, Message: fmt.Sprintf("not ready after %s", timeout), Err: err}
 	}
 	return changes, refusedByCluster(err)
 }
 
-// refusedByCluster says what the API server would not do. What the preflight
+// refusedByCluster returns what the API server would not do. What the preflight
 // found allowed may be taken away while a deploy runs.
 func refusedByCluster(err error) error {
 	switch {
-	case errors.Is(err, kube.ErrUnreachable):
-		return wrap(err, CodeNetwork, "the cluster is away")
+	case errors.Is(err, cluster.ErrUnreachable):
+		return fault.Wrap(err, fault.CodeNetwork, "the cluster gave no answer")
 	case apierrors.IsUnauthorized(err):
-		return wrap(err, CodeAuth, "the cluster refuses the kubeconfig's credentials")
+		return fault.Wrap(err, fault.CodeAuth, "the cluster refuses the kubeconfig's credentials")
 	case apierrors.IsForbidden(err):
-		return &Error{Code: CodeFailed, Message: "the cluster forbids it", Err: err,
+		return &fault.Error{Code: fault.CodeFailed, Message: "the cluster forbids it", Err: err,
 			Next: "→ 'doctor' lists every right that is missing, and the Role that gives them"}
 	}
-	return wrap(err, CodeFailed, "the cluster refuses")
+	return fault.Wrap(err, fault.CodeFailed, "the cluster refuses")
 }

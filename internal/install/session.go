@@ -4,129 +4,197 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/registry"
+	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/transfer"
+	"github.com/constellation-serving/constellation/internal/install/waitview"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // session is one run over a launch that is downloaded and configured; it holds
 // the launch's lock.
 type session struct {
-	launch   *launch
-	source   source // of the images' bytes
-	config   *configFile
-	images   map[string]Mapping
-	registry *registry
-	progress *Progress
-	delay    func(attempt int) time.Duration // between attempts
-	unlock   func()
-	done     done
-	waits    *waitView
-	patience time.Duration // with an API server that is away
+	launch       *store.Launch
+	source       transfer.Source // of the images' bytes
+	config       *settings.File
+	images       map[string]transfer.Mapping
+	registry     *registry.Registry
+	report       *progress.Reporter
+	attempts     transfer.Retrier
+	unlock       func()
+	done         done
+	waits        *waitview.View
+	retryTimeout time.Duration // with an API server that is away
 }
 
-func (s *session) folder() Folder { return s.launch.folder }
+func (s *session) folder() store.Folder { return s.launch.Folder }
+
+// opening is how a verb opens a launch.
+type opening struct {
+	verb   string
+	report *progress.Reporter
+	trust  string   // ID of a mothership's key that its admin confirmed
+	reads  bool     // nothing is written to the launch's folder
+	spare  []string // keys of the configuration that it can do without
+}
 
 // open verifies a launch, reads its configuration and takes its lock. What is
 // needed of the configuration has to be there, without the spare keys.
-func open(ctx context.Context, f Folder, verb string, progress *Progress, spare ...string) (*session, error) {
-	if err := f.exists(); err != nil {
+func open(ctx context.Context, f store.Folder, o opening) (*session, error) {
+	if err := f.Exists(); err != nil {
 		return nil, err
 	}
-	unlock, err := f.lock(ctx, verb, progress.Line)
+	lock := f.Lock
+	if o.reads {
+		lock = f.LockToRead
+	}
+	unlock, err := lock(ctx, o.verb, o.report.Line)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{progress: progress, delay: backoff, unlock: unlock}
-	if err := s.read(ctx, f, spare); err != nil {
+	s := &session{report: o.report, attempts: transfer.NewRetrier(o.report.Retry, nil), unlock: unlock}
+	if err := s.read(ctx, f, o); err != nil {
 		unlock()
-		return nil, interrupted(ctx, err, verb)
+		return nil, fault.Interrupted(ctx, err, o.verb)
 	}
 	return s, nil
 }
 
-func (s *session) read(ctx context.Context, f Folder, spare []string) (err error) {
-	if s.launch, err = openLaunch(f); err != nil {
+func (s *session) read(ctx context.Context, f store.Folder, o opening) (err error) {
+	if s.launch, err = store.OpenLaunch(f); err != nil {
 		return err
 	}
-	if err = s.launch.verify(ctx, s.progress); err != nil {
+	if err = s.launch.Verify(ctx, o.trust, s.report); err != nil {
 		return err
 	}
-	s.source = folderSource{s.launch}
-	if s.config, err = readConfig(f); err != nil {
+	s.source = s.launch.Blobs()
+	if s.config, err = settings.Read(f); err != nil {
 		return err
 	}
-	if err = s.config.complete(f, spare); err != nil {
+	if err = s.config.CheckComplete(f, o.spare); err != nil {
 		return err
 	}
-	s.images = mapImages(s.launch.plan, s.config.Stage)
-	s.registry, err = openRegistry(s.config.Stage)
+	s.images = mapImages(s.launch.Plan, s.config.Stage)
+	s.registry, err = registry.Open(s.config.Stage.RegistryConfig())
 	return err
 }
 
 func (s *session) close() {
-	s.registry.transport.CloseIdleConnections()
+	s.registry.Close()
 	s.unlock()
 }
 
 // connect reaches the configured cluster.
-func (s *session) connect(ctx context.Context) (*kube.Cluster, error) {
+func (s *session) connect(ctx context.Context) (*cluster.Cluster, error) {
 	k := s.config.Stage.Kubernetes
-	patience := kube.Patience{For: s.patience}
-	if s.progress != nil {
-		patience.Report = s.progress.Line
+	policy := cluster.RetryPolicy{Budget: s.retryTimeout}
+	if s.report != nil {
+		policy.Report = s.report.Line
 	}
-	cluster, err := kube.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace, patience)
+	connected, err := cluster.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace, policy)
 	switch {
-	case errors.Is(err, kube.ErrKubeconfig):
-		return nil, wrap(err, CodePreflight, "stage.kubernetes")
+	case errors.Is(err, cluster.ErrKubeconfig):
+		return nil, fault.Wrap(err, fault.CodePreflight, "stage.kubernetes")
 	case apierrors.IsUnauthorized(err):
-		return nil, wrap(err, CodeAuth, "the cluster refuses the kubeconfig's credentials")
-	case errors.Is(err, kube.ErrUnreachable):
-		return nil, wrap(err, CodeNetwork, "stage.kubernetes")
+		return nil, fault.Wrap(err, fault.CodeAuth, "the cluster refuses the kubeconfig's credentials")
+	case errors.Is(err, cluster.ErrUnreachable):
+		return nil, fault.Wrap(err, fault.CodeNetwork, "stage.kubernetes")
 	case err != nil:
-		return nil, wrap(err, CodePreflight, "the cluster refuses")
+		return nil, fault.Wrap(err, fault.CodePreflight, "the cluster refuses")
 	}
-	return cluster, nil
+	return connected, nil
+}
+
+// inputFor is the input for a cluster, by which it is settled what the operator
+// left open.
+func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Input, error) {
+	in, err := s.input(c.APIs)
+	if err != nil {
+		return in, err
+	}
+	if in.Settings.Queue, err = preflight.SettleQueue(ctx, c, in); err != nil {
+		return in, refusedByCluster(err)
+	}
+	return in, nil
 }
 
 // input is what the cluster's objects are rendered from.
-func (s *session) input(apis kube.APIs) (kube.Input, error) {
+func (s *session) input(apis render.APIs) (render.Input, error) {
 	stage := s.config.Stage
-	in := kube.Input{
-		Plan: s.launch.plan, APIs: apis,
-		Images: destinations(s.images), Users: map[string]string{}, Processes: map[string]kube.Process{},
-		Settings: kube.Settings{
+	in := render.Input{
+		Plan: s.launch.Plan, APIs: apis,
+		Images: destinations(s.images), Users: map[string]string{}, Processes: map[string]render.Process{},
+		Settings: render.Settings{
 			Namespace: stage.Kubernetes.Namespace, CreateNamespace: stage.Kubernetes.CreateNamespace,
-			Ingress: kube.Ingress(stage.Ingress), Profile: stage.Profile,
-			Replicas: stage.Replicas, Resources: map[string]kube.Resources{},
-			MothershipURL: heartbeatURL(stage, s.launch.plan.Mothership.URL),
+			Ingress: render.Ingress(stage.Ingress), Profile: stage.Profile, OwnKey: stage.OwnKey,
+			Replicas: map[string]int{}, Scale: map[string]render.Bounds{}, Resources: map[string]render.Resources{},
+			MothershipURL: stage.HeartbeatURL(s.launch.Plan.Mothership.URL),
 		},
+	}
+	allow, err := render.ParseMetricsAllow(stage.Metrics.Allow)
+	if err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.allow")
+	}
+	in.Settings.MetricsAllow = allow
+	if err := durable(stage, &in.Settings); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
 	}
 	if err := mothershipWay(stage, &in.Settings); err != nil {
 		return in, err
 	}
-	for vanity, r := range stage.Resources {
-		in.Settings.Resources[vanity] = kube.Resources(r)
+	for of, r := range stage.Resources {
+		in.Settings.Resources[of] = render.Resources(r)
 	}
-	for _, a := range s.launch.plan.Algorithms {
-		config, err := s.launch.config(a.Image.Digest)
+	in.Settings.Engine = in.Settings.Resources[render.EngineResources]
+	in.Settings.Queue.Resources = in.Settings.Resources[render.QueueResources]
+	for _, a := range s.launch.Plan.Algorithms {
+		config, err := s.launch.ImageConfig(a.Image.Digest)
 		if err != nil {
 			return in, err
 		}
 		in.Users[a.Image.Digest] = config.Config.User
-		in.Processes[a.Image.Digest] = kube.Process{Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd}
+		in.Processes[a.Image.Digest] = render.Process{Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd}
 	}
 	return in, s.pull(&in.Settings)
 }
 
+// durable adds what the operator set of the queue, of callbacks and of replicas.
+func durable(stage settings.Stage, settings *render.Settings) (err error) {
+	if settings.Queue, err = stage.Queue.Render(); err != nil {
+		return err
+	}
+	if settings.CallbackAllow, err = stage.Callbacks.Targets(); err != nil {
+		return fmt.Errorf("stage.callbacks.allow %w", err)
+	}
+	for vanity, value := range stage.Replicas {
+		count, bounds, err := render.ParseReplicas(string(value))
+		switch {
+		case err != nil:
+			return fmt.Errorf("stage.replicas.%s %w", vanity, err)
+		case bounds != nil:
+			settings.Scale[vanity] = *bounds
+		default:
+			settings.Replicas[vanity] = count
+		}
+	}
+	return nil
+}
+
 // mothershipWay adds the proxy and the certificates of the engines' way to the
 // mothership, when they go there.
-func mothershipWay(stage Stage, settings *kube.Settings) error {
+func mothershipWay(stage settings.Stage, settings *render.Settings) error {
 	if settings.MothershipURL == "" {
 		return nil
 	}
@@ -136,17 +204,17 @@ func mothershipWay(stage Stage, settings *kube.Settings) error {
 	}
 	pem, err := os.ReadFile(stage.Mothership.CAFile)
 	if err != nil {
-		return wrap(err, CodeUsage, "stage.mothership.ca_file")
+		return fault.Wrap(err, fault.CodeUsage, "stage.mothership.ca_file")
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return errorf(CodeUsage, "stage.mothership.ca_file: %s has no certificate in PEM form", stage.Mothership.CAFile)
+		return fault.Errorf(fault.CodeUsage, "stage.mothership.ca_file: %s has no certificate in PEM form", stage.Mothership.CAFile)
 	}
 	settings.MothershipCA = string(pem)
 	return nil
 }
 
 // pull settles which Secret pods pull with.
-func (s *session) pull(settings *kube.Settings) (err error) {
+func (s *session) pull(settings *render.Settings) (err error) {
 	choice := s.config.Stage.Registry.PullSecret
 	if existing, ok := strings.CutPrefix(choice, "existing:"); ok {
 		settings.PullSecret = existing
@@ -155,27 +223,11 @@ func (s *session) pull(settings *kube.Settings) (err error) {
 	if choice != "create" {
 		return nil
 	}
-	if settings.PullConfig, err = s.registry.pullConfig(); err != nil {
+	if settings.PullConfig, err = s.registry.PullConfig(); err != nil {
 		return err
 	}
 	if settings.PullConfig != nil {
-		settings.PullSecret = kube.PullSecretName
+		settings.PullSecret = render.PullSecretName
 	}
 	return nil
-}
-
-// heartbeatURL is where the satellite reports to: stage.fqdn, else where the
-// plan comes from; nowhere when heartbeats are off.
-func heartbeatURL(stage Stage, planURL string) string {
-	switch {
-	case stage.Heartbeat == "off":
-		return ""
-	case stage.FQDN == "":
-		return planURL
-	case strings.Contains(stage.FQDN, "://"):
-		return stage.FQDN
-	case strings.HasPrefix(planURL, "http://"):
-		return "http://" + stage.FQDN // the mothership says itself that it has no TLS
-	}
-	return "https://" + stage.FQDN
 }

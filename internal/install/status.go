@@ -1,30 +1,40 @@
 package install
 
 import (
+	"cmp"
 	"context"
+	"strings"
 	"time"
 
-	"github.com/constellation-serving/constellation/internal/kube"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/places"
+	"github.com/constellation-serving/constellation/internal/install/reach"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
 )
 
 // StatusResult is what of a launch is where.
 type StatusResult struct {
-	Satellite   string        `json:"satellite"`
-	Namespace   string        `json:"namespace"`
-	Server      string        `json:"server"`
-	Downloaded  int           `json:"downloaded_version"`
-	Wanted      int           `json:"wanted_version"`    // of the last deploy begun; 0 is none
-	Installed   int           `json:"installed_version"` // of the last deploy done; 0 is none
-	Running     int           `json:"running_version"`   // whose routes the engines have; 0 is none
-	Adopted     bool          `json:"adopted"`           // every engine said that it uses them
-	ExpiresAt   time.Time     `json:"expires_at"`
-	Expired     bool          `json:"expired"`
-	Deployments []kube.Health `json:"deployments"`
-	History     []kube.Past   `json:"history"` // versions that can be rolled back to
-	Heartbeat   string        `json:"heartbeat"`
+	Satellite   string              `json:"satellite"`
+	Namespace   string              `json:"namespace"`
+	Server      string              `json:"server"`
+	Downloaded  int                 `json:"downloaded_version"`
+	Wanted      int                 `json:"wanted_version"`    // of the last deploy begun; 0 is none
+	Installed   int                 `json:"installed_version"` // of the last deploy done; 0 is none
+	Running     int                 `json:"running_version"`   // whose routes the engines have; 0 is none
+	Adopted     bool                `json:"adopted"`           // every engine said that it uses them
+	ExpiresAt   time.Time           `json:"expires_at"`
+	Expired     bool                `json:"expired"`
+	Deployments []health.Deployment `json:"deployments"`
+	History     []apply.PastVersion `json:"history"` // versions that can be rolled back to
+	Heartbeat   string              `json:"heartbeat"`
+	Queue       *health.Queue       `json:"queue,omitempty"` // what is known of it without asking it
+	Notes       []string            `json:"notes,omitempty"` // what else the operator should know
 }
 
-// Healthy says whether the version that was downloaded runs, all of it.
+// Healthy reports whether the version that was downloaded runs, all of it.
 func (r *StatusResult) Healthy() bool {
 	for _, h := range r.Deployments {
 		if !h.Ready {
@@ -34,19 +44,38 @@ func (r *StatusResult) Healthy() bool {
 	return r.Installed > 0 && r.Installed == r.Wanted
 }
 
+// NotReady is nil when all that was deployed is ready, and else names what is
+// not; status ends with its exit code.
+func (r *StatusResult) NotReady() error {
+	var parts []string
+	for _, h := range r.Deployments {
+		if !h.Ready {
+			parts = append(parts, cmp.Or(h.Vanity, h.Name))
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return fault.Errorf(fault.CodeFailed, "%d of %d parts are not ready: %s", len(parts), len(r.Deployments), strings.Join(parts, ", "))
+}
+
 // Status asks the cluster how a launch does.
-func Status(ctx context.Context, f Folder) (*StatusResult, error) {
+func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	s, cluster, err := look(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	satellite := s.launch.plan.Satellite
+	satellite := s.launch.Plan.Satellite
 	result := &StatusResult{
-		Satellite: satellite.Name, Namespace: cluster.Namespace, Server: cluster.Server, Downloaded: s.launch.root.Version,
+		Satellite: satellite.Name, Namespace: cluster.Namespace, Server: cluster.Server, Downloaded: s.launch.Root.Version,
 		ExpiresAt: satellite.ExpiresAt, Expired: !satellite.ExpiresAt.IsZero() && time.Now().After(satellite.ExpiresAt),
-		Deployments: []kube.Health{}, History: []kube.Past{},
+		Deployments: []health.Deployment{}, History: []apply.PastVersion{},
+		Notes: places.Elsewhere(ctx, f, s.config.Stage, cluster.Server, cluster),
 	}
-	inventory, err := cluster.Inventory(ctx)
+	if told := reach.Mothership(ctx, s.config.Stage, s.launch.Plan.Mothership.URL); told != "" {
+		result.Notes = append(result.Notes, told)
+	}
+	inventory, err := apply.ReadInventory(ctx, cluster)
 	switch {
 	case err != nil:
 		return nil, refusedByCluster(err)
@@ -55,13 +84,25 @@ func Status(ctx context.Context, f Folder) (*StatusResult, error) {
 	}
 	result.Wanted, result.Installed, result.Adopted = inventory.Wanted, inventory.Installed, inventory.Config != ""
 	result.History = append(result.History, inventory.History...)
-	if result.Running, err = cluster.RoutedVersion(ctx); err != nil {
+	if result.Running, err = health.RoutedVersion(ctx, cluster); err != nil {
 		return nil, refusedByCluster(err)
 	}
-	if result.Deployments, err = cluster.Health(ctx, f.LaunchID, nil); err != nil {
+	var wanted []string // that all have to be there
+	if inventory.RolloutID == "" && inventory.Wanted == inventory.Installed {
+		wanted = inventory.Deployments()
+	}
+	if result.Deployments, err = health.Deployments(ctx, cluster, f.LaunchID, wanted); err != nil {
 		return nil, refusedByCluster(err)
 	}
-	if result.Heartbeat, err = cluster.LastHeartbeat(ctx); err != nil {
+	if note, err := preflight.QueueNote(ctx, cluster, f.LaunchID); err != nil {
+		return nil, refusedByCluster(err)
+	} else if note != "" {
+		result.Notes = append(result.Notes, note)
+	}
+	if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
+		return nil, refusedByCluster(err)
+	}
+	if result.Heartbeat, err = health.LastHeartbeat(ctx, cluster); err != nil {
 		return nil, refusedByCluster(err)
 	}
 	return result, nil

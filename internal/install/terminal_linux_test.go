@@ -16,11 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
-// terminal is a real one of so many columns; shown closes it and gives all
+// openTerminal returns a real terminal of so many columns; shown closes it and returns all
 // that was written to it.
-func terminal(t *testing.T, columns uint16) (screen *os.File, shown func() string) {
+func openTerminal(t *testing.T, columns uint16) (screen *os.File, shown func() string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -45,13 +48,17 @@ func terminal(t *testing.T, columns uint16) (screen *os.File, shown func() strin
 		defer close(read)
 		_, _ = io.Copy(&all, master) // until the screen is closed
 	}()
-	t.Cleanup(func() { _ = screen.Close(); <-read; _ = master.Close() })
-	return screen, func() string { _ = screen.Close(); <-read; return all.String() }
+	t.Cleanup(func() { _ = screen.Close(); waittest.Receive(t, "the end of the screen", read); _ = master.Close() })
+	return screen, func() string {
+		_ = screen.Close()
+		waittest.Receive(t, "the end of the screen", read)
+		return all.String()
+	}
 }
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
-// bars gives the lines of a screen's bars, as they were drawn.
+// bars returns the lines of a screen's bars, as they were drawn.
 func bars(shown, verb string) []string {
 	var lines []string
 	for _, line := range strings.FieldsFunc(escape.ReplaceAllString(shown, "\n"), func(r rune) bool { return r == '\r' || r == '\n' }) {
@@ -85,8 +92,8 @@ func TestBarsOnATerminal(t *testing.T) {
 			t.Parallel()
 			p := newPrivate(t)
 			m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
-			screen, shown := terminal(t, columns)
-			progress := install.NewProgress(screen)
+			screen, shown := openTerminal(t, columns)
+			progress := progress.New(screen)
 			o := m.options()
 			o.Progress = progress
 			for range 2 { // again there is nothing to move
@@ -125,9 +132,9 @@ func TestBarsOnATerminal(t *testing.T) {
 func TestABarEndsWithATransferThatFails(t *testing.T) {
 	t.Parallel()
 	m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
-	screen, _ := terminal(t, 80)
+	screen, _ := openTerminal(t, 80)
 	o := m.options()
-	o.Progress = install.NewProgress(screen)
+	o.Progress = progress.New(screen)
 	m.setFault(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, m.layers[0]) {
 			return false
@@ -136,18 +143,18 @@ func TestABarEndsWithATransferThatFails(t *testing.T) {
 		return true
 	})
 	err := within(t, "get", func() error { _, err := install.Get(t.Context(), f, o); return err })
-	wantCode(t, err, install.CodeNetwork, "cannot answer now")
+	wantCode(t, err, fault.CodeNetwork, "cannot answer now")
 	ctx, cancel := context.WithCancel(t.Context())
 	m.setFault(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, m.layers[0]) {
 			cancel()
-			<-r.Context().Done()
+			waittest.Hold(t, r.Context().Done())
 			return true
 		}
 		return false
 	})
 	err = within(t, "get", func() error { _, err := install.Get(ctx, f, o); return err })
-	wantCode(t, err, install.CodeFailed, "interrupted")
+	wantCode(t, err, fault.CodeFailed, "interrupted")
 	m.setFault(nil)
 	if err := within(t, "get", func() error { _, err := install.Get(t.Context(), f, o); return err }); err != nil {
 		t.Error(err)

@@ -12,13 +12,30 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
-// copyOf is a launch's folder carried to another place.
-func copyOf(t *testing.T, f install.Folder) install.Folder {
+// carried is a launch's folder as it was copied to another place.
+func carried(t *testing.T, f store.Folder) store.Folder {
 	t.Helper()
 	there := folder(t)
 	if err := os.CopyFS(there.Path(), os.DirFS(f.Path())); err != nil {
+		t.Fatal(err)
+	}
+	return there
+}
+
+// copyOf is carried, with its key confirmed and its configuration taken.
+func copyOf(t *testing.T, f store.Folder, m *mother) store.Folder {
+	t.Helper()
+	there, progress := carried(t, f), progress.New(io.Discard)
+	if _, err := install.Verify(t.Context(), there, m.bundle.Signature.KeyID, progress); err != nil {
+		t.Fatal(err)
+	}
+	if err := install.TakeConfig(t.Context(), there, progress); err != nil {
 		t.Fatal(err)
 	}
 	return there
@@ -29,14 +46,14 @@ func copyOf(t *testing.T, f install.Folder) install.Folder {
 func TestPushesAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newPrivate(t)
-	_, f := gotten(t, p, 300_000)
-	there := copyOf(t, f)
+	m, f := gotten(t, p, 300_000)
+	there := copyOf(t, f, m)
 	var said lockedBuffer
 	results, errs := make(chan *install.PushResult, 3), make(chan error, 3)
-	for _, from := range []install.Folder{f, f, there} {
+	for _, from := range []store.Folder{f, f, there} {
 		go func() {
 			o := pushOptions()
-			o.Progress = install.NewProgress(&said)
+			o.Progress = progress.New(&said)
 			result, err := install.Push(t.Context(), from, o)
 			results <- result
 			errs <- err
@@ -44,10 +61,10 @@ func TestPushesAtOnce(t *testing.T) {
 	}
 	idle := 0 // pushes that found all there
 	for range 3 {
-		if err := <-errs; err != nil {
+		if err := waittest.Receive(t, "the end of one", errs); err != nil {
 			t.Fatal(err)
 		}
-		if result := <-results; result.Pushed == 0 {
+		if result := waittest.Receive(t, "a result", results); result.Pushed == 0 {
 			idle++
 		}
 	}
@@ -67,25 +84,25 @@ func TestDeploysAtOnce(t *testing.T) {
 	mustGet(t, f, m.options())
 	configure(t, f, "stage.container_registry="+c.host+"/team", "stage.kubernetes.kubeconfig_path="+kubeconfig,
 		"stage.kubernetes.namespace=algorithms", "stage.kubernetes.create_namespace=true", "stage.ingress.provider=none")
-	there := copyOf(t, f)
+	there := copyOf(t, f, m)
 	configure(t, f, "stage.replicas.foo/bar=3")
 	configure(t, there, "stage.replicas.foo/bar=4")
-	deploy := func(from install.Folder) error {
-		_, err := install.Deploy(t.Context(), from, install.DeployOptions{NoWait: true, Timeout: time.Minute, Patience: time.Minute, Progress: install.NewProgress(io.Discard)})
+	deploy := func(from store.Folder) error {
+		_, err := install.Deploy(t.Context(), from, install.DeployOptions{NoWait: true, Timeout: time.Minute, RetryTimeout: time.Minute, Progress: progress.New(io.Discard)})
 		return err
 	}
 	for range 3 {
 		errs := make(chan error, 3)
-		for _, from := range []install.Folder{f, f, there} {
+		for _, from := range []store.Folder{f, f, there} {
 			go func() { errs <- deploy(from) }()
 		}
 		for range 3 {
-			if err := <-errs; err != nil {
-				wantCode(t, err, install.CodeFailed, "run the deploy again")
+			if err := waittest.Receive(t, "the end of one", errs); err != nil {
+				wantCode(t, err, fault.CodeFailed, "run the deploy again")
 			}
 		}
 	}
-	for replicas, from := range map[int32]install.Folder{3: f, 4: there} {
+	for replicas, from := range map[int32]store.Folder{3: f, 4: there} {
 		if err := deploy(from); err != nil {
 			t.Fatalf("the next deploy: %v", err)
 		}
@@ -95,7 +112,7 @@ func TestDeploysAtOnce(t *testing.T) {
 	}
 }
 
-// replicasOf gives the replicas of the launch's one algorithm.
+// replicasOf returns the replicas of the launch's one algorithm.
 func replicasOf(t *testing.T, kubeconfig string) int32 {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -127,13 +144,13 @@ func TestTwoGetsAtOnce(t *testing.T) {
 	for range 2 {
 		go func() {
 			o := m.options()
-			o.Progress = install.NewProgress(&said)
+			o.Progress = progress.New(&said)
 			_, err := install.Get(t.Context(), f, o)
 			errs <- err
 		}()
 	}
 	for range 2 {
-		if err := <-errs; err != nil {
+		if err := waittest.Receive(t, "the end of one", errs); err != nil {
 			t.Error(err)
 		}
 	}

@@ -17,17 +17,15 @@ var accountOrder = ordering{
 	search: "a.username_key",
 }
 
-// Accounts gives a page of accounts.
+// Accounts returns a page of accounts.
 func (db *DB) Accounts(ctx context.Context, l List) ([]constellation.Account, error) {
-	sql, args := accountOrder.page(`
-		SELECT a.id, a.username, a.role, a.password_hash <> '' AS has_password, a.disabled, a.created_at, a.updated_at
-		FROM accounts a
-		WHERE true /*page*/
-		/*order*/`, l, nil)
-	return collect[constellation.Account](ctx, db, "list accounts", sql, args)
+	return list[constellation.Account](ctx, db, "list accounts", listQuery{order: accountOrder, rows: selection{
+		columns: `a.id, a.username, a.role, a.password_hash <> '' AS has_password, a.disabled, a.created_at, a.updated_at`,
+		from:    `accounts a`,
+	}}, l)
 }
 
-// Account gives the account with a username, ignoring case.
+// Account returns the account with a username, ignoring case.
 func (db *DB) Account(ctx context.Context, username string) (*constellation.Account, error) {
 	return collectOne[constellation.Account](ctx, db, "get account", `
 		SELECT id, username, role, password_hash <> '' AS has_password, disabled, created_at, updated_at
@@ -37,7 +35,7 @@ func (db *DB) Account(ctx context.Context, username string) (*constellation.Acco
 		constellation.Errorf(constellation.KindNotFound, "there is no account %q", username))
 }
 
-// PasswordHash gives an account's password hash, "" when it has none.
+// PasswordHash returns an account's password hash, "" when it has none.
 func (db *DB) PasswordHash(ctx context.Context, accountID string) (string, error) {
 	return scalar[string](ctx, db, "get password hash",
 		`SELECT coalesce((SELECT password_hash FROM accounts WHERE id = @id), '')`, pgx.NamedArgs{"id": accountID})
@@ -72,12 +70,12 @@ func (db *DB) DeleteAccount(ctx context.Context, accountID string) error {
 	return db.exec(ctx, "delete account", `DELETE FROM accounts WHERE id = @id`, pgx.NamedArgs{"id": accountID})
 }
 
-// HasAccounts says whether any account exists.
+// HasAccounts reports whether any account exists.
 func (db *DB) HasAccounts(ctx context.Context) (bool, error) {
 	return scalar[bool](ctx, db, "look for accounts", `SELECT EXISTS (SELECT FROM accounts)`, nil)
 }
 
-// HasOtherAdmin says whether an enabled admin besides this account exists.
+// HasOtherAdmin reports whether an enabled admin besides this account exists.
 func (db *DB) HasOtherAdmin(ctx context.Context, accountID string) (bool, error) {
 	return scalar[bool](ctx, db, "look for other admins", `
 		SELECT EXISTS (SELECT FROM accounts WHERE role = 'admin' AND NOT disabled AND id <> @id)`,

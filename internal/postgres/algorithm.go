@@ -78,22 +78,20 @@ func versions(rows []algorithmVersionRow) []constellation.AlgorithmVersion {
 	return list
 }
 
-// Algorithms gives a page of algorithms, each with its newest ready version.
+// Algorithms returns a page of algorithms, each with its newest ready version.
 func (db *DB) Algorithms(ctx context.Context, l List) ([]constellation.Algorithm, error) {
-	sql, args := algorithmOrder.page(`
-		SELECT g.id, o.name AS owner, g.name, g.created_at,
-			(SELECT count(*) FROM algorithm_versions v WHERE v.algorithm_id = g.id)::int AS version_count
-		FROM algorithms g JOIN owners o ON o.id = g.owner_id
-		WHERE true /*page*/
-		/*order*/`, l, nil)
-	rows, err := collect[algorithmRow](ctx, db, "list algorithms", sql, args)
+	rows, err := list[algorithmRow](ctx, db, "list algorithms", listQuery{order: algorithmOrder, rows: selection{
+		columns: `g.id, o.name AS owner, g.name, g.created_at,
+			(SELECT count(*) FROM algorithm_versions v WHERE v.algorithm_id = g.id)::int AS version_count`,
+		from: `algorithms g JOIN owners o ON o.id = g.owner_id`,
+	}}, l)
 	if err != nil {
 		return nil, err
 	}
 	return db.withLatest(ctx, rows)
 }
 
-// Algorithm gives an algorithm by owner and name, ignoring case.
+// Algorithm returns an algorithm by owner and name, ignoring case.
 func (db *DB) Algorithm(ctx context.Context, owner, name string) (*constellation.Algorithm, error) {
 	row, err := collectOne[algorithmRow](ctx, db, "get algorithm", `
 		SELECT g.id, o.name AS owner, g.name, g.created_at,
@@ -141,19 +139,18 @@ func (db *DB) withLatest(ctx context.Context, rows []algorithmRow) ([]constellat
 	return list, nil
 }
 
-// AlgorithmVersions gives a page of an algorithm's versions.
+// AlgorithmVersions returns a page of an algorithm's versions.
 func (db *DB) AlgorithmVersions(ctx context.Context, algorithmID string, l List) ([]constellation.AlgorithmVersion, error) {
-	sql, args := algorithmVersionOrder.page(`
-		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by
-		FROM algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id
-		WHERE v.algorithm_id = @algorithm_id /*page*/
-		/*order*/`, l, pgx.NamedArgs{"algorithm_id": algorithmID})
-	rows, err := collect[algorithmVersionRow](ctx, db, "list algorithm versions", sql, args)
+	rows, err := list[algorithmVersionRow](ctx, db, "list algorithm versions", listQuery{order: algorithmVersionOrder, rows: selection{
+		columns: `v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by`,
+		from:  `algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id`,
+		where: `v.algorithm_id = @algorithm_id`,
+	}, args: pgx.NamedArgs{"algorithm_id": algorithmID}}, l)
 	return versions(rows), err
 }
 
-// AlgorithmVersionsByRef gives those of refs that exist, in no order.
+// AlgorithmVersionsByRef returns those of refs that exist, in no order.
 func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.AlgorithmRef) ([]constellation.AlgorithmVersion, error) {
 	repositories, hashes := make([]string, len(refs)), make([]string, len(refs))
 	for i, ref := range refs {
@@ -170,7 +167,7 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 	return versions(rows), err
 }
 
-// SatelliteImages gives the algorithm versions of a satellite version, by
+// SatelliteImages returns the algorithm versions of a satellite version, by
 // position.
 func (db *DB) SatelliteImages(ctx context.Context, satelliteID string, number int) ([]constellation.AlgorithmVersion, error) {
 	rows, err := collect[algorithmVersionRow](ctx, db, "get images of satellite version", `
@@ -185,7 +182,7 @@ func (db *DB) SatelliteImages(ctx context.Context, satelliteID string, number in
 	return versions(rows), err
 }
 
-// EnsureAlgorithm gives the algorithm's id, owner and name as they are known,
+// EnsureAlgorithm returns the algorithm's id, owner and name as they are known,
 // and makes owner and algorithm when they are not. The caller holds a lock.
 func (db *DB) EnsureAlgorithm(ctx context.Context, owner, name, by string, at time.Time) (*constellation.Algorithm, error) {
 	ref := constellation.AlgorithmRef{Owner: owner, Name: name}

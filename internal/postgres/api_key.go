@@ -19,18 +19,17 @@ var apiKeyOrder = ordering{
 	search: "k.name_key",
 }
 
-// APIKeys gives a page of an account's keys, revoked ones too.
+// APIKeys returns a page of an account's keys, revoked ones too.
 func (db *DB) APIKeys(ctx context.Context, accountID string, l List) ([]constellation.APIKey, error) {
-	sql, args := apiKeyOrder.page(`
-		SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
-			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
-		FROM api_keys k JOIN accounts a ON a.id = k.account_id
-		WHERE k.account_id = @account_id /*page*/
-		/*order*/`, l, pgx.NamedArgs{"account_id": accountID})
-	return collect[constellation.APIKey](ctx, db, "list API keys", sql, args)
+	return list[constellation.APIKey](ctx, db, "list API keys", listQuery{order: apiKeyOrder, rows: selection{
+		columns: `k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+			k.created_at, k.expires_at, k.last_used_at, k.revoked_at`,
+		from:  `api_keys k JOIN accounts a ON a.id = k.account_id`,
+		where: `k.account_id = @account_id`,
+	}, args: pgx.NamedArgs{"account_id": accountID}}, l)
 }
 
-// APIKey gives a key of an account by its id.
+// APIKey returns a key of an account by its id.
 func (db *DB) APIKey(ctx context.Context, accountID, keyID string) (*constellation.APIKey, error) {
 	return collectOne[constellation.APIKey](ctx, db, "get API key", `
 		SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
@@ -55,7 +54,7 @@ type KeyHolder struct {
 	AccountDisabled bool
 }
 
-// KeyHolder gives the key with a SHA-256 and its account.
+// KeyHolder returns the key with a SHA-256 and its account.
 func (db *DB) KeyHolder(ctx context.Context, sha256 string) (*KeyHolder, error) {
 	return collectOne[KeyHolder](ctx, db, "find API key", `
 		SELECT k.id, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.expires_at, k.last_used_at, k.revoked_at,
@@ -91,7 +90,7 @@ func (db *DB) RevokeAPIKey(ctx context.Context, keyID string, at time.Time) erro
 		pgx.NamedArgs{"id": keyID, "at": at})
 }
 
-// HasAPIKey says whether the account has a working key of this role for every
+// HasAPIKey reports whether the account has a working key of this role for every
 // satellite.
 func (db *DB) HasAPIKey(ctx context.Context, accountID string, role constellation.Role, now time.Time) (bool, error) {
 	return scalar[bool](ctx, db, "look for API keys", `

@@ -11,7 +11,7 @@ import (
 // changed.
 const changes = "constellation_changes"
 
-// Notify tells every server that listens, once the transaction commits.
+// Notify notifies every server that listens, once the transaction commits.
 // PostgreSQL takes payloads of less than 8000 bytes.
 func (db *DB) Notify(ctx context.Context, payload string) error {
 	return db.exec(ctx, "notify", `SELECT pg_notify(@channel, @payload)`, pgx.NamedArgs{"channel": changes, "payload": payload})

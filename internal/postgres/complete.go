@@ -8,7 +8,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// Owners gives owners whose folded name begins with prefix, by name.
+// Owners returns owners whose folded name begins with prefix, by name.
 func (db *DB) Owners(ctx context.Context, prefix string, limit int) ([]string, error) {
 	type row struct{ Name string }
 	rows, err := collect[row](ctx, db, "complete owners", `
@@ -21,7 +21,7 @@ func (db *DB) Owners(ctx context.Context, prefix string, limit int) ([]string, e
 	return names, err
 }
 
-// AlgorithmsOf gives algorithms whose OWNER/NAME, in lower case, begins with
+// AlgorithmsOf returns algorithms whose OWNER/NAME, in lower case, begins with
 // prefix, by name, each with its newest ready version.
 func (db *DB) AlgorithmsOf(ctx context.Context, prefix string, limit int) ([]constellation.Algorithm, error) {
 	rows, err := collect[algorithmRow](ctx, db, "complete algorithms", `

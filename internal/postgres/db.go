@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/retry"
 )
 
 // DB is the database, or one transaction of it. It is safe for concurrent
@@ -79,10 +81,14 @@ func boundConnecting(config *pgx.ConnConfig, url string) {
 // Close ends every connection.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ping checks that the database answers.
+// Ping checks that the database answers and takes writes.
 func (db *DB) Ping(ctx context.Context) error {
-	_, err := db.conn().Exec(ctx, `SELECT`)
-	return translate(err, "ping database")
+	standby, err := scalar[bool](ctx, db, "ping database", `SELECT current_setting('transaction_read_only')::bool`, nil)
+	if err == nil && standby {
+		db.pool.Reset() // another host of the URL may be the primary by now
+		return constellation.Errorf(constellation.KindUnavailable, standbyMessage)
+	}
+	return err
 }
 
 func (db *DB) conn() conn {
@@ -92,36 +98,64 @@ func (db *DB) conn() conn {
 	return db.pool
 }
 
-// Transact runs f in a transaction and commits when it gives nil. The
+// Transact runs f in a transaction and commits when it returns nil. The
 // outermost one is run again, a few times, when Postgres ends it for a
-// deadlock or a serialization failure, so f must be repeatable. Inside a
-// transaction it is a savepoint.
+// deadlock or a serialization failure, and once when its connection is lost
+// before the commit, so f must be repeatable. Inside a transaction it is a
+// savepoint.
 func (db *DB) Transact(ctx context.Context, f func(*DB) error) error {
-	const attempts = 4
-	for attempt := 1; ; attempt++ {
-		err := pgx.BeginFunc(ctx, db.beginner(), func(tx pgx.Tx) error {
-			return f(&DB{pool: db.pool, tx: tx})
-		})
-		if db.tx != nil || attempt == attempts || !retryable(err) {
-			return translate(err, "transaction")
-		}
-		pause := time.Duration(attempt) * (5*time.Millisecond + rand.N(10*time.Millisecond)) //nolint:gosec // spreads retries, guards nothing
-		select {
-		case <-ctx.Done():
-			return translate(err, "transaction")
-		case <-time.After(pause):
-		}
+	if db.tx != nil {
+		return translate(pgx.BeginFunc(ctx, db.tx, func(tx pgx.Tx) error { return f(&DB{pool: db.pool, tx: tx}) }), "transaction")
 	}
+	first, last := true, error(nil)
+	_ = retry.Do(ctx, transactions, func() error { // what ended it is last
+		committing, err := db.attempt(ctx, f)
+		retries := retryable(err)
+		if first && !committing && lost(err) {
+			db.pool.Reset() // its other connections went the same way
+			retries = true
+		}
+		first, last = false, err
+		if !retries {
+			return retry.Permanent(err)
+		}
+		return err
+	})
+	return translate(last, "transaction")
 }
 
-func (db *DB) beginner() interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-} {
-	if db.tx != nil {
-		return db.tx
-	}
-	return db.pool
+// transactions is how often a transaction is run. Those that were in each other's
+// way do not come back together.
+var transactions = retry.Policy{Attempts: 4, Delay: func(attempt int) time.Duration {
+	return time.Duration(attempt+1) * (5*time.Millisecond + rand.N(10*time.Millisecond)) //nolint:gosec // spreads retries, guards nothing
+}}
+
+// attempt runs f in one transaction; committing reports whether the commit was
+// sent, so that an error leaves open if it was done.
+func (db *DB) attempt(ctx context.Context, f func(*DB) error) (committing bool, err error) {
+	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if err := f(&DB{pool: db.pool, tx: tx}); err != nil {
+			return err
+		}
+		committing = true
+		return nil
+	})
+	return committing, err
 }
+
+// retry runs a query, and once more when its connection is lost, as with the
+// first one after a failover, and running it twice changes nothing.
+func (db *DB) retry(sql string, run func() error) error {
+	err := run()
+	if db.tx != nil || !lost(err) || writes.MatchString(sql) {
+		return err
+	}
+	db.pool.Reset()
+	return run()
+}
+
+// writes is a query that changes something when it is run.
+var writes = regexp.MustCompile(`\b(INSERT|UPDATE|DELETE|nextval)\b`)
 
 // Lock waits for the advisory lock of a name and holds it until the end of
 // the transaction.
@@ -129,50 +163,69 @@ func (db *DB) Lock(ctx context.Context, name string) error {
 	return db.exec(ctx, "take lock "+name, `SELECT pg_advisory_xact_lock(hashtextextended(@name, 0))`, pgx.NamedArgs{"name": name})
 }
 
+// run runs a statement, and once more when PostgreSQL says, or nothing was
+// sent, that it was not done.
+func (db *DB) run(ctx context.Context, sql string, args pgx.NamedArgs) (pgconn.CommandTag, error) {
+	tag, err := db.conn().Exec(ctx, sql, args)
+	if db.tx == nil && lost(err) && (!broken(err) || pgconn.SafeToRetry(err)) {
+		db.pool.Reset()
+		tag, err = db.conn().Exec(ctx, sql, args)
+	}
+	return tag, err
+}
+
 // exec runs a statement; what says what it does, for the log.
 func (db *DB) exec(ctx context.Context, what, sql string, args pgx.NamedArgs) error {
-	_, err := db.conn().Exec(ctx, sql, args)
+	_, err := db.run(ctx, sql, args)
 	return translate(err, what)
 }
 
-// execOne runs a statement that must change a row, else it gives missing.
+// execOne runs a statement that must change a row, else it returns missing.
 func (db *DB) execOne(ctx context.Context, what, sql string, args pgx.NamedArgs, missing error) error {
-	tag, err := db.conn().Exec(ctx, sql, args)
+	tag, err := db.run(ctx, sql, args)
 	if err == nil && tag.RowsAffected() == 0 {
 		return missing
 	}
 	return translate(err, what)
 }
 
-// collect gives every row of a query, its columns matched to T's fields by
+// collect returns every row of a query, its columns matched to T's fields by
 // name.
 func collect[T any](ctx context.Context, db *DB, what, sql string, args pgx.NamedArgs) ([]T, error) {
 	// Planned for each call's arguments: the plan for a search depends on what
 	// is searched.
-	rows, err := db.conn().Query(ctx, sql, pgx.QueryExecModeCacheDescribe, args)
-	if err != nil {
-		return nil, translate(err, what)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+	var list []T
+	err := db.retry(sql, func() error {
+		rows, err := db.conn().Query(ctx, sql, pgx.QueryExecModeCacheDescribe, args)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		return err
+	})
 	return list, translate(err, what)
 }
 
-// collectOne gives the one row of a query, or missing when there is none.
+// collectOne returns the one row of a query, or missing when there is none.
 func collectOne[T any](ctx context.Context, db *DB, what, sql string, args pgx.NamedArgs, missing error) (*T, error) {
-	rows, err := db.conn().Query(ctx, sql, args)
-	if err != nil {
-		return nil, translate(err, what)
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[T])
+	var row *T
+	err := db.retry(sql, func() error {
+		rows, err := db.conn().Query(ctx, sql, args)
+		if err != nil {
+			return err
+		}
+		row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToAddrOfStructByName[T])
+		return err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, missing
 	}
 	return row, translate(err, what)
 }
 
-// scalar gives the one value of a query that always has one row.
+// scalar returns the one value of a query that always has one row.
 func scalar[T any](ctx context.Context, db *DB, what, sql string, args pgx.NamedArgs) (T, error) {
 	var value T
-	err := db.conn().QueryRow(ctx, sql, args).Scan(&value)
+	err := db.retry(sql, func() error { return db.conn().QueryRow(ctx, sql, args).Scan(&value) })
 	return value, translate(err, what)
 }

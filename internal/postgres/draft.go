@@ -9,7 +9,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// SatelliteDraft gives an account's draft.
+// SatelliteDraft returns an account's draft.
 func (db *DB) SatelliteDraft(ctx context.Context, accountID, id string) (*constellation.SatelliteDraft, error) {
 	type row struct {
 		SatelliteID string

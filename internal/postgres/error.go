@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -38,10 +39,16 @@ func translate(err error, what string) error {
 		return translateState(cause, pg)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return cause
-	case errors.As(err, &connect), pgconn.SafeToRetry(err), pgconn.Timeout(err):
+	case errors.As(err, &connect), pgconn.SafeToRetry(err), pgconn.Timeout(err), broken(err):
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
 	}
 	return cause
+}
+
+// broken reports whether the connection to the database ended under a query.
+func broken(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 func translateState(cause error, pg *pgconn.PgError) error {
@@ -57,8 +64,14 @@ func translateState(cause error, pg *pgconn.PgError) error {
 		return constellation.Wrap(cause, constellation.KindConflict, "something it refers to was removed meanwhile, or still refers to it; look again and repeat")
 	case pg.Code == "22021", pg.Code == "22P05": // not in the character set: U+0000, broken UTF-8
 		return constellation.Wrap(cause, constellation.KindMalformed, "a text has the character U+0000 or is not UTF-8; remove it")
+	case strings.HasPrefix(pg.Code, "22"): // data exception: what every door should have refused
+		return constellation.Wrap(cause, constellation.KindInvalid, "a number, time or text of the request is beyond what can be stored; give a smaller one")
 	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03": // serialization, deadlock, lock
 		return constellation.Wrap(cause, constellation.KindUnavailable, "too many changes at once; try again in a moment")
+	case pg.Code == readOnly:
+		return constellation.Wrap(cause, constellation.KindUnavailable, standbyMessage)
+	case pg.Code == "26000", pg.Code == "42P05": // a prepared statement is not there, or is there already
+		return constellation.Wrap(cause, constellation.KindUnavailable, "the database is behind %s", poolerMessage)
 	case pg.Code == "53100": // disk_full
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database's disk is full, so nothing was changed; free some space there and try again")
 	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "53"):
@@ -67,7 +80,7 @@ func translateState(cause error, pg *pgconn.PgError) error {
 	return cause
 }
 
-// cannotConnect says what keeps us from the database: which one, and the
+// cannotConnect returns an error that names what keeps us from the database: which one, and the
 // reason without the user's password.
 func cannotConnect(config *pgx.ConnConfig, err error) error {
 	var pg *pgconn.PgError
@@ -93,8 +106,27 @@ func cannotConnect(config *pgx.ConnConfig, err error) error {
 		"the database at %s cannot be reached (%s); check DATABASE_URL, and that PostgreSQL takes connections there", place, reason)
 }
 
-// retryable says whether the whole transaction may be run again.
+const (
+	// readOnly is read_only_sql_transaction: a standby, or a primary that was
+	// made to take no writes.
+	readOnly       = "25006"
+	standbyMessage = "the database is a standby, or takes no writes for another reason; until there is a primary again things can be read and not changed"
+	poolerMessage  = "a pooler in transaction mode, which loses notifications, locks and prepared statements; connect to PostgreSQL itself, or to a pool in session mode"
+)
+
+// retryable reports whether the whole transaction may be run again.
 func retryable(err error) bool {
 	var pg *pgconn.PgError
 	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// lost reports whether a connection is of no use any more: it broke, its
+// server ends, or became a standby. What ran on it was not done, unless it was
+// a commit, or a statement outside of a transaction whose answer got lost.
+func lost(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == readOnly || strings.HasPrefix(pg.Code, "57P")
+	}
+	return broken(err) || pgconn.SafeToRetry(err)
 }

@@ -24,7 +24,7 @@ func pattern(q string) string {
 	return p
 }
 
-// FindLaunches gives the first launches, by name, whose folded name has q. They
+// FindLaunches returns the first launches, by name, whose folded name has q. They
 // are chosen first, in the index of names alone, which has the last of 300,000
 // names twenty times as soon as the table does.
 func (db *DB) FindLaunches(ctx context.Context, q string, limit int) ([]FoundLaunch, error) {
@@ -39,7 +39,7 @@ func (db *DB) FindLaunches(ctx context.Context, q string, limit int) ([]FoundLau
 		ORDER BY found.name_key, found.id`, pgx.NamedArgs{"pattern": pattern(q), "limit": limit})
 }
 
-// FindSatellites gives the first satellites, by name, whose folded name has q,
+// FindSatellites returns the first satellites, by name, whose folded name has q,
 // chosen as FindLaunches does.
 func (db *DB) FindSatellites(ctx context.Context, q string, limit int) ([]FoundSatellite, error) {
 	return collect[FoundSatellite](ctx, db, "find satellites", `
@@ -56,7 +56,7 @@ func (db *DB) FindSatellites(ctx context.Context, q string, limit int) ([]FoundS
 // FoundSatellite is a satellite that a search found.
 type FoundSatellite struct{ ID, Name string }
 
-// FindByID gives the satellite or the launch with an ID, whole, if there is
+// FindByID returns the satellite or the launch with an ID, whole, if there is
 // one.
 func (db *DB) FindByID(ctx context.Context, id string) ([]FoundSatellite, []FoundLaunch, error) {
 	args := pgx.NamedArgs{"id": id}

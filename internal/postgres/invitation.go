@@ -9,7 +9,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// SetInvitation gives an account a one-time link in place of the one before.
+// SetInvitation stores the one-time link of an account in place of the one before.
 func (db *DB) SetInvitation(ctx context.Context, accountID, tokenSHA256, by string, at, expires time.Time) error {
 	return db.exec(ctx, "set invitation", `
 		INSERT INTO invitations (account_id, token_sha256, expires_at, created_at, created_by)
@@ -19,7 +19,7 @@ func (db *DB) SetInvitation(ctx context.Context, accountID, tokenSHA256, by stri
 		pgx.NamedArgs{"account_id": accountID, "token": tokenSHA256, "expires_at": expires, "at": at, "by": by})
 }
 
-// InvitedAccount gives the account that a link is for, while it is good.
+// InvitedAccount returns the account that a link is for, while it is good.
 func (db *DB) InvitedAccount(ctx context.Context, tokenSHA256 string, now time.Time) (*constellation.Account, error) {
 	return collectOne[constellation.Account](ctx, db, "get invitation", `
 		SELECT a.id, a.username, a.role, a.password_hash <> '' AS has_password, a.disabled, a.created_at, a.updated_at

@@ -19,21 +19,20 @@ var launchOrder = ordering{
 	search: "l.name_key",
 }
 
-// Launches gives a page of a satellite's launches.
+// Launches returns a page of a satellite's launches.
 func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]constellation.Launch, error) {
-	sql, args := launchOrder.page(`
-		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
+	return list[constellation.Launch](ctx, db, "list launches", listQuery{order: launchOrder, rows: selection{
+		columns: `l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
-			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
-		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
-		WHERE l.satellite_id = @satellite_id /*page*/
-		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
-	return collect[constellation.Launch](ctx, db, "list launches", sql, args)
+			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds`,
+		from:  `launches l LEFT JOIN launch_reports r ON r.launch_id = l.id`,
+		where: `l.satellite_id = @satellite_id`,
+	}, args: pgx.NamedArgs{"satellite_id": satelliteID}}, l)
 }
 
-// Launch gives a launch by its id, whichever satellite it is of.
+// Launch returns a launch by its id, whichever satellite it is of.
 func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, error) {
 	return collectOne[constellation.Launch](ctx, db, "get launch", `
 		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -55,7 +54,7 @@ func (db *DB) LockLaunch(ctx context.Context, id string) error {
 	return db.execOne(ctx, "lock launch", `SELECT FROM launches WHERE id = @id FOR UPDATE`, pgx.NamedArgs{"id": id}, noLaunch(id))
 }
 
-// LaunchToken gives a launch's sealed token.
+// LaunchToken returns a launch's sealed token.
 func (db *DB) LaunchToken(ctx context.Context, id string) ([]byte, error) {
 	return scalar[[]byte](ctx, db, "get launch token",
 		`SELECT (SELECT token_sealed FROM launches WHERE id = @id)`, pgx.NamedArgs{"id": id})

@@ -18,7 +18,7 @@ type LoginFailures struct {
 	LastFailedAt time.Time
 }
 
-// LockLoginFailures gives the counts for a username from an address, for the
+// LockLoginFailures returns the counts for a username from an address, for the
 // address, and for the username, and holds them until the transaction ends,
 // so that logins at once are counted one after the other.
 func (db *DB) LockLoginFailures(ctx context.Context, username, address string) ([]LoginFailures, error) {

@@ -43,7 +43,7 @@ func Migrate(ctx context.Context, url string) error {
 	})
 }
 
-// Status says how far the schema at url is.
+// Status returns how far the schema at url is migrated.
 func Status(ctx context.Context, url string) (MigrationStatus, error) {
 	var status MigrationStatus
 	err := withProvider(ctx, url, func(db *sql.DB, p *goose.Provider) error {
@@ -62,7 +62,7 @@ func Status(ctx context.Context, url string) (MigrationStatus, error) {
 	return status, err
 }
 
-// CheckSchema gives nil when the schema is the one this binary knows.
+// CheckSchema returns nil when the schema is the one this binary knows.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	current, err := scalar[int64](ctx, db, "read schema version", `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil)
 	var pg *pgconn.PgError
@@ -91,7 +91,7 @@ func refuseNewer(current, target int64) error {
 		"the database has schema version %d and this mothership knows up to %d; run the mothership that migrated it, or a newer one", current, target)
 }
 
-// newestMigration gives the version of the last embedded file.
+// newestMigration returns the version of the last embedded file.
 func newestMigration() (int64, error) {
 	entries, err := migrations.FS.ReadDir(".")
 	if err != nil {
@@ -135,6 +135,9 @@ func withProvider(ctx context.Context, url string, f func(*sql.DB, *goose.Provid
 	db := stdlib.OpenDB(*config)
 	if err := db.PingContext(ctx); err != nil {
 		return errors.Join(cannotConnect(config, err), db.Close())
+	}
+	if err := refusePooler(ctx, db, config); err != nil {
+		return errors.Join(err, db.Close())
 	}
 	// Another server may be migrating: ask for the lock once a second, for five minutes.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))

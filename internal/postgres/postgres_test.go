@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
@@ -131,7 +132,7 @@ func TestTransactRetriesDeadlocks(t *testing.T) {
 			if err := tx.Lock(ctx, first); err != nil {
 				return err
 			}
-			once[i].Do(func() { close(meet[i]); <-meet[1-i] }) // both hold their first lock
+			once[i].Do(func() { close(meet[i]); waittest.Hold(t, meet[1-i]) }) // both hold their first lock
 			return tx.Lock(ctx, second)
 		})
 	}

@@ -14,15 +14,14 @@ type Reporter struct {
 	LaunchID, SatelliteID string
 	TokenSHA256           string
 	SatelliteVersion      int // wanted
-	ExpiresAt             time.Time
 	Seen                  bool
 }
 
-// Reporter gives a launch as its heartbeats need it.
+// Reporter returns a launch as its heartbeats need it.
 func (db *DB) Reporter(ctx context.Context, launchID string) (*Reporter, error) {
 	return collectOne[Reporter](ctx, db, "get reporter", `
-		SELECT l.id AS launch_id, l.satellite_id, l.token_sha256, l.satellite_version, s.expires_at, r.launch_id IS NOT NULL AS seen
-		FROM launches l JOIN satellites s ON s.id = l.satellite_id LEFT JOIN launch_reports r ON r.launch_id = l.id
+		SELECT l.id AS launch_id, l.satellite_id, l.token_sha256, l.satellite_version, r.launch_id IS NOT NULL AS seen
+		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
 		WHERE l.id = @id`,
 		pgx.NamedArgs{"id": launchID}, noLaunch(launchID))
 }
@@ -42,7 +41,7 @@ type Report struct {
 	State                   string
 }
 
-// Reports gives the reports of those of the launches that still are.
+// Reports returns the reports of those of the launches that still are.
 func (db *DB) Reports(ctx context.Context, launchIDs []string) ([]Report, error) {
 	return collect[Report](ctx, db, "get reports", `
 		SELECT l.id AS launch_id, l.satellite_id, r.first_seen_at, r.last_seen_at, coalesce(r.running_version, 0) AS running_version,
@@ -54,7 +53,7 @@ func (db *DB) Reports(ctx context.Context, launchIDs []string) ([]Report, error)
 		pgx.NamedArgs{"ids": launchIDs})
 }
 
-// InsertReports adds the first reports of launches, and gives the ids of those
+// InsertReports adds the first reports of launches, and returns the ids of those
 // that still are.
 func (db *DB) InsertReports(ctx context.Context, reports []Report) ([]string, error) {
 	if len(reports) == 0 {
@@ -72,7 +71,7 @@ func (db *DB) InsertReports(ctx context.Context, reports []Report) ([]string, er
 		RETURNING launch_id`, reportArgs(reports))
 }
 
-// UpdateReports stores later reports of launches, and gives the ids of those
+// UpdateReports stores later reports of launches, and returns the ids of those
 // that still are.
 func (db *DB) UpdateReports(ctx context.Context, reports []Report) ([]string, error) {
 	if len(reports) == 0 {
@@ -107,7 +106,7 @@ func reportArgs(reports []Report) pgx.NamedArgs {
 	}
 }
 
-// each gives one column of rows, for unnest.
+// each returns one column of rows, for unnest.
 func each[R, C any](rows []R, of func(*R) C) []C {
 	column := make([]C, len(rows))
 	for i := range rows {
@@ -117,11 +116,15 @@ func each[R, C any](rows []R, of func(*R) C) []C {
 }
 
 func collectIDs(ctx context.Context, db *DB, what, sql string, args pgx.NamedArgs) ([]string, error) {
-	rows, err := db.conn().Query(ctx, sql, args)
-	if err != nil {
-		return nil, translate(err, what)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var ids []string
+	err := db.retry(sql, func() error {
+		rows, err := db.conn().Query(ctx, sql, args)
+		if err != nil {
+			return err
+		}
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
 	return ids, translate(err, what)
 }
 
@@ -200,7 +203,7 @@ func (db *DB) PutHistory(ctx context.Context, points []HistoryPoint) error {
 		})
 }
 
-// History gives a launch's points of a resolution from a time on, oldest
+// History returns a launch's points of a resolution from a time on, oldest
 // first.
 func (db *DB) History(ctx context.Context, launchID string, resolution int, from time.Time) ([]HistoryPoint, error) {
 	return collect[HistoryPoint](ctx, db, "get history", `
@@ -210,7 +213,7 @@ func (db *DB) History(ctx context.Context, launchID string, resolution int, from
 		pgx.NamedArgs{"id": launchID, "resolution": resolution, "from": from})
 }
 
-// LaunchState gives what is kept of a launch's heartbeats, as JSON; "" when it
+// LaunchState returns what is kept of a launch's heartbeats, as JSON; "" when it
 // never reported.
 func (db *DB) LaunchState(ctx context.Context, launchID string) (string, error) {
 	return scalar[string](ctx, db, "get launch state",

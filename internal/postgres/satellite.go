@@ -43,7 +43,7 @@ type satelliteRow struct {
 	LaunchesStale    int
 }
 
-func (r satelliteRow) satellite() constellation.Satellite {
+func (r *satelliteRow) satellite() constellation.Satellite {
 	return constellation.Satellite{
 		ID: r.ID, Name: r.Name, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy, ExpiresAt: r.ExpiresAt,
 		UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy, Revision: r.Revision,
@@ -61,50 +61,48 @@ const namesNear = 2000
 // chosenByName are the satellites of a page that is searched for and ordered by
 // name. What many names have is among the first of them; what only late names
 // have is found by trigrams in all of them, and put in order.
-const chosenByName = `
-	WITH near AS MATERIALIZED (
-		SELECT s.name_key, s.id FROM (
-			SELECT s.name_key, s.id FROM satellites s WHERE true /*after*/ /*by*/ LIMIT @near
-		) s
-		WHERE s.name_key LIKE @pattern
-		/*order*/
-	)
-	SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
-	UNION ALL
-	(SELECT s.id FROM satellite_names s
-		WHERE (SELECT count(*) FROM near) < @limit /*page*/
-		/*order*/)`
+func chosenByName(k keyset) string {
+	first := selection{columns: "s.name_key, s.id", from: "satellites s"}.sql(k.order, "@near", k.after)
+	near := selection{columns: "s.name_key, s.id", from: "(" + first + ") s"}.sql(k.order, "@limit", k.search)
+	all := selection{columns: "s.id", from: "satellite_names s", where: "(SELECT count(*) FROM near) < @limit"}
+	return `
+		WITH near AS MATERIALIZED (` + near + `)
+		SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
+		UNION ALL
+		(` + k.page(all) + `)`
+}
 
 // chosen are the satellites of another page.
-const chosen = `
-	SELECT s.id FROM satellites s
-	WHERE (@only_id = '' OR s.id = nullif(@only_id, '')::uuid) /*page*/
-	/*order*/`
+var chosen = selection{columns: "s.id", from: "satellites s", where: "(@only_id = '' OR s.id = nullif(@only_id, '')::uuid)"}
 
-// Satellites gives a page of satellites with their latest version and how many
-// launches they have; onlyID not "" is that one at most. The page is chosen by
+// Satellites returns a page of satellites with their latest version, but for its
+// algorithms, and how many launches they have; onlyID not "" is that one at most. The page is chosen by
 // its index alone, as FindLaunches does.
 func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
-	found := chosen
-	if l.Sort == "name" && l.anywhere() && onlyID == "" {
-		found = chosenByName
-	}
-	sql, args := satelliteOrder.page(`
-		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
+	rows, err := list[satelliteRow](ctx, db, "list satellites", listQuery{
+		order: satelliteOrder,
+		within: func(k keyset) selection {
+			found := k.page(chosen)
+			if k.list.Sort == "name" && k.list.anywhere() && onlyID == "" {
+				found = chosenByName(k)
+			}
+			return selection{
+				columns: `s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
-			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
-		FROM (`+found+`
-		) found JOIN satellites s ON s.id = found.id
-			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
-		/*order*/`, l, pgx.NamedArgs{"only_id": onlyID, "near": namesNear})
-	rows, err := collect[satelliteRow](ctx, db, "list satellites", sql, args)
+			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale`,
+				from: `(` + found + `) found JOIN satellites s ON s.id = found.id
+			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version`,
+			}
+		},
+		args: pgx.NamedArgs{"only_id": onlyID, "near": namesNear},
+	}, l)
 	if err != nil {
 		return nil, err
 	}
-	return db.withAlgorithms(ctx, rows)
+	return each(rows, (*satelliteRow).satellite), nil
 }
 
-// Satellite gives a satellite with its latest version.
+// Satellite returns a satellite with its latest version.
 func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellite, error) {
 	row, err := collectOne[satelliteRow](ctx, db, "get satellite", `
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
@@ -116,8 +114,8 @@ func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellit
 	if err != nil {
 		return nil, err
 	}
-	list, err := db.withAlgorithms(ctx, []satelliteRow{*row})
-	if err != nil {
+	list := []constellation.Satellite{row.satellite()}
+	if err := db.LoadLatestVersions(ctx, list); err != nil {
 		return nil, err
 	}
 	return &list[0], nil

@@ -10,7 +10,7 @@ import (
 )
 
 // satelliteKeyColumns are those of a constellation.SatelliteKey.
-const satelliteKeyColumns = `k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.last_used_at,
+const satelliteKeyColumns = `k.id, k.name, k.prefix, k.sha256, k.algorithms, k.created_at, k.created_by, k.expires_at, k.revoked_at, k.last_used_at, k.callback_url,
 	jsonb_build_object('per_second', k.rate_per_second, 'burst', k.rate_burst) AS rate`
 
 var satelliteKeyOrder = ordering{
@@ -22,17 +22,16 @@ var satelliteKeyOrder = ordering{
 	search: "k.name_key",
 }
 
-// SatelliteKeys gives a page of a satellite's keys, revoked ones too.
+// SatelliteKeys returns a page of a satellite's keys, revoked ones too.
 func (db *DB) SatelliteKeys(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteKey, error) {
-	sql, args := satelliteKeyOrder.page(`
-		SELECT `+satelliteKeyColumns+`
-		FROM satellite_keys k
-		WHERE k.satellite_id = @satellite_id /*page*/
-		/*order*/`, l, pgx.NamedArgs{"satellite_id": satelliteID})
-	return collect[constellation.SatelliteKey](ctx, db, "list satellite keys", sql, args)
+	return list[constellation.SatelliteKey](ctx, db, "list satellite keys", listQuery{order: satelliteKeyOrder, rows: selection{
+		columns: satelliteKeyColumns,
+		from:    `satellite_keys k`,
+		where:   `k.satellite_id = @satellite_id`,
+	}, args: pgx.NamedArgs{"satellite_id": satelliteID}}, l)
 }
 
-// SatelliteKey gives a satellite's key by its id.
+// SatelliteKey returns a satellite's key by its id.
 func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*constellation.SatelliteKey, error) {
 	return collectOne[constellation.SatelliteKey](ctx, db, "get satellite key", `
 		SELECT `+satelliteKeyColumns+`
@@ -42,25 +41,78 @@ func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*con
 		constellation.Errorf(constellation.KindNotFound, "satellite %s has no key %q", satelliteID, keyID))
 }
 
-// WorkingSatelliteKeys gives every key of a satellite that is not revoked,
-// oldest first: what its bundles carry.
-func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string) ([]constellation.SatelliteKey, error) {
+// WorkingSatelliteKeys returns every key of a satellite that is neither revoked
+// nor expired at a moment, oldest first: what its bundles carry.
+func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string, at time.Time) ([]constellation.SatelliteKey, error) {
 	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
 		SELECT `+satelliteKeyColumns+`
 		FROM satellite_keys k
-		WHERE satellite_id = @satellite_id AND revoked_at IS NULL
+		WHERE satellite_id = @satellite_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @at)
 		ORDER BY created_at, id`,
-		pgx.NamedArgs{"satellite_id": satelliteID})
+		pgx.NamedArgs{"satellite_id": satelliteID, "at": at})
+}
+
+// SatelliteKeyRoom measures the working keys of a satellite, and one more of a
+// name and vanity URLs, as constellation.KeyRoom counts them.
+func (db *DB) SatelliteKeyRoom(ctx context.Context, satelliteID string, at time.Time, more *constellation.SatelliteKey) (*constellation.KeyRoom, error) {
+	return collectOne[constellation.KeyRoom](ctx, db, "measure satellite keys", `
+		WITH working AS (
+			SELECT name, algorithms, callback_url FROM satellite_keys
+			WHERE satellite_id = @satellite_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @at)
+			UNION ALL SELECT @name, @algorithms::text[], @callback_url
+		), vanity AS (
+			SELECT DISTINCT unnest(algorithms) AS url FROM working
+		)
+		SELECT count(*) AS keys, coalesce(sum(octet_length(to_json(name)::text)), 0) AS names, coalesce(sum(cardinality(algorithms)), 0) AS algorithms,
+			coalesce(sum(octet_length(to_json(callback_url)::text)), 0) AS callbacks,
+			(SELECT count(*) FROM vanity) AS vanity_urls, (SELECT coalesce(sum(octet_length(url)), 0) FROM vanity) AS vanity_names
+		FROM working`,
+		pgx.NamedArgs{"satellite_id": satelliteID, "at": at, "name": more.Name, "algorithms": more.Algorithms, "callback_url": more.CallbackURL}, nil)
+}
+
+// Access returns who may call a satellite's algorithms at now, and until when, as
+// one version has it.
+func (db *DB) Access(ctx context.Context, satelliteID string, now time.Time) (*constellation.Access, error) {
+	const attempts = 5
+	type version struct {
+		Version   int64
+		ExpiresAt time.Time
+	}
+	read := func() (*version, error) {
+		return collectOne[version](ctx, db, "get access version", `
+			SELECT access_version AS version, expires_at FROM satellites WHERE id = @id`,
+			pgx.NamedArgs{"id": satelliteID}, constellation.Errorf(constellation.KindNotFound, "there is no satellite %q", satelliteID))
+	}
+	for attempt := 1; ; attempt++ {
+		before, err := read()
+		if err != nil {
+			return nil, err
+		}
+		keys, err := db.WorkingSatelliteKeys(ctx, satelliteID, now)
+		if err != nil {
+			return nil, err
+		}
+		after, err := read()
+		switch {
+		case err != nil:
+			return nil, err
+		case after.Version == before.Version:
+			return &constellation.Access{Version: after.Version, ExpiresAt: after.ExpiresAt, Keys: keys}, nil
+		case attempt == attempts:
+			return nil, constellation.Errorf(constellation.KindUnavailable, "the satellite's keys change faster than they can be read; try again in a moment")
+		}
+	}
 }
 
 // InsertSatelliteKey adds a key of a satellite.
 func (db *DB) InsertSatelliteKey(ctx context.Context, satelliteID string, k *constellation.SatelliteKey) error {
 	return db.exec(ctx, "insert satellite key", `
-		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, algorithms, rate_per_second, rate_burst, created_at, created_by, expires_at)
-		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @algorithms, @rate_per_second, @rate_burst, @created_at, @created_by, @expires_at)`,
+		INSERT INTO satellite_keys (id, satellite_id, name, name_key, prefix, sha256, algorithms, rate_per_second, rate_burst, created_at, created_by, expires_at, callback_url)
+		VALUES (@id, @satellite_id, @name, @key, @prefix, @sha256, @algorithms, @rate_per_second, @rate_burst, @created_at, @created_by, @expires_at, @callback_url)`,
 		pgx.NamedArgs{
 			"id": k.ID, "satellite_id": satelliteID, "name": k.Name, "key": constellation.Fold(k.Name), "prefix": k.Prefix,
 			"sha256": k.SHA256, "algorithms": k.Algorithms, "rate_per_second": k.Rate.PerSecond, "rate_burst": k.Rate.Burst, "created_at": k.CreatedAt, "created_by": k.CreatedBy, "expires_at": k.ExpiresAt,
+			"callback_url": k.CallbackURL,
 		})
 }
 
@@ -71,7 +123,7 @@ func (db *DB) RevokeSatelliteKey(ctx context.Context, keyID string, at time.Time
 		pgx.NamedArgs{"id": keyID, "at": at})
 }
 
-// KeyUse says that a satellite reported a call with a key.
+// KeyUse is a call with a key that a satellite reported.
 type KeyUse struct {
 	KeyID, SatelliteID string
 	At                 time.Time

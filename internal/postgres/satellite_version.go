@@ -28,35 +28,63 @@ type versionKey struct {
 	number int
 }
 
-// SatelliteVersions gives a page of a satellite's versions.
+// SatelliteVersions returns a page of a satellite's versions, without their
+// algorithms and schedules: LoadVersions has them.
 func (db *DB) SatelliteVersions(ctx context.Context, satelliteID string, l List) ([]constellation.SatelliteVersion, error) {
-	sql, args := satelliteVersionOrder.page(`
-		SELECT v.number, v.created_at, v.created_by
-		FROM satellite_versions v
-		WHERE v.satellite_id = @id /*page*/
-		/*order*/`, l, pgx.NamedArgs{"id": satelliteID})
-	rows, err := collect[satelliteVersionRow](ctx, db, "list satellite versions", sql, args)
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]versionKey, len(rows))
-	for i, r := range rows {
-		keys[i] = versionKey{satelliteID, r.Number}
-	}
-	algorithms, err := db.satelliteAlgorithms(ctx, keys)
+	rows, err := list[satelliteVersionRow](ctx, db, "list satellite versions", listQuery{order: satelliteVersionOrder, rows: selection{
+		columns: `v.number, v.created_at, v.created_by`,
+		from:    `satellite_versions v`,
+		where:   `v.satellite_id = @id`,
+	}, args: pgx.NamedArgs{"id": satelliteID}}, l)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]constellation.SatelliteVersion, len(rows))
 	for i, r := range rows {
-		list[i] = constellation.SatelliteVersion{
-			Number: r.Number, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy, Algorithms: algorithms[keys[i]],
-		}
+		list[i] = constellation.SatelliteVersion{Number: r.Number, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy}
 	}
 	return list, nil
 }
 
-// SatelliteVersion gives one version of a satellite.
+// LoadVersions reads the algorithms and schedules of versions of a satellite.
+func (db *DB) LoadVersions(ctx context.Context, satelliteID string, versions []constellation.SatelliteVersion) error {
+	keys, into := make([]versionKey, len(versions)), make([]*constellation.SatelliteVersion, len(versions))
+	for i := range versions {
+		keys[i], into[i] = versionKey{satelliteID, versions[i].Number}, &versions[i]
+	}
+	return db.load(ctx, keys, into)
+}
+
+// load reads what the versions of keys consist of into the versions.
+func (db *DB) load(ctx context.Context, keys []versionKey, into []*constellation.SatelliteVersion) error {
+	algorithms, err := db.satelliteAlgorithms(ctx, keys)
+	if err != nil {
+		return err
+	}
+	schedules, err := db.satelliteSchedules(ctx, keys)
+	for i, k := range keys {
+		into[i].Algorithms, into[i].Schedules = algorithms[k], schedules[k]
+	}
+	return err
+}
+
+// KnownVanityURLs returns those of urls that a version of the satellite has.
+func (db *DB) KnownVanityURLs(ctx context.Context, satelliteID string, urls []string) ([]string, error) {
+	return collectIDs(ctx, db, "list vanity URLs", `
+		SELECT DISTINCT vanity_url FROM satellite_algorithms WHERE satellite_id = @id AND vanity_url = ANY (@urls)`,
+		pgx.NamedArgs{"id": satelliteID, "urls": urls})
+}
+
+// SatelliteRepositories returns the repository of every algorithm that a version
+// of the satellite has.
+func (db *DB) SatelliteRepositories(ctx context.Context, satelliteID string) ([]string, error) {
+	return collectIDs(ctx, db, "list algorithms of a satellite", `
+		SELECT DISTINCT g.repository FROM satellite_algorithms s
+		JOIN algorithm_versions v ON v.id = s.algorithm_version_id JOIN algorithms g ON g.id = v.algorithm_id
+		WHERE s.satellite_id = @id`, pgx.NamedArgs{"id": satelliteID})
+}
+
+// SatelliteVersion returns one version of a satellite.
 func (db *DB) SatelliteVersion(ctx context.Context, satelliteID string, number int) (*constellation.SatelliteVersion, error) {
 	row, err := collectOne[satelliteVersionRow](ctx, db, "get satellite version", `
 		SELECT number, created_at, created_by FROM satellite_versions
@@ -66,17 +94,11 @@ func (db *DB) SatelliteVersion(ctx context.Context, satelliteID string, number i
 	if err != nil {
 		return nil, err
 	}
-	key := versionKey{satelliteID, number}
-	algorithms, err := db.satelliteAlgorithms(ctx, []versionKey{key})
-	if err != nil {
-		return nil, err
-	}
-	return &constellation.SatelliteVersion{
-		Number: row.Number, CreatedAt: row.CreatedAt, CreatedBy: row.CreatedBy, Algorithms: algorithms[key],
-	}, nil
+	version := &constellation.SatelliteVersion{Number: row.Number, CreatedAt: row.CreatedAt, CreatedBy: row.CreatedBy}
+	return version, db.load(ctx, []versionKey{{satelliteID, number}}, []*constellation.SatelliteVersion{version})
 }
 
-// InsertSatelliteVersion adds a version; versionIDs are the ids of the
+// InsertSatelliteVersion adds a version with its schedules; versionIDs are the ids of the
 // algorithm versions, in the order of v.Algorithms.
 func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v *constellation.SatelliteVersion, versionIDs []string) error {
 	err := db.exec(ctx, "insert satellite version", `
@@ -86,19 +108,25 @@ func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v 
 	if err != nil {
 		return err
 	}
-	urls, replicas := make([]string, len(v.Algorithms)), make([]int, len(v.Algorithms))
-	for i, a := range v.Algorithms {
-		urls[i], replicas[i] = a.VanityURL, a.Replicas
+	err = db.exec(ctx, "insert satellite algorithms", `
+		INSERT INTO satellite_algorithms (satellite_id, number, position, vanity_url, algorithm_version_id, replicas, min_replicas, max_replicas)
+		SELECT @id::uuid, @number::int, row.position, row.vanity_url, row.version_id, row.replicas, row.least, row.most
+		FROM unnest(@urls::text[], @version_ids::uuid[], @replicas::int[], @least::int[], @most::int[])
+			WITH ORDINALITY AS row(vanity_url, version_id, replicas, least, most, position)`,
+		pgx.NamedArgs{
+			"id": satelliteID, "number": v.Number, "version_ids": versionIDs,
+			"urls":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) string { return a.VanityURL }),
+			"replicas": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.Replicas }),
+			"least":    each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) *int { return a.MinReplicas }),
+			"most":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.MaxReplicas }),
+		})
+	if err != nil || len(v.Schedules) == 0 {
+		return err
 	}
-	return db.exec(ctx, "insert satellite algorithms", `
-		INSERT INTO satellite_algorithms (satellite_id, number, position, vanity_url, algorithm_version_id, replicas)
-		SELECT @id::uuid, @number::int, row.position, row.vanity_url, row.version_id, row.replicas
-		FROM unnest(@urls::text[], @version_ids::uuid[], @replicas::int[])
-			WITH ORDINALITY AS row(vanity_url, version_id, replicas, position)`,
-		pgx.NamedArgs{"id": satelliteID, "number": v.Number, "urls": urls, "version_ids": versionIDs, "replicas": replicas})
+	return db.insertSchedules(ctx, satelliteID, v.Number, v.Schedules)
 }
 
-// satelliteAlgorithms gives the algorithms of many satellite versions in one
+// satelliteAlgorithms returns the algorithms of many satellite versions in one
 // query, by position.
 func (db *DB) satelliteAlgorithms(ctx context.Context, keys []versionKey) (map[versionKey][]constellation.SatelliteAlgorithm, error) {
 	type row struct {
@@ -109,13 +137,15 @@ func (db *DB) satelliteAlgorithms(ctx context.Context, keys []versionKey) (map[v
 		Name        string
 		GitHash     string
 		Replicas    int
+		MinReplicas *int
+		MaxReplicas int
 	}
 	ids, numbers := make([]string, len(keys)), make([]int, len(keys))
 	for i, k := range keys {
 		ids[i], numbers[i] = k.id, k.number
 	}
 	rows, err := collect[row](ctx, db, "get satellite algorithms", `
-		SELECT s.satellite_id, s.number, s.vanity_url, o.name AS owner, g.name, v.git_hash, s.replicas
+		SELECT s.satellite_id, s.number, s.vanity_url, o.name AS owner, g.name, v.git_hash, s.replicas, s.min_replicas, s.max_replicas
 		FROM unnest(@ids::uuid[], @numbers::int[]) AS wanted(id, number)
 		JOIN satellite_algorithms s ON s.satellite_id = wanted.id AND s.number = wanted.number
 		JOIN algorithm_versions v ON v.id = s.algorithm_version_id
@@ -129,26 +159,19 @@ func (db *DB) satelliteAlgorithms(ctx context.Context, keys []versionKey) (map[v
 	for _, r := range rows {
 		k := versionKey{r.SatelliteID, r.Number}
 		algorithms[k] = append(algorithms[k], constellation.SatelliteAlgorithm{
-			VanityURL: r.VanityURL, Replicas: r.Replicas,
+			VanityURL: r.VanityURL, Replicas: r.Replicas, MinReplicas: r.MinReplicas, MaxReplicas: r.MaxReplicas,
 			Algorithm: constellation.AlgorithmRef{Owner: r.Owner, Name: r.Name, Hash: r.GitHash},
 		})
 	}
 	return algorithms, nil
 }
 
-func (db *DB) withAlgorithms(ctx context.Context, rows []satelliteRow) ([]constellation.Satellite, error) {
-	keys := make([]versionKey, len(rows))
-	for i, r := range rows {
-		keys[i] = versionKey{r.ID, r.LatestVersion}
+// LoadLatestVersions reads the algorithms and schedules of satellites' latest
+// versions.
+func (db *DB) LoadLatestVersions(ctx context.Context, satellites []constellation.Satellite) error {
+	keys, into := make([]versionKey, len(satellites)), make([]*constellation.SatelliteVersion, len(satellites))
+	for i := range satellites {
+		keys[i], into[i] = versionKey{satellites[i].ID, satellites[i].LatestVersion.Number}, &satellites[i].LatestVersion
 	}
-	algorithms, err := db.satelliteAlgorithms(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]constellation.Satellite, len(rows))
-	for i, r := range rows {
-		list[i] = r.satellite()
-		list[i].LatestVersion.Algorithms = algorithms[keys[i]]
-	}
-	return list, nil
+	return db.load(ctx, keys, into)
 }

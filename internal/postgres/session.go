@@ -42,7 +42,7 @@ type SessionHolder struct {
 	Disabled   bool
 }
 
-// SessionHolder gives the account of a session that has not expired.
+// SessionHolder returns the account of a session that has not expired.
 func (db *DB) SessionHolder(ctx context.Context, tokenSHA256 string, now time.Time) (*SessionHolder, error) {
 	return collectOne[SessionHolder](ctx, db, "find session", `
 		SELECT s.id AS session_id, s.last_seen_at, a.id AS account_id, a.username, a.role, a.disabled
@@ -65,7 +65,7 @@ func (db *DB) DeleteSessions(ctx context.Context, accountID string) error {
 // maxSessions is how many sessions of an account are listed: its newest.
 const maxSessions = 100
 
-// Sessions gives the newest sessions of an account that have not expired.
+// Sessions returns the newest sessions of an account that have not expired.
 func (db *DB) Sessions(ctx context.Context, accountID string, now time.Time) ([]Session, error) {
 	return collect[Session](ctx, db, "list sessions", `
 		SELECT id, token_sha256, account_id, created_at, expires_at, last_seen_at, address, user_agent
@@ -118,7 +118,7 @@ func (db *DB) UseSetupToken(ctx context.Context, tokenSHA256 string) (time.Time,
 	return used.ExpiresAt, nil
 }
 
-// SetupExpiry says until when the set-up token is good.
+// SetupExpiry returns when the set-up token expires.
 func (db *DB) SetupExpiry(ctx context.Context, tokenSHA256 string) (time.Time, error) {
 	type row struct{ ExpiresAt time.Time }
 	found, err := collectOne[row](ctx, db, "get set-up token",

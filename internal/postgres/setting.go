@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Setting gives a sealed value of the whole mothership, nil when it is not
+// Setting returns a sealed value of the whole mothership, nil when it is not
 // set yet.
 func (db *DB) Setting(ctx context.Context, name string) ([]byte, error) {
 	return scalar[[]byte](ctx, db, "get setting",
@@ -20,7 +20,7 @@ func (db *DB) InsertSetting(ctx context.Context, name string, sealed []byte) err
 		pgx.NamedArgs{"name": name, "sealed": sealed})
 }
 
-// HasSecrets says whether anything is stored that was sealed for good.
+// HasSecrets reports whether anything is stored that was sealed for good.
 func (db *DB) HasSecrets(ctx context.Context) (bool, error) {
 	return scalar[bool](ctx, db, "look for sealed secrets",
 		`SELECT EXISTS (SELECT FROM settings) OR EXISTS (SELECT FROM launches)`, nil)
@@ -29,7 +29,7 @@ func (db *DB) HasSecrets(ctx context.Context) (bool, error) {
 // StoredAnswer is the sealed answer to a request that may be repeated.
 type StoredAnswer struct{ Request, Response []byte }
 
-// StoredAnswer gives the answer to an idempotency key of an account, nil when
+// StoredAnswer returns the answer to an idempotency key of an account, nil when
 // there is none since the given time.
 func (db *DB) StoredAnswer(ctx context.Context, accountID, key string, since time.Time) (*StoredAnswer, error) {
 	rows, err := collect[StoredAnswer](ctx, db, "get stored answer", `
@@ -56,7 +56,7 @@ func (db *DB) StoreAnswer(ctx context.Context, accountID, key string, a StoredAn
 // Counts are the totals of the mothership.
 type Counts struct{ Accounts, Algorithms, AlgorithmVersions, Satellites, Launches int64 }
 
-// Counts counts rows; of a table with more than ten thousand it gives
+// Counts counts rows; of a table with more than ten thousand it returns
 // PostgreSQL's own estimate, since counting reads every row.
 func (db *DB) Counts(ctx context.Context) (*Counts, error) {
 	return collectOne[Counts](ctx, db, "count rows", `

@@ -6,7 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Stat gives the connection pool's numbers, for metrics.
+// Stat returns the connection pool's numbers, for metrics.
 func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
 
 // ServerStatus is what the database says of itself.
@@ -18,7 +18,7 @@ type ServerStatus struct {
 	Failed    int    // those that did not get there
 }
 
-// ServerStatus asks the database about itself.
+// ServerStatus returns what the database reports about itself.
 func (db *DB) ServerStatus(ctx context.Context) (*ServerStatus, error) {
 	return collectOne[ServerStatus](ctx, db, "read server status", `
 		SELECT current_setting('server_version') AS version, pg_database_size(current_database()) AS size,

@@ -12,7 +12,7 @@ import (
 // beyond, the exact number costs more than it tells.
 const UsageLimit = 100
 
-// UsageCounts gives under how many vanity URLs of satellites' latest versions
+// UsageCounts returns under how many vanity URLs of satellites' latest versions
 // each algorithm version is, up to UsageLimit, by the version's id.
 func (db *DB) UsageCounts(ctx context.Context, versionIDs []string) (map[string]int, error) {
 	type row struct {
@@ -40,15 +40,14 @@ var usageOrder = ordering{
 	id:    column{"s.id", "uuid"},
 }
 
-// Uses gives a page of the satellites whose latest version has an algorithm
+// Uses returns a page of the satellites whose latest version has an algorithm
 // version.
 func (db *DB) Uses(ctx context.Context, versionID string, l List) ([]constellation.Use, error) {
-	sql, args := usageOrder.page(`
-		SELECT s.id AS satellite_id, s.name AS satellite_name, s.latest_version AS satellite_version,
-			array_agg(x.vanity_url ORDER BY x.position) AS vanity_urls, sum(x.replicas)::int AS replicas
-		FROM satellite_algorithms x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number
-		WHERE x.algorithm_version_id = @version_id /*page*/
-		GROUP BY s.id
-		/*order*/`, l, pgx.NamedArgs{"version_id": versionID})
-	return collect[constellation.Use](ctx, db, "list uses", sql, args)
+	return list[constellation.Use](ctx, db, "list uses", listQuery{order: usageOrder, rows: selection{
+		columns: `s.id AS satellite_id, s.name AS satellite_name, s.latest_version AS satellite_version,
+			array_agg(x.vanity_url ORDER BY x.position) AS vanity_urls, sum(x.replicas)::int AS replicas`,
+		from:    `satellite_algorithms x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number`,
+		where:   `x.algorithm_version_id = @version_id`,
+		groupBy: `s.id`,
+	}, args: pgx.NamedArgs{"version_id": versionID}}, l)
 }

@@ -77,7 +77,7 @@ func TestRoles(t *testing.T) {
 	w.account("Trinity", constellation.RoleViewer)
 	keys := map[string]string{
 		"admin": w.admin, "operator": w.key("Morpheus", control.NewKey{Name: "k"}), "viewer": w.key("Trinity", control.NewKey{Name: "k"}),
-		"limited": w.key("Morpheus", control.NewKey{Name: "l", SatelliteID: satelliteID}),
+		"limited": w.key("Morpheus", control.NewKey{Name: "l", SatelliteID: &satelliteID}),
 	}
 	layers, err := img.Layers()
 	if err != nil {

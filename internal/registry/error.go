@@ -24,10 +24,16 @@ const (
 	codeManifestBlob    = "MANIFEST_BLOB_UNKNOWN"
 	codeBlobUnknown     = "BLOB_UNKNOWN"
 	codeUploadUnknown   = "BLOB_UPLOAD_UNKNOWN"
+	codeUploadInvalid   = "BLOB_UPLOAD_INVALID"
+	codeRangeInvalid    = "RANGE_INVALID"
 	codeTooManyRequests = "TOOMANYREQUESTS"
 	codeUnavailable     = "UNAVAILABLE"
 	codeUnknown         = "UNKNOWN"
 )
+
+// statusClientClosed is what the access log shows of a request whose client
+// went away, as nginx writes it.
+const statusClientClosed = 499
 
 // ociError is an answer in the distribution specification's words.
 type ociError struct {
@@ -58,7 +64,7 @@ func toOCI(err error) *ociError {
 	}
 	oci = &ociError{message: e.Message}
 	if len(e.Fields) > 0 {
-		oci.message, oci.detail = joinFields(e), e.Fields
+		oci.message, oci.detail = joinFields(e), fieldNames(e)
 	}
 	oci.status, oci.code = statusOf(e.Kind)
 	if e.Kind == constellation.KindInternal {
@@ -70,7 +76,9 @@ func toOCI(err error) *ociError {
 func statusOf(kind constellation.Kind) (status int, code string) {
 	switch kind {
 	case constellation.KindMalformed, constellation.KindInvalid:
-		return http.StatusBadRequest, codeManifestInvalid
+		// Not MANIFEST_INVALID, at which skopeo tries other formats and then
+		// tells of each.
+		return http.StatusBadRequest, codeDenied
 	case constellation.KindUnauthenticated:
 		return http.StatusUnauthorized, codeUnauthorized
 	case constellation.KindForbidden:
@@ -93,6 +101,19 @@ func statusOf(kind constellation.Kind) (status int, code string) {
 	return http.StatusInternalServerError, codeUnknown
 }
 
+// fieldNames are the fields that are wrong, for machines. Their messages are
+// in the error's own already, and crane prints both.
+func fieldNames(e *constellation.Error) any {
+	type field struct {
+		Field string `json:"field"`
+	}
+	names := make([]field, len(e.Fields))
+	for i, f := range e.Fields {
+		names[i].Field = f.Field
+	}
+	return names
+}
+
 // joinFields puts every field's message into one text, since docker and crane
 // print a message and no detail.
 func joinFields(e *constellation.Error) string {
@@ -108,6 +129,10 @@ func joinFields(e *constellation.Error) string {
 
 // writeError answers with err and logs what a client must not see.
 func (g *Registry) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil { // nobody waits for the answer, and what failed did so for that
+		w.WriteHeader(statusClientClosed)
+		return
+	}
 	e := toOCI(err)
 	if e.status >= http.StatusInternalServerError {
 		g.log.ErrorContext(r.Context(), "registry request failed", "method", r.Method, "path", r.URL.Path, "error", err)
@@ -115,6 +140,9 @@ func (g *Registry) writeError(w http.ResponseWriter, r *http.Request, err error)
 	h := w.Header()
 	if e.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Basic realm="constellation"`)
+	}
+	if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
 	}
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Length")

@@ -17,7 +17,7 @@ import (
 var errDiskFull = ociErrorf(http.StatusInsufficientStorage, codeUnavailable,
 	"the mothership's disk is full, so nothing was stored; free some space there and push again")
 
-// diskFull says whether err comes from a disk or a quota without room.
+// diskFull reports whether err comes from a disk or a quota without room.
 func diskFull(err error) bool {
 	var inDriver driver.Error // which does not unwrap
 	if errors.As(err, &inDriver) {
@@ -26,7 +26,7 @@ func diskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// fault says what a failure inside distribution is to the client. Its own
+// fault returns what a failure inside distribution is to the client. Its own
 // answer names files of ours.
 func (g *Registry) fault(ctx context.Context) error {
 	var e *constellation.Error
@@ -47,7 +47,8 @@ type guarded struct {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *guarded) WriteHeader(status int) {
-	if w.failed = status >= http.StatusInternalServerError; !w.failed {
+	// 499 is distribution's for a client that went away, with 500 to follow.
+	if w.failed = status >= statusClientClosed; !w.failed {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/distribution/distribution/v3/registry/storage/driver"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func TestDiskFull(t *testing.T) {
@@ -33,7 +35,7 @@ func TestDiskFull(t *testing.T) {
 // moves, and not when it stands still.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
-	const stall = 300 * time.Millisecond
+	const stall = 2 * time.Second
 	ended := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w, done := moving(w, r, stall)
@@ -68,7 +70,7 @@ func TestStandstill(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		err = <-ended
+		err = waittest.Receive(t, "the end of the body", ended)
 		if timedOut := strings.Contains(err.Error(), "timeout"); timedOut != standstill {
 			t.Errorf("standstill %v: the body ends with %v", standstill, err)
 		}

@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/distribution/v3/manifest/manifestlist"
@@ -22,16 +23,20 @@ var manifestTypes = []string{
 
 // forward passes the request on to distribution's handlers.
 func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser) error {
-	if err := checkUploadDigest(q); err != nil {
+	if err := checkUpload(q); err != nil {
 		return err
 	}
 	w.Header().Del(apiVersionHeader) // distribution adds its own
 	out := &guarded{ResponseWriter: w}
-	g.storage.app.ServeHTTP(out, g.outgoing(q.Context(), q, body))
-	if out.failed {
-		return g.fault(q.Context())
+	sent := &sentBody{ReadCloser: body}
+	g.storage.app.ServeHTTP(out, g.outgoing(q.Context(), q, sent))
+	switch {
+	case !out.failed:
+		return nil
+	case sent.err != nil: // distribution takes it for a failure of its own
+		return ociErrorf(http.StatusBadRequest, codeUploadInvalid, "the upload stopped before its end; go on from where it is, or begin anew")
 	}
-	return nil
+	return g.fault(q.Context())
 }
 
 // outgoing makes the request that distribution sees, from the parsed route
@@ -40,9 +45,10 @@ func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser)
 func (g *Registry) outgoing(ctx context.Context, q request, body io.ReadCloser) *http.Request {
 	out := q.Clone(ctx)
 	out.Body = body
+	out.RemoteAddr = clientAddress(q.Request) // for its log, which would believe any caller's X-Forwarded-For
 	out.URL = &url.URL{Path: q.route.path(), RawQuery: g.query(q).Encode()}
 	out.RequestURI = out.URL.RequestURI()
-	for _, name := range []string{"Authorization", "Cookie", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix"} {
+	for _, name := range []string{"Authorization", "Cookie", "Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix"} {
 		out.Header.Del(name)
 	}
 	switch q.route.kind {
@@ -50,9 +56,7 @@ func (g *Registry) outgoing(ctx context.Context, q request, body io.ReadCloser) 
 		out.Header.Set("Accept", strings.Join(manifestTypes, ", "))
 	case routeUploads, routeUpload:
 		// Distribution reads mount, from and digest from a form body too.
-		if media, _, _ := mime.ParseMediaType(out.Header.Get("Content-Type")); media != "" {
-			out.Header.Set("Content-Type", "application/octet-stream")
-		}
+		out.Header.Set("Content-Type", "application/octet-stream")
 	}
 	return out
 }
@@ -79,13 +83,48 @@ func (g *Registry) query(q request) url.Values {
 	return out
 }
 
-// checkUploadDigest refuses a digest that content could be stored under and
-// never be pulled or bundled by.
-func checkUploadDigest(q request) error {
-	if q.route.kind != routeUpload && q.route.kind != routeUploads || !q.URL.Query().Has("digest") {
+// contentRange is the range of a chunk as the distribution specification has
+// it: first and last byte, both counted from 0.
+var contentRange = regexp.MustCompile(`^([0-9]{1,18})-([0-9]{1,18})$`)
+
+// checkUpload refuses what distribution would take for a failure of its own,
+// and a digest that content could be stored under and never be pulled or
+// bundled by.
+func checkUpload(q request) error {
+	if q.route.kind != routeUpload && q.route.kind != routeUploads {
+		return nil
+	}
+	if text := q.Header.Get("Content-Range"); text != "" {
+		m := contentRange.FindStringSubmatch(text)
+		if m == nil || number(m[1]) > number(m[2]) {
+			return ociErrorf(http.StatusRequestedRangeNotSatisfiable, codeRangeInvalid, "the Content-Range %q is not FIRST-LAST, the numbers of the chunk's first and last byte", shorten(text))
+		}
+	}
+	if !q.URL.Query().Has("digest") {
 		return nil
 	}
 	return checkDigest(q.URL.Query().Get("digest"))
+}
+
+// number reads digits that fit.
+func number(digits string) int64 {
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	return n
+}
+
+// sentBody notes that a client's body broke off.
+type sentBody struct {
+	io.ReadCloser
+	err error
+}
+
+// Read implements io.Reader.
+func (b *sentBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
 }
 
 func (g *Registry) mayMount(q request, parameters url.Values) bool {
@@ -96,16 +135,16 @@ func (g *Registry) mayMount(q request, parameters url.Values) bool {
 		g.control.CanPull(q.principal, from) == nil
 }
 
-// answer is a response held back until the change that it reports is stored.
-type answer struct {
+// bufferedResponse is a response held back until the change that it reports is stored.
+type bufferedResponse struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-// hold passes a manifest on to distribution and holds the answer back.
-func (g *Registry) hold(ctx context.Context, q request, body []byte) *answer {
-	a := &answer{header: http.Header{}}
+// forwardBuffered passes a manifest on to distribution and holds the answer back.
+func (g *Registry) forwardBuffered(ctx context.Context, q request, body []byte) *bufferedResponse {
+	a := &bufferedResponse{header: http.Header{}}
 	out := g.outgoing(ctx, q, io.NopCloser(bytes.NewReader(body)))
 	out.ContentLength = int64(len(body))
 	out.TransferEncoding = nil
@@ -117,28 +156,28 @@ func (g *Registry) hold(ctx context.Context, q request, body []byte) *answer {
 }
 
 // Header implements http.ResponseWriter.
-func (a *answer) Header() http.Header { return a.header }
+func (a *bufferedResponse) Header() http.Header { return a.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) {
+func (a *bufferedResponse) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
 }
 
 // Write implements http.ResponseWriter.
-func (a *answer) Write(p []byte) (int, error) {
+func (a *bufferedResponse) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	return a.body.Write(p)
 }
 
-func (a *answer) ok() bool { return a.status >= 200 && a.status < 300 }
+func (a *bufferedResponse) ok() bool { return a.status >= 200 && a.status < 300 }
 
 // Error says that distribution refused; the answer itself has its reason.
-func (a *answer) Error() string { return "distribution refused: " + a.body.String() }
+func (a *bufferedResponse) Error() string { return "distribution refused: " + a.body.String() }
 
 // writeTo sends the answer.
-func (a *answer) writeTo(w http.ResponseWriter) {
+func (a *bufferedResponse) writeTo(w http.ResponseWriter) {
 	for name, values := range a.header {
 		w.Header()[name] = values
 	}

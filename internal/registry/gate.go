@@ -7,12 +7,13 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
-// authenticate tells who asks: Basic with account name and API key as docker
+// authenticate returns who asks: Basic with account name and API key as docker
 // login sends it, or the key itself as Bearer or Simple.
 func (g *Registry) authenticate(r *http.Request) (control.Principal, error) {
-	address := remoteAddress(r)
+	address := clientAddress(r)
 	username, key, ok := r.BasicAuth()
 	if !ok {
 		key = bearerKey(r.Header.Get("Authorization"))
@@ -38,7 +39,11 @@ func bearerKey(header string) string {
 	return ""
 }
 
-func remoteAddress(r *http.Request) string {
+// clientAddress is who asks, also behind a proxy that is trusted.
+func clientAddress(r *http.Request) string {
+	if address := httpserve.Address(r); address != "" {
+		return address
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
@@ -46,7 +51,7 @@ func remoteAddress(r *http.Request) string {
 	return host
 }
 
-// authorise says whether principal may do method on route, and refuses what
+// authorise reports whether principal may do method on route, and refuses what
 // this registry never does. It reads nothing but its arguments and control.
 func (g *Registry) authorise(principal control.Principal, route route, method string) error {
 	if route.kind == routeBase {

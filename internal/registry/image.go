@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/distribution/distribution/v3/manifest/manifestlist"
 	"github.com/distribution/distribution/v3/manifest/schema2"
@@ -29,20 +30,22 @@ type inspector struct {
 	labels    map[string]string // of the first image of a platform
 }
 
-func (i *inspector) manifest(digest string, size int64, mediaType string, doc *document, platform *v1.Platform, depth int) error {
+// manifest walks a manifest. child is how an index names it, nil for the one
+// that was pushed under the version's tag.
+func (i *inspector) manifest(digest string, size int64, mediaType string, doc *document, child *v1.Descriptor, depth int) error {
 	i.sizes[digest] = size
 	switch mediaType {
 	case v1.MediaTypeImageIndex, manifestlist.MediaTypeManifestList:
 		return i.index(doc, depth)
 	case v1.MediaTypeImageManifest, schema2.MediaTypeManifest:
-		return i.image(doc, platform)
+		return i.image(doc, child)
 	}
 	return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "an algorithm version is an image manifest or an image index; not %q", shorten(mediaType))
 }
 
 func (i *inspector) index(doc *document, depth int) error {
 	if depth >= maxIndexDepth {
-		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the index holds indexes more than %d deep", maxIndexDepth)
+		return ociErrorf(http.StatusBadRequest, codeDenied, "the index holds indexes more than %d deep", maxIndexDepth)
 	}
 	for _, child := range doc.Manifests {
 		if _, ok := i.sizes[child.Digest.String()]; ok {
@@ -59,17 +62,21 @@ func (i *inspector) index(doc *document, depth int) error {
 		if err := json.Unmarshal(body, &childDoc); err != nil {
 			return fmt.Errorf("parse manifest %s@%s: %w", i.repository, child.Digest, err)
 		}
-		if err := i.manifest(child.Digest.String(), int64(len(body)), child.MediaType, &childDoc, child.Platform, depth+1); err != nil {
+		if err := i.manifest(child.Digest.String(), int64(len(body)), child.MediaType, &childDoc, &child, depth+1); err != nil {
 			return err
 		}
 	}
 	if depth == 0 && len(i.platforms) == 0 {
-		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the index has no image of any platform")
+		return ociErrorf(http.StatusBadRequest, codeDenied, "the index has no image of any platform")
 	}
 	return nil
 }
 
-func (i *inspector) image(doc *document, platform *v1.Platform) error {
+// image takes in an image manifest: what it needs, and for an image of a
+// platform that platform and its labels. Beside the images an index may hold
+// artifacts (SBOMs, attestations, signatures), whatever platform it says they
+// are of; they travel along.
+func (i *inspector) image(doc *document, child *v1.Descriptor) error {
 	if doc.Config == nil {
 		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest has no config")
 	}
@@ -80,19 +87,25 @@ func (i *inspector) image(doc *document, platform *v1.Platform) error {
 			return err
 		}
 	}
-	if platform != nil && platform.OS == "unknown" {
-		return nil // an attestation that buildx put beside the images
+	if child != nil && isArtifact(doc, child) {
+		return nil
 	}
-	if doc.Config.MediaType != v1.MediaTypeImageConfig && doc.Config.MediaType != schema2.MediaTypeImageConfig {
-		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "an algorithm version is a container image; this is an artifact of type %q: push it under another tag than a Git hash", shorten(doc.Config.MediaType))
+	if !isImageConfig(doc.Config.MediaType) {
+		return ociErrorf(http.StatusBadRequest, codeDenied, "an algorithm version is a container image; this is an artifact of type %q: push it under another tag than a Git hash", shorten(doc.Config.MediaType))
 	}
 	config, err := i.config(doc.Config)
 	if err != nil {
 		return err
 	}
+	if config.OS == "" || config.Architecture == "" || config.OS == "unknown" {
+		if child != nil {
+			return nil
+		}
+		return ociErrorf(http.StatusBadRequest, codeDenied, "the image's config names no os and architecture, so no cluster can tell where it runs: build it with both")
+	}
 	name := platformName(config.Platform)
-	if platform != nil && platform.OS != "" {
-		name = platformName(*platform)
+	if child != nil && child.Platform != nil && child.Platform.OS != "" && child.Platform.Architecture != "" {
+		name = platformName(*child.Platform)
 	}
 	if i.labels == nil {
 		i.labels = config.Config.Labels
@@ -104,9 +117,29 @@ func (i *inspector) image(doc *document, platform *v1.Platform) error {
 	return nil
 }
 
-// present refuses a layer that is to be fetched from elsewhere: where the
-// satellite runs there may be no elsewhere. Distribution looks for the others.
+// isArtifact reports whether what an index names is no image to run: buildx
+// marks its attestations, other tools give SBOMs and signatures a config or an
+// artifact type of their own. (An image's descriptor may have an artifact type
+// too: that of its config.)
+func isArtifact(doc *document, child *v1.Descriptor) bool {
+	return doc.ArtifactType != "" && !isImageConfig(doc.ArtifactType) ||
+		child.Annotations["vnd.docker.reference.type"] != "" ||
+		child.Platform != nil && child.Platform.OS == "unknown" ||
+		!isImageConfig(doc.Config.MediaType)
+}
+
+func isImageConfig(mediaType string) bool {
+	return mediaType == v1.MediaTypeImageConfig || mediaType == schema2.MediaTypeImageConfig
+}
+
+// present refuses a layer that does not travel with the image: one of a type
+// that clients and registries leave out when they copy, and one that is to be
+// fetched from elsewhere. Where the satellite runs there may be no elsewhere.
+// Distribution looks for the others.
 func (i *inspector) present(layer v1.Descriptor) error {
+	if strings.Contains(layer.MediaType, ".nondistributable.") || strings.Contains(layer.MediaType, ".foreign.") {
+		return ociErrorf(http.StatusBadRequest, codeDenied, "layer %s is of type %s, which registries leave out or refuse when an image is copied: build on a base without such layers", layer.Digest, shorten(layer.MediaType))
+	}
 	if len(layer.URLs) == 0 {
 		return nil
 	}
@@ -131,7 +164,7 @@ func (i *inspector) config(descriptor *v1.Descriptor) (*v1.Image, error) {
 	}
 	defer func() { _ = blob.Close() }() // only read
 	if size > maxManifest {
-		return nil, ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the image's config has more than %d MiB", maxManifest>>20)
+		return nil, ociErrorf(http.StatusBadRequest, codeDenied, "the image's config has more than %d MiB", maxManifest>>20)
 	}
 	data, err := io.ReadAll(blob)
 	if err != nil {
@@ -139,10 +172,7 @@ func (i *inspector) config(descriptor *v1.Descriptor) (*v1.Image, error) {
 	}
 	var config v1.Image
 	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the image's config is not that of a container image")
-	}
-	if config.OS == "" || config.Architecture == "" {
-		return nil, ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the image's config names no os and architecture, so no cluster can tell where it runs")
+		return nil, ociErrorf(http.StatusBadRequest, codeDenied, "the image's config is not that of a container image")
 	}
 	return &config, nil
 }

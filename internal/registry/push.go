@@ -2,12 +2,7 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"regexp"
 	"strings"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,62 +12,27 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
-// maxManifest is the most bytes of a manifest: distribution's own limit.
-const maxManifest = 4 << 20
-
-// document is what we read of a manifest or index.
-type document struct {
-	MediaType    string            `json:"mediaType"`
-	ArtifactType string            `json:"artifactType"`
-	Config       *v1.Descriptor    `json:"config"`
-	Layers       []v1.Descriptor   `json:"layers"`
-	Manifests    []v1.Descriptor   `json:"manifests"`
-	Subject      *v1.Descriptor    `json:"subject"`
-	Annotations  map[string]string `json:"annotations"`
-}
-
 // putManifest stores a manifest; under a Git hash it registers the version.
 func (g *Registry) putManifest(w http.ResponseWriter, q request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, maxManifest))
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return ociErrorf(http.StatusRequestEntityTooLarge, codeSizeInvalid, "a manifest has at most %d MiB", maxManifest>>20)
-	}
-	if err != nil {
-		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest did not arrive whole")
-	}
-	var doc document
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest is not a JSON object of an image manifest or index")
-	}
-	mediaType := contentType(q.Request, &doc)
-	q.Request = q.Clone(q.Context())
-	q.Header.Set("Content-Type", mediaType)
-	if constellation.IsGitHash(q.route.reference) {
-		return g.putAlgorithm(w, q, body, mediaType, &doc)
-	}
-	a, err := g.store(q.Context(), q, body, mediaType, &doc)
+	defer g.bodies.Attach(q.Request)()
+	body, doc, err := readManifest(w, q.Request)
 	if err != nil {
 		return err
 	}
-	a.writeTo(w)
-	return nil
-}
-
-// contentType is the media type that the client gives, in its header or else
-// in the document.
-func contentType(r *http.Request, doc *document) string {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil {
-		return media
+	mediaType := contentType(q.Request, doc)
+	q.Request = q.Clone(q.Context())
+	q.Header.Set("Content-Type", mediaType)
+	if constellation.IsGitHash(q.route.reference) {
+		return g.putAlgorithm(w, q, body, mediaType, doc)
 	}
-	return doc.MediaType
+	return g.putOther(w, q, body, mediaType, doc)
 }
 
-// store gives the manifest to distribution and notes what it refers to. A
+// store passes the manifest to distribution and notes what it refers to. A
 // client that hears nothing sends the manifest again, so a note that is
 // missing after a crash is made then.
-func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*answer, error) {
-	a := g.hold(ctx, q, body)
+func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*bufferedResponse, error) {
+	a := g.forwardBuffered(ctx, q, body)
 	if a.status >= http.StatusInternalServerError {
 		return nil, g.fault(ctx)
 	}
@@ -93,7 +53,7 @@ func (g *Registry) putAlgorithm(w http.ResponseWriter, q request, body []byte, m
 	if err != nil {
 		return err
 	}
-	var held *answer
+	var held *bufferedResponse
 	_, _, err = g.control.PushAlgorithm(q.Context(), q.principal, push, func(ctx context.Context) error {
 		a, err := g.store(ctx, q, body, mediaType, doc)
 		if err != nil {
@@ -144,13 +104,12 @@ func (g *Registry) inspect(q request, body []byte, mediaType string, doc *docume
 	}, nil
 }
 
-var semanticPattern = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)$`)
-
-// semanticVersion gives the label's version, or "" when it is none: images
+// semanticVersion returns the label's version, or "" when it is none: images
 // inherit the label from their base, where it is often such as "22.04".
 func semanticVersion(label string) string {
-	if m := semanticPattern.FindStringSubmatch(label); m != nil && len(label) <= 64 {
-		return m[1]
+	version := strings.TrimPrefix(label, "v")
+	if _, ok := constellation.ParseSemanticVersion(version); !ok {
+		return ""
 	}
-	return ""
+	return version
 }

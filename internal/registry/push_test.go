@@ -25,7 +25,7 @@ func TestPushRegisters(t *testing.T) {
 	w := newWorld(t)
 	img := image(t, 1000, map[string]string{
 		"constellation.protocol": "http", "constellation.port": "8081", "constellation.concurrency": "4",
-		"org.opencontainers.image.version": "v1.2.3",
+		"org.opencontainers.image.version": "v1.2.3-rc1",
 	})
 	ref := "neo/hello:" + hash(1)
 	w.mustPush(ref, img)
@@ -34,7 +34,7 @@ func TestPushRegisters(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &constellation.AlgorithmVersion{
-		Owner: "neo", Name: "hello", GitHash: hash(1), SemanticVersion: "1.2.3", State: constellation.VersionReady, CreatedBy: "Admin",
+		Owner: "neo", Name: "hello", GitHash: hash(1), SemanticVersion: "1.2.3-rc1", State: constellation.VersionReady, CreatedBy: "Admin",
 		Image: constellation.Image{
 			Repository: "neo/hello", Digest: digestOf(t, img), MediaType: string(types.DockerManifestSchema2), Size: wholeSize(t, img), Platforms: []string{"linux/amd64"},
 		},
@@ -174,6 +174,8 @@ func TestPushRefusesImage(t *testing.T) {
 		"unknown label":  {image(t, 100, map[string]string{"constellation.protcol": "http"}), "constellation.protcol is unknown"},
 		"bad number":     {image(t, 100, map[string]string{"constellation.port": "http"}), "constellation.port is a whole number"},
 		"bad port":       {image(t, 100, map[string]string{"constellation.port": "70000"}), "1 to 65535"},
+		"path of lines":  {image(t, 100, map[string]string{"constellation.path": "/x\r\nHost: evil"}), `no space and no '?' or '#'; not "/x\r\nHost: evil"`},
+		"health path":    {image(t, 100, map[string]string{"constellation.health-path": "/a b"}), "no space"},
 		"an artifact":    {artifact, "artifact"},
 		"an empty index": {mutate.IndexMediaType(empty.Index, types.OCIImageIndex), "no image of any platform"},
 	}

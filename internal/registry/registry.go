@@ -1,4 +1,4 @@
-// Package registry is the mothership's OCI registry (DESIGN section 4):
+// Package registry is the mothership's OCI registry:
 // distribution's handlers behind one gate that knows accounts and roles. A
 // push under a Git hash registers an algorithm version; a launch's bundle is
 // a read-only image index under satellites/.
@@ -10,13 +10,15 @@ import (
 	"net/http"
 
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
 const apiVersionHeader = "Docker-Distribution-Api-Version"
 
-// Options are what a Registry can be told. Log may be nil.
+// Options are what a Registry can be told. Both may be nil.
 type Options struct {
-	Log *slog.Logger
+	Log    *slog.Logger
+	Bodies *httpserve.Bodies // what of manifests is in memory counts there
 }
 
 // Registry serves /v2. It is safe for concurrent use.
@@ -24,6 +26,7 @@ type Registry struct {
 	control *control.Service
 	storage *Storage
 	log     *slog.Logger
+	bodies  *httpserve.Bodies
 }
 
 // New makes the handler of /v2 and everything under it; mount it at /v2 and
@@ -33,7 +36,7 @@ func New(service *control.Service, storage *Storage, options Options) *Registry 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{control: service, storage: storage, log: log}
+	return &Registry{control: service, storage: storage, log: log, bodies: options.Bodies}
 }
 
 // ServeHTTP parses the path, authenticates, authorises, and only then lets
@@ -42,7 +45,7 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(apiVersionHeader, "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := g.serve(w, r); err != nil {
-		g.writeError(w, r, err)
+		httpserve.Refuse(w, r, func() { g.writeError(w, r, err) })
 	}
 }
 

@@ -128,7 +128,7 @@ func checkDigest(s string) error {
 	return nil
 }
 
-// path gives the canonical path of r.
+// path returns the canonical path of r.
 func (r route) path() string {
 	base := "/v2/" + r.repository
 	switch r.kind {

@@ -125,7 +125,7 @@ func TestSemanticVersion(t *testing.T) {
 	t.Parallel()
 	for label, want := range map[string]string{
 		"1.2.3": "1.2.3", "v1.2.3": "1.2.3", "1.2.3-rc.1+b5": "1.2.3-rc.1+b5",
-		"": "", "22.04": "", "latest": "", "1.2.3 ": "",
+		"": "", "22.04": "", "latest": "", "1.2.3 ": "", "1.2.3-rc1": "1.2.3-rc1", "01.2.3": "", "1.2.3-": "", "1.2.3-rc..1": "", "1.2.3+": "",
 	} {
 		if got := semanticVersion(label); got != want {
 			t.Errorf("semanticVersion(%q) = %q, want %q", label, got, want)

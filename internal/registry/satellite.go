@@ -110,7 +110,7 @@ func unknownManifest(route route) error {
 	return ociErrorf(http.StatusNotFound, codeManifestUnknown, "no launch or manifest %s in %s: a bundle is at satellites/SATELLITE_ID:LAUNCH_ID", route.reference, route.repository)
 }
 
-// recode gives "not found" the code that the endpoint uses for it.
+// recode sets the code of "not found" to the one that the endpoint uses for it.
 func recode(err error, code string) error {
 	if constellation.KindOf(err) != constellation.KindNotFound {
 		return err
@@ -148,7 +148,7 @@ func (g *Registry) serveLaunches(w http.ResponseWriter, q request) error {
 	return nil
 }
 
-// launchIDs gives every launch of the satellite, ordered by ID.
+// launchIDs returns every launch of the satellite, ordered by ID.
 func (g *Registry) launchIDs(ctx context.Context, principal control.Principal, satelliteID string) ([]string, error) {
 	ids := []string{}
 	query := control.ListQuery{Limit: 500}

@@ -150,7 +150,7 @@ func (s *Storage) Check(ctx context.Context) error {
 	return nil
 }
 
-// Manifest gives the bytes of a manifest or index as they were pushed; an
+// Manifest returns the bytes of a manifest or index as they were pushed; an
 // unknown one is a KindNotFound error. It implements bundle.Content.
 func (s *Storage) Manifest(ctx context.Context, repository, dgst string) ([]byte, error) {
 	repo, parsed, err := s.repository(ctx, repository, dgst)
@@ -176,7 +176,7 @@ func (s *Storage) Manifest(ctx context.Context, repository, dgst string) ([]byte
 	return payload, nil
 }
 
-// Blob opens a blob and gives its size; an unknown one is a KindNotFound
+// Blob opens a blob and returns its size; an unknown one is a KindNotFound
 // error. The caller closes it.
 func (s *Storage) Blob(ctx context.Context, repository, dgst string) (io.ReadSeekCloser, int64, error) {
 	repo, parsed, err := s.repository(ctx, repository, dgst)
@@ -201,7 +201,7 @@ func (s *Storage) Blob(ctx context.Context, repository, dgst string) (io.ReadSee
 	return blobReader{blob}, descriptor.Size, nil
 }
 
-// file gives a blob as the file that it is, so that the kernel can send it by
+// file returns a blob as the file that it is, so that the kernel can send it by
 // itself; nil when the driver keeps no files. The path is the one that
 // distribution documents for its storage.
 func (s *Storage) file(ctx context.Context, dgst digest.Digest) *os.File {

@@ -45,7 +45,7 @@ type SystemImage struct {
 }
 
 // StartSystemImage begins making the system image in the background and
-// returns at once; cancelling ctx gives it up. The same binary and
+// returns at once; cancelling ctx abandons it. The same binary and
 // certificate authorities give the same digest, and are packed only once.
 func StartSystemImage(ctx context.Context, storage *Storage, config SystemImageConfig) *SystemImage {
 	if config.Log == nil {
@@ -161,7 +161,7 @@ func openExecutable(path string) (*os.File, error) {
 
 var notInTag = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
 
-// versionTag gives the version as a tag, which has no '+'.
+// versionTag returns the version as a tag, which has no '+'.
 func versionTag(version string) string {
 	tag := notInTag.ReplaceAllString(version, "-")
 	if !tagPattern.MatchString(tag) {

@@ -19,7 +19,7 @@ import (
 // nonroot is the user and group of the system image, as in distroless.
 const nonroot = 65532
 
-// epoch is the time of every file, so that the same content gives the same
+// epoch is the time of every file, so that the same content makes the same
 // digest.
 var epoch = time.Unix(0, 0).UTC()
 

@@ -36,7 +36,7 @@ func systemKey(executable io.ReadSeeker, caBundle []byte) (string, error) {
 
 func systemCachePath(key string) string { return ownRoot + "/system/" + key }
 
-// cachedSystem gives nil when the image was not made before, or is not whole.
+// cachedSystem returns nil when the image was not made before, or is not whole.
 func (s *Storage) cachedSystem(ctx context.Context, key string) (*v1.Descriptor, error) {
 	data, err := s.driver.GetContent(ctx, systemCachePath(key))
 	if isPathNotFound(err) {

@@ -175,7 +175,7 @@ func TestSystemImageLayout(t *testing.T) {
 	}
 }
 
-// unpack writes a layer's files and gives name, mode and owner of each.
+// unpack writes a layer's files and returns name, mode and owner of each.
 func unpack(t *testing.T, s *Storage, layer v1.Descriptor, root string) []string {
 	t.Helper()
 	blob, _, err := s.Blob(t.Context(), "constellation/system", layer.Digest.String())

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -167,7 +168,7 @@ func (w *world) mustNotExist(ref string) {
 // launch makes a satellite of the versions and a launch of it.
 func (w *world) launch(refs ...string) (satelliteID, launchID string) {
 	w.t.Helper()
-	n := control.NewSatellite{Name: "sat-" + fmt.Sprint(len(refs)) + "-" + hash(len(refs))[:4]}
+	n := control.NewSatellite{Name: "sat-" + digest.FromString(strings.Join(refs, " ")).Encoded()[:12]}
 	for i, ref := range refs {
 		n.Algorithms = append(n.Algorithms, control.AlgorithmSpec{Algorithm: strings.Replace(ref, ":", "/", 1), VanityURL: fmt.Sprintf("foo/bar%d", i), Replicas: 1})
 	}
@@ -225,7 +226,7 @@ func (w *world) wantAnswer(status int, code, method, path string, body io.Reader
 	}
 }
 
-// hash gives a Git hash for a small number.
+// hash returns a Git hash for a small number.
 func hash(n int) string { return fmt.Sprintf("%040x", n+0xabc) }
 
 // image makes an image of about size bytes with labels.
@@ -287,7 +288,7 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 	return filepath.Join(programDir, "program"), nil
 })
 
-// program gives a static program that stands for the mothership's binary.
+// program returns a static program that stands for the mothership's binary.
 func program(t *testing.T) string {
 	t.Helper()
 	path, err := buildProgram()
@@ -301,4 +302,10 @@ func removeProgram() {
 	if programDir != "" {
 		_ = os.RemoveAll(programDir)
 	}
+}
+
+// pushWith writes an image as USERNAME:KEY, as crane does.
+func pushWith(ref name.Reference, img v1.Image, credentials string) error {
+	username, key, _ := strings.Cut(credentials, ":")
+	return remote.Write(ref, img, as(username, key))
 }

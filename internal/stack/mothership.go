@@ -19,15 +19,16 @@ type Mothership struct {
 }
 
 // StartMothership serves on address (host:port, port 0 for a free one) from
-// dir/data and waits until it is ready.
-func StartMothership(ctx context.Context, binary, dir, address string) (*Mothership, error) {
+// dir/data and waits until it is ready. Flags of serve come after its own, and
+// so count in their place.
+func StartMothership(ctx context.Context, binary, dir, address string, flags ...string) (*Mothership, error) {
 	address, err := freeAddress(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("start the mothership: %w", err)
 	}
 	m := &Mothership{URL: "http://" + address, Host: address, DataDir: filepath.Join(dir, "data"), binary: binary}
-	m.process, err = startProcess("mothership", filepath.Join(dir, "mothership.log"), nil,
-		binary, "serve", "--listen", address, "--public-url", m.URL, "--data-dir", m.DataDir)
+	serve := []string{binary, "serve", "--listen", address, "--public-url", m.URL, "--data-dir", m.DataDir}
+	m.process, err = startProcess("mothership", filepath.Join(dir, "mothership.log"), nil, append(serve, flags...)...)
 	if err != nil {
 		return nil, err
 	}

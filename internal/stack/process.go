@@ -83,7 +83,7 @@ func (p *process) stop(limit time.Duration) error {
 	}
 }
 
-// tail gives the last lines of the process's log.
+// tail returns the last lines of the process's log.
 func (p *process) tail(lines int) string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {

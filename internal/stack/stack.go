@@ -166,17 +166,18 @@ func (s *Stack) Operate(ctx context.Context, satelliteID, launchID string, args 
 }
 
 // Configure is the configuration that this stack's cluster and registry need,
-// as KEY=VALUE, in the forms of the mission.
+// as KEY=VALUE, some with the leading dot that a key may have.
 func (s *Stack) Configure(namespace string) []string {
-	settings := []string{
-		"stage.container_registry=" + s.Registry,
-		".stage.kubernetes.kubeconfig_path=" + s.Cluster.Kubeconfig,
-		".stage.kubernetes.namespace=" + namespace,
-		".stage.fqdn=" + s.Mothership.Host,
-	}
-	if s.Customer != nil || s.Insecure {
+	var settings []string
+	if s.Customer != nil || s.Insecure { // before the registry, which is tried when it is set
 		settings = append(settings, "stage.registry.insecure=true")
 	}
+	settings = append(settings,
+		"stage.container_registry="+s.Registry,
+		".stage.kubernetes.kubeconfig_path="+s.Cluster.Kubeconfig,
+		".stage.kubernetes.namespace="+namespace,
+		".stage.fqdn="+s.Mothership.Host,
+	)
 	switch {
 	case s.Kubeconfig == "":
 		settings = append(settings, "stage.ingress.provider=nginx")

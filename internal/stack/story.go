@@ -23,16 +23,19 @@ var (
 	HashB = strings.Repeat("b2", 20)
 )
 
-// Route is an algorithm version (OWNER/NAME/HASH) under a vanity URL.
+// Route is an algorithm version (OWNER/NAME/HASH) under a vanity URL. With Most,
+// its replicas follow the load.
 type Route struct {
 	Vanity, Algorithm string
 	Replicas          int
+	Least             *int
+	Most              int
 }
 
 func routes(list []Route) []apiv1.SatelliteAlgorithm {
 	algorithms := make([]apiv1.SatelliteAlgorithm, len(list))
 	for i, r := range list {
-		algorithms[i] = apiv1.SatelliteAlgorithm{Algorithm: r.Algorithm, VanityURL: r.Vanity, Replicas: r.Replicas}
+		algorithms[i] = apiv1.SatelliteAlgorithm{Algorithm: r.Algorithm, VanityURL: r.Vanity, Replicas: r.Replicas, MinReplicas: r.Least, MaxReplicas: r.Most}
 	}
 	return algorithms
 }

@@ -2,7 +2,7 @@ package component
 
 import "fmt"
 
-// Bytes is a size as people read it: "612 kB", "1.4 GB".
+// Bytes returns a size as people read it: "612 kB", "1.4 GB".
 func Bytes(n int64) string {
 	switch {
 	case n < 1000:

@@ -44,7 +44,7 @@ func (c Chart) x(at time.Time) float64 {
 	return chartWidth * float64(at.Sub(c.From)) / float64(max(c.To.Sub(c.From), 1))
 }
 
-// bars is the path of the values, or of their bad part.
+// bars returns the path of the values, or of their bad part.
 func (c Chart) bars(bad bool) string {
 	var b strings.Builder
 	top := c.top()
@@ -63,7 +63,7 @@ func (c Chart) bars(bad bool) string {
 	return b.String()
 }
 
-// line is the path through the values, broken where points are missing.
+// line returns the path through the values, broken where points are missing.
 func (c Chart) line() string {
 	var b strings.Builder
 	top := c.top()
@@ -83,7 +83,7 @@ func (c Chart) line() string {
 	return b.String()
 }
 
-// Seconds is how long something took, as people read it.
+// Seconds returns how long something took, as people read it.
 func Seconds(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -98,7 +98,7 @@ func Seconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f min", d.Minutes())
 }
 
-// Number is a count with its thousands apart.
+// Number returns a count with its thousands apart.
 func Number(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {

@@ -221,7 +221,7 @@ func commandText(c Command) templ.Component {
 	})
 }
 
-// word is what stands in the place of a word to be filled in.
+// word returns what stands in the place of a word to be filled in.
 func (c Command) word(place string) string {
 	if v := c.Values[strings.ToLower(place)]; v != "" {
 		return Quote(v)

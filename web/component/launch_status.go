@@ -2,7 +2,7 @@ package component
 
 import "github.com/constellation-serving/constellation/internal/constellation"
 
-// LaunchStatus is how a launch does, as a shape and a word.
+// LaunchStatus returns how a launch does, as a shape and a word.
 func LaunchStatus(l *constellation.Launch) Status {
 	s := Status{Mark: "–", Word: "Never seen", Tone: "off", Why: l.StatusReason}
 	switch l.Status {

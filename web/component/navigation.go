@@ -14,7 +14,7 @@ type Group struct {
 // AccountURL is where a visitor's own account is.
 const AccountURL = "/account"
 
-// Navigation is what someone of that role finds at the side of every page.
+// Navigation returns what someone of that role finds at the side of every page.
 func Navigation(role string) []Group {
 	groups := []Group{{Entries: []Entry{
 		{"constellation", "Constellation", "/"}, {"algorithms", "Algorithms", "/algorithms"},

@@ -6,24 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// tailLength is how many characters of a long value stay in sight after the
-// cut.
-const tailLength = 8
-
-// split is where the tail of a long value begins, between characters.
-func split(s string) int {
-	at := len(s)
-	for range tailLength {
-		_, size := utf8.DecodeLastRuneInString(s[:at])
-		at -= size
-	}
-	return at
-}
-
-func head(s string) string { return s[:split(s)] }
-func tail(s string) string { return s[split(s):] }
-
-// Sentence is an error's message as one for people to read: it starts large
+// Sentence returns an error's message as one for people to read: it starts large
 // and ends with a full stop.
 func Sentence(s string) string {
 	r, size := utf8.DecodeRuneInString(s)
@@ -37,7 +20,7 @@ func Sentence(s string) string {
 	return s
 }
 
-// Reason is why something is as it is, as a sentence. It may begin with a vanity
+// Reason returns why something is as it is, as a sentence. It may begin with a vanity
 // URL, which keeps its case.
 func Reason(s string) string {
 	if first, _, _ := strings.Cut(s, " "); strings.Contains(first, "/") {

@@ -1,15 +1,53 @@
 package component
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/a-h/templ"
 )
 
-func TestLong(t *testing.T) {
+func TestPhrases(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string]string{"": "", "short": "short", "0123456789abcdef": "89abcdef", "größer-ünï-ñandú": "ï-ñandú", "ab🚀cdefghi🌍": "defghi🌍"} {
-		if got := tail(value); !strings.HasSuffix(got, want) || head(value)+got != value {
-			t.Errorf("Long(%q) = %q + %q", value, head(value), got)
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	tags := regexp.MustCompile(`<[^>]*>`)
+	exact := regexp.MustCompile(`<span class="exact">[^<]*</span>`)
+	for want, part := range map[string]templ.Component{
+		"1 version, the first 3 minutes ago": Said("1 version, the first", now.Add(-3*time.Minute), now),
+		"for 17 minutes":                     For(now.Add(-17*time.Minute), now),
+		"for less than a minute":             For(now, now),
+		"▲Ends in 10 days":                   Expiry(now.Add(240*time.Hour), now),
+		"■Expired 10 days ago":               Expiry(now.Add(-240*time.Hour), now),
+		"sha256:" + strings.Repeat("a", 64):  Long("sha256:" + strings.Repeat("a", 64)),
+	} {
+		var b strings.Builder
+		if err := part.Render(t.Context(), &b); err != nil {
+			t.Fatal(err)
+		}
+		if got := tags.ReplaceAllString(exact.ReplaceAllString(b.String(), ""), ""); got != want {
+			t.Errorf("a phrase reads %q, want %q", got, want)
+		}
+	}
+}
+
+func TestLongIsInOnePiece(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := Long("0123456789abcdef").Render(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if want := `>0123456789abcdef<`; !strings.Contains(b.String(), want) {
+		t.Errorf("a long value renders as %s, want %s in it", b.String(), want)
+	}
+}
+
+func TestCount(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0 calls", 1: "1 call", 2: "2 calls", 12345: "12 345 calls"} {
+		if got := Count(n, "call"); got != want {
+			t.Errorf("Count(%d) = %q, want %q", n, got, want)
 		}
 	}
 }

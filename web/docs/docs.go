@@ -27,7 +27,7 @@ type Values struct {
 	URL     string // of this mothership
 	Host    string // its host and port, as `docker login` takes it
 	FQDN    string // as stage.fqdn takes it
-	Version string // of the mothership, and so of its system image
+	Version string // of the system image, as its tag
 }
 
 // Chapter is a page of the guide.
@@ -54,7 +54,7 @@ func New(v Values) *Guide {
 	return g
 }
 
-// Chapter gives the chapter of a slug, and its place in the guide; -1 when
+// Chapter returns the chapter of a slug, and its place in the guide; -1 when
 // there is none.
 func (g *Guide) Chapter(slug string) (*Chapter, int) {
 	for i := range g.Chapters {
@@ -127,7 +127,7 @@ func newChapter(markdown goldmark.Markdown, name string, source []byte) (*Chapte
 	return c, nil
 }
 
-// plain is a node's text.
+// plain returns a node's text.
 func plain(n ast.Node, source []byte) string {
 	var b strings.Builder
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 var values = Values{URL: "https://mothership.example.com:8443", Host: "mothership.example.com:8443", FQDN: "mothership.example.com:8443", Version: "1.2.3"}
@@ -17,7 +19,7 @@ func TestGuideIsWhole(t *testing.T) {
 	g := New(values)
 	for _, slug := range []string{
 		"concepts", "first-satellite", "deploying", "aks", "eks", "gke", "openshift", "k3s", "air-gapped",
-		"algorithm-contract", "troubleshooting",
+		"algorithm-contract", "troubleshooting", "calling-algorithms", "changelog",
 	} {
 		c, _ := g.Chapter(slug)
 		if c == nil {
@@ -34,6 +36,15 @@ func TestGuideIsWhole(t *testing.T) {
 	c, _ := g.Chapter("air-gapped")
 	if want := "get - --mothership " + values.URL; !strings.Contains(c.HTML, want) {
 		t.Errorf("the chapter does not have the mothership's address: %q", want)
+	}
+}
+
+// The newest entry of the changelog is of this source.
+func TestChangelogHasThisVersion(t *testing.T) {
+	t.Parallel()
+	c, _ := New(values).Chapter("changelog")
+	if c == nil || c.Sections[0].Title != constellation.Version {
+		t.Errorf("the changelog begins with %+v, want %s", c, constellation.Version)
 	}
 }
 

@@ -28,7 +28,7 @@ type Launch struct {
 	ReachableURL string
 }
 
-// URL is the address of the launch, or of what is below it.
+// URL returns the address of the launch, or of what is below it.
 func (m Launch) URL(below string) string {
 	url := "/satellites/" + m.Satellite.ID + "/launches/" + m.Launch.ID
 	if below != "" {
@@ -226,7 +226,7 @@ func LaunchSheet(m Launch) templ.Component {
 	})
 }
 
-// installFirst says whether installing is what there is to do.
+// installFirst reports whether installing is what there is to do.
 func (m Launch) installFirst() bool { return m.Launch.FirstSeenAt == nil }
 
 func launchInstall(m Launch) templ.Component {
@@ -415,15 +415,15 @@ func launchHealth(m Launch) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var18 string
-			templ_7745c5c3_Var18, templ_7745c5c3_Err = templ.JoinStringErrs(" since ")
+			templ_7745c5c3_Var18, templ_7745c5c3_Err = templ.JoinStringErrs(" ")
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/launch.templ`, Line: 89, Col: 16}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/launch.templ`, Line: 89, Col: 10}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var18))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = component.Moment(*m.Launch.StatusSince, m.Frame.Now).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = component.For(*m.Launch.StatusSince, m.Frame.Now).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -522,7 +522,7 @@ func launchHealth(m Launch) templ.Component {
 	})
 }
 
-// relaunch are the commands that bring a running installation to the version
+// relaunch returns the commands that bring a running installation to the version
 // wanted.
 func relaunch(m Launch) string {
 	install := "algo-install satellite " + m.Satellite.ID + " " + m.Launch.ID

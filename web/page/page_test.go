@@ -24,7 +24,7 @@ func TestPagesEscapeAndHaveNothingInline(t *testing.T) {
 	}}
 	launch := constellation.Launch{ID: "8", SatelliteID: "7", Name: hostile, Description: hostile, CreatedBy: hostile, LastSeenAt: &now}
 	algorithms := satellite.LatestVersion.Algorithms
-	changed := constellation.DiffVersions(nil, algorithms)
+	changed := constellation.DiffVersions(&constellation.SatelliteVersion{}, &constellation.SatelliteVersion{Algorithms: algorithms})
 	key := constellation.SatelliteKey{ID: "9", Name: hostile, Prefix: hostile, CreatedBy: hostile}
 	view := page.Satellite{Frame: frame, Satellite: satellite, MayEdit: true, MayLaunch: true}
 	dialog := component.Dialog{Title: hostile, Close: "/"}

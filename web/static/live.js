@@ -38,7 +38,8 @@ const ids = (results) => rows(results).map((r) => r.id).join();
 let mouse = false; // a finger's touch hovers on where it was
 let pressed = false;
 let held = false; // something waits
-const occupied = (part) => part.contains(document.activeElement) || (mouse && part.matches(':hover'));
+const hovered = (part) => mouse && part.matches(':hover');
+const occupied = (part) => part.contains(document.activeElement) || hovered(part);
 
 function letIn(released) {
   if (!held || pressed || asked !== undefined || !released && [...document.querySelectorAll('[data-live]')].some(occupied)) return;
@@ -53,9 +54,13 @@ for (const name of ['pointerout', 'focusout']) addEventListener(name, () => setT
 function putResults(old, now, said) {
   if (ids(old) !== ids(now) || rows(old).length === 0) {
     if (old.innerHTML === now.innerHTML) return;
-    if (!occupied(old)) {
+    // A list without rows has no place that one could lose: the focus goes on.
+    if (!occupied(old) || rows(old).length === 0 && !hovered(old)) {
+      const focused = old.contains(document.activeElement) ? document.activeElement : undefined;
+      const link = focused?.getAttribute('href');
       old.replaceChildren(...now.childNodes);
       self.htmx?.process(old);
+      if (focused) ([...document.querySelectorAll('main a[href]')].find((e) => e.getAttribute('href') === link) ?? old).focus({ preventScroll: true });
       return;
     }
     held = true;
@@ -113,8 +118,9 @@ function announce(said) {
   if (!region) {
     region = Object.assign(document.createElement('p'), { id: 'live-said', className: 'visually-hidden' });
     region.setAttribute('aria-live', 'polite');
-    document.body.append(region);
   }
+  const top = [...document.querySelectorAll('dialog:modal')].pop() ?? document.body; // what is outside one is not spoken of
+  if (region.parentElement !== top) top.append(region);
   region.textContent = said.length > 5 ? `${said.length} values changed` : said.join('; ');
 }
 

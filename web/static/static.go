@@ -25,7 +25,7 @@ import (
 var files embed.FS
 
 // Modules are the scripts of every page, beside htmx.
-var Modules = []string{"app.js", "palette.js", "live.js"}
+var Modules = []string{"app.js", "combo.js", "typed.js", "palette.js", "live.js"}
 
 // Stylesheet is the name of all style sheets in one.
 const Stylesheet = "app.css"
@@ -38,16 +38,33 @@ type asset struct {
 	data, zipped []byte
 }
 
-// index gives the assets by URL and the URLs by name. It is computed once,
-// when a page first needs it: the commands that serve none start without.
-var index = sync.OnceValues(func() (map[string]asset, map[string]string) {
-	entries, err := fs.ReadDir(files, ".")
+// index returns the assets by URL and the URLs by name.
+func index() (map[string]asset, map[string]string) {
+	if d := disk.Load(); d != nil {
+		return d.index()
+	}
+	return embedded()
+}
+
+// embedded is the index of what is embedded. It is computed once, when a page
+// first needs it: the commands that serve none start without.
+var embedded = sync.OnceValues(func() (map[string]asset, map[string]string) { return indexOf(files) })
+
+func indexOf(files fs.FS) (map[string]asset, map[string]string) {
+	read := func(name string) []byte {
+		data, err := fs.ReadFile(files, name)
+		if err != nil {
+			panic("read the assets: " + err.Error())
+		}
+		return data
+	}
+	names, err := assetNames(files)
 	if err != nil {
-		panic("read the embedded assets: " + err.Error())
+		panic("read the assets: " + err.Error())
 	}
 	sources := map[string][]byte{Stylesheet: read(firstStyle)}
-	for _, entry := range entries {
-		switch name := entry.Name(); {
+	for _, name := range names {
+		switch {
 		case name == firstStyle:
 		case path.Ext(name) == ".css":
 			sources[Stylesheet] = append(sources[Stylesheet], read(name)...)
@@ -64,14 +81,19 @@ var index = sync.OnceValues(func() (map[string]asset, map[string]string) {
 		addresses[name] = url
 	}
 	return assets, addresses
-})
+}
 
-func read(name string) []byte {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		panic("read the embedded assets: " + err.Error())
+// assetNames returns the names of the assets in a folder, in order.
+func assetNames(files fs.FS) ([]string, error) {
+	var names []string
+	for _, pattern := range []string{"*.css", "*.js", "*.svg"} {
+		found, err := fs.Glob(files, pattern)
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, found...)
 	}
-	return data
+	return names, nil
 }
 
 // zip compresses as well as gzip can: it happens once.
@@ -90,8 +112,8 @@ func zip(data []byte) []byte {
 	return b.Bytes()
 }
 
-// URL is where the asset of that name is served; it panics on a name that is
-// not embedded, which every page's test would show.
+// URL returns where the asset of that name is served; it panics on a name that is
+// not there, which every page's test would show.
 func URL(name string) string {
 	_, urls := index()
 	url, ok := urls[name]

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func do(t *testing.T, method, url, contentType, encoding, body string) (int, map[string]any) {
@@ -42,7 +44,7 @@ func do(t *testing.T, method, url, contentType, encoding, body string) (int, map
 	return res.StatusCode, m
 }
 
-// TestContract is the reference's section 2, row by row.
+// TestContract is langserver's contract, row by row.
 func TestContract(t *testing.T) {
 	server := httptest.NewServer(newLangserver(hello))
 	defer server.Close()
@@ -99,7 +101,7 @@ func TestDeleteEndsTheProcess(t *testing.T) {
 	if status != 200 || got["result"] != "Runner exited: 0" {
 		t.Errorf("DELETE = %d %v, want Runner exited: 0", status, got)
 	}
-	if err := <-ended; err != nil {
+	if err := waittest.Receive(t, "the end of serve", ended); err != nil {
 		t.Errorf("serve = %v, want nil", err)
 	}
 }
@@ -114,7 +116,7 @@ func TestSignalEndsTheProcess(t *testing.T) {
 	go func() { ended <- serve(ctx, ln) }()
 	do(t, "GET", "http://"+ln.Addr().String(), "", "", "")
 	cancel()
-	if err := <-ended; err != nil {
+	if err := waittest.Receive(t, "the end of serve", ended); err != nil {
 		t.Errorf("serve = %v, want nil", err)
 	}
 }

@@ -2,14 +2,31 @@
 JSON value for JSON and bytes for binary; what it returns is the result."""
 
 import hashlib
+import os
 import sys
 import time
+import urllib.error
+import urllib.request
 
 
 class AlgorithmError(Exception):
     """An error that callers tell by its type."""
 
     error_type = "AlgorithmError"
+
+
+def call(vanity_url, text):
+    """Calls another algorithm of the satellite and returns its whole answer."""
+    request = urllib.request.Request(
+        os.environ["ALGORITHMIA_API"] + "/v1/algo/" + vanity_url,
+        data=text.encode(),
+        headers={"Authorization": "Simple " + os.environ["ALGORITHMIA_API_KEY"], "Content-Type": "text/plain"},
+    )
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
 
 
 def apply(input):
@@ -23,6 +40,8 @@ def apply(input):
         print(input["warn"], file=sys.stderr)
     if "sleep" in input:
         time.sleep(input["sleep"])
+    if "call" in input:
+        return call(input["call"], input.get("with", ""))
     if "raise" in input:
         raise AlgorithmError(input["raise"])
     if "exit" in input:

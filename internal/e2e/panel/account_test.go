@@ -38,8 +38,7 @@ func TestSetUp(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	v := newVisitor(t, "")
-	v.w = &world{url: m.URL, host: m.Host}
+	v := (&world{url: m.URL, host: m.Host}).visitor(t, "")
 	v.open(setupLink(t, m))
 	v.fill("username", "neo")
 	v.fill("password", "short")
@@ -52,7 +51,7 @@ func TestSetUp(t *testing.T) {
 	v.at("/login")
 }
 
-// setupLink waits until the log has the link and gives its path.
+// setupLink waits until the log has the link and returns its path.
 func setupLink(t *testing.T, m *stack.Mothership) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -20,12 +20,13 @@ type place struct{ X, Y float64 }
 
 // click clicks the link or button of that name: in the dialog on top, if one
 // is open. Like a person it looks first where the thing is, and clicks when it
-// is there the second time too, with nothing over it and nothing on its way to
-// the page. A search may put another thing of that name there in between, which
+// is there the second time too, with nothing over it, nothing on its way to the
+// page, and the page not on its way to another one: a button that the next page
+// has too would be pressed where it was on this one. A search may put another thing of that name there in between, which
 // is then looked at anew.
 func (v *visitor) click(name string) {
 	v.Helper()
-	at := await[place](v, fmt.Sprintf(`(() => {
+	at := awaitAnd[place](v, fmt.Sprintf(`(() => {
 		const top = [...document.querySelectorAll('dialog[open]')].pop() ?? document.body;
 		const name = `+accessibleName+`;
 		const all = [...top.querySelectorAll('a[href], button, summary, label:has(> input)')].filter((e) => e.checkVisibility() && !e.disabled && !e.closest('[aria-hidden="true"]'));
@@ -38,23 +39,29 @@ func (v *visitor) click(name string) {
 		const before = found.dataset.seen;
 		found.dataset.seen = seen;
 		return before === seen && found.contains(document.elementFromPoint(at.x, at.y)) && `+settled+` ? at : null;
-	})()`, name))
+	})()`, name), v.stays)
 	v.do(chromedp.MouseClickXY(at.X, at.Y))
 }
 
-// tries is how often a person types a thing that did not arrive.
+// tries is how often a person does a thing again that did not arrive.
 const tries = 5
 
 // settled is true of a page that is all there: a dialog becomes modal first, and
 // takes the focus for that.
 const settled = "document.readyState === 'complete' && !document.body.classList.contains('busy') && !document.querySelector('.scripted dialog[data-layer][open]:not([data-modal])')"
 
+// settles waits until the page is all there, and stays.
+func (v *visitor) settles() {
+	v.Helper()
+	awaitAnd[bool](v, "("+settled+") || null", v.stays)
+}
+
 // fill types into the field of that name, in place of what it has.
 func (v *visitor) fill(name, value string) {
 	v.Helper()
 	selector := fmt.Sprintf("(([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('[name=%q]'))", name)
 	v.until(selector)
-	v.until(settled)
+	v.settles()
 	typed := fmt.Sprintf("%s?.value === %q", selector, value)
 	for range tries { // a page that is just being replaced loses what is typed into it
 		v.do(chromedp.Evaluate[chromedp.Void](selector+"?.focus(); "+selector+"?.select?.()"), chromedp.KeyEvent(value))
@@ -69,7 +76,7 @@ func (v *visitor) fill(name, value string) {
 // comes into.
 func (v *visitor) choose(name, value string) {
 	v.Helper()
-	v.until(settled)
+	v.settles()
 	v.until(fmt.Sprintf(`(() => {
 		const field = ([...document.querySelectorAll('dialog[open]')].pop() ?? document).querySelector('select[name=%q]');
 		if (![...(field?.options ?? [])].some((o) => o.value === %[2]q)) return false;
@@ -103,7 +110,7 @@ func (v *visitor) press(keys ...string) {
 // nothing.
 func (v *visitor) shortcut(key string) {
 	v.Helper()
-	v.until(settled)
+	v.settles()
 	v.do(call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: key, Text: key}),
 		call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: key}))
 }
@@ -111,6 +118,6 @@ func (v *visitor) shortcut(key string) {
 // control presses Ctrl with a key, on a page that is all there.
 func (v *visitor) control(key string) {
 	v.Helper()
-	v.until(settled)
+	v.settles()
 	v.do(chromedp.KeyEvent(key, chromedp.KeyModifiers(chromedp.ModifierCtrl)))
 }

@@ -2,10 +2,12 @@ package panel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +17,13 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
 // patience is how long a test waits for what a visitor would see at once.
-const patience = 45 * time.Second
+const patience = 2 * time.Minute
 
 // browser is one Chromium; every visitor has a profile of their own in it.
 type browser struct {
@@ -49,6 +52,7 @@ func startBrowser(ctx context.Context, path, dir string) (*browser, error) {
 		chromedp.Env("HOME="+profile, "XDG_CACHE_HOME="+profile, "XDG_CONFIG_HOME="+profile, "TMPDIR="+profile),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-domain-reliability", true),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("ignore-certificate-errors", true), // the tests' own certificate
 	)
 	b := &browser{}
 	// The browser outlives the time that starting may take.
@@ -81,6 +85,7 @@ type visitor struct {
 	mu       sync.Mutex
 	problems []string
 	requests map[network.RequestID]*request
+	loading  map[cdp.FrameID]bool // frames that are on their way to another page
 }
 
 // request is what a page fetched.
@@ -94,7 +99,7 @@ type request struct {
 // options of a visitor.
 type option func(*visitor) step
 
-// step is an action that gives nothing.
+// step is an action without a result.
 type step = chromedp.Action[chromedp.Void]
 
 // call sends one command of Chromium's protocol.
@@ -113,15 +118,23 @@ func withoutScript(*visitor) step {
 // newVisitor opens a tab; username "" is not signed in.
 func newVisitor(t *testing.T, username string, options ...option) *visitor {
 	t.Helper()
-	w := need(t)
+	return need(t).visitor(t, username, options...)
+}
+
+// visitor opens a tab for a world's own mothership.
+func (w *world) visitor(t *testing.T, username string, options ...option) *visitor {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(house.browser.ctx, chromedp.WithNewBrowserContext())
-	v := &visitor{T: t, w: w, ctx: ctx, requests: map[network.RequestID]*request{}}
+	v := &visitor{T: t, w: w, ctx: ctx, requests: map[network.RequestID]*request{}, loading: map[cdp.FrameID]bool{}}
 	t.Cleanup(func() {
 		cancel()
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		for _, p := range v.problems {
 			t.Errorf("the browser of %q complains: %s", username, p)
+			if strings.Contains(p, " answered 5") {
+				t.Logf("the server's log says\n%s", w.errors(t))
+			}
 		}
 	})
 	if err := chromedp.Listen(ctx, v.hear); err != nil {
@@ -145,6 +158,24 @@ func newVisitor(t *testing.T, username string, options ...option) *visitor {
 	v.do(actions...)
 	return v
 }
+
+// errors returns the last warnings, errors and answers of 500 in the server's
+// log.
+func (w *world) errors(t *testing.T) string {
+	log, err := os.ReadFile(w.mothership.Log())
+	if err != nil {
+		t.Error(err)
+	}
+	var said []string
+	for line := range strings.Lines(string(log)) {
+		if failure.MatchString(line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said[max(0, len(said)-10):], "")
+}
+
+var failure = regexp.MustCompile(`ERROR|WARN|\b5\d\d\b`)
 
 func (v *visitor) size(width, height int64) step {
 	return call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
@@ -177,6 +208,10 @@ func (v *visitor) hear(event any) {
 		if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
 			v.problems = append(v.problems, string(e.Entry.Source)+": "+e.Entry.Text)
 		}
+	case *page.EventFrameStartedLoading:
+		v.loading[e.FrameID] = true
+	case *page.EventFrameStoppedLoading:
+		delete(v.loading, e.FrameID)
 	case *network.EventRequestWillBeSent:
 		v.requests[e.RequestID] = &request{url: e.Request.URL, kind: string(e.Type)}
 	case *network.EventResponseReceived:
@@ -217,12 +252,20 @@ func (v *visitor) open(path string) {
 	v.do(chromedp.Navigate(v.w.url + path))
 }
 
-// js evaluates an expression, which works without scripts on the page too.
+// js evaluates an expression, which works without scripts on the page too. A
+// page that goes meanwhile takes the evaluation with it: the next one is asked.
 func js[T any](v *visitor, expression string) T {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	for left := tries; err != nil && left > 0; left-- {
+		if _, thrown := errors.AsType[*chromedp.ExceptionError](err); thrown {
+			break
+		}
+		v.settles()
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	}
 	if err != nil {
 		v.Fatalf("%s: %v\n%s", shorten(expression), err, v.describe())
 	}
@@ -246,6 +289,20 @@ func (v *visitor) until(expression string) {
 // has none yet.
 func await[T any](v *visitor, expression string) T {
 	v.Helper()
+	return awaitAnd[T](v, expression, func() bool { return true })
+}
+
+// stays reports whether the page is not on its way to another one. What a click
+// before set off is known once the page has been looked at since.
+func (v *visitor) stays() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.loading) == 0
+}
+
+// awaitAnd waits until an expression has a value, and ok is true after it.
+func awaitAnd[T any](v *visitor, expression string, ok func() bool) T {
+	v.Helper()
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -253,7 +310,7 @@ func await[T any](v *visitor, expression string) T {
 	var last error
 	for {
 		value, err := chromedp.Run(ctx, chromedp.Evaluate[*T](expression))
-		if err == nil && value != nil {
+		if err == nil && value != nil && ok() {
 			return *value
 		}
 		select {
@@ -281,7 +338,7 @@ func (v *visitor) at(path string) {
 
 // describe says where the visitor is, for a failure.
 func (v *visitor) describe() string {
-	ctx, cancel := context.WithTimeout(v.ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(v.ctx, 20*time.Second)
 	defer cancel()
 	where, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + (document.querySelector('dialog[open]') ?? document.body).innerText.slice(0, 1500)`))
 	if err != nil {
@@ -290,7 +347,7 @@ func (v *visitor) describe() string {
 	return where
 }
 
-// fetched gives what was fetched since the last call.
+// fetched returns what was fetched since the last call.
 func (v *visitor) fetched() []request {
 	v.mu.Lock()
 	defer v.mu.Unlock()

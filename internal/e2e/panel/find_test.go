@@ -86,7 +86,7 @@ func TestAudit(t *testing.T) {
 		v.fill("q", "payments")
 		v.click("Show")
 		v.until("location.search.includes('q=payments')")
-		v.sees("made a version of", "Payments Europe")
+		v.sees("made a new version of", "Payments Europe")
 		v.do(clickOn("summary"))
 		v.sees("algorithms 2 vanity url", "vision/defects")
 		v.fill("actor", "nobody")

@@ -3,6 +3,7 @@ package panel
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
@@ -12,7 +13,7 @@ import (
 )
 
 // satellite makes a satellite for one test, with as many versions as counts of
-// replicas are given, and gives its address.
+// replicas are given, and returns its address.
 func (v *visitor) satellite(name string, replicas ...int) (path, id string) {
 	v.Helper()
 	line := func(n int) []apiv1.SatelliteAlgorithm {
@@ -172,13 +173,45 @@ func TestInstallCommands(t *testing.T) {
 		if len(options) > 0 {
 			return // without a script a click selects the command
 		}
-		v.click("Copy the command: Configure")
-		v.sees("Copied")
-		v.do(evaluate("document.querySelector('[name=namespace]').select()"),
-			call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: "Paste", Commands: []string{"paste"}}))
-		oneLine := strings.Join(strings.Fields(strings.Join(want, "")), " ") // the field has no lines
-		v.until(fmt.Sprintf("document.querySelector('[name=namespace]').value.split(/\\s+/).join(' ') === %q", oneLine))
+		v.copies("Copy the command: Configure", strings.Join(want, ""))
 	})
+}
+
+// clipboard is the one of the browser, which all visitors share.
+var clipboard sync.Mutex
+
+// showsLabels notes what the page's parts say from now on: a button says for two
+// seconds only that it did its work, which a look may miss.
+const showsLabels = `globalThis.labels = [];
+	new MutationObserver((list) => list.forEach((m) => labels.push(m.target.textContent))).observe(document.body, { subtree: true, childList: true })`
+
+// copies clicks a copy button of a launch's side sheet, hears that it is done,
+// and pastes what was copied.
+func (v *visitor) copies(button, want string) {
+	v.Helper()
+	clipboard.Lock()
+	defer clipboard.Unlock()
+	v.do(evaluate(showsLabels))
+	v.click(button)
+	v.until("labels.includes('Copied')")
+	v.until("document.getElementById('said').textContent === 'Copied' && document.getElementById('said').closest('dialog:modal')")
+	v.until(fmt.Sprintf("document.activeElement.ariaLabel === %q", button))
+	v.do(evaluate("document.querySelector('[name=namespace]').select()"),
+		call(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: "Paste", Commands: []string{"paste"}}))
+	oneLine := strings.Join(strings.Fields(want), " ") // the field has no lines
+	v.until(fmt.Sprintf("document.querySelector('[name=namespace]').value.split(/\\s+/).join(' ') === %q", oneLine))
+}
+
+// selects clicks a copy button where the browser copies nothing: the text is
+// left selected, for a key to copy.
+func (v *visitor) selects(button, want string) {
+	v.Helper()
+	v.do(evaluate("document.execCommand = () => false; Object.defineProperty(navigator, 'clipboard', { configurable: true, value: undefined })"))
+	v.do(evaluate(showsLabels))
+	v.click(button)
+	v.until("labels.includes('Selected: press Ctrl-C')")
+	v.until("document.getElementById('said').textContent === 'Selected: press Ctrl-C'")
+	v.until(fmt.Sprintf("(document.activeElement.selectionEnd > 0 ? document.activeElement.value : getSelection().toString()) === %q", want))
 }
 
 // TestLaunchList searches, orders and turns the pages of a list that has more
@@ -187,7 +220,7 @@ func TestLaunchList(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "linus", options...)
 		path, id := v.satellite("Many "+t.Name(), 1)
-		for i := range 30 {
+		for i := range 60 {
 			v.launch(id, fmt.Sprintf("Line %02d", i), 1)
 		}
 		names := "[...document.querySelectorAll('td.name a')].map((a) => a.textContent).join()"
@@ -209,15 +242,28 @@ func TestLaunchList(t *testing.T) {
 		}
 		v.open(path)
 		lists(list(0, 25))
-		v.sees("1–25 of 30")
-		v.click("Next page")
-		lists(list(25, 30))
-		v.sees("26–30 of 30")
+		v.sees("1–25 of 60")
+		turns := func(button string, from, to int) { // and is at the list's head
+			t.Helper()
+			v.click(button)
+			lists(list(from, to))
+			v.sees(fmt.Sprintf("%d–%d of 60", from+1, to))
+			v.until("document.activeElement.id === 'results'")
+			v.until("(({ top }) => top >= 0 && top < innerHeight / 2)(document.querySelector('#results td.name a').getBoundingClientRect())")
+		}
+		turns("Next page", 25, 50)
+		turns("Next page", 50, 60)
+		turns("Previous page", 25, 50)
+		turns("Previous page", 0, 25)
+		turns("Next page", 25, 50)
+		turns("Next page", 50, 60)
+		turns("First page", 0, 25)
+		turns("Next page", 25, 50)
 		v.click("Name")
-		lists(list(29, 4))
-		v.sees("1–25 of 30")
+		lists(list(59, 34))
+		v.sees("1–25 of 60")
 		v.back()
-		lists(list(25, 30))
+		lists(list(25, 50))
 		v.back()
 		lists(list(0, 25))
 		v.fill("q", "line 07")

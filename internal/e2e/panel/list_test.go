@@ -30,7 +30,7 @@ func TestSatelliteList(t *testing.T) {
 			t.Helper()
 			v.until(fmt.Sprintf(`document.readyState === 'complete' && [...document.querySelectorAll('td.name a')].map((a) => a.textContent.at(-1)).join('') === %q`, want))
 			v.until(fmt.Sprintf("%s === %q", order, column+" "+direction))
-			v.until(settled)
+			v.settles()
 		}
 		v.open("/")
 		v.fill("q", search)

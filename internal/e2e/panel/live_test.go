@@ -175,8 +175,8 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := &world{mothership: m, url: m.URL, host: m.Host, api: client.New(m.URL, key, http.DefaultClient)}
-	v := newVisitor(t, "")
-	v.w, v.troubled = own, true
+	v := own.visitor(t, "")
+	v.troubled = true
 	v.open("/login")
 	v.fill("username", "ada")
 	v.fill("password", password)
@@ -205,6 +205,12 @@ func TestRestart(t *testing.T) {
 // startMothership starts one that a test has for itself; the test stops it.
 func startMothership(t *testing.T) (m *stack.Mothership, dir string) {
 	t.Helper()
+	return startMothershipAt(t, "127.0.0.1:0")
+}
+
+// startMothershipAt serves on another address, with further flags of serve.
+func startMothershipAt(t *testing.T, address string, flags ...string) (m *stack.Mothership, dir string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "constellation-panel-")
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +221,7 @@ func startMothership(t *testing.T) (m *stack.Mothership, dir string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if m, err = stack.StartMothership(ctx, filepath.Join(house.world.bin, "mothership"), dir, "127.0.0.1:0"); err != nil {
+	if m, err = stack.StartMothership(ctx, filepath.Join(house.world.bin, "mothership"), dir, address, flags...); err != nil {
 		t.Fatal(err)
 	}
 	return m, dir
@@ -238,6 +244,7 @@ func TestNetworkLost(t *testing.T) {
 	v.until(fmt.Sprintf("document.querySelector('[name=name]').value === %q", "Typed "+t.Name()))
 	v.do(offline(false))
 	v.click("Create satellite")
+	v.click("Create it empty")
 	v.at("/")
 	v.sees("Created the satellite Typed " + t.Name())
 	v.listens()

@@ -65,7 +65,7 @@ func complain(what string, err error) int {
 	return 1
 }
 
-// need gives the shared world, or skips where it cannot be.
+// need returns the shared world, or skips where it cannot be.
 func need(t *testing.T) *world {
 	t.Helper()
 	if house.missing != "" {

@@ -51,7 +51,13 @@ func views(w *world) []view {
 		{name: "satellite-edit", path: satellite + "/edit", who: "ada"},
 		{name: "satellite-new-algorithm", path: "/satellites/new/algorithm", who: "ada"},
 		{name: "satellite-edit-algorithm", path: satellite + "/edit/algorithm", who: "ada"},
+		{name: "satellite-new-schedule", path: satellite + "/edit/schedule", who: "ada"},
+		{name: "satellite-edit-schedule", path: satellite + "/edit/schedule?row=0", who: "ada"},
 		{name: "launch", path: launch, who: "ada"},
+		{name: "launch-dead-letters", path: launch + "/dead-letters", who: "ada"},
+		{name: "launch-dead-letters-none", path: launch + "/dead-letters?q=nothing", who: "linus"},
+		{name: "launch-dead-letters-retry", path: launch + "/dead-letters/decide?action=retry&id=req-1&id=req-2", who: "ada"},
+		{name: "launch-dead-letters-drop", path: launch + "/dead-letters/decide?action=drop&id=req-1", who: "ada"},
 		{name: "hostile-list", path: "/?q=script", who: "ada"},
 		{name: "hostile-satellite", path: w.hostile, who: "ada"},
 		{name: "hostile-algorithms", path: w.hostile + "/algorithms", who: "ada"},
@@ -59,6 +65,7 @@ func views(w *world) []view {
 		{name: "hostile-activity", path: w.hostile + "/activity", who: "ada"},
 		{name: "hostile-edit", path: w.hostile + "/edit", who: "ada"},
 		{name: "hostile-launch", path: w.hostileLaunch, who: "ada"},
+		{name: "hostile-schedule", path: w.hostile + "/edit/schedule?row=0", who: "ada"},
 		{name: "hostile-launch-edit", path: w.hostileLaunch + "/edit", who: "ada"},
 		{name: "hostile-promote", path: w.hostileLaunch + "/promote?to=satellite", who: "ada"},
 		{name: "hostile-remove", path: w.hostile + "/remove", who: "ada"},
@@ -93,6 +100,7 @@ func views(w *world) []view {
 		{name: "system", path: "/system", who: "ada"},
 		{name: "docs", path: "/docs", who: "ada"},
 		{name: "docs-chapter", path: "/docs/deploying", who: "ada"},
+		{name: "docs-api", path: "/docs/api", who: "ada"},
 		{name: "find", path: "/find?q=fraud", who: "ada"},
 		{name: "palette", path: "/algorithms", who: "ada", do: func(v *visitor) {
 			v.control("k")
@@ -182,6 +190,38 @@ func (v *visitor) inspect(name, path, rules string) {
 	})()`); wide != "" {
 		v.Errorf("%s (%s) is wider than the window: %s", name, path, wide)
 	}
+	if out := js[string](v, outsideItsDrawing); out != "" {
+		v.Errorf("%s (%s): drawn outside its picture: %s", name, path, out)
+	}
+}
+
+// outsideItsDrawing names what an SVG has beside its own box: a rule of the
+// page's that happens to fit a part of a drawing moves it away.
+const outsideItsDrawing = `[...document.querySelectorAll('svg *')].filter((e) => e.checkVisibility() && e.getBoundingClientRect).filter((e) => {
+	const part = e.getBoundingClientRect(), box = e.ownerSVGElement.getBoundingClientRect();
+	return part.left < box.left - 2 || part.right > box.right + 2 || part.top < box.top - 2 || part.bottom > box.bottom + 2;
+}).map((e) => e.outerHTML.slice(0, 100)).join('; ')`
+
+// TestChartsAreWhereTheyBelong looks where the lines and bars of a launch's
+// charts are drawn.
+func TestChartsAreWhereTheyBelong(t *testing.T) {
+	w := need(t)
+	t.Parallel()
+	v := newVisitor(t, "linus")
+	v.open("/satellites/" + w.satellite + "/launches/" + w.launch)
+	v.until("document.querySelectorAll('.chart svg').length === 3 && document.querySelector('.chart path[d*=l]')")
+	if out := js[string](v, outsideItsDrawing); out != "" {
+		t.Errorf("drawn outside its chart: %s", out)
+	}
+	at := js[[]float64](v, `(() => {
+		const latency = [...document.querySelectorAll('.chart')].find((e) => e.textContent.includes('Latency'));
+		const svg = latency.querySelector('svg').getBoundingClientRect(), path = latency.querySelector('path:not(.ground)');
+		const drawn = path.getBBox(), shown = path.getBoundingClientRect();
+		return [shown.left, svg.left + drawn.x / 480 * svg.width];
+	})()`)
+	if d := at[0] - at[1]; d < -2 || d > 2 {
+		t.Errorf("the latency begins at %.0f px, where its first point is at %.0f px", at[0], at[1])
+	}
 }
 
 // picture takes a picture of the whole page, or of what is above it.
@@ -210,7 +250,7 @@ func (v *visitor) picture(path string) {
 func TestEveryRouteIsLookedAt(t *testing.T) {
 	t.Parallel()
 	unseen := map[string]string{
-		"/satellites/{satellite_id}/keys/{key_id}/revoke": "as /account/…", "/setup": "TestSetUp", "/invitation": "TestInvite", "/live": "a stream, no page",
+		"/satellites/{satellite_id}/keys/{key_id}/revoke": "as /account/…", "/setup": "TestSetUp", "/satellites/new/schedule": "as …/edit/schedule", "/invitation": "TestInvite", "/live": "a stream, no page",
 		"/audit/export.csv": "TestAudit", "/audit/export.json": "TestAudit", "/account/keys/{key_id}/revoke": "TestAPIKey",
 		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
 		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",

@@ -11,8 +11,7 @@ import (
 
 func clickOn(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
 
-// TestConfigurationChapter is the seed's chapter as a new user reads it off
-// the pages: a satellite with an algorithm, a launch instance, an edit, and
+// TestConfigurationChapter does what a new user reads off the pages: a satellite with an algorithm, a launch instance, an edit, and
 // the removal of both.
 func TestConfigurationChapter(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
@@ -209,5 +208,33 @@ func TestPasted(t *testing.T) {
 		v.addAlgorithm(v.w.defects, "foo/bar", "1")
 		v.sees("The vanity URL foo/bar is that of " + v.w.score + " in this satellite already")
 		v.until("document.querySelector('dialog[open] [name=algorithm]').value === '" + v.w.defects + "'")
+	})
+}
+
+// TestEnterInTheName goes on to the algorithms, and an empty satellite is
+// created only by who means it.
+func TestEnterInTheName(t *testing.T) {
+	both(t, func(t *testing.T, options ...option) {
+		name := "Named " + t.Name()
+		kept := fmt.Sprintf("document.querySelector('form:not(dialog form) [name=name]').value === %q", name)
+		v := newVisitor(t, "ada", options...)
+		v.open("/satellites/new")
+		v.fill("name", name)
+		v.press(kb.Enter)
+		v.until("document.querySelector('dialog[open] [name=vanity_url]')")
+		v.click("Cancel")
+		v.until("!document.querySelector('dialog[open]') && " + kept)
+		v.click("Create satellite")
+		v.sees("Create an empty satellite?", "“"+name+"” has no algorithms yet")
+		v.click("Cancel")
+		v.until("!document.querySelector('dialog[open]') && " + kept)
+		v.click("Create satellite")
+		v.click("Add an algorithm")
+		v.until("document.querySelector('dialog[open] [name=vanity_url]')")
+		v.click("Cancel")
+		v.until("!document.querySelector('dialog[open]') && " + kept)
+		v.click("Create satellite")
+		v.click("Create it empty")
+		v.sees("Created the satellite " + name)
 	})
 }

@@ -31,8 +31,8 @@ const password = "correct horse battery staple"
 type world struct {
 	mothership *stack.Mothership
 	bin        string
-	url, host  string
-	key        string // ada's admin API key
+	url, host  string // as browsers have them
+	admin, key string // an administrator, and an API key of theirs
 	api        *client.Client
 
 	score, scoreOld, defects string // algorithm references
@@ -47,7 +47,7 @@ type world struct {
 	sessions map[string]*http.Cookie // by username
 }
 
-// session gives the one session of a user that visitors share; a test that
+// session returns the one session of a user that visitors share; a test that
 // ends it signs in by itself.
 func (w *world) session(ctx context.Context, username string) (*http.Cookie, error) {
 	w.mu.Lock()
@@ -70,7 +70,7 @@ func newWorld(ctx context.Context, bin, dir string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{mothership: m, bin: bin, url: m.URL, host: m.Host, sessions: map[string]*http.Cookie{}}
+	w := &world{mothership: m, bin: bin, url: m.URL, host: m.Host, admin: "ada", sessions: map[string]*http.Cookie{}}
 	if err := w.fill(ctx); err != nil {
 		_ = m.Stop()
 		return nil, err
@@ -128,11 +128,11 @@ func (w *world) push(repository, hash string) error {
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
-	tag, err := name.NewTag(w.host+"/"+repository+":"+hash, name.Insecure)
+	tag, err := name.NewTag(w.mothership.Host+"/"+repository+":"+hash, name.Insecure)
 	if err != nil {
 		return err
 	}
-	return remote.Write(tag, image, remote.WithAuth(&authn.Basic{Username: "ada", Password: w.key}))
+	return remote.Write(tag, image, remote.WithAuth(&authn.Basic{Username: w.admin, Password: w.key}))
 }
 
 // reporting are the launches of the satellite that has everything, and how they
@@ -185,7 +185,10 @@ func (w *world) fillHostile(ctx context.Context) error {
 	for i := range cap(two) {
 		two = append(two, apiv1.SatelliteAlgorithm{Algorithm: w.score, VanityURL: fmt.Sprintf("%s/%d", strings.Repeat("long_", 20), i), Replicas: i})
 	}
-	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Algorithms: two})
+	two[0].Replicas, two[0].MinReplicas, two[0].MaxReplicas = 1, new(0), 1000
+	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Algorithms: two, Schedules: []apiv1.Schedule{
+		{Name: strings.Repeat("x", 63), Cron: "1,2,3,5,8,13,21,34,55 1-23/2 1,15 2-11 mon,fri", TimeZone: "America/Argentina/Buenos_Aires", VanityURL: two[0].VanityURL, Input: text, ContentType: "text/plain"},
+	}})
 	if err != nil {
 		return err
 	}
@@ -201,7 +204,7 @@ func (w *world) fillHostile(ctx context.Context) error {
 
 func (w *world) fillSatellites(ctx context.Context) error {
 	two := []apiv1.SatelliteAlgorithm{
-		{Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3}, {Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
+		{Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3, MinReplicas: new(0), MaxReplicas: 10}, {Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
 	}
 	first, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Payments Europe", Algorithms: []apiv1.SatelliteAlgorithm{
 		{Algorithm: w.scoreOld, VanityURL: "fraud/score", Replicas: 2},
@@ -210,7 +213,10 @@ func (w *world) fillSatellites(ctx context.Context) error {
 		return err
 	}
 	w.satellite = first.ID
-	version, err := w.api.CreateSatelliteVersion(ctx, first.ID, "", two)
+	version, err := w.api.CreateSatelliteVersionWith(ctx, first.ID, "", apiv1.SatelliteVersionCreate{Algorithms: two, Schedules: []apiv1.Schedule{
+		{Name: "nightly-report", Cron: "0 6 * * 1-5", TimeZone: "Europe/Berlin", VanityURL: "fraud/score", Input: `{"day":"yesterday"}`, Missed: "once"},
+		{Name: "warm-up", Cron: "@hourly", VanityURL: "vision/defects"},
+	}})
 	if err != nil {
 		return err
 	}
@@ -246,7 +252,7 @@ func (w *world) fillSatellites(ctx context.Context) error {
 }
 
 // beat reports for a launch as its engine does, with the token of its plan.
-func (w *world) beat(ctx context.Context, satelliteID, launchID string, version, ready int, reason string) error {
+func (w *world) beat(ctx context.Context, satelliteID, launchID string, version, ready int, reason string, more ...func(*apiv1.Heartbeat)) error {
 	signed, _, _, err := w.api.Plan(ctx, satelliteID, launchID, "")
 	if err != nil {
 		return err
@@ -271,17 +277,54 @@ func (w *world) beat(ctx context.Context, satelliteID, launchID string, version,
 		counts.Counts = append(counts.Counts, apiv1.HeartbeatCounts{VanityURL: a.VanityURL, Calls: 1200, Errors: map[string]int64{"AlgorithmError": 7}, Latency: latency})
 	}
 	beat.Engines = []apiv1.HeartbeatEngine{counts}
-	_, err = client.New(w.url, plan.Launch.Token, http.DefaultClient).Heartbeat(ctx, satelliteID, launchID, beat)
+	if launchID == w.launch {
+		reportWork(beat)
+	}
+	for _, add := range more {
+		add(beat)
+	}
+	_, err = client.New(w.mothership.URL, plan.Launch.Token, http.DefaultClient).Heartbeat(ctx, satelliteID, launchID, beat)
 	return err
 }
 
-// signIn gives the cookie of a session, as the sign-in page sets it.
+// reportWork adds a queue in trouble, schedules and dead letters.
+func reportWork(beat *apiv1.Heartbeat) {
+	ago := func(d time.Duration) time.Time { return time.Now().Add(-d).UTC() }
+	last, next := ago(5*time.Hour), ago(-19*time.Hour)
+	beat.Algorithms[0].Desired, beat.Algorithms[0].MinReplicas, beat.Algorithms[0].MaxReplicas = &beat.Algorithms[0].Wanted, new(0), 10
+	beat.Queue = &apiv1.HeartbeatQueue{
+		State: "ok", Storage: "ephemeral", Used: 48 << 20, Limit: 8 << 30, Depth: 1234, OldestSeconds: 240, Dead: 240,
+		Nodes:      []apiv1.HeartbeatQueueNode{{Name: "queue-0", Ready: true}, {Name: "queue-1", Ready: true}, {Name: "queue-2", Ready: true}},
+		Lost:       []apiv1.HeartbeatLoss{{At: ago(50 * time.Hour), Calls: 17}},
+		Algorithms: []apiv1.HeartbeatQueueAlgorithm{{VanityURL: "fraud/score", Waiting: 1230, Running: 4, Dead: 240}},
+	}
+	beat.Schedules = []apiv1.HeartbeatSchedule{
+		{Name: "nightly-report", LastAt: &last, LastState: "succeeded", LastRequestID: "req-7", NextAt: &next}, {Name: "warm-up", NextAt: &next, Missed: 3},
+	}
+	for i := range 40 {
+		beat.DeadLetters = append(beat.DeadLetters, apiv1.HeartbeatDeadLetter{
+			RequestID: requestIDs(i), VanityURL: "fraud/score", Attempts: 5, At: ago(time.Duration(i) * time.Hour),
+			Reason: "the replica that ran it was ended for using more than 512Mi of memory",
+		})
+	}
+}
+
+// requestIDs are req-1, and others as long as a satellite makes them.
+func requestIDs(i int) string {
+	if i == 0 {
+		return "req-1"
+	}
+	return fmt.Sprintf("req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a%02d", i)
+}
+
+// signIn returns the cookie of a session, as the sign-in page sets it.
 func (w *world) signIn(ctx context.Context, username, password string) (*http.Cookie, error) {
 	form := url.Values{"username": {username}, "password": {password}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/login", strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.mothership.URL+"/login", strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}
+	r.Header.Set("User-Agent", "Firefox/145.0 (X11; Linux)")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	answer, err := (&http.Transport{}).RoundTrip(r) // a redirect is the answer
 	if err != nil {
@@ -289,7 +332,7 @@ func (w *world) signIn(ctx context.Context, username, password string) (*http.Co
 	}
 	_ = answer.Body.Close()
 	for _, c := range answer.Cookies() {
-		if c.Name == "constellation_session" && c.Value != "" {
+		if strings.Contains(c.Name, "constellation") && c.Value != "" {
 			return c, nil
 		}
 	}

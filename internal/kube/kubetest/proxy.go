@@ -1,5 +1,5 @@
 // Package kubetest stands between the installer and a real API server in
-// tests: it counts requests, and makes the server be away.
+// tests: it counts requests, makes the server be away, and breaks its answers.
 package kubetest
 
 import (
@@ -25,7 +25,7 @@ type Proxy struct {
 	settled  *sync.Cond // no write is on its way
 	writing  int
 	requests []*http.Request
-	away     func(n int, r *http.Request) bool
+	fault    func(n int, r *http.Request) Fault
 }
 
 // NewProxy stands before the API server of a kubeconfig until the test ends.
@@ -53,8 +53,9 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 			defer p.write(-1)
 			r = r.WithContext(context.WithoutCancel(r.Context()))
 		}
-		if p.isAway(r) {
-			panic(http.ErrAbortHandler) // the connection breaks, as with a server that dies
+		if fault := p.next(r); fault != nil {
+			fault(w, r, forward)
+			return
 		}
 		forward.ServeHTTP(w, r)
 	}))
@@ -71,18 +72,32 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 }
 
 // Away makes the server be away for those requests for which away is true; n
-// counts requests from 1 on, and starts again with each call of Away.
+// counts requests from 1 on, and starts again with each call of Away or Befall.
 func (p *Proxy) Away(away func(n int, r *http.Request) bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.away, p.requests = away, nil
+	p.Befall(func(n int, r *http.Request) Fault {
+		if away != nil && away(n, r) {
+			return Refused
+		}
+		return nil
+	})
 }
 
-func (p *Proxy) isAway(r *http.Request) bool {
+// Befall gives each request the fault that is returned for it, nil for none.
+// It is called by one request at a time.
+func (p *Proxy) Befall(fault func(n int, r *http.Request) Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.requests = fault, nil
+}
+
+func (p *Proxy) next(r *http.Request) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests = append(p.requests, r)
-	return p.away != nil && p.away(len(p.requests), r)
+	if p.fault == nil {
+		return nil
+	}
+	return p.fault(len(p.requests), r)
 }
 
 // Settle waits until no write is on its way to the server: one goes on when
@@ -104,7 +119,7 @@ func (p *Proxy) write(n int) {
 	}
 }
 
-// Writes gives the requests since the last Away that are no reads and no
+// Writes returns the requests since the last Away that are no reads and no
 // reviews of rights, which change nothing: "PATCH /api/v1/…".
 func (p *Proxy) Writes() []string {
 	p.mu.Lock()
@@ -118,7 +133,7 @@ func (p *Proxy) Writes() []string {
 	return writes
 }
 
-// IsWrite says whether a request can change something on the server.
+// IsWrite reports whether a request can change something on the server.
 func IsWrite(r *http.Request) bool {
 	review, _ := filepath.Match("/apis/authorization.k8s.io/v1/selfsubject*reviews", r.URL.Path)
 	return r.Method != http.MethodGet && !review

@@ -1,4 +1,4 @@
-// Package postgrestest gives each test a database of its own, in one private
+// Package postgrestest makes each test a database of its own, in one private
 // PostgreSQL a test binary, started from the installed binaries and gone with
 // the tests.
 package postgrestest
@@ -41,7 +41,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// New gives a connection to a fresh, migrated database, closed and dropped
+// New returns a connection to a fresh, migrated database, closed and dropped
 // after the test. The package's TestMain must call Main.
 func New(t testing.TB) *postgres.DB {
 	t.Helper()
@@ -53,10 +53,10 @@ func New(t testing.TB) *postgres.DB {
 	return db
 }
 
-// URL gives the address of a fresh, migrated database.
+// URL returns the address of a fresh, migrated database.
 func URL(t testing.TB) string { return create(t, template) }
 
-// EmptyURL gives the address of a fresh database without a schema.
+// EmptyURL returns the address of a fresh database without a schema.
 func EmptyURL(t testing.TB) string { return create(t, "template1") }
 
 func create(t testing.TB, from string) string {

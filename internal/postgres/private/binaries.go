@@ -47,7 +47,7 @@ func (b binaries) postgres() string { return filepath.Join(b.dir, "postgres") }
 // oldestMajor is the oldest PostgreSQL whose SQL the migrations speak.
 const oldestMajor = 13
 
-// find gives the first installation of a usable version, or that of one
+// find returns the first installation of a usable version, or that of one
 // major version when major is not "".
 func (f Finder) find(ctx context.Context, major string) (binaries, error) {
 	var seen []string

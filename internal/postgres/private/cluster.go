@@ -85,7 +85,7 @@ func majorOfData(data string) (string, error) {
 	return "", nil
 }
 
-// sweep removes what an initdb that was killed left, and gives data that was
+// sweep removes what an initdb that was killed left, and returns data that was
 // copied by root to PostgreSQL's user.
 func (c *cluster) sweep() error {
 	left, err := filepath.Glob(filepath.Join(c.home, "new-*"))

@@ -28,7 +28,7 @@ type lock struct {
 }
 
 // acquire takes the data dir's lock. When a serve holds it and a command
-// asks, it gives no lock but the holder, whose server accepts connections.
+// asks, it returns no lock but the holder, whose server accepts connections.
 func acquire(ctx context.Context, o Options) (*lock, holder, error) {
 	path := filepath.Join(o.Dir, "lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -67,7 +67,7 @@ func acquire(ctx context.Context, o Options) (*lock, holder, error) {
 // still be on its way out.
 const grace = time.Second
 
-// settle says whether there is no point in waiting for the lock h holds: it
+// settle reports whether there is no point in waiting for the lock h holds: it
 // is a serve, which one of our mode is refused (the error) or may use (nil).
 func (h holder) settle(ctx context.Context, o Options, waited time.Duration) (bool, error) {
 	if h.Mode != ModeServe || o.Mode == ModeServe && waited < grace {
@@ -91,7 +91,7 @@ func readHolder(path string) holder {
 	return h
 }
 
-// announce tells waiting commands where the server listens.
+// announce publishes to waiting commands where the server listens.
 func (l *lock) announce(url string) error {
 	l.me.URL = url
 	return l.write()

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,6 +70,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if o.Wait == 0 {
 		o.Wait = 2 * time.Minute
 	}
+	ignoreShell()
 	ctx, cancel := context.WithTimeout(ctx, o.Wait)
 	defer cancel()
 	dir, err := makeDataDir(o.Dir)
@@ -90,14 +92,24 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
+// ignoreShell takes the PG… variables out of our own environment: they are
+// for other servers, and every client in this process would read them.
+func ignoreShell() {
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "PG") {
+			_ = os.Unsetenv(name) // fails for an empty name only
+		}
+	}
+}
+
 // URL is where the server listens, in the form of DATABASE_URL.
 func (s *Server) URL() string { return s.url }
 
-// Owned says whether this process runs the server, rather than borrowing that
+// Owned reports whether this process runs the server, rather than borrowing that
 // of a running `mothership serve`.
 func (s *Server) Owned() bool { return s.sup != nil }
 
-// Check says why the server is not running at the moment, nil when it is.
+// Check returns why the server is not running at the moment, nil when it is.
 func (s *Server) Check(context.Context) error {
 	if s.sup == nil {
 		return nil
@@ -107,7 +119,7 @@ func (s *Server) Check(context.Context) error {
 
 // Stop shuts the server down, its clients first, and frees the data dir. When
 // ctx ends before, it stops at once; recovery then happens at the next start.
-// A borrowed server stays. A second call gives the first one's answer.
+// A borrowed server stays. A second call returns the first one's answer.
 func (s *Server) Stop(ctx context.Context) error {
 	if s.sup == nil {
 		return nil
@@ -116,7 +128,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	return s.end
 }
 
-// makeDataDir makes the data dir and gives its absolute path. Others may pass
+// makeDataDir makes the data dir and returns its absolute path. Others may pass
 // through it, since PostgreSQL's user has to, but not list it.
 func makeDataDir(dir string) (string, error) {
 	if dir == "" {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // dataDir is a fresh folder that PostgreSQL's unprivileged user can reach,
@@ -70,16 +71,16 @@ func exec1(t *testing.T, url, sql string) string {
 	return got
 }
 
-// eventually waits for a condition, at most 30 s.
+// eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-deadline:
-			t.Fatalf("waited 30 s: %s", what)
+			t.Fatalf("waited in vain: %s", what)
 		case <-tick.C:
 		}
 	}
@@ -269,7 +270,7 @@ func TestCommandsTakeTurns(t *testing.T) {
 	if err := first.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-got; err != nil {
+	if err := waittest.Receive(t, "the second command", got); err != nil {
 		t.Errorf("the second command: %v", err)
 	}
 }
@@ -357,7 +358,7 @@ func TestInterruptedInitdbIsDoneAgain(t *testing.T) {
 		return len(found) > 0
 	})
 	cancel()
-	if err := <-failed; err == nil {
+	if err := waittest.Receive(t, "the end of the cancelled initdb", failed); err == nil {
 		t.Fatal("Open with a cancelled initdb: no error")
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "postgres/new-killed/data/base"), 0o700); err != nil {

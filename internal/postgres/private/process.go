@@ -178,7 +178,7 @@ func (c *cluster) removeStale(path string) error {
 	return nil
 }
 
-// servedBy says whether the process works in our data dir. Where the system
+// servedBy reports whether the process works in our data dir. Where the system
 // does not tell, a living process counts.
 func (c *cluster) servedBy(pid int) bool {
 	if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {

@@ -54,7 +54,7 @@ func chooseUser(home string) (runAs, error) {
 		"PostgreSQL does not run as root and this machine has no user postgres or nobody; add one, or set DATABASE_URL")
 }
 
-// own gives path and all in it to the user.
+// own returns path and all in it to the user.
 func (u runAs) own(path string) error {
 	if u.credential == nil {
 		return nil
@@ -131,7 +131,7 @@ func (u runAs) reach(ctx context.Context, dataDir, dir, binary string) error {
 		u.name, blocked, blocked)
 }
 
-// blockedAt gives the first folder on the way to dir that the user's mode
+// blockedAt returns the first folder on the way to dir that the user's mode
 // bits do not let him enter, "" when there is none.
 func (u runAs) blockedAt(dir string) string {
 	var chain []string

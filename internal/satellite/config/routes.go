@@ -1,12 +1,10 @@
 // Package config is what a satellite's engine is told: routes.json and
 // keys.json, as the installer renders them and the engine reads them
-// (DESIGN section 7). It imports the standard library and the domain only.
+// in a satellite. It imports the standard library and the domain only.
 package config
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -26,6 +24,17 @@ const (
 	TokenFile  = "token" // the launch's token, for heartbeats; there may be none
 )
 
+// KeptSecret is where engines keep the newest keys.json that they were told of,
+// by the mothership or by a deploy, under the name KeysFile; KeptSatellite holds
+// whose it is. The installer makes it, and leaves to the engines what is in it.
+const (
+	KeptSecret    = "execution-engine-kept"
+	KeptSatellite = "satellite"
+)
+
+// LeaseName is the Lease by which the engines of a launch agree who reports.
+const LeaseName = "execution-engine"
+
 // What a route is given when it does not say, and the most it may ask for.
 const (
 	DefaultQueueLimit     = 100
@@ -40,7 +49,13 @@ type Routes struct {
 	Satellite  Satellite  `json:"satellite"`
 	Launch     Launch     `json:"launch"`
 	Mothership Mothership `json:"mothership"`
-	Algorithms []Route    `json:"algorithms"`
+	OwnKey     string     `json:"own_key,omitempty"` // OwnKeyAny, else the pods alone
+
+	Queue      *QueueSettings `json:"queue,omitempty"` // nil: durable calls are not taken
+	Callbacks  Callbacks      `json:"callbacks,omitzero"`
+	Algorithms []Route        `json:"algorithms"`
+
+	Refused []Refused `json:"-"` // what ParseRoutes left out
 }
 
 // Satellite names the satellite version that is deployed. A zero ExpiresAt
@@ -52,7 +67,7 @@ type Satellite struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// Expired says whether the satellite is past its date at now. It serves on,
+// Expired reports whether the satellite is past its date at now. It serves on,
 // and warns.
 func (s Satellite) Expired(now time.Time) bool {
 	return !s.ExpiresAt.IsZero() && !now.Before(s.ExpiresAt)
@@ -88,6 +103,14 @@ type Route struct {
 	TimeoutSeconds  int                    `json:"timeout_seconds,omitempty"`
 	Service         string                 `json:"service,omitempty"`
 	Endpoints       []string               `json:"endpoints,omitempty"` // host:port
+
+	// Replicas are what is started with where MaxReplicas is set; from then on
+	// the count of Deployment follows the load between the two.
+	Deployment  string `json:"deployment,omitempty"`
+	MinReplicas *int   `json:"min_replicas,omitempty"`
+	MaxReplicas int    `json:"max_replicas,omitempty"`
+
+	Schedules []constellation.Schedule `json:"schedules,omitempty"` // that call this algorithm
 }
 
 // Queue bounds the calls that wait for a replica; Limit 0 is
@@ -112,62 +135,54 @@ func (r Route) WithDefaults() Route {
 	return r
 }
 
-// Validate gives nil, or a KindInvalid error with every field that breaks a
-// rule. Routes must have their defaults filled in.
+// Validate returns nil, or a KindInvalid error that names each route which
+// breaks a rule, the queue or the callbacks. Routes and the queue must have
+// their defaults filled in.
 func (r *Routes) Validate() error {
-	var v constellation.Validation
-	seen := make(map[string]bool, len(r.Algorithms))
+	sieve := newSieve("algorithms")
 	for i, route := range r.Algorithms {
-		field := fmt.Sprintf("algorithms[%d]", i)
-		route.check(&v, field)
-		if seen[route.VanityURL] {
-			v.Add(field+".vanity_url", "the vanity URL %q is there twice", route.VanityURL)
-		}
-		seen[route.VanityURL] = true
+		sieve.passes(i, route.VanityURL, route.check)
 	}
-	return v.Err()
+	if r.Queue != nil {
+		sieve.passes(0, "queue", r.Queue.check)
+	}
+	sieve.passes(0, "callbacks", r.Callbacks.check)
+	return sieve.err()
 }
 
-var (
-	semanticVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+$`)
-	serviceName     = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
-)
+var serviceName = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
-func (r Route) check(v *constellation.Validation, field string) {
-	constellation.CheckVanityURL(v, field+".vanity_url", r.VanityURL)
+func (r Route) check(v *constellation.Validation) {
+	constellation.CheckVanityURL(v, "vanity_url", r.VanityURL)
 	if _, err := constellation.ParseAlgorithmRef(r.Algorithm); err != nil {
-		v.Add(field+".algorithm", "an algorithm is written OWNER/NAME/HASH with a HASH of 40 lower-case hex digits; not %q", r.Algorithm)
+		v.Add("algorithm", "an algorithm is written OWNER/NAME/HASH with a HASH of %s; not %q", constellation.HashRule, r.Algorithm)
 	}
-	if r.SemanticVersion != "" && !semanticVersion.MatchString(r.SemanticVersion) {
-		v.Add(field+".semantic_version", "a semantic version is three numbers such as 1.2.0; not %q", r.SemanticVersion)
-	}
+	constellation.CheckSemanticVersion(v, "semantic_version", r.SemanticVersion)
 	runtime := constellation.Runtime{
 		Protocol: r.Protocol, Port: r.Port, Path: r.Path, Concurrency: r.Concurrency, HealthPath: r.HealthPath,
 	}.WithDefaults()
-	runtime.Check(v, field)
-	if strings.ContainsAny(r.Path, " ?#\r\n\t") {
-		v.Add(field+".path", "path has no space, '?' or '#'; not %q", r.Path)
-	}
+	runtime.Check(v, "runtime")
 	if r.Replicas < 0 || r.Replicas > constellation.MaxReplicas {
-		v.Add(field+".replicas", "replicas is a number from 0 to %d", constellation.MaxReplicas)
+		v.Add("replicas", "replicas is a number from 0 to %d", constellation.MaxReplicas)
 	}
 	if r.Queue.Limit < 0 || r.Queue.Limit > MaxQueueLimit {
-		v.Add(field+".queue.limit", "the queue's limit is a number from 1 to %d", MaxQueueLimit)
+		v.Add("queue.limit", "the queue's limit is a number from 1 to %d", MaxQueueLimit)
 	}
 	if r.TimeoutSeconds < 0 || r.TimeoutSeconds > MaxTimeoutSeconds {
-		v.Add(field+".timeout_seconds", "timeout_seconds is a number from 1 to %d", MaxTimeoutSeconds)
+		v.Add("timeout_seconds", "timeout_seconds is a number from 1 to %d", MaxTimeoutSeconds)
 	}
+	r.checkScale(v)
 	switch {
 	case len(r.Endpoints) > 0:
 		for j, endpoint := range r.Endpoints {
 			if !isHostPort(endpoint) {
-				v.Add(fmt.Sprintf("%s.endpoints[%d]", field, j), "an endpoint is host:port, such as 127.0.0.1:9999; not %q", endpoint)
+				v.Add(fmt.Sprintf("endpoints[%d]", j), "an endpoint is host:port, such as 127.0.0.1:9999; not %q", endpoint)
 			}
 		}
 	case r.Service == "":
-		v.Add(field+".service", "%s needs a service, or endpoints such as [\"127.0.0.1:9999\"]", r.VanityURL)
+		v.Add("service", "it needs a service, or endpoints such as [\"127.0.0.1:9999\"]")
 	case !serviceName.MatchString(r.Service):
-		v.Add(field+".service", "a service's name has up to 63 lower-case letters, digits and '-', and starts with a letter; not %q", r.Service)
+		v.Add("service", "a service's name has up to 63 lower-case letters, digits and '-', and starts with a letter; not %q", r.Service)
 	}
 }
 
@@ -180,19 +195,35 @@ func isHostPort(s string) bool {
 	return err == nil && n > 0 && n < 65536
 }
 
-// ParseRoutes reads routes.json, fills in defaults and validates. The error
-// is one sentence for the operator.
+// ParseRoutes reads routes.json, fills in defaults and validates. A route that
+// breaks a rule is in Refused, and the others are served; when none is left, or
+// the file cannot be read, the error is one sentence for the operator.
 func ParseRoutes(data []byte) (*Routes, error) {
-	var r Routes
-	if err := decode(data, &r); err != nil {
+	var file struct {
+		Routes
+		Queue      json.RawMessage   `json:"queue"`
+		Callbacks  json.RawMessage   `json:"callbacks"`
+		Algorithms []json.RawMessage `json:"algorithms"`
+	}
+	if err := decode(data, &file); err != nil {
 		return nil, fmt.Errorf("%s: %w", RoutesFile, err)
 	}
-	for i := range r.Algorithms {
-		r.Algorithms[i] = r.Algorithms[i].WithDefaults()
+	r, sieve := file.Routes, newSieve("algorithms")
+	for i, raw := range file.Algorithms {
+		route, err := decodeRoute(raw, sieve)
+		if err != nil {
+			sieve.refuse(i, route.VanityURL, err)
+			continue
+		}
+		if route = route.WithDefaults(); sieve.passes(i, route.VanityURL, route.check) {
+			r.Algorithms = append(r.Algorithms, route)
+		}
 	}
-	if err := r.Validate(); err != nil {
+	if err := sieve.err(); err != nil && len(r.Algorithms) == 0 {
 		return nil, fmt.Errorf("%s: %w", RoutesFile, err)
 	}
+	r.decodeQueue(file.Queue, file.Callbacks, sieve)
+	r.Refused = sieve.refused
 	return &r, nil
 }
 
@@ -203,27 +234,4 @@ func ReadRoutes(dir string) (*Routes, error) {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	return ParseRoutes(data)
-}
-
-// decode reads one JSON object and says on which line it breaks.
-func decode(data []byte, into any) error {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return errors.New("the file is empty")
-	}
-	err := json.Unmarshal(data, into)
-	var (
-		syntax *json.SyntaxError
-		kind   *json.UnmarshalTypeError
-	)
-	switch {
-	case errors.As(err, &syntax):
-		return fmt.Errorf("line %d is not JSON: %w", lineAt(data, syntax.Offset), err)
-	case errors.As(err, &kind):
-		return fmt.Errorf("line %d: %s is a %s and must be a %s", lineAt(data, kind.Offset), kind.Field, kind.Value, kind.Type)
-	}
-	return err
-}
-
-func lineAt(data []byte, offset int64) int {
-	return 1 + bytes.Count(data[:min(offset, int64(len(data)))], []byte{'\n'})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func TestResults(t *testing.T) {
@@ -136,10 +138,10 @@ func TestGarbageReplies(t *testing.T) {
 		{"nothing", "", 200, ``, "not a JSON object"},
 		{"neither", "", 200, `{"metadata":{}}`, "neither result nor error"},
 		{"an array", "", 200, `[1]`, "not a JSON object"},
-		{"500", "", 500, `{"result":"x"}`, ranOut},
-		{"redirect", "", 302, `{"result":"x"}`, ranOut},
+		{"500", "", 500, `{"result":"x"}`, protocol.RanOut},
+		{"redirect", "", 302, `{"result":"x"}`, protocol.RanOut},
 		{"binary that is not base64", "?output=raw", 200, `{"result":"§","metadata":{"content_type":"binary"}}`, "not base64"},
-		{"a result of 15 MiB and a byte", "", 200, `{"result":"` + strings.Repeat("x", maxOutput-1) + `"}`, "larger than 15 MiB"},
+		{"a result of 15 MiB and a byte", "", 200, `{"result":"` + strings.Repeat("x", protocol.MaxOutput-1) + `"}`, "larger than 15 MiB"},
 		{"a reply of 30 MiB", "", 200, `{"result":"` + strings.Repeat("x", 30<<20) + `"}`, "larger than 15 MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,7 +162,7 @@ func TestGarbageReplies(t *testing.T) {
 	if got := e.do(request{}).json(t)["result"]; got != "a\uFFFDb" {
 		t.Errorf("a result that is not UTF-8 = %q, want it repaired", got)
 	}
-	status, reply = 200, `{"result":"`+strings.Repeat("x", maxOutput-2)+`"}`
+	status, reply = 200, `{"result":"`+strings.Repeat("x", protocol.MaxOutput-2)+`"}`
 	if got := e.do(request{}); got.json(t)["error"] != nil {
 		t.Errorf("a result of 15 MiB is refused: %.200s", got.body)
 	}
@@ -198,10 +200,10 @@ func TestRefusedRequests(t *testing.T) {
 		{"stdout", request{path: "/v1/algo/foo/bar?stdout=yes"}, 400, `stdout is true or false`},
 		{"output", request{path: "/v1/algo/foo/bar?output=xml"}, 400, `output is default, raw or void`},
 		{"timing", request{path: "/v1/algo/foo/bar?timing=x"}, 400, `timing is 1 or 0`},
-		{"void", request{path: "/v1/algo/foo/bar?output=void"}, 400, `output=void is not available in this version of the satellite; call without it`},
+		{"void", request{path: "/v1/algo/foo/bar?output=void"}, 400, `output=void is not available: this satellite has no queue; call without it`},
 		{"query", request{path: "/v1/algo/foo/bar?timeout=%zz"}, 400, `the query string cannot be read; percent-encode its values`},
-		{"too large", request{body: strings.Repeat("x", maxInput+1)}, 413, `the input is larger than 10 MiB`},
-		{"too large, chunked", request{body: strings.Repeat("x", maxInput+1), chunked: true}, 413, `the input is larger than 10 MiB`},
+		{"too large", request{body: strings.Repeat("x", protocol.MaxInput+1)}, 413, `the input is larger than 10 MiB`},
+		{"too large, chunked", request{body: strings.Repeat("x", protocol.MaxInput+1), chunked: true}, 413, `the input is larger than 10 MiB`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := e.do(test.in)
@@ -215,7 +217,7 @@ func TestRefusedRequests(t *testing.T) {
 		})
 	}
 	for _, chunked := range []bool{false, true} {
-		if got := e.do(request{body: strings.Repeat("x", maxInput), chunked: chunked}); got.status != 200 {
+		if got := e.do(request{body: strings.Repeat("x", protocol.MaxInput), chunked: chunked}); got.status != 200 {
 			t.Errorf("a body of 10 MiB (chunked %v) = %d, want 200", chunked, got.status)
 		}
 	}
@@ -243,7 +245,9 @@ func TestAuthorizationForms(t *testing.T) {
 
 func TestLimitedKeyIsRefusedElsewhere(t *testing.T) {
 	strict := newStrict(t, nil).addr
-	e := startEngine(t, lsRoute("foo/bar", strict), lsRoute("foo/other", strict))
+	old := lsRoute("foo/bar", strict)
+	old.Algorithm = "neo/other/" + testHash
+	e := startEngine(t, old, lsRoute("foo/other", strict))
 	e.writeKeys(config.Key{ID: "k1", Name: "billing", SHA256: config.HashKey(testKey), Algorithms: []string{"foo/other"}})
 	var refused response
 	eventually(t, "the limit is in use", func() bool {
@@ -254,10 +258,19 @@ func TestLimitedKeyIsRefusedElsewhere(t *testing.T) {
 	if diff := cmp.Diff(want, refused.json(t)); diff != "" {
 		t.Errorf("a key for another algorithm (-want +got):\n%s", diff)
 	}
-	for path, status := range map[string]int{"/v1/algo/foo/other": 200, "/v1/algo/foo/other/": 200, "/v1/algo/foo/none": 404} {
+	for path, status := range map[string]int{"/v1/algo/foo/other": 200, "/v1/algo/foo/other/": 200, "/v1/algo/foo/none": 403, "/v1/algo/neo/nobody": 403, "/v1/algo/neo/hello": 200} {
 		if got := e.do(request{path: path}); got.status != status {
 			t.Errorf("%s with a key for foo/other = %d, want %d", path, got.status, status)
 		}
+	}
+	// What is there and what is not look alike but for the name that was asked.
+	there, absent := e.do(request{path: "/v1/algo/foo/bar"}), e.do(request{path: "/v1/algo/foo/baz"})
+	if want := strings.ReplaceAll(there.body, "foo/bar", "foo/baz"); absent.status != there.status || absent.body != want {
+		t.Errorf("what is not there = %d %s, want %d %s", absent.status, absent.body, there.status, want)
+	}
+	status := e.do(request{method: "GET", path: "/v1/status"})
+	if strings.Contains(status.body, "foo/bar") || !strings.Contains(status.body, "foo/other") {
+		t.Errorf("status with a key for foo/other = %s, want foo/other alone", status.body)
 	}
 }
 
@@ -270,11 +283,13 @@ func TestURLs(t *testing.T) {
 	old.Algorithm, old.SemanticVersion = "neo/Hello/"+other, "1.2.9"
 	latest := lsRoute("foo/new", name("new"))
 	latest.SemanticVersion = "1.10.0"
+	candidate := lsRoute("foo/candidate", name("candidate"))
+	candidate.Algorithm, candidate.SemanticVersion = "neo/Hello/"+strings.Repeat("e", 40), "1.11.0-rc.1+b7"
 	clash := lsRoute("neo/hello", name("clash"))
 	clash.Algorithm = "trinity/other/" + testHash
 	deep := lsRoute("a/b-c/d.e", name("deep"))
 	deep.Algorithm = "trinity/deep/" + testHash
-	e := startEngine(t, old, latest, clash, deep)
+	e := startEngine(t, old, latest, candidate, clash, deep)
 	for _, test := range []struct{ path, want string }{
 		{"foo/new", "new"},
 		{"foo/new/", "new"},
@@ -296,6 +311,11 @@ func TestURLs(t *testing.T) {
 		{"neo/hello/2.*", "404"},
 		{"neo/hello/*", "404"},
 		{"neo/hello/1.10.0", "new"},
+		{"neo/hello/1.11.0-rc.1", "candidate"},
+		{"neo/hello/1.11.0-rc.1+b7", "candidate"},
+		{"neo/hello/1.11.0-rc.1+b8", "404"},
+		{"neo/hello/1.11.0", "404"},
+		{"neo/hello/1.11.*", "candidate"}, // there is no release of it
 		{"trinity/deep", "deep"},
 		{"trinity/deep/1.0.0", "404"},
 		{"foo", "404"},
@@ -330,7 +350,7 @@ func TestRequestIDs(t *testing.T) {
 		{strings.Repeat("x", 200), regexp.MustCompile(`^req-`)},
 	} {
 		got := e.do(request{header: map[string]string{"X-Request-ID": test.in}}).header.Get("X-Request-ID")
-		inside := <-seen
+		inside := waittest.Receive(t, "a call at the replica", seen)
 		if !test.want.MatchString(got) || inside != got {
 			t.Errorf("X-Request-ID %q comes out as %q and reaches the replica as %q, want %s twice", test.in, got, inside, test.want)
 		}
@@ -402,7 +422,7 @@ func TestHTTPProtocol(t *testing.T) {
 		{"error text", "", 500, "text/plain", "  no\n", 200, "error: no", "AlgorithmError"},
 		{"error nothing", "", 502, "-", "", 200, "error: the algorithm answered 502 Bad Gateway", "AlgorithmError"},
 		{"redirect", "", 302, "-", "", 200, "error: the algorithm answered 302 Found", "AlgorithmError"},
-		{"error endless", "", 500, "text/plain", strings.Repeat("x", 5000), 200, "error: " + strings.Repeat("x", maxMessage), "AlgorithmError"},
+		{"error endless", "", 500, "text/plain", strings.Repeat("x", 5000), 200, "error: " + strings.Repeat("x", protocol.MaxMessage), "AlgorithmError"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status, kind, reply = test.status, test.kind, test.reply

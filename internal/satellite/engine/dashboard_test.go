@@ -55,19 +55,21 @@ var scraped = []string{"namespace", "pod", "instance"}
 // labels that an engine has, and every metric of ours is on it.
 func TestDashboard(t *testing.T) {
 	s := newStrict(t, nil)
-	e := startEngineWith(t, Options{}, config.Routes{
+	e := startEngineWith(t, Options{QueueDir: t.TempDir()}, config.Routes{
 		Mothership: config.Mothership{URL: "http://" + deadAddress(t)},
 		Satellite:  config.Satellite{ID: "s", Version: 1, ExpiresAt: time.Now().Add(time.Hour)},
 		Algorithms: []config.Route{lsRoute("foo/bar", s.addr)},
 	})
 	e.do(request{body: "Neo"})
 	e.do(request{auth: "Simple nope"})
-	e.Engine.metrics.insights.WithLabelValues("foo/bar").Inc()
+	e.awaitQueue()
+	e.ended(e.void(request{body: "Neo"}))
+	e.Engine.metrics.AddInsights("foo/bar", 1)
 	beats := heartbeat.New(heartbeat.Options{Engine: e.Engine, Registry: e.Registry(), Token: "t", Jitter: func() float64 { return 0 }})
 	go beats.Run(t.Context())
 	var known map[string][]string
 	eventually(t, "everything is counted", func() bool {
-		known = series(t, e.Engine.metrics.registry)
+		known = series(t, e.Engine.metrics.Registry())
 		return known["constellation_engine_unrouted_total"] != nil && known["constellation_heartbeats_total"] != nil
 	})
 	data, err := os.ReadFile("../../../deploy/grafana/satellite.json")
@@ -124,5 +126,5 @@ func TestDashboard(t *testing.T) {
 // unshown are metrics for alerts and for people who look closer.
 var unshown = []string{
 	"constellation_engine_config_reloads_total", "constellation_engine_grants",
-	"constellation_engine_replicas_ready", "constellation_heartbeat_leader",
+	"constellation_heartbeat_leader",
 }

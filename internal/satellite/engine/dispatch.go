@@ -2,90 +2,56 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/memory"
+	"github.com/constellation-serving/constellation/internal/satellite/pool"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/upstream"
 )
 
-// dispatch runs the call on a replica with room, and on another one when the
-// first surely did not start it. The time-out counts from the call's arrival.
-func (e *Engine) dispatch(ctx context.Context, c *call, body *buffer) (result, *failure) {
-	pool := c.route.pool
-	deadline := c.deadline()
-	queued := time.Now()
-	head := newBuffer(1024 + smallBody)
-	defer head.release()
-	for tries := 0; ; tries++ {
-		rep, err := pool.wait(ctx, c.keyID, deadline, tries > 0)
-		c.wait = time.Since(queued)
+// dispatch drives a call of net/http's: it waits for a slot, exchanges the call
+// with its replica, and asks another one when the first surely did not start it.
+// The time-out counts from the call's arrival. A call that has a slot already
+// waits for none.
+func (e *Engine) dispatch(ctx context.Context, c *call, body *memory.Buffer, slot *pool.Replica) (protocol.Result, *protocol.Failure) {
+	deadline := c.Deadline()
+	head := memory.NewBuffer(1024 + protocol.SmallBody)
+	defer head.Release()
+	defer c.release(pool.OutcomeOK) // after a panic
+	wait, stopWait := c.waitContext(ctx)
+	defer stopWait()
+	for {
+		retry := c.enqueue(time.Now())
+		var err error
+		if slot == nil {
+			slot, err = c.waitForSlot(wait, deadline, retry)
+		}
+		c.gone = ctx.Err() != nil && !c.runsOn() // which is made once it has its slot
+		if f := c.endWait(slot, err, time.Now()); f != nil {
+			return protocol.Result{}, f
+		}
+		head.B = c.AppendHead(head.B[:0], c.replica, len(body.B))
+		a, err := replicaOf(slot).Exchange(c.exchangeContext(ctx), deadline, head, body.B, c.AnswerLimit(), c.Share)
+		c.gone = ctx.Err() != nil && !c.runsOn()
+		if upstream.NotStarted(err) {
+			if f := c.retryOrEnd(err, time.Now()); f != nil {
+				return protocol.Result{}, f
+			}
+			slot = nil
+			continue
+		}
+		c.markSent()
 		if err != nil {
-			return result{}, c.notServed(err)
+			return protocol.Result{}, c.breakOff(err, time.Now())
 		}
-		started := time.Now()
-		a, err := e.runOn(ctx, c, rep, deadline, head, body)
-		c.run = time.Since(started)
-		switch _, notStarted := errors.AsType[notStartedError](err); {
-		case err == nil:
-			return c.read(a)
-		case !notStarted:
-			return result{}, c.failedExchange(ctx, err)
-		case ctx.Err() != nil:
-			return result{}, c.notServed(errCallerGone)
-		case !time.Now().Before(deadline):
-			return result{}, timedOut()
-		}
+		return c.complete(a, time.Now())
 	}
 }
 
-// runOn exchanges the call with one replica and gives its slot back. The
-// error is a notStartedError when another replica may be tried.
-func (e *Engine) runOn(ctx context.Context, c *call, rep *replica, deadline time.Time, head *buffer, body *buffer) (answer, error) {
-	said := verdictFine
-	defer func() { c.route.pool.release(rep, said) }()
-	c.replica = rep.addr
-	rep.runs(c)
-	exchange := ctx
-	langserver := c.route.isLangserver()
-	if langserver {
-		// A langserver cannot cancel: the call runs on when its caller leaves,
-		// and holds its slot until it ends.
-		exchange = context.WithoutCancel(ctx)
+func (c *call) waitForSlot(ctx context.Context, deadline time.Time, retry bool) (*pool.Replica, error) {
+	if c.durable {
+		return c.route.Pool.WaitDurable(ctx, deadline, retry)
 	}
-	head.b = c.appendHead(head.b[:0], rep.addr, len(body.b))
-	a, err := rep.exchange(exchange, deadline, head, body.b, c.replyLimit())
-	if err == nil {
-		return a, nil
-	}
-	if _, ok := errors.AsType[notStartedError](err); ok {
-		// A caller who left, or had no time left, says nothing of the replica.
-		if ctx.Err() == nil && time.Now().Before(deadline) {
-			e.log.Warn("the replica refused the connection", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr, "error", err)
-			said = verdictRefused
-		}
-	} else if errors.Is(err, errTimedOut) {
-		said = e.timedOutOn(c, rep)
-	}
-	return answer{}, err
-}
-
-// timedOutOn says what becomes of a replica whose call timed out: a
-// langserver cannot cancel, so its process is ended.
-func (e *Engine) timedOutOn(c *call, rep *replica) verdict {
-	if !c.route.isLangserver() {
-		return verdictFine
-	}
-	e.log.Warn("the call timed out: ending its replica", "request_id", c.id, "algorithm", c.route.VanityURL, "replica", rep.addr)
-	return verdictEnd
-}
-
-// failedExchange makes a failure of an exchange that started and broke.
-func (c *call) failedExchange(ctx context.Context, err error) *failure {
-	switch {
-	case errors.Is(err, errTimedOut):
-		return timedOut()
-	case errors.Is(err, errTooLarge):
-		return tooLarge()
-	case ctx.Err() != nil && !c.route.isLangserver():
-		return c.notServed(errCallerGone)
-	}
-	return lost(err)
+	return c.route.Pool.Wait(ctx, c.keyID, deadline, retry)
 }

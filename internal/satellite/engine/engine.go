@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +16,24 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/callback"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/keyring"
+	"github.com/constellation-serving/constellation/internal/satellite/memory"
+	"github.com/constellation-serving/constellation/internal/satellite/operate"
+	"github.com/constellation-serving/constellation/internal/satellite/peer"
+	"github.com/constellation-serving/constellation/internal/satellite/reload"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
+	"github.com/constellation-serving/constellation/internal/satellite/scale"
+	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
 )
 
 // Options are an engine's settings. Dir is required; the zero value of any
@@ -46,43 +58,64 @@ type Options struct {
 	PeerService string   // whose endpoints the engines are, execution-engine
 	TokenFile   string   // what the engines have in common, DIR/token
 	OTLP        string   // where spans go, a URL; "" sends none
-	NoFastPath  bool     // net/http alone
+	QueueDir    string   // where this engine's own queue is stored; "" has none
+	NoFastPath  bool     // net/http alone, and no event loop
 	Loops       int      // event loops of the fast path, one a core
+
+	replies         *memory.Budget // of tests; nil is the default
+	durableAttempts int            // of tests; 0 is the default
 
 	Log *slog.Logger // nil discards
 	Now func() time.Time
 }
 
-// Engine is a running satellite's front. Make it with New.
+// Engine is a running satellite's front end. Make it with New.
 type Engine struct {
-	opts       Options
-	log        *slog.Logger
-	access     *accessLog
-	room       *semaphore.Weighted // for large bodies
-	peers      *peers
-	front      atomic.Pointer[front] // nil before Serve, and without a fast path
-	tracer     *tracer
-	port       string // of the calls' listener
-	now        func() time.Time
-	background context.Context // ends with Run, after the last call
-	stop       context.CancelFunc
+	opts        Options
+	log         *slog.Logger
+	access      *telemetry.AccessLog
+	paths       telemetry.Paths
+	requests    *memory.Budget // for large bodies
+	replies     *memory.Budget
+	mesh        *peer.Mesh             // the links to the satellite's other engines
+	server      atomic.Pointer[server] // nil before Serve, and without a fast path
+	ownKey      ownKey
+	tracer      *telemetry.Tracer
+	durable     atomic.Pointer[durable] // nil while no durable calls are taken
+	counts      *async.Metrics
+	queueStatus atomic.Pointer[operate.Status] // as last seen, for metrics; nil without a queue
+	callbacks   *prometheus.CounterVec
+	port        string // of the calls' listener
+	now         func() time.Time
+	background  context.Context // ends with Run, after the last call
+	stop        context.CancelFunc
 
-	table    atomic.Pointer[table]
-	keys     atomic.Pointer[keyring]
-	holder   keyholder // of keys
+	table    atomic.Pointer[routing.Table]
+	keys     *keyring.Ring
 	report   reporting
-	metrics  *metrics
-	watcher  *watcher // nil without a cluster
+	metrics  *telemetry.Metrics
+	watcher  *discovery.Watcher              // nil without a cluster, as is
+	keeper   *keyring.Keeper                 // nil without a cluster
+	scaler   *scale.Scaler                   // nil without a cluster, and then it does nothing
+	lease    atomic.Pointer[heartbeat.Lease] // nil when nobody asked for it
 	draining atomic.Bool
-	revivals sync.WaitGroup
+	restarts sync.WaitGroup
 
-	applying sync.Mutex // one reload or endpoint change at a time
-	routes   watchedFile
-	keysFile watchedFile
-	warned   time.Time
-	asked    string // the installer's last question, and
-	answered string // the last one that was answered
+	applying   sync.Mutex // one reload or endpoint change at a time
+	routesFile *reload.File
+	keysFile   *reload.File
+	warned     time.Time
+	probe      *reload.Probe
 }
+
+// Large bodies and replies take their memory from a budget: one for requests,
+// one for replies. While it is used up, the next ones wait unread, held back
+// by TCP. So the engine's memory stays bounded however many callers send large
+// bodies, or read their replies slowly.
+const (
+	bodyMaxWait  = time.Minute
+	replyMaxWait = 15 * time.Second // the replica's slot is held meanwhile
+)
 
 // New reads the configuration. A file that is missing or broken, or services
 // without a cluster to look them up in, is an error for the operator.
@@ -101,23 +134,25 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e := &Engine{opts: opts, log: opts.Log, now: opts.Now}
 	e.background, e.stop = context.WithCancel(context.WithoutCancel(ctx))
-	e.access = newAccessLog(opts.AccessLog, opts.AccessSample)
-	e.room = semaphore.NewWeighted(bodyRoom)
-	secret, err := readSecret(opts)
-	if err != nil {
+	e.access = telemetry.NewAccessLog(opts.AccessLog, opts.AccessSample)
+	e.requests, e.replies = memory.NewBudget(memory.DefaultSize(), bodyMaxWait), cmp.Or(opts.replies, memory.NewBudget(memory.DefaultSize(), replyMaxWait))
+	e.ownKey.waiters = make(chan struct{}, maxPodWaiters)
+	var err error
+	if e.mesh, err = newMesh(e); err != nil {
 		e.stop()
 		return nil, err
 	}
-	e.peers = newPeers(e, secret)
-	if e.tracer, err = newTracer(ctx, opts.OTLP); err != nil {
+	if e.tracer, err = telemetry.NewTracer(ctx, opts.OTLP); err != nil {
 		e.stop()
 		return nil, err
 	}
 	e.report = newReporting(e.now())
-	e.holder.rate, e.holder.ring = opts.KeyRate, &e.keys
+	e.keys = keyring.New(opts.KeyRate)
+	e.counts, e.callbacks = async.NewMetrics(), callback.NewOutcomes()
 	e.metrics = newMetrics(e)
-	e.routes = newWatchedFile(opts.Dir, config.RoutesFile, e.takeRoutes)
-	e.keysFile = newWatchedFile(opts.Dir, config.KeysFile, e.takeKeys)
+	e.routesFile = reload.NewFile(opts.Dir, config.RoutesFile, e.applyRoutes)
+	e.keysFile = reload.NewFile(opts.Dir, config.KeysFile, e.applyKeys)
+	e.probe = reload.NewProbe(opts.Dir)
 	if err := e.start(); err != nil {
 		e.stop()
 		return nil, err
@@ -134,10 +169,19 @@ func (e *Engine) start() error {
 	if err := e.watchCluster(routes); err != nil {
 		return err
 	}
-	if err := e.reload(&e.keysFile); err != nil {
+	if e.watcher != nil {
+		cluster := e.watcher.Cluster()
+		if e.keeper, err = keyring.NewKeeper(cluster.Config, cluster.Namespace, routes.Satellite.ID, e.keys, keySetter{e}, e.log); err != nil {
+			return err
+		}
+		if e.scaler, err = newScaler(e, cluster); err != nil {
+			return err
+		}
+	}
+	if err := e.load(e.keysFile); err != nil {
 		return err
 	}
-	return e.reload(&e.routes)
+	return e.load(e.routesFile)
 }
 
 // Run serves until ctx ends, then drains: it is not ready any more but
@@ -170,22 +214,22 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	defer e.stop()
 	_, e.port, _ = net.SplitHostPort(calls.Addr().String())
-	front, err := newFront(e, calls)
+	srv, err := newServer(e, calls)
 	if err != nil {
 		_ = calls.Close()
 		return err
 	}
-	e.front.Store(front)
-	servers := []*http.Server{e.server(e)}
+	e.server.Store(srv)
+	servers := []*http.Server{e.httpServer(e)}
 	listeners := []net.Listener{calls}
-	if front != nil {
-		listeners[0] = front.slow
+	if srv != nil {
+		listeners[0] = srv.slow
 	}
 	if metrics != nil {
-		servers = append(servers, e.server(e.metricsHandler()))
+		servers = append(servers, e.httpServer(e.metricsHandler()))
 		listeners = append(listeners, metrics)
 	}
-	e.log.Info("the engine serves", "listen", calls.Addr().String(), "algorithms", len(e.table.Load().routes))
+	e.log.Info("the engine serves", "listen", calls.Addr().String(), "algorithms", len(e.table.Load().Routes))
 	// What runs beside the calls must outlive ctx: calls in flight need it
 	// until the drain is over.
 	group, failed := errgroup.WithContext(e.background)
@@ -197,10 +241,17 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 			return nil
 		})
 	}
-	group.Go(func() error { e.watchFiles(failed); return nil })
-	group.Go(func() error { e.peers.run(failed); return nil })
+	if srv != nil {
+		group.Go(func() error { return srv.serveWithout(failed, servers[0]) })
+	}
+	group.Go(func() error { e.poll(failed); return nil })
+	group.Go(func() error { e.mesh.Run(failed); return nil })
+	group.Go(func() error { e.keepQueue(failed); return nil })
+	group.Go(func() error { e.watchQueue(failed); return nil })
 	if e.watcher != nil {
-		group.Go(func() error { e.watcher.run(failed, e.refresh); return nil })
+		group.Go(func() error { e.watcher.Run(failed, e.refresh); return nil })
+		group.Go(func() error { e.keeper.Run(failed); return nil })
+		group.Go(func() error { e.scaler.Run(failed); return nil })
 	}
 	select {
 	case <-ctx.Done():
@@ -211,19 +262,20 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 			_ = server.Close()
 		}
 	}
-	front.close()
+	srv.close()
 	e.stop()
 	err = group.Wait()
-	e.revivals.Wait()
+	e.durable.Load().close(context.WithoutCancel(ctx))
+	e.restarts.Wait()
 	e.closeIdle(time.Time{})
-	e.access.flush()
-	e.tracer.close()
+	e.access.Flush()
+	e.tracer.Close()
 	return err
 }
 
-// server has time-outs that no honest caller meets: a body of 10 MiB in five
+// httpServer returns a server with time-outs that no honest caller meets: a body of 10 MiB in five
 // minutes, and the longest call's time-out with as much again for its answer.
-func (e *Engine) server(h http.Handler) *http.Server {
+func (e *Engine) httpServer(h http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // for ingress controllers that speak h2c
@@ -241,8 +293,9 @@ func (e *Engine) server(h http.Handler) *http.Server {
 
 func (e *Engine) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.Registry(), promhttp.HandlerOpts{}))
 	mux.Handle("POST "+heartbeat.PeerPath, heartbeat.PeerHandler(e, e.Token()))
+	mux.Handle(operate.Path, e.operatorHandler())
 	mux.HandleFunc("GET /healthz", e.serveHealth)
 	mux.HandleFunc("GET /readyz", e.serveReady)
 	return mux
@@ -250,7 +303,9 @@ func (e *Engine) metricsHandler() http.Handler {
 
 func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	e.draining.Store(true)
-	e.peers.drain()
+	e.mesh.Drain()
+	d := e.durable.Load()
+	d.stop()
 	e.log.Info("draining", "delay", e.opts.DrainDelay.String(), "timeout", e.opts.DrainTimeout.String())
 	if e.opts.DrainDelay > 0 {
 		select {
@@ -260,11 +315,11 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	}
 	ctx, cancel := context.WithTimeout(e.background, e.opts.DrainTimeout)
 	defer cancel()
-	front := e.front.Load()
-	if front != nil {
+	srv := e.server.Load()
+	if srv != nil {
 		_ = calls.Close()
 	}
-	if err := front.drain(ctx); err != nil {
+	if err := srv.drain(ctx); err != nil {
 		e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
 	}
 	for _, server := range servers {
@@ -273,22 +328,12 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 			_ = server.Close()
 		}
 	}
+	d.drain(ctx)
 	e.log.Info("drained")
 }
 
-// refresh takes what the cluster says of a service's endpoints.
-func (e *Engine) refresh(service string) {
-	e.applying.Lock()
-	defer e.applying.Unlock()
-	for _, r := range e.table.Load().routes {
-		if r.Service == service && len(r.Endpoints) == 0 {
-			r.pool.setReplicas(r.addresses(e.watcher.hosts(service)))
-		}
-	}
-}
-
 func (e *Engine) closeIdle(before time.Time) {
-	for _, r := range e.table.Load().routes {
-		r.pool.closeIdle(before)
+	for _, r := range e.table.Load().Routes {
+		r.Pool.CloseIdle(before)
 	}
 }

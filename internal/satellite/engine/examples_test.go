@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 )
 
 // process runs a sample algorithm as a container's only process.
@@ -59,8 +60,8 @@ func TestSampleAlgorithms(t *testing.T) {
 	}
 
 	got := e.do(request{path: "/v1/algo/demo/hello?timeout=1", contentType: "application/json", body: `{"sleep":600}`})
-	if errorMessage(t, got) != ranOut {
-		t.Errorf("call that sleeps = %s, want %q", got.body, ranOut)
+	if errorMessage(t, got) != protocol.RanOut {
+		t.Errorf("call that sleeps = %s, want %q", got.body, protocol.RanOut)
 	}
 	if err := hello.Wait(); err != nil {
 		t.Errorf("the ended process exits with %v, want 0", err)

@@ -3,9 +3,7 @@
 package engine
 
 import (
-	"bytes"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -13,55 +11,8 @@ import (
 	"time"
 )
 
-const plainCall = "POST /v1/algo/foo/bar?timeout=5 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Simple " + testKey +
+const plainCall = "POST /v1/algo/foo/bar?timeout=100 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Simple " + testKey +
 	"\r\nContent-Type: text/plain\r\nX-Request-ID: my-id\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nNeo"
-
-// TestPlainCallsAreReadAsNetHTTPReadsThem changes a plain call at random: what
-// the fast path takes, net/http takes too, and reads the same of it.
-func TestPlainCallsAreReadAsNetHTTPReadsThem(t *testing.T) {
-	var h callHead
-	if parseCall([]byte(plainCall), &h) != headPlain {
-		t.Fatal("the plain call is not plain")
-	}
-	pieces := []string{
-		"\r\n", "\n", "\r", " ", "\t", ":", "\x00", "\x80", "Content-Length: 3\r\n", "content-length: 4\r\n", "Transfer-Encoding: chunked\r\n",
-		"Host: y\r\n", "Connection: close\r\n", "Connection: upgrade\r\n", "Expect: 100-continue\r\n", " folded\r\n", "%2e", "?", "#", "/..", "HTTP/1.0",
-		"Content-Length : 3\r\n", "Content-Length: +3\r\n", "Content-Length: 3, 3\r\n", "Transfer-Encoding : chunked\r\n", "X: y\r\n", "GET ", "a", "é", ",",
-	}
-	r := rand.New(rand.NewPCG(3, 4))
-	plain := 0
-	for range 200_000 {
-		call := []byte(plainCall)
-		for range 1 + r.IntN(3) {
-			at := r.IntN(len(call) + 1)
-			switch r.IntN(3) {
-			case 0:
-				piece := pieces[r.IntN(len(pieces))]
-				if r.IntN(2) == 0 { // at the start of a line
-					if i := bytes.Index(call[at:], []byte("\r\n")); i >= 0 {
-						at += i + 2
-					}
-				}
-				call = append(call[:at:at], append([]byte(piece), call[at:]...)...)
-			case 1:
-				end := min(len(call), at+1+r.IntN(4))
-				call = append(call[:at:at], call[end:]...)
-			default:
-				if at < len(call) {
-					call[at] = byte(r.IntN(256))
-				}
-			}
-		}
-		if parseCall(call, &h) != headPlain {
-			continue
-		}
-		plain++
-		sameAsNetHTTP(t, call, &h)
-	}
-	if plain < 1000 {
-		t.Errorf("only %d of the changed calls were plain: the test says little", plain)
-	}
-}
 
 // raw sends bytes to the engine and gives all that it answers until it closes.
 func (e *testEngine) raw(t *testing.T, parts ...string) string {
@@ -71,7 +22,7 @@ func (e *testEngine) raw(t *testing.T, parts ...string) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	for i, part := range parts {
 		if i > 0 {
 			eventually(t, "the engine has read so far", func() bool { return unsent(conn) == 0 })
@@ -120,8 +71,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"absolute target":       {send: []string{call("POST /", "POST http://127.0.0.1/")}, want: []string{ok, neo}},
 		"gzip":                  {send: []string{call("Host:", "Content-Encoding: gzip\r\nHost:")}, want: []string{"HTTP/1.1 415", "base64"}, not: neo},
 		"no content type":       {send: []string{call("Content-Type: text/plain\r\n", "")}, want: []string{"HTTP/1.1 415"}},
-		"negative time-out":     {send: []string{call("timeout=5", "timeout=-1")}, want: []string{"HTTP/1.1 400", "timeout is a whole number"}},
-		"absurd time-out":       {send: []string{call("timeout=5", "timeout=99999999999999999999")}, want: []string{"HTTP/1.1 400"}},
+		"negative time-out":     {send: []string{call("timeout=100", "timeout=-1")}, want: []string{"HTTP/1.1 400", "timeout is a whole number"}},
+		"absurd time-out":       {send: []string{call("timeout=100", "timeout=99999999999999999999")}, want: []string{"HTTP/1.1 400"}},
 		"not UTF-8":             {send: []string{call("Neo", "\xff\xfe\xfd")}, want: []string{"HTTP/1.1 400", "UTF-8"}},
 		"not JSON":              {send: []string{call("text/plain", "application/json")}, want: []string{"HTTP/1.1 400", "JSON"}},
 		"no key":                {send: []string{call("Authorization: Simple "+testKey+"\r\n", "")}, want: []string{"HTTP/1.1 401", `{"error":{"message":"authorization required"}}`}},

@@ -19,6 +19,8 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/jsonscan"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 const (
@@ -59,7 +61,7 @@ func newStrict(t *testing.T, run func(lsCall) (int, string)) *strictLangserver {
 			value := c.body
 			kind := "json"
 			if c.mediaType != "application/json" {
-				value = appendQuoted(nil, c.body)
+				value = jsonscan.AppendQuoted(nil, c.body)
 				kind = map[string]string{"text/plain": "text", "application/octet-stream": "binary"}[c.mediaType]
 			}
 			return 200, fmt.Sprintf(`{"result":%s,"metadata":{"content_type":%q,"duration":0.25,"stdout":"","stderr":""}}`, value, kind)
@@ -181,7 +183,7 @@ func (s *strictLangserver) count(field *int) int {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(waittest.Patience)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
@@ -199,6 +201,7 @@ type testEngine struct {
 	metrics string
 	log     *syncBuffer
 	access  *syncBuffer
+	client  *http.Client
 	stop    context.CancelFunc
 	done    chan error
 }
@@ -242,7 +245,7 @@ func startEngineWith(t *testing.T, opts Options, routes config.Routes) *testEngi
 
 func startEngineOn(t *testing.T, calls net.Listener, opts Options, routes config.Routes) *testEngine {
 	t.Helper()
-	e := &testEngine{t: t, dir: t.TempDir(), log: &syncBuffer{}, access: &syncBuffer{}, done: make(chan error, 1)}
+	e := &testEngine{t: t, dir: t.TempDir(), log: &syncBuffer{}, access: &syncBuffer{}, client: http.DefaultClient, done: make(chan error, 1)}
 	e.writeRoutes(routes)
 	e.writeKeys(config.Key{ID: "k1", Name: "test", SHA256: config.HashKey(testKey)})
 	opts.Dir = e.dir
@@ -261,7 +264,7 @@ func startEngineOn(t *testing.T, calls net.Listener, opts Options, routes config
 	go func() { e.done <- e.Serve(ctx, calls, metrics) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-e.done; err != nil {
+		if err := waittest.Receive(t, "the end of Serve", e.done); err != nil {
 			t.Errorf("Serve = %v", err)
 		}
 		e.done <- nil
@@ -368,7 +371,7 @@ func (e *testEngine) try(ctx context.Context, r request) (response, error) {
 	for k, v := range r.header {
 		req.Header.Set(k, v)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := e.client.Do(req)
 	if err != nil {
 		return response{}, err
 	}
@@ -399,10 +402,20 @@ func httpReplica(t *testing.T, h http.HandlerFunc) string {
 	return s.Listener.Addr().String()
 }
 
-// deadAddress gives an address where nothing listens.
+// deadAddress returns an address where nothing listens.
 func deadAddress(t *testing.T) string {
 	t.Helper()
 	ln := listenTest(t)
 	defer func() { _ = ln.Close() }()
 	return ln.Addr().String()
+}
+
+// metric is a metric's value at the engine; name has its labels.
+func (e *testEngine) metric(name string) string {
+	for line := range strings.Lines(e.scrape()) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }

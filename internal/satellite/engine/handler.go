@@ -7,15 +7,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/batch"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/http1"
+	"github.com/constellation-serving/constellation/internal/satellite/jsonscan"
+	"github.com/constellation-serving/constellation/internal/satellite/peer"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 )
 
 const (
-	callPrefix = "/v1/algo/"
+	callPrefix = http1.Prefix
 	webPrefix  = "/v1/web/algo/" // the same for pages in browsers
 )
 
-// ServeHTTP is everything on --listen. Most calls never come here: fast.go
-// answers them.
+// ServeHTTP is everything on --listen. Most calls never come here: the event
+// loops answer them.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.TransferEncoding) > 0 {
 		// net/http hides whether there was a Content-Length too, and such a
@@ -27,27 +35,32 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.serveCall(w, r, path[len(callPrefix):])
 	case strings.HasPrefix(path, webPrefix):
 		e.serveWeb(w, r, path[len(webPrefix):])
+	case strings.HasPrefix(path, batch.Path):
+		e.serveBatch(w, r, path[len(batch.Path):])
+	case strings.HasPrefix(path, async.Path):
+		e.serveAsync(w, r)
 	case path == "/v1/insights":
 		e.serveInsights(w, r)
 	case path == "/v1/status":
+		e.prove(w, r)
 		e.serveStatus(w, r)
-	case path == peerPath:
-		e.peers.serve(w, r)
+	case path == peer.Path && e.mesh.Accept(w, r):
 	case path == "/healthz":
 		e.serveHealth(w, r)
 	case path == "/readyz":
 		e.serveReady(w, r)
 	default:
-		var none *call
-		_ = e.write(w, none, none.failed(refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…")))
+		_ = e.write(w, nil, protocol.ErrorReply(protocol.Refuse(http.StatusNotFound, "there is nothing here; algorithms are called at "+callPrefix+"…")))
 	}
 }
 
 // serveCall answers one algorithm call: every error on its way comes back to
 // here, is written, counted and logged.
 func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) {
-	c := &call{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), status: http.StatusOK}
+	e.paths.NetHTTP.Add(1)
+	c := &call{Call: protocol.Call{ID: protocol.RequestID(r.Header.Get("X-Request-Id")), Start: time.Now()}, lifecycle: lifecycle{log: e.log}, status: http.StatusOK}
 	defer func() {
+		c.Share.Release()
 		p := recover()
 		if p == nil {
 			return
@@ -59,102 +72,114 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 		if c.answering {
 			panic(http.ErrAbortHandler) // part of an answer is out already
 		}
-		_ = e.write(w, c, c.failed(f))
+		_ = e.write(w, c, c.ErrorReply(f))
 	}()
 	out, f := e.call(c, w, r, path)
 	if f != nil {
-		out.release()
-		if f.outcome == outcomeCanceled {
+		out.Release()
+		if f.Outcome == protocol.OutcomeCanceled {
 			e.finish(c, f)
 			panic(http.ErrAbortHandler) // else net/http would answer 200 with nothing
 		}
-		out = c.failed(f)
+		out = c.ErrorReply(f)
 	}
 	c.answering = true
 	if err := e.write(w, c, out); err != nil && f == nil {
-		c.outcome = outcomeCanceled // the caller is gone
+		c.outcome = protocol.OutcomeCanceled // the caller is gone
 	}
 	e.finish(c, f)
 }
 
-// panicked logs a panic and makes the failure that the caller is told.
-func (e *Engine) panicked(c *call, p any) *failure {
-	e.log.Error("the engine panicked", "request_id", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	f := &failure{status: http.StatusInternalServerError, outcome: outcomeFault, message: "the engine failed; its log has request " + c.id}
+// serveWeb is the algorithm-call API for pages in browsers: the same calls,
+// with CORS. Calls carry a key and no cookie, so any origin may make them.
+func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request, path string) {
+	header := w.Header()
+	header["Access-Control-Allow-Origin"] = []string{"*"}
+	if r.Method == http.MethodOptions {
+		header["Access-Control-Allow-Methods"] = []string{"POST, OPTIONS"}
+		header["Access-Control-Allow-Headers"] = []string{"Authorization, Content-Type, Content-Encoding, X-Request-ID, Idempotency-Key, X-Callback-URL, Traceparent, Tracestate"}
+		header["Access-Control-Max-Age"] = []string{"86400"}
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	header["Access-Control-Expose-Headers"] = []string{"X-Request-ID, Retry-After, X-Constellation-Warning"}
+	e.serveCall(w, r, path)
+}
+
+// panicked logs a panic and returns the failure that its caller reads.
+func (e *Engine) panicked(c *call, p any) *protocol.Failure {
+	e.log.Error("the engine panicked", "request_id", c.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	f := &protocol.Failure{Status: http.StatusInternalServerError, Outcome: protocol.OutcomeFault, Message: "the engine failed; its log has request " + c.ID}
 	e.finish(c, f)
 	return f
 }
 
-// call does the call and gives the reply.
-func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path string) (reply, *failure) {
-	f := e.admit(c, &asking{
+// call makes the call and returns its reply.
+func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path string) (protocol.Reply, *protocol.Failure) {
+	from := remote(r.RemoteAddr)
+	ask := &callRequest{
 		method: r.Method, path: path, query: r.URL.RawQuery,
 		authorization: []byte(r.Header.Get("Authorization")),
 		contentType:   r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"),
 		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
-	})
+		from: from,
+	}
+	f := e.admit(c, ask)
+	if isUnknownPod(f) {
+		if f = e.awaitPod(r.Context(), from.host()); f == nil {
+			f = e.admit(c, ask)
+		}
+	}
 	if f != nil {
 		discard(w, r)
-		return reply{}, f
+		return protocol.Reply{}, f
 	}
-	share := &share{of: e.room, ctx: r.Context(), patience: min(c.timeout, roomPatience)}
-	defer share.give()
+	share := e.requests.Share(r.Context(), c.keyID, c.Deadline(), nil)
+	defer share.Release()
 	body, f := e.readBody(c, w, r, share)
 	if f != nil {
-		return reply{}, f
+		return protocol.Reply{}, f
 	}
-	res, f := e.dispatch(r.Context(), c, body)
-	body.release()
+	if c.Void {
+		defer body.Release()
+		return e.accept(r, c, body)
+	}
+	c.Share = e.replyShare(c.exchangeContext(r.Context()), c)
+	res, f := e.dispatch(r.Context(), c, body, nil)
+	body.Release()
+	share.Release()
 	if f != nil {
-		return reply{}, f
+		return protocol.Reply{}, f
 	}
-	out, f := c.reply(&res)
-	res.body.release() // nil when the reply has it
-	return out, f
+	return c.Reply(&res)
 }
 
 // write puts a reply on an HTTP connection and releases it.
-func (e *Engine) write(w http.ResponseWriter, c *call, out reply) error {
-	defer out.release()
-	header := w.Header()
+func (e *Engine) write(w http.ResponseWriter, c *call, out protocol.Reply) error {
+	defer out.Release()
+	id, warning := "", ""
 	if c != nil {
-		header["X-Request-Id"] = []string{c.id}
-		if c.warning != "" {
-			header["X-Constellation-Warning"] = []string{c.warning}
-		}
+		id, warning = c.ID, c.warning
 	}
-	if out.close || e.draining.Load() {
-		header["Connection"] = []string{"close"}
-	}
-	if out.contentType != "" {
-		header["Content-Type"] = []string{out.contentType}
-	}
-	if out.allow != "" {
-		header["Allow"] = []string{out.allow}
-	}
-	if out.nosniff {
-		header["X-Content-Type-Options"] = []string{"nosniff"}
-	}
-	if out.retryAfter > 0 {
-		header["Retry-After"] = []string{strconv.Itoa(out.retryAfter)}
-	}
-	header["Content-Length"] = []string{strconv.Itoa(out.length())}
-	w.WriteHeader(out.status)
+	header := w.Header()
+	out.Headers(id, warning, out.Close || e.draining.Load(), func(name, value string) { header[name] = []string{value} })
+	header["Content-Length"] = []string{strconv.Itoa(out.Length())}
+	w.WriteHeader(out.Status)
 	return writeParts(w, &out)
 }
 
-// writeStep is what a caller has to take within writePatience: one who reads
+// writeStep is what a caller has to take within writeStall: one who reads
 // nothing would keep a large answer in memory.
 const (
-	writeStep     = 256 << 10
-	writePatience = time.Minute
+	writeStep  = 256 << 10
+	writeStall = time.Minute
 )
 
-func writeParts(w http.ResponseWriter, out *reply) error {
-	for _, part := range out.parts {
+func writeParts(w http.ResponseWriter, out *protocol.Reply) error {
+	for _, part := range out.Parts {
 		for len(part) > 0 {
-			if out.length() > smallBody {
-				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writePatience))
+			if out.Length() > protocol.SmallBody {
+				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeStall))
 			}
 			n := min(len(part), writeStep)
 			if _, err := w.Write(part[:n]); err != nil {
@@ -170,14 +195,16 @@ func (e *Engine) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	writeStatus(w, http.StatusOK, "ok")
 }
 
-// serveReady says whether calls should come here, and if not, why.
+// serveReady reports whether calls should come here, and if not, why.
 func (e *Engine) serveReady(w http.ResponseWriter, _ *http.Request) {
 	switch {
 	case e.draining.Load():
 		writeStatus(w, http.StatusServiceUnavailable, "draining: this engine stops soon")
-	case e.table.Load().lookedUp && !e.watcher.synced():
+	case e.table.Load().NeedsCluster && !e.watcher.Synced():
 		writeStatus(w, http.StatusServiceUnavailable, "the cluster's endpoints are not known yet")
-	case !e.peers.met():
+	case e.keeper != nil && !e.keeper.Known():
+		writeStatus(w, http.StatusServiceUnavailable, "it is not known yet who may call: the Secret "+config.KeptSecret+" is not read")
+	case !e.mesh.Joined():
 		writeStatus(w, http.StatusServiceUnavailable, "the satellite's other engines are not known yet")
 	default:
 		writeStatus(w, http.StatusOK, "ready")
@@ -185,7 +212,7 @@ func (e *Engine) serveReady(w http.ResponseWriter, _ *http.Request) {
 }
 
 func writeStatus(w http.ResponseWriter, status int, message string) {
-	w.Header()["Content-Type"] = []string{mediaJSON}
+	w.Header()["Content-Type"] = []string{protocol.MediaJSON}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(appendQuoted([]byte(`{"status":`), message), "}\n"...))
+	_, _ = w.Write(append(jsonscan.AppendQuoted([]byte(`{"status":`), message), "}\n"...))
 }

@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/constellation-serving/constellation/internal/satellite/http1"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // machine is a network namespace, which stands for another machine: it can be
@@ -84,7 +88,7 @@ func TestReplicaWhoseMachineIsGone(t *testing.T) {
 	enter, leave := make(chan bool, 2), make(chan bool)
 	s := &strictLangserver{t: t, one: new(sync.Mutex), run: func(lsCall) (int, string) {
 		enter <- true
-		<-leave
+		waittest.Hold(t, leave)
 		return 200, `{"result":1}`
 	}}
 	ln := m.listen(t)
@@ -94,10 +98,10 @@ func TestReplicaWhoseMachineIsGone(t *testing.T) {
 	e := startEngine(t, lsRoute("foo/loop", s.addr), lsRoute("foo/slow", s.addr))
 	begun := time.Now()
 	var wg sync.WaitGroup
-	for path, body := range map[string]string{"foo/loop": "x", "foo/slow": strings.Repeat("x", 2*maxPlainBody)} {
+	for path, body := range map[string]string{"foo/loop": "x", "foo/slow": strings.Repeat("x", 2*http1.MaxBody)} {
 		wg.Go(func() {
 			got := e.do(request{path: callPrefix + path, body: body})
-			if got.status != 200 || !strings.Contains(got.body, ranOut) {
+			if got.status != 200 || !strings.Contains(got.body, protocol.RanOut) {
 				t.Errorf("%s = %d %s, want what is said of a call that was lost", path, got.status, got.body)
 			}
 			if took := time.Since(begun); took > time.Minute {
@@ -105,10 +109,12 @@ func TestReplicaWhoseMachineIsGone(t *testing.T) {
 			}
 		})
 	}
-	<-enter
+	waittest.Receive(t, "a call reaches its replica", enter)
 	eventually(t, "both calls run", func() bool {
 		return e.Snapshot().Algorithms[0].InFlight+e.Snapshot().Algorithms[1].InFlight == 2
 	})
+	// A call that is in flight may have no connection yet, and then fails otherwise.
+	eventually(t, "both calls are read", func() bool { return s.count(&s.running) == 2 })
 	ip(t, "-n", m.namespace, "address", "flush", "dev", "eth0")
 	wg.Wait()
 }

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // nodeAnswer is what the official Node client gives its user of a call.
@@ -48,7 +51,7 @@ func TestOfficialNodeClient(t *testing.T) {
 		case "raise":
 			return 200, `{"error":{"message":"it broke","error_type":"AlgorithmError","stacktrace":"line 1"},"metadata":{"duration":0.5}}`
 		case "hang":
-			<-release
+			waittest.Hold(t, release)
 		}
 		if c.mediaType == "application/octet-stream" {
 			reply, _ := json.Marshal(map[string]any{"result": c.body, "metadata": map[string]any{"content_type": "binary", "duration": 0.25}})
@@ -93,7 +96,7 @@ func TestOfficialNodeClient(t *testing.T) {
 		{Name: "raw binary", Status: 200, Got: map[string]any{"buffer": "0708"}},
 		{Name: "stdout", Status: 200, Got: "done", Metadata: map[string]any{"content_type": "text", "duration": 0.5, "stdout": "a line\n"}},
 		failed("error", 200, map[string]any{"duration": 0.5}, "it broke", "error_type", "AlgorithmError", "stacktrace", "line 1"),
-		failed("time-out", 200, map[string]any{}, ranOut, "error_type", "TimeoutError"),
+		failed("time-out", 200, map[string]any{}, protocol.RanOut, "error_type", "TimeoutError"),
 		failed("wrong key", 401, nil, "this API key is not known to this satellite"),
 		failed("unknown algorithm", 404, nil, "algorithm algo://foo/nothing not found"),
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/peer"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // startEngines starts n engines of one launch; tokens are theirs, the last
@@ -42,7 +44,7 @@ func startEngines(t *testing.T, n int, routes config.Routes, tokens ...string) [
 func linked(t *testing.T, n int, engines ...*testEngine) {
 	t.Helper()
 	for i, e := range engines {
-		eventually(t, fmt.Sprintf("engine %d has %d links", i, n), func() bool { return len(e.peers.all()) == n })
+		eventually(t, fmt.Sprintf("engine %d has %d links", i, n), func() bool { return e.mesh.State().Links == n })
 	}
 }
 
@@ -87,23 +89,15 @@ func TestTwoEnginesNeverShareASlot(t *testing.T) {
 	granters := 0
 	for _, e := range engines {
 		eventually(t, "nothing is in use", func() bool {
-			s := e.table.Load().routes[0].pool.state()
-			return s.inFlight == 0 && s.queued == 0
+			s := e.table.Load().Routes[0].Pool.State()
+			return s.InFlight == 0 && s.Queued == 0
 		})
-		p := e.table.Load().routes[0].pool
-		if !p.state().grants {
+		p := e.table.Load().Routes[0].Pool
+		if !p.State().OwnsSlots {
 			continue
 		}
 		granters++
-		eventually(t, "the granter counts no slot in use", func() bool {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			n := 0
-			for _, r := range p.replicas {
-				n += r.inFlight
-			}
-			return n == 0
-		})
+		eventually(t, "the slot owner counts no slot in use", func() bool { return p.State().SlotsInUse == 0 })
 	}
 	if granters != 1 {
 		t.Errorf("%d engines grant the algorithm's slots, want one", granters)
@@ -118,7 +112,7 @@ func TestOneQueueForAllEngines(t *testing.T) {
 	enter, leave := make(chan string, 8), make(chan bool)
 	s := newStrict(t, func(c lsCall) (int, string) {
 		enter <- string(c.body)
-		<-leave
+		waittest.Hold(t, leave)
 		return 200, `{"result":"done"}`
 	})
 	engines := startEngines(t, 2, oneAlgorithm(2, s.addr), "secret")
@@ -127,7 +121,7 @@ func TestOneQueueForAllEngines(t *testing.T) {
 	for i, name := range []string{"first", "second", "third"} {
 		go func() { answers <- engines[i%2].do(request{body: name}) }()
 		if i == 0 {
-			if got := <-enter; got != name {
+			if got := waittest.Receive(t, "a call reaches its replica", enter); got != name {
 				t.Fatalf("the replica got %q, want %q", got, name)
 			}
 			continue
@@ -135,7 +129,7 @@ func TestOneQueueForAllEngines(t *testing.T) {
 		eventually(t, name+" queues", func() bool {
 			n := 0
 			for _, e := range engines {
-				n += e.table.Load().routes[0].pool.state().queued
+				n += e.table.Load().Routes[0].Pool.State().Queued
 			}
 			return n == i
 		})
@@ -145,15 +139,15 @@ func TestOneQueueForAllEngines(t *testing.T) {
 			t.Errorf("call at engine %d with a full queue = %d %s, want 429", i, got.status, got.body)
 		}
 	}
-	leave <- true
+	waittest.Send(t, "a call that runs", leave, true)
 	for _, want := range []string{"second", "third"} {
-		if got := <-enter; got != want {
+		if got := waittest.Receive(t, "a call reaches its replica", enter); got != want {
 			t.Errorf("the replica got %q, want %q: first come first served", got, want)
 		}
-		leave <- true
+		waittest.Send(t, "a call that runs", leave, true)
 	}
 	for range 3 {
-		if got := <-answers; got.status != 200 {
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 200 {
 			t.Errorf("call = %d %s, want 200", got.status, got.body)
 		}
 	}
@@ -198,7 +192,7 @@ func TestEnginesComeAndGo(t *testing.T) {
 			t.Errorf("a replica had %d calls at once, want 1", n)
 		}
 	}
-	if s := engines[0].table.Load().routes[0].pool.state(); !s.grants {
+	if s := engines[0].table.Load().Routes[0].Pool.State(); !s.OwnsSlots {
 		t.Error("the last engine does not grant the slots")
 	}
 }
@@ -210,13 +204,13 @@ func granterAndOther(t *testing.T) (s *strictLangserver, granter, other *testEng
 	entered, left := make(chan bool, 8), make(chan bool)
 	s = newStrict(t, func(lsCall) (int, string) {
 		entered <- true
-		<-left
+		waittest.Hold(t, left)
 		return 200, `{"result":"done"}`
 	})
 	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
 	linked(t, 1, engines...)
 	granter, other = engines[0], engines[1]
-	if !granter.table.Load().routes[0].pool.state().grants {
+	if !granter.table.Load().Routes[0].Pool.State().OwnsSlots {
 		granter, other = other, granter
 	}
 	return s, granter, other, entered, left
@@ -228,24 +222,19 @@ func TestCallsOfALostGranter(t *testing.T) {
 	s, granter, other, enter, leave := granterAndOther(t)
 	answers := make(chan response, 2)
 	go func() { answers <- other.do(request{}) }()
-	<-enter
+	waittest.Receive(t, "a call reaches its replica", enter)
 	go func() { answers <- other.do(request{}) }()
 	eventually(t, "the second call waits at the granter", func() bool {
-		p := granter.table.Load().routes[0].pool
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.queue.n == 1
+		return granter.table.Load().Routes[0].Pool.State().QueueLength == 1
 	})
-	for _, l := range granter.peers.all() {
-		l.cut(errHungUp)
-	}
+	granter.mesh.Cut(peer.ErrHungUp)
 	granter.stop()
-	eventually(t, "the other engine grants", func() bool { return other.table.Load().routes[0].pool.state().grants })
-	leave <- true
-	<-enter
-	leave <- true
+	eventually(t, "the other engine grants", func() bool { return other.table.Load().Routes[0].Pool.State().OwnsSlots })
+	waittest.Send(t, "a call that runs", leave, true)
+	waittest.Receive(t, "a call reaches its replica", enter)
+	waittest.Send(t, "a call that runs", leave, true)
 	for range 2 {
-		if got := <-answers; got.status != 200 || !strings.Contains(got.body, "done") {
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 200 || !strings.Contains(got.body, "done") {
 			t.Errorf("call = %d %s, want done", got.status, got.body)
 		}
 	}
@@ -261,30 +250,25 @@ func TestCallsOfADrainingGranter(t *testing.T) {
 	answers := make(chan response, 4)
 	call := func(e *testEngine) { answers <- e.do(request{}) }
 	go call(granter)
-	<-enter
+	waittest.Receive(t, "a call reaches its replica", enter)
 	for range 2 {
 		go call(granter)
 	}
 	go call(other)
 	eventually(t, "the others wait at the granter", func() bool {
-		p := granter.table.Load().routes[0].pool
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.queue.n == 3
+		return granter.table.Load().Routes[0].Pool.State().QueueLength == 3
 	})
 	granter.stop()
 	eventually(t, "they wait at the other engine", func() bool {
-		p := other.table.Load().routes[0].pool
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.granter == nil && p.queue.n == 3
+		s := other.table.Load().Routes[0].Pool.State()
+		return s.OwnsSlots && s.QueueLength == 3
 	})
 	for i := range 4 {
 		if i > 0 {
-			<-enter
+			waittest.Receive(t, "a call reaches its replica", enter)
 		}
-		leave <- true
-		if got := <-answers; got.status != 200 || !strings.Contains(got.body, "done") {
+		waittest.Send(t, "a call that runs", leave, true)
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 200 || !strings.Contains(got.body, "done") {
 			t.Errorf("call = %d %s, want done", got.status, got.body)
 		}
 	}
@@ -304,26 +288,20 @@ func TestCallsOfAnAlgorithmThatItsGranterDoesNotKnowYet(t *testing.T) {
 		routes.Algorithms = append(routes.Algorithms, lsRoute(fmt.Sprintf("foo/new%d", i), s.addr))
 	}
 	engines[0].writeRoutes(routes)
-	eventually(t, "the first engine knows them", func() bool { return len(engines[0].table.Load().routes) == len(routes.Algorithms) })
+	eventually(t, "the first engine knows them", func() bool { return len(engines[0].table.Load().Routes) == len(routes.Algorithms) })
 	var early string
-	for _, r := range engines[0].table.Load().routes[1:] {
-		if !r.pool.state().grants {
+	for _, r := range engines[0].table.Load().Routes[1:] {
+		if !r.Pool.State().OwnsSlots {
 			early = r.VanityURL
 		}
 	}
 	answer := make(chan response)
 	go func() { answer <- engines[0].do(request{path: callPrefix + early}) }()
 	eventually(t, "the call waits, and its granter was asked more than once", func() bool {
-		asked := uint64(0)
-		for _, l := range engines[0].peers.all() {
-			l.mu.Lock()
-			asked += l.number
-			l.mu.Unlock()
-		}
-		return asked > 1
+		return engines[0].mesh.State().Requests > 1
 	})
 	engines[1].writeRoutes(routes)
-	if got := <-answer; got.status != 200 {
+	if got := waittest.Receive(t, "the answer to the call that waits", answer); got.status != 200 {
 		t.Errorf("call = %d %s, want 200", got.status, got.body)
 	}
 }
@@ -335,15 +313,13 @@ func TestTheRateOfAKeyHoldsOverAllEngines(t *testing.T) {
 	for _, e := range engines {
 		e.writeKeys(config.Key{ID: "k1", SHA256: config.HashKey(testKey), Rate: constellation.KeyRate{PerSecond: .001, Burst: 6}})
 		eventually(t, "the rate is in use", func() bool {
-			e.holder.mu.Lock()
-			defer e.holder.mu.Unlock()
-			return e.holder.uses["k1"].limited()
+			rate, _ := e.keys.Rate("k1")
+			return rate.PerSecond > 0
 		})
 	}
 	left := func(e *testEngine) int {
-		e.holder.mu.Lock()
-		defer e.holder.mu.Unlock()
-		return int(e.holder.uses["k1"].limit.Tokens())
+		_, left := e.keys.Rate("k1")
+		return left
 	}
 	for i := range 6 {
 		if got := engines[i%2].do(request{}); got.status != 200 {
@@ -365,31 +341,29 @@ func TestOnlyTheLaunchsEnginesLink(t *testing.T) {
 	engines := startEngines(t, 2, oneAlgorithm(0, s.addr), "secret", "another")
 	for i, e := range engines {
 		eventually(t, "the engine has tried", func() bool {
-			e.peers.mu.Lock()
-			defer e.peers.mu.Unlock()
-			return len(e.peers.tried) == 2
+			return e.mesh.State().Tried == 2
 		})
-		if n := len(e.peers.all()); n != 0 {
+		if n := e.mesh.State().Links; n != 0 {
 			t.Errorf("engine %d has %d links to one with another token, want none", i, n)
 		}
 		eventually(t, "it is ready all the same", func() bool { return e.do(request{method: "GET", path: "/readyz"}).status == 200 })
 	}
 	for name, header := range map[string]string{
-		"nothing": "Connection: close\r\n", "no nonce": "Connection: close\r\nUpgrade: constellation-peer\r\nX-Peer-Id: x\r\n",
-		"a nonce and no proof": "Connection: Upgrade\r\nUpgrade: constellation-peer\r\nX-Peer-Id: x\r\nX-Peer-Nonce: " + strings.Repeat("0", 32) + "\r\n",
+		"nothing": "Connection: close\r\n", "no nonce": "Connection: close\r\nUpgrade: constellation-peer-2\r\nX-Peer-Id: x\r\n",
+		"a nonce and no proof": "Connection: Upgrade\r\nUpgrade: constellation-peer-2\r\nX-Peer-Id: x\r\nX-Peer-Nonce: " + strings.Repeat("1", 64) + "\r\n",
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(engines[0].url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n%s", peerPath, header, strings.Repeat("0", 64))
+		_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n%s", peer.Path, header, strings.Repeat("0", 64))
 		data, _ := io.ReadAll(conn)
 		_ = conn.Close()
 		if !strings.Contains(string(data), "404 Not Found") && !strings.Contains(string(data), "101 Switching") {
 			t.Errorf("%s: the engine answered %q", name, data)
 		}
-		if n := len(engines[0].peers.all()); n != 0 {
+		if n := engines[0].mesh.State().Links; n != 0 {
 			t.Errorf("%s: the engine has %d links, want none", name, n)
 		}
 	}

@@ -1,133 +1,107 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/reload"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
+	"github.com/constellation-serving/constellation/internal/satellite/upstream"
 )
 
-// watchedFile is a file that is taken again when its bytes change. A mounted
-// ConfigMap changes by a swapped symlink; reading the path covers that too.
-type watchedFile struct {
-	path, name string
-	take       func([]byte) error
-	seen       os.FileInfo
-	content    []byte // as last taken
-	problem    string // why it was last refused or not read
-}
-
-func newWatchedFile(dir, name string, take func([]byte) error) watchedFile {
-	return watchedFile{path: filepath.Join(dir, name), name: name, take: take}
-}
-
-// reload takes the file if it changed; the error is nil when there is nothing
-// new to say.
-func (e *Engine) reload(f *watchedFile) error {
-	info, err := os.Stat(f.path)
-	if err == nil && f.seen != nil && os.SameFile(info, f.seen) &&
-		info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size() {
-		return nil
+// load applies a file if it changed.
+func (e *Engine) load(f *reload.File) error {
+	applied, err := f.Load()
+	switch {
+	case err != nil:
+		e.metrics.Reloaded(f.Name(), false)
+	case applied:
+		e.metrics.Reloaded(f.Name(), true)
+		e.log.Info("configuration taken", "file", f.Name(), "sha256", f.Digest())
 	}
-	var content []byte
-	if err == nil {
-		content, err = os.ReadFile(f.path)
-	}
-	if err != nil {
-		f.seen = nil
-		return e.refuse(f, fmt.Errorf("read %s: %w", f.name, err))
-	}
-	f.seen = info
-	if f.content != nil && f.problem == "" && bytes.Equal(content, f.content) {
-		return nil
-	}
-	if err := f.take(content); err != nil {
-		return e.refuse(f, err)
-	}
-	f.content, f.problem = content, ""
-	e.metrics.reloaded(f.name, true)
-	e.log.Info("configuration taken", "file", f.name, "sha256", config.Digest(content))
-	return nil
-}
-
-// refuse notes that a file is not taken, once for each reason.
-func (e *Engine) refuse(f *watchedFile, err error) error {
-	if f.problem == err.Error() {
-		return nil
-	}
-	f.problem = err.Error()
-	e.metrics.reloaded(f.name, false)
 	return err
 }
 
-// watchFiles looks at the files, closes idle connections, flushes the access
+// poll looks at the files, closes idle connections, flushes the access
 // log and warns of the satellite's expiry, until ctx ends.
-func (e *Engine) watchFiles(ctx context.Context) {
-	reload := time.NewTicker(e.opts.ReloadEvery)
-	defer reload.Stop()
-	tidy := time.NewTicker(idleFor / 2)
+func (e *Engine) poll(ctx context.Context) {
+	reloading := time.NewTicker(e.opts.ReloadEvery)
+	defer reloading.Stop()
+	tidy := time.NewTicker(upstream.IdleFor / 2)
 	defer tidy.Stop()
 	for {
 		e.warnExpiry()
-		e.answer()
+		e.acknowledge()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tidy.C:
-			e.closeIdle(time.Now().Add(-idleFor))
-			e.access.flush()
-		case <-reload.C:
-			e.readAsked() // before the files: they are as new as the question, or newer
-			for _, f := range []*watchedFile{&e.keysFile, &e.routes} {
-				if err := e.reload(f); err != nil {
-					e.log.Error("the new configuration is refused; the old one stays in use", "file", f.name, "error", err)
+			e.closeIdle(time.Now().Add(-upstream.IdleFor))
+			e.access.Flush()
+		case <-reloading.C:
+			e.probe.Read() // before the files
+			for _, f := range []*reload.File{e.keysFile, e.routesFile} {
+				if err := e.load(f); err != nil {
+					e.log.Error("the new configuration is refused; the old one stays in use", "file", f.Name(), "error", err)
 				}
 			}
 		}
 	}
 }
 
-// readAsked looks for the installer's question. Outside a cluster there is
-// none.
-func (e *Engine) readAsked() {
-	content, err := os.ReadFile(filepath.Join(e.opts.Dir, config.AskedFile))
-	if err == nil {
-		e.asked = strings.TrimSpace(string(content))
-	}
-}
+// emptyTimeout is how long an acknowledgement waits for the first replica of each
+// algorithm. The installer asks again after twice as long.
+const emptyTimeout = 2 * time.Second
 
-// answer logs once for each question what configuration is in use: the
-// installer reads it there, since nothing else reaches it from every cluster.
-func (e *Engine) answer() {
-	if e.asked == e.answered {
+// acknowledge logs once for each of the installer's questions which configuration
+// is in use.
+func (e *Engine) acknowledge() {
+	question, age, ok := e.probe.Pending()
+	if !ok {
 		return
 	}
-	e.answered = e.asked
-	args := []any{"asked", e.asked, "routes", config.Digest(e.routes.content), "keys", config.Digest(e.keysFile.content)}
-	if problem := cmp.Or(e.routes.problem, e.keysFile.problem); problem != "" {
+	empty := e.table.Load().Empty()
+	if empty > 0 && age < emptyTimeout {
+		return // a ready pod is known a moment later than its Deployment is
+	}
+	e.probe.Acknowledge()
+	args := []any{"asked", question, "routes", e.routesFile.Digest(), "keys", e.keysFile.Digest()}
+	if problem := cmp.Or(e.routesFile.Problem(), e.keysFile.Problem()); problem != "" {
 		args = append(args, "refused", problem)
 	}
-	e.log.Info(config.InUseMessage, args...)
+	if empty > 0 {
+		args = append(args, "empty", empty)
+	}
+	e.log.Info(config.AcknowledgementMessage, args...)
 }
 
-func (e *Engine) takeKeys(content []byte) error {
+func (e *Engine) applyKeys(content []byte) error {
 	keys, err := config.ParseKeys(content)
 	if err != nil {
 		return err
 	}
-	e.holder.takeFile(keys, e.now())
+	e.leaveOut(config.KeysFile, keys.Refused)
+	if !e.keys.SetFile(keys) {
+		e.log.Warn("keys.json is older than what this satellite was told since, which stays in force",
+			"version", keys.Version, "in_force", e.keys.InForce().Version)
+	}
+	e.applyExpiry()
 	return nil
 }
 
-// takeRoutes publishes a new table. An algorithm that stays keeps its pool,
+// leaveOut reports which parts of a file are not used; the rest of it is.
+func (e *Engine) leaveOut(file string, parts []config.Refused) {
+	for _, part := range parts {
+		e.log.Error("a part of the configuration is refused; the others are in use", "file", file, "part", part.Name, "error", part.Reason)
+	}
+	e.metrics.SetLeftOut(file, len(parts))
+}
+
+// applyRoutes publishes a new table. An algorithm that stays keeps its pool,
 // with the calls in flight and in its queue.
-func (e *Engine) takeRoutes(content []byte) error {
+func (e *Engine) applyRoutes(content []byte) error {
 	routes, err := config.ParseRoutes(content)
 	if err != nil {
 		return err
@@ -136,46 +110,48 @@ func (e *Engine) takeRoutes(content []byte) error {
 	if service != "" && e.watcher == nil {
 		return noCluster(service)
 	}
+	e.leaveOut(config.RoutesFile, routes.Refused)
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	next := &table{satellite: routes.Satellite, launch: routes.Launch.ID, mothership: routes.Mothership, lookedUp: service != ""}
-	next.warning = newExpiryWarning(routes.Satellite.ExpiresAt)
-	old := map[string]*route{}
+	next := &routing.Table{Satellite: routes.Satellite, Launch: routes.Launch.ID, Mothership: routes.Mothership, Refused: routes.Refused, OwnKeyAny: routes.OwnKey == config.OwnKeyAny, Queue: routes.Queue, Callbacks: routes.Callbacks, NeedsCluster: service != ""}
+	next.Satellite.ExpiresAt = e.keys.ExpiresAt(routes.Satellite.ExpiresAt)
+	next.Warning = routing.NewExpiryWarning(next.Satellite.ExpiresAt)
+	old := map[string]*routing.Route{}
 	if t := e.table.Load(); t != nil {
-		for _, r := range t.routes {
+		for _, r := range t.Routes {
 			old[r.VanityURL] = r
 		}
 	}
 	for _, a := range routes.Algorithms {
-		r, why := newRoute(a), &reason{}
-		r.why = func() string { return e.because(a, why) }
+		r := routing.NewRoute(a)
+		r.Reason = e.notReadyReason(a)
 		before := old[a.VanityURL]
 		if before != nil {
-			r.metrics = before.metrics
+			r.Metrics = before.Metrics
 		} else {
-			r.metrics = e.metrics.route(a.VanityURL)
+			r.Metrics = e.metrics.Algorithm(a.VanityURL)
 		}
 		if before != nil && before.Protocol == r.Protocol {
 			delete(old, a.VanityURL)
-			r.pool = before.pool
-			r.pool.configure(r.Concurrency, r.Queue.Limit)
+			r.Pool = before.Pool
+			r.Pool.SetLimits(limits(r, routes.Queue))
 		} else {
-			r.pool = e.newPool(r)
+			r.Pool = e.newPool(r, limits(r, routes.Queue))
 		}
 		var hosts []string
 		if e.watcher != nil {
-			hosts = e.watcher.hosts(r.Service)
+			hosts = e.watcher.Ready(r.Service)
 		}
-		r.pool.setReplicas(r.addresses(hosts))
-		next.routes = append(next.routes, r)
+		r.Pool.SetReplicas(r.Addresses(hosts))
+		next.Routes = append(next.Routes, r)
 	}
-	next.index()
+	next.Index()
 	e.table.Store(next)
-	e.peers.assign()
+	e.mesh.AssignOwners()
 	for vanity, r := range old {
-		r.pool.close()
-		if next.vanity[vanity] == nil {
-			e.metrics.forget(vanity)
+		r.Pool.Close()
+		if next.ByVanityURL[vanity] == nil {
+			e.metrics.Remove(vanity)
 		}
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // wireReplica answers a call with bytes that need not be HTTP, and closes.
@@ -55,19 +57,21 @@ func TestAnswersOnTheWire(t *testing.T) {
 		"good":                {sized(ok, goodReply), `"result":"good"`},
 		"chunked":             {ok + "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n" + goodReply[:4] + "\r\n" + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(goodReply)-4, goodReply[4:]), `"result":"good"`},
 		"HTTP/1.0":            {"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + goodReply, `"result":"good"`},
+		"bare line feeds":     {strings.ReplaceAll(sized(ok+"\r\nContent-Type: application/json", goodReply), "\r\n", "\n"), `"result":"good"`},
+		"a bare line feed":    {ok + "\n" + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(goodReply), goodReply), `"result":"good"`},
 		"interim first":       {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + sized(ok, goodReply), `"result":"good"`},
 		"garbage after it":    {sized(ok, goodReply) + "garbage", `"result":"good"`},
-		"garbage":             {"\x00\x01\x02 what\r\n\r\n", ranOut},
-		"nothing":             {"", ranOut},
-		"half a head":         {"HTTP/1.1 200 O", ranOut},
-		"half a body":         {ok + "\r\nContent-Length: 500\r\n\r\n" + goodReply, ranOut},
-		"half a chunk":        {ok + "\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{", ranOut},
-		"two lengths":         {ok + "\r\nContent-Length: 3\r\n" + sized("Content-Length: 7", goodReply), ranOut},
+		"garbage":             {"\x00\x01\x02 what\r\n\r\n", protocol.RanOut},
+		"nothing":             {"", protocol.RanOut},
+		"half a head":         {"HTTP/1.1 200 O", protocol.RanOut},
+		"half a body":         {ok + "\r\nContent-Length: 500\r\n\r\n" + goodReply, protocol.RanOut},
+		"half a chunk":        {ok + "\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{", protocol.RanOut},
+		"two lengths":         {ok + "\r\nContent-Length: 3\r\n" + sized("Content-Length: 7", goodReply), protocol.RanOut},
 		"no JSON":             {sized(ok, "hello"), "not a JSON object"},
-		"a redirect":          {sized("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/", ""), ranOut},
-		"an interim for ever": {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50), ranOut},
-		"an upgrade":          {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", ranOut},
-		"head of 2 MB":        {ok + "\r\nX: " + strings.Repeat("x", 2<<20), ranOut},
+		"a redirect":          {sized("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/", ""), protocol.RanOut},
+		"an interim for ever": {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 50), protocol.RanOut},
+		"an upgrade":          {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", protocol.RanOut},
+		"head of 2 MB":        {ok + "\r\nX: " + strings.Repeat("x", 2<<20), protocol.RanOut},
 		"2 GB announced":      {ok + "\r\nContent-Length: 2147483648\r\n\r\n{", "the result is larger than 15 MiB"},
 	}
 	for name, test := range answers {
@@ -104,8 +108,8 @@ func TestEndlessAnswer(t *testing.T) {
 	if got.status != 200 || !strings.Contains(got.body, "TooLargeError") {
 		t.Errorf("call = %d %.200s, want 200 and a TooLargeError", got.status, got.body)
 	}
-	if n := <-written; n > 64 {
-		t.Errorf("%d MiB of the reply were taken, want about %d", n, maxReply>>20)
+	if n := waittest.Receive(t, "the end of the reply", written); n > 64 {
+		t.Errorf("%d MiB of the reply were taken, want about %d", n, protocol.MaxReply>>20)
 	}
 }
 
@@ -114,7 +118,7 @@ func TestEndlessAnswer(t *testing.T) {
 func TestSilentReplica(t *testing.T) {
 	hang := make(chan bool)
 	t.Cleanup(func() { close(hang) })
-	addr := wireReplica(t, func(io.Writer) { <-hang })
+	addr := wireReplica(t, func(io.Writer) { waittest.Hold(t, hang) })
 	good := newStrict(t, nil)
 	silent := httpRoute("foo/silent", addr)
 	e := startEngine(t, silent, lsRoute("foo/bar", good.addr))
@@ -126,8 +130,8 @@ func TestSilentReplica(t *testing.T) {
 			t.Errorf("another call = %d %s", got.status, got.body)
 		}
 	}
-	got := <-done
-	if took := time.Since(start); got.status != 200 || errorMessage(t, got) != ranOut || took < time.Second || took > 10*time.Second {
+	got := waittest.Receive(t, "the call's answer", done)
+	if took := time.Since(start); got.status != 200 || errorMessage(t, got) != protocol.RanOut || took < time.Second || took > waittest.Patience {
 		t.Errorf("call = %d %s after %v, want the time-out after a second", got.status, got.body, took)
 	}
 }
@@ -149,10 +153,27 @@ func TestSlowCaller(t *testing.T) {
 		}
 	}
 	_, _ = io.WriteString(conn, strings.Repeat("x", 80))
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(waittest.Patience))
 	buf := make([]byte, 4096)
 	n, err := io.ReadAtLeast(conn, buf, 200)
 	if !strings.Contains(string(buf[:n]), strings.Repeat("x", 100)) {
 		t.Errorf("the slow call = %q, %v, want its body back", buf[:n], err)
 	}
+}
+
+// TestReplicaWithBareLineFeeds: such an answer is read at once, also when the
+// replica keeps the connection open for the next call.
+func TestReplicaWithBareLineFeeds(t *testing.T) {
+	both(t, func(t *testing.T, opts Options) {
+		hang := make(chan bool)
+		t.Cleanup(func() { close(hang) })
+		addr := wireReplica(t, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "HTTP/1.1 200 OK\nContent-Type: application/json\nContent-Length: %d\n\n%s", len(goodReply), goodReply)
+			waittest.Hold(t, hang)
+		})
+		e := startEngineWith(t, opts, config.Routes{Algorithms: []config.Route{lsRoute("foo/bar", addr)}})
+		if got := e.do(request{path: "/v1/algo/foo/bar?timeout=10"}); got.status != 200 || !strings.Contains(got.body, `"result":"good"`) {
+			t.Errorf("call = %d %s, want the answer", got.status, got.body)
+		}
+	})
 }

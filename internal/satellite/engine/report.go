@@ -14,8 +14,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
 
 // reporting is what the heartbeat reads and changes. The engine knows nothing
@@ -32,19 +34,22 @@ func newReporting(now time.Time) reporting {
 	return reporting{id: cmp.Or(os.Getenv("POD_NAME"), host, "engine") + "/" + hex.EncodeToString(id), started: now.UTC()}
 }
 
-// Report tells what this engine runs, has in force and counted.
+// Report returns what this engine runs, has in force and counted.
 func (e *Engine) Report() heartbeat.Report {
 	t := e.table.Load()
 	r := heartbeat.Report{
-		Satellite: t.satellite, Launch: t.launch, Mothership: t.mothership,
+		Satellite: t.Satellite, Launch: t.Launch, Mothership: t.Mothership,
 		Algorithms: []apiv1.HeartbeatAlgorithm{},
 		Counts:     apiv1.HeartbeatEngine{ID: e.report.id, StartedAt: e.report.started, Counts: []apiv1.HeartbeatCounts{}},
 	}
-	r.Keys, r.KeysAt, r.KeysUsed = e.holder.report()
+	r.Access, r.KeysUsed = e.inForce(t), e.keys.TakeUsed()
 	for _, a := range e.Snapshot().Algorithms {
 		state := apiv1.HeartbeatAlgorithm{VanityURL: a.VanityURL, Wanted: a.Desired, Ready: a.Ready, Queued: a.Queued, InFlight: a.InFlight}
-		if route := t.vanity[a.VanityURL]; route != nil && a.Ready < a.Desired {
-			state.Reason = inWords(route.because())
+		if a.Scale != nil {
+			state.Desired, state.MinReplicas, state.MaxReplicas = &a.Scale.Desired, &a.Scale.Min, a.Scale.Max
+		}
+		if route := t.ByVanityURL[a.VanityURL]; route != nil && a.Ready < a.Desired {
+			state.Reason = inWords(route.Because())
 		}
 		r.Algorithms = append(r.Algorithms, state)
 		if a.Calls == 0 {
@@ -57,36 +62,28 @@ func (e *Engine) Report() heartbeat.Report {
 		counts.Latency = a.Latency.Within(apiv1.LatencyBounds)
 		r.Counts.Counts = append(r.Counts.Counts, counts)
 	}
+	r.Algorithms = append(r.Algorithms, unserved(t)...)
 	return r
+}
+
+// unserved are the algorithms whose routes are refused: there should be a
+// replica of each, and none can be called.
+func unserved(t *routing.Table) []apiv1.HeartbeatAlgorithm {
+	var list []apiv1.HeartbeatAlgorithm
+	for _, part := range t.Refused {
+		var v constellation.Validation
+		constellation.CheckVanityURL(&v, "vanity_url", part.Name)
+		if t.ByVanityURL[part.Name] == nil && v.Err() == nil {
+			list = append(list, apiv1.HeartbeatAlgorithm{VanityURL: part.Name, Wanted: 1, Reason: inWords("its route is refused: " + part.Reason)})
+		}
+	}
+	return list
 }
 
 // inWords is a reason as a heartbeat takes it: at most 500 characters.
 func inWords(because string) string {
 	words := []rune(strings.TrimPrefix(because, ": "))
 	return string(words[:min(len(words), 500)])
-}
-
-// TakeKeys puts keys in force besides the satellite's own, as the mothership
-// said at a moment.
-func (e *Engine) TakeKeys(keys []apiv1.HeartbeatKey, at time.Time) {
-	if e.holder.takeLive(keys, at) {
-		e.log.Info("keys taken from the mothership", "keys", len(keys))
-	}
-}
-
-// TakeExpiry takes the satellite's expiry as the mothership has it now.
-func (e *Engine) TakeExpiry(at time.Time) {
-	e.applying.Lock()
-	defer e.applying.Unlock()
-	old := e.table.Load()
-	if old.satellite.ExpiresAt.Equal(at) {
-		return
-	}
-	next := *old
-	next.satellite.ExpiresAt = at
-	next.warning = newExpiryWarning(at)
-	e.table.Store(&next)
-	e.log.Info("the satellite's expiry changed", "expires_at", at)
 }
 
 // Peers are the engines of this launch, this one among them, where they
@@ -99,11 +96,7 @@ func (e *Engine) Peers() []string {
 	if err != nil {
 		return nil
 	}
-	hosts := e.watcher.engines(e.opts.PeerService)
-	addresses := make([]string, 0, len(hosts))
-	for _, host := range hosts {
-		addresses = append(addresses, net.JoinHostPort(host, port))
-	}
+	addresses := routing.WithPort(e.watcher.Alive(e.opts.PeerService), port)
 	slices.Sort(addresses)
 	return addresses
 }
@@ -114,12 +107,17 @@ func (e *Engine) Lease() (*heartbeat.Lease, error) {
 	if e.watcher == nil {
 		return nil, nil //nolint:nilnil // no cluster is no error
 	}
-	return heartbeat.NewLease(e.watcher.config, e.watcher.namespace, e.report.id)
+	cluster := e.watcher.Cluster()
+	lease, err := heartbeat.NewLease(cluster.Config, cluster.Namespace, e.report.id)
+	if err == nil {
+		e.lease.Store(lease)
+	}
+	return lease, err
 }
 
 // Token is the launch's, "" when there is none: then nothing is reported.
 func (e *Engine) Token() string {
-	token, err := os.ReadFile(filepath.Join(e.opts.Dir, config.TokenFile))
+	token, err := os.ReadFile(cmp.Or(e.opts.TokenFile, filepath.Join(e.opts.Dir, config.TokenFile)))
 	if err != nil {
 		return ""
 	}
@@ -127,4 +125,4 @@ func (e *Engine) Token() string {
 }
 
 // Registry is where the heartbeat's metrics go too.
-func (e *Engine) Registry() prometheus.Registerer { return e.metrics.registry }
+func (e *Engine) Registry() prometheus.Registerer { return e.metrics.Registry() }

@@ -16,6 +16,10 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/memory"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 func errorMessage(t *testing.T, r response) string {
@@ -68,7 +72,7 @@ func TestFullQueueAnd503(t *testing.T) {
 	enter, leave := make(chan bool), make(chan bool)
 	s := newStrict(t, func(lsCall) (int, string) {
 		enter <- true
-		<-leave
+		waittest.Hold(t, leave)
 		return 200, `{"result":"done"}`
 	})
 	r := lsRoute("foo/bar", s.addr)
@@ -77,7 +81,7 @@ func TestFullQueueAnd503(t *testing.T) {
 	e := startEngine(t, r, empty)
 	answers := make(chan response, 2)
 	go func() { answers <- e.do(request{}) }()
-	<-enter
+	waittest.Receive(t, "a call reaches its replica", enter)
 	go func() { answers <- e.do(request{}) }()
 	eventually(t, "the second call queues", func() bool {
 		return strings.Contains(e.scrape(), `constellation_engine_calls_queued{algorithm="foo/bar"} 1`)
@@ -91,11 +95,11 @@ func TestFullQueueAnd503(t *testing.T) {
 	if got.status != 503 || got.header.Get("Retry-After") == "" || errorMessage(t, got) != "no replica of foo/empty is ready; try again later" {
 		t.Errorf("call with no replica = %d, Retry-After %q, %s", got.status, got.header.Get("Retry-After"), got.body)
 	}
-	leave <- true
-	<-enter
-	leave <- true
+	waittest.Send(t, "a call that runs", leave, true)
+	waittest.Receive(t, "a call reaches its replica", enter)
+	waittest.Send(t, "a call that runs", leave, true)
 	for range 2 {
-		if got := <-answers; got.status != 200 {
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 200 {
 			t.Errorf("call that waited = %d, want 200", got.status)
 		}
 	}
@@ -154,8 +158,8 @@ func TestLostReplica(t *testing.T) {
 			calls.Store(0)
 			e := startEngine(t, lsRoute("foo/bar", httpReplica(t, handler), httpReplica(t, handler)))
 			got := e.do(request{})
-			if got.status != 200 || errorMessage(t, got) != ranOut || calls.Load() != 1 {
-				t.Errorf("call = %d %s after %d tries, want 200 with %q after one", got.status, got.body, calls.Load(), ranOut)
+			if got.status != 200 || errorMessage(t, got) != protocol.RanOut || calls.Load() != 1 {
+				t.Errorf("call = %d %s after %d tries, want 200 with %q after one", got.status, got.body, calls.Load(), protocol.RanOut)
 			}
 		})
 	}
@@ -168,15 +172,15 @@ func TestTimeoutEndsTheLangserver(t *testing.T) {
 	slow.Store(true)
 	s := newStrict(t, func(lsCall) (int, string) {
 		if slow.Load() {
-			<-release
+			waittest.Hold(t, release)
 		}
 		return 200, `{"result":"done"}`
 	})
 	e := startEngine(t, lsRoute("foo/bar", s.addr))
 	got := e.do(request{path: "/v1/algo/foo/bar?timeout=1"})
 	object, _ := got.json(t)["error"].(map[string]any)
-	if got.status != 200 || object["message"] != ranOut || object["error_type"] != "TimeoutError" {
-		t.Errorf("call = %d %s, want 200 with %q", got.status, got.body, ranOut)
+	if got.status != 200 || object["message"] != protocol.RanOut || object["error_type"] != "TimeoutError" {
+		t.Errorf("call = %d %s, want 200 with %q", got.status, got.body, protocol.RanOut)
 	}
 	eventually(t, "the langserver gets DELETE", func() bool { return s.count(&s.deleted) == 1 })
 	if got := e.do(request{}); got.status != 503 {
@@ -194,23 +198,23 @@ func TestTimeoutUnderRawAndInTheQueue(t *testing.T) {
 	gone := make(chan bool, 8)
 	addr := httpReplica(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
+		waittest.Hold(t, r.Context().Done())
 		gone <- true
 	})
 	r := httpRoute("foo/bar", addr)
 	r.Concurrency = 1
-	r.TimeoutSeconds = 1
+	r.TimeoutSeconds = 3
 	e := startEngine(t, r)
 	answers := make(chan response, 2)
-	for range 2 { // one runs, one waits: both time out after one second
+	for range 2 { // one runs, one waits: both time out
 		go func() { answers <- e.do(request{path: "/v1/algo/foo/bar?output=raw"}) }()
 	}
 	for range 2 {
-		if got := <-answers; got.status != 400 || errorMessage(t, got) != ranOut {
-			t.Errorf("call = %d %s, want 400 with %q", got.status, got.body, ranOut)
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 400 || errorMessage(t, got) != protocol.RanOut {
+			t.Errorf("call = %d %s, want 400 with %q", got.status, got.body, protocol.RanOut)
 		}
 	}
-	<-gone // the http algorithm was told
+	waittest.Receive(t, "the algorithm hears that its call is cancelled", gone) // the http algorithm was told
 	if !strings.Contains(e.scrape(), `constellation_engine_replicas_ready{algorithm="foo/bar"} 1`) {
 		t.Error("an http replica is withheld after a time-out, want it ready")
 	}
@@ -222,13 +226,13 @@ func TestCallerWhoLeaves(t *testing.T) {
 	web := httpReplica(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		entered <- true
-		<-r.Context().Done()
+		waittest.Hold(t, r.Context().Done())
 		gone <- true
 	})
 	finish := make(chan bool)
 	s := newStrict(t, func(lsCall) (int, string) {
 		entered <- true
-		<-finish
+		waittest.Hold(t, finish)
 		return 200, `{"result":1}`
 	})
 	e := startEngine(t, httpRoute("foo/web", web), lsRoute("foo/ls", s.addr))
@@ -236,11 +240,11 @@ func TestCallerWhoLeaves(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan bool)
 		go func() { _, _ = e.try(ctx, request{path: path}); close(done) }()
-		<-entered
+		waittest.Receive(t, "a call reaches its replica", entered)
 		cancel()
-		<-done
+		waittest.Receive(t, "the end of the call", done)
 	}
-	<-gone // an http call is cancelled
+	waittest.Receive(t, "the algorithm hears that its call is cancelled", gone) // an http call is cancelled
 	eventually(t, "its slot is free", func() bool {
 		return strings.Contains(e.scrape(), `constellation_engine_calls_in_flight{algorithm="foo/web"} 0`)
 	})
@@ -248,7 +252,7 @@ func TestCallerWhoLeaves(t *testing.T) {
 	if want := `constellation_engine_calls_in_flight{algorithm="foo/ls"} 1`; !strings.Contains(e.scrape(), want) {
 		t.Errorf("metrics have no %s", want)
 	}
-	finish <- true
+	waittest.Send(t, "the call that runs", finish, true)
 	eventually(t, "the slot is free", func() bool {
 		return strings.Contains(e.scrape(), `constellation_engine_calls_in_flight{algorithm="foo/ls"} 0`)
 	})
@@ -342,7 +346,7 @@ func TestStartWithABrokenConfiguration(t *testing.T) {
 		{"no files", "", "", "routes.json: no such file"},
 		{"broken routes", "{", `{"keys":[]}`, "routes.json: line 1 is not JSON"},
 		{"no keys", good, "", "keys.json: no such file"},
-		{"broken keys", good, `{"keys":[{}]}`, "keys.json: 2 fields need attention"},
+		{"broken keys", good, `{"keys":[{}]}`, "keys.json: keys[0]: a key needs an id"},
 		{"service without a cluster", `{"algorithms":[{"vanity_url":"foo/bar","algorithm":"neo/hello/` + testHash + `","service":"algo-x"}]}`, `{"keys":[]}`, "routes.json names the service algo-x and there is no cluster"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -366,7 +370,7 @@ func TestDrainLosesNoCall(t *testing.T) {
 	enter, leave := make(chan bool, 8), make(chan bool)
 	s := newStrict(t, func(lsCall) (int, string) {
 		enter <- true
-		<-leave
+		waittest.Hold(t, leave)
 		return 200, `{"result":"done"}`
 	})
 	e := startEngineWith(t, Options{DrainDelay: 2 * time.Second}, config.Routes{Algorithms: []config.Route{lsRoute("foo/bar", s.addr)}})
@@ -376,7 +380,7 @@ func TestDrainLosesNoCall(t *testing.T) {
 	answers := make(chan response, 3)
 	call := func() { answers <- e.do(request{}) }
 	go call()
-	<-enter
+	waittest.Receive(t, "a call reaches its replica", enter)
 	go call()
 	eventually(t, "the second call queues", func() bool { return strings.Contains(e.scrape(), `calls_queued{algorithm="foo/bar"} 1`) })
 	e.stop()
@@ -394,14 +398,14 @@ func TestDrainLosesNoCall(t *testing.T) {
 		return err != nil
 	})
 	for range 3 {
-		leave <- true
+		waittest.Send(t, "a call that runs", leave, true)
 	}
 	for range 3 {
-		if got := <-answers; got.status != 200 || !strings.Contains(got.body, "done") {
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 200 || !strings.Contains(got.body, "done") {
 			t.Errorf("call during the drain = %d %s, want done", got.status, got.body)
 		}
 	}
-	if err := <-e.done; err != nil {
+	if err := waittest.Receive(t, "the end of Serve", e.done); err != nil {
 		t.Errorf("Serve = %v, want nil", err)
 	}
 	e.done <- nil
@@ -447,8 +451,8 @@ func TestCutOffBody(t *testing.T) {
 
 func TestEngineFault(t *testing.T) {
 	e := startEngine(t)
-	broken := &route{Route: lsRoute("foo/bar").WithDefaults(), timeout: time.Second, metrics: e.Engine.metrics.route("foo/bar")} // no pool
-	e.table.Store(&table{vanity: map[string]*route{"foo/bar": broken}})
+	broken := &routing.Route{Route: lsRoute("foo/bar").WithDefaults(), Timeout: time.Second, Metrics: e.Engine.metrics.Algorithm("foo/bar")} // no pool
+	e.table.Store(&routing.Table{ByVanityURL: map[string]*routing.Route{"foo/bar": broken}})
 	got := e.do(request{})
 	if got.status != 500 || !strings.Contains(errorMessage(t, got), "req-") {
 		t.Errorf("call that panics = %d %s, want 500 and an error object", got.status, got.body)
@@ -462,18 +466,20 @@ func TestEngineFault(t *testing.T) {
 // deadline fails before it connects; the replica is not put aside for it.
 func TestNoTimeLeftIsNotARefusal(t *testing.T) {
 	e := startEngine(t, httpRoute("foo/bar", newStrict(t, nil).addr))
-	r := e.table.Load().routes[0]
+	r := e.table.Load().Routes[0]
 	for name, ctx := range map[string]func() context.Context{
 		"no time left":    t.Context,
 		"caller who left": func() context.Context { ctx, cancel := context.WithCancel(t.Context()); cancel(); return ctx },
 	} {
-		c := &call{id: "req-x", start: time.Now().Add(-time.Minute), route: r, timeout: 30 * time.Second}
-		body := newBuffer(1)
-		if _, f := e.dispatch(ctx(), c, body); f == nil {
+		c := &call{Call: protocol.Call{ID: "req-x", Start: time.Now().Add(-time.Minute)}, lifecycle: lifecycle{log: e.Engine.log}}
+		c.to(r)
+		c.Timeout = 30 * time.Second
+		body := memory.NewBuffer(1)
+		if _, f := e.dispatch(ctx(), c, body, nil); f == nil {
 			t.Errorf("%s: the call succeeds, want a failure", name)
 		}
-		body.release()
-		if s := r.pool.state(); s.ready != 1 || s.inFlight != 0 {
+		body.Release()
+		if s := r.Pool.State(); s.Ready != 1 || s.InFlight != 0 {
 			t.Errorf("%s: pool = %+v, want the replica ready and idle", name, s)
 		}
 	}

@@ -1,41 +1,68 @@
 package engine
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/constellation-serving/constellation/internal/satellite/memory"
+	"github.com/constellation-serving/constellation/internal/satellite/pool"
 	"github.com/constellation-serving/constellation/internal/satellite/stats"
+	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
 )
 
-// Snapshot tells what this engine counted since it started, and its pools'
+// Snapshot returns what this engine counted since it started, and its pools'
 // state now. It may be called at any time, from any goroutine.
 func (e *Engine) Snapshot() stats.Snapshot {
 	t := e.table.Load()
-	s := stats.Snapshot{At: e.now(), Engines: 1, Algorithms: make([]stats.Algorithm, 0, len(t.routes))}
-	for _, r := range t.routes {
-		state := r.pool.state()
+	s := stats.Snapshot{At: e.now(), Engines: 1, Algorithms: make([]stats.Algorithm, 0, len(t.Routes))}
+	for _, r := range t.Routes {
+		state := r.Pool.State()
 		a := stats.Algorithm{
 			VanityURL: r.VanityURL, Algorithm: r.Algorithm,
-			Ready: state.ready, Desired: r.desired(state), InFlight: state.inFlight, Queued: state.queued,
-			Errors: map[string]uint64{}, Latency: r.metrics.latency.Histogram(),
+			Ready: state.Ready, Desired: r.Desired(state), InFlight: state.InFlight, Queued: state.Queued, Seeking: state.SeekingDurable,
 		}
-		for o := range outcomes {
-			n := r.metrics.counts[o].Load()
-			a.Calls += n
-			if o != outcomeOK && n > 0 {
-				a.Errors[o.String()] = n
+		if scaled := e.scaler.State(r.VanityURL); scaled != nil {
+			a.Desired = scaled.Desired
+			if e.scaler.Decides() {
+				a.Scale = scaled
 			}
 		}
+		r.Metrics.Count(&a)
 		s.Algorithms = append(s.Algorithms, a)
 	}
 	return s
 }
 
-// desired is how many replicas the plan asks for; without a plan, as many as
-// there are.
-func (r *route) desired(s poolState) int {
-	switch {
-	case r.Replicas > 0:
-		return r.Replicas
-	case len(r.Endpoints) > 0:
-		return len(r.Endpoints)
+// newMetrics returns the engine's metrics.
+func newMetrics(e *Engine) *telemetry.Metrics {
+	more := append(e.counts.Collectors(), e.callbacks, queueCollector{e}, telemetry.NewPathCollector(&e.paths, func() (uint64, bool) { return e.server.Load().calls() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "constellation_engine_own_key_refused_total", Help: "Calls with the satellite's own key from elsewhere than its algorithms' pods.",
+	}, func() float64 { return float64(e.ownKey.refused.Load()) }))
+	return telemetry.NewMetrics(gaugeSource{e}, more...)
+}
+
+// gaugeSource is the engine as its metrics see it.
+type gaugeSource struct{ e *Engine }
+
+// Gauges returns the state of the engine and of its pools.
+func (s gaugeSource) Gauges() *telemetry.Gauges {
+	t := s.e.table.Load()
+	if t == nil {
+		return nil
 	}
-	return s.known
+	g := &telemetry.Gauges{
+		Satellite: t.Satellite.ID, Launch: t.Launch, Version: t.SatelliteVersion(), ExpiresAt: t.Satellite.ExpiresAt,
+		LinkedEngines: s.e.mesh.State().Links, Draining: s.e.draining.Load(),
+		Pools:   make(map[string]pool.State, len(t.Routes)),
+		Wanted:  make(map[string]stats.Scale, len(t.Routes)),
+		Budgets: map[string]*memory.Budget{"requests": s.e.requests, "replies": s.e.replies},
+	}
+	for _, r := range t.Routes {
+		state := r.Pool.State()
+		g.Pools[r.VanityURL] = state
+		g.Wanted[r.VanityURL] = stats.Scale{Desired: r.Desired(state)}
+		if scaled := s.e.scaler.State(r.VanityURL); scaled != nil {
+			g.Wanted[r.VanityURL] = *scaled
+		}
+	}
+	return g
 }

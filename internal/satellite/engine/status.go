@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/stats"
 )
 
 // status is what GET /v1/status answers a caller with a key: the satellite as
-// all its engines see it.
+// all its engines see it, with the algorithms that the key may call.
 type status struct {
 	Satellite  config.Satellite  `json:"satellite"`
 	Launch     config.Launch     `json:"launch"`
@@ -19,6 +20,13 @@ type status struct {
 	Draining   bool              `json:"draining,omitempty"`
 	Warning    string            `json:"warning,omitempty"`
 	Algorithms []algorithmStatus `json:"algorithms"`
+	Refused    []refusedRoute    `json:"refused,omitempty"`
+}
+
+// refusedRoute is an algorithm that cannot be called, and why.
+type refusedRoute struct {
+	VanityURL string `json:"vanity_url"`
+	Reason    string `json:"reason"`
 }
 
 type algorithmStatus struct {
@@ -31,6 +39,7 @@ type algorithmStatus struct {
 	Calls     uint64            `json:"calls"`
 	Errors    map[string]uint64 `json:"errors"`
 	Seconds   latencies         `json:"seconds"`
+	Scale     *stats.Scale      `json:"scale,omitempty"` // of replicas that follow the load
 }
 
 // latencies are of the calls that replicas answered, in seconds.
@@ -40,48 +49,67 @@ type latencies struct {
 	P99 float64 `json:"p99"`
 }
 
-// Totals is Snapshot with what the satellite's other engines told of theirs.
+// Totals is Snapshot with what the satellite's other engines reported of theirs.
 func (e *Engine) Totals() stats.Snapshot {
 	s := e.Snapshot()
-	for _, other := range e.peers.snapshots() {
+	for _, other := range e.snapshots() {
 		s = s.Add(other)
 	}
 	return s
 }
 
 func (e *Engine) serveStatus(w http.ResponseWriter, r *http.Request) {
-	var none *call
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		f := refuse(http.StatusMethodNotAllowed, "the status is read with GET")
-		f.allow = "GET, HEAD"
-		_ = e.write(w, none, none.failed(f))
+		f := protocol.Refuse(http.StatusMethodNotAllowed, "the status is read with GET")
+		f.Allow = "GET, HEAD"
+		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return
 	}
-	if _, f := (*e.keys.Load()).find([]byte(r.Header.Get("Authorization")), e.now()); f != nil {
-		_ = e.write(w, none, none.failed(f))
+	key, f := e.authorize([]byte(r.Header.Get("Authorization")), remote(r.RemoteAddr))
+	if f != nil {
+		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return
 	}
 	t, total := e.table.Load(), e.Totals()
 	s := status{
-		Satellite: t.satellite, Launch: config.Launch{ID: t.launch}, Engines: total.Engines,
-		Draining: e.draining.Load(), Algorithms: make([]algorithmStatus, 0, len(total.Algorithms)),
+		Satellite: t.Satellite, Launch: config.Launch{ID: t.Launch}, Engines: total.Engines,
+		Draining: e.draining.Load(), Algorithms: []algorithmStatus{},
 	}
-	s.Warning = t.warning.text(e.now())
+	s.Warning = t.Warning.Text(e.now())
+	for _, part := range t.Refused {
+		if key.May(part.Name) {
+			s.Refused = append(s.Refused, refusedRoute{part.Name, part.Reason})
+		}
+	}
 	for _, a := range total.Algorithms {
+		if !key.May(a.VanityURL) {
+			continue
+		}
 		s.Algorithms = append(s.Algorithms, algorithmStatus{
 			VanityURL: a.VanityURL, Algorithm: a.Algorithm, Ready: a.Ready, Desired: a.Desired,
 			InFlight: a.InFlight, Queued: a.Queued, Calls: a.Calls, Errors: a.Errors,
+			Scale:   a.Scale,
 			Seconds: latencies{seconds(a.Latency.Quantile(.5)), seconds(a.Latency.Quantile(.9)), seconds(a.Latency.Quantile(.99))},
 		})
 	}
 	body, err := json.Marshal(s)
 	if err != nil {
-		_ = e.write(w, none, none.failed(&failure{status: http.StatusInternalServerError, message: "the status cannot be written"}))
+		_ = e.write(w, nil, protocol.ErrorReply(&protocol.Failure{Status: http.StatusInternalServerError, Message: "the status cannot be written"}))
 		return
 	}
 	w.Header()["Cache-Control"] = []string{"no-store"}
-	_ = e.write(w, none, reply{status: http.StatusOK, contentType: mediaJSON, nosniff: true, parts: [3][]byte{body}})
+	_ = e.write(w, nil, protocol.Reply{Status: http.StatusOK, ContentType: protocol.MediaJSON, Nosniff: true, Parts: [3][]byte{body}})
 }
 
 // seconds is d to the microsecond.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
+
+// prove answers a challenge with the proof of which launch this engine is of,
+// with a key or without: an installer that asks by the way that callers take
+// has none.
+func (e *Engine) prove(w http.ResponseWriter, r *http.Request) {
+	launch, challenge := e.table.Load().Launch, r.Header.Get(config.ChallengeHeader)
+	if challenge != "" && len(challenge) <= config.ChallengeLimit && launch != "" {
+		w.Header().Set(config.ProofHeader, config.Proof(launch, challenge))
+	}
+}

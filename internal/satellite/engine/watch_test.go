@@ -32,7 +32,7 @@ func newFakeAPI(t *testing.T, slice *discoveryv1.EndpointSlice) *fakeAPI {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /apis/discovery.k8s.io/v1", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, metav1.APIResourceList{
-			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: apiSliceV1,
+			TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: discoveryv1.SchemeGroupVersion.String(),
 			APIResources: []metav1.APIResource{{Name: "endpointslices", Kind: "EndpointSlice", Namespaced: true}},
 		})
 	})
@@ -42,7 +42,7 @@ func newFakeAPI(t *testing.T, slice *discoveryv1.EndpointSlice) *fakeAPI {
 		}
 		if r.FormValue("watch") == "" {
 			writeJSON(w, discoveryv1.EndpointSliceList{
-				TypeMeta: metav1.TypeMeta{Kind: "EndpointSliceList", APIVersion: apiSliceV1}, ListMeta: metav1.ListMeta{ResourceVersion: "1"},
+				TypeMeta: metav1.TypeMeta{Kind: "EndpointSliceList", APIVersion: discoveryv1.SchemeGroupVersion.String()}, ListMeta: metav1.ListMeta{ResourceVersion: "1"},
 				Items: []discoveryv1.EndpointSlice{*api.slice},
 			})
 			return
@@ -100,13 +100,13 @@ func TestReplicasFromACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	api := newFakeAPI(t, &discoveryv1.EndpointSlice{
-		TypeMeta: metav1.TypeMeta{Kind: "EndpointSlice", APIVersion: apiSliceV1},
+		TypeMeta: metav1.TypeMeta{Kind: "EndpointSlice", APIVersion: discoveryv1.SchemeGroupVersion.String()},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "algo-foo-bar-x", Namespace: "algorithms", ResourceVersion: "1", UID: "u",
 			Labels: map[string]string{discoveryv1.LabelServiceName: "algo-foo-bar"},
 		},
 		AddressType: discoveryv1.AddressTypeIPv4,
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: ptr(true)}}},
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{host}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
 	})
 	r := lsRoute("foo/bar")
 	r.Service = "algo-foo-bar"
@@ -124,6 +124,7 @@ func TestReplicasFromACluster(t *testing.T) {
 	api.modify(t, 3, true)
 	eventually(t, "a ready one does", func() bool { return e.do(request{}).status == 200 })
 
+	_ = api.Listener.Close() // first: Close would wait for a watch that comes in between
 	api.CloseClientConnections()
 	api.Close()
 	if got := e.do(request{body: "Neo"}); got.status != 200 || !ready() {

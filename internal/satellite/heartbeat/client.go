@@ -11,17 +11,18 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/retry"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
-// maxAnswer bounds what is read of a mothership's answer.
-const maxAnswer = 8 << 20
+// maxAnswer bounds what is read of a mothership's answer: all that a satellite
+// may have of keys, each with the longest vanity URLs, is some 20 MiB.
+const maxAnswer = 32 << 20
 
 // Transport makes the way to a mothership; nil is the system's, with the
 // proxy and the certificates that the configuration adds.
@@ -72,13 +73,13 @@ func (c *client) to(m config.Mothership) (*http.Client, error) {
 	if c.http != nil {
 		c.http.CloseIdleConnections()
 	}
-	c.made, c.http = m, &http.Client{
-		Transport: transport,
-		// The token goes to the mothership alone.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	c.made, c.http = m, &http.Client{Transport: transport, CheckRedirect: followNothing}
 	return c.http, nil
 }
+
+// followNothing is the redirect policy of whatever carries a token: that goes
+// to the address that it is for, and to no other.
+func followNothing(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // NewTransport goes through the proxy of the configuration, or else of the
 // environment (HTTPS_PROXY, NO_PROXY), and trusts its certificates besides
@@ -144,7 +145,7 @@ func (c *client) report(ctx context.Context, r Report, body *apiv1.Heartbeat) (*
 }
 
 func refusal(response *http.Response, body []byte, at string) *refusedError {
-	e := &refusedError{status: response.StatusCode, retryAfter: retryAfter(response.Header.Get("Retry-After"))}
+	e := &refusedError{status: response.StatusCode, retryAfter: retry.HeaderDelay(response.Header, longest)}
 	var told apiv1.ErrorBody
 	if json.Unmarshal(body, &told) == nil {
 		e.message = told.Error.Message
@@ -158,15 +159,4 @@ func refusal(response *http.Response, body []byte, at string) *refusedError {
 		e.message = fmt.Sprintf("%s answered %s: %s", at, response.Status, e.message)
 	}
 	return e
-}
-
-// retryAfter reads seconds or a date; 0 is none.
-func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }

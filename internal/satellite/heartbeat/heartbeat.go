@@ -1,5 +1,5 @@
 // Package heartbeat reports a satellite to its mothership, and takes from the
-// answers who may call it and how long (DESIGN section 7). One engine of a
+// answers who may call it and how long. One engine of a
 // launch reports for all: the one that holds the Lease. It asks the others
 // what they counted, and hands on to them what the mothership said.
 package heartbeat
@@ -25,12 +25,19 @@ import (
 type Engine interface {
 	// Report is what it runs, has in force and counted.
 	Report() Report
-	// TakeKeys puts keys in force besides the satellite's own, as the
-	// mothership said at a moment; TakeExpiry a date that may be renewed.
-	TakeKeys(keys []apiv1.HeartbeatKey, at time.Time)
-	TakeExpiry(at time.Time)
+	// Take puts in force, besides the satellite's own key, what the mothership
+	// said, unless what is in force is newer. It reports whether it did.
+	Take(Access) bool
 	// Peers are the other engines, host:port, with or without itself.
 	Peers() []string
+}
+
+// Access is who may call the satellite's algorithms, and until when the
+// satellite is good. Of two, the one with the greater Version is the newer.
+type Access struct {
+	Version   int64                `json:"version"`
+	ExpiresAt time.Time            `json:"expires_at,omitzero"`
+	Keys      []apiv1.HeartbeatKey `json:"keys"` // without the satellite's own
 }
 
 // Report is what one engine says of itself and of the satellite.
@@ -39,9 +46,8 @@ type Report struct {
 	Launch     string
 	Mothership config.Mothership
 
-	Keys       []apiv1.HeartbeatKey // in force, without the satellite's own
-	KeysAt     time.Time            // since when; zero: they are those it was started with
-	KeysUsed   []string             // since the last Report
+	Access     Access   // in force
+	KeysUsed   []string // since the last Report
 	Algorithms []apiv1.HeartbeatAlgorithm
 	Counts     apiv1.HeartbeatEngine
 }
@@ -52,6 +58,7 @@ type Options struct {
 	Token     string // the launch's; required
 	Version   string // of this program
 	Lease     *Lease // nil reports always: there is one engine
+	Work      Work   // nil: no calls outlive their callers
 	Every     time.Duration
 	Jitter    func() float64 // 0 to 1; nil is random
 	Log       *slog.Logger   // nil discards
@@ -74,8 +81,10 @@ type Sender struct {
 	metrics  *metrics
 	sequence int64
 	failing  string // the problem that was logged last, "" after a success
+	stale    bool   // the mothership answered less than was known already
 	used     map[string]bool
 	client   client
+	work     work
 }
 
 // New makes a Sender.
@@ -89,7 +98,7 @@ func New(o Options) *Sender {
 	}
 	return &Sender{
 		Options: o, log: o.Log, metrics: newMetrics(o.Registry), used: map[string]bool{},
-		client: client{token: o.Token, transport: o.Transport},
+		client: client{token: o.Token, transport: o.Transport}, work: work{Work: o.Work},
 	}
 }
 
@@ -136,16 +145,15 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		return s.Every // turned off by the configuration, which may change
 	}
 	peers := s.exchange(ctx, report)
-	if newest := newestKeys(report, peers); newest.KeysAt.After(report.KeysAt) {
-		// This engine started again: the others know better.
-		s.Engine.TakeKeys(newest.Keys, newest.KeysAt)
-		report.Keys, report.KeysAt = newest.Keys, newest.KeysAt
+	if newest := newestAccess(report.Access, peers); newest.Version > report.Access.Version {
+		s.Engine.Take(newest) // the other engine was told more
+		report.Access = newest
 	}
 	s.sequence++
 	body := apiv1.Heartbeat{
 		Engine: report.Counts.ID, Sequence: s.sequence,
 		SatelliteVersion: report.Satellite.Version, SystemVersion: s.Version,
-		KeysDigest: apiv1.KeysDigest(report.Keys),
+		KeysDigest: apiv1.KeysDigest(report.Access.Keys),
 		Algorithms: report.Algorithms, Engines: []apiv1.HeartbeatEngine{report.Counts},
 	}
 	s.use(report.KeysUsed)
@@ -154,9 +162,8 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		addCalls(body.Algorithms, peer.Algorithms)
 	}
 	body.KeysUsed = slices.Sorted(maps.Keys(s.used))
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	answer, err := s.client.report(ctx, report, &body)
+	s.work.report(ctx, &body)
+	answer, err := s.post(ctx, report, &body)
 	if err != nil {
 		return s.failed(ctx, err)
 	}
@@ -165,16 +172,7 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		s.Lease.accepted = time.Now()
 	}
 	clear(s.used)
-	if !answer.ExpiresAt.IsZero() {
-		s.Engine.TakeExpiry(answer.ExpiresAt)
-		report.Satellite.ExpiresAt = answer.ExpiresAt
-	}
-	if answer.Keys != nil { // at once: a revoked key ends with this heartbeat
-		s.log.Info("the mothership changed who may call", "keys", len(answer.Keys.Keys))
-		report.Keys, report.KeysAt = answer.Keys.Keys, laterThan(report.KeysAt, time.Now())
-		s.Engine.TakeKeys(report.Keys, report.KeysAt)
-		s.exchange(ctx, report)
-	}
+	s.take(ctx, &report, answer)
 	if answer.SatelliteVersion != report.Satellite.Version {
 		s.log.Info("the mothership has another version for this launch: get and deploy it", "runs", report.Satellite.Version, "wanted", answer.SatelliteVersion)
 	}
@@ -182,16 +180,48 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 	if next <= 0 {
 		next = s.Every
 	}
+	if s.work.answered(ctx, body.CommandsDone, answer.QueueCommands) {
+		next = min(next, soon)
+	}
 	return min(next, longest)
 }
 
-// laterThan is now, or just after before when the clock was set back: what the
-// mothership answers is newer than what was reported to it, whatever clocks say.
-func laterThan(before, now time.Time) time.Time {
-	if now.After(before) {
-		return now
+// post sends a heartbeat, and waits for its answer for a while.
+func (s *Sender) post(ctx context.Context, report Report, body *apiv1.Heartbeat) (*apiv1.HeartbeatAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	return s.client.report(ctx, report, body)
+}
+
+// take puts in force what the mothership answered, at once and in every
+// engine: a revoked key ends with this heartbeat.
+func (s *Sender) take(ctx context.Context, report *Report, answer *apiv1.HeartbeatAnswer) {
+	told := report.Access
+	if answer.Keys != nil {
+		told.Keys = answer.Keys.Keys
 	}
-	return before.Add(time.Millisecond)
+	if !answer.ExpiresAt.IsZero() {
+		told.ExpiresAt = answer.ExpiresAt
+	}
+	told.Version = answer.AccessVersion
+	if told.Version == 0 && (answer.Keys != nil || !told.ExpiresAt.Equal(report.Access.ExpiresAt)) {
+		told.Version = report.Access.Version + 1 // a mothership that does not count is taken at its word
+	}
+	stale := answer.Keys != nil && told.Version < report.Access.Version
+	if stale && !s.stale {
+		s.log.Warn("the mothership knows less of this satellite's keys than the satellite was told, as after it was restored from a backup; what was told stays in force until its next change",
+			"told", report.Access.Version, "answered", told.Version)
+	}
+	s.stale = stale
+	// Of the same version, keys come when one of them expired.
+	if told.Version <= report.Access.Version && answer.Keys == nil || !s.Engine.Take(told) {
+		return
+	}
+	if answer.Keys != nil {
+		s.log.Info("the mothership changed who may call", "keys", len(told.Keys))
+	}
+	report.Access = told
+	s.exchange(ctx, *report)
 }
 
 // use notes keys that were used; they are told until a heartbeat is taken.
@@ -201,11 +231,11 @@ func (s *Sender) use(ids []string) {
 	}
 }
 
-// newestKeys gives the report whose keys are the newest.
-func newestKeys(newest Report, others []peerReport) Report {
+// newestAccess returns the newest of what engines have in force.
+func newestAccess(newest Access, others []peerReport) Access {
 	for _, other := range others {
-		if other.KeysAt.After(newest.KeysAt) {
-			newest.Keys, newest.KeysAt = other.Keys, other.KeysAt
+		if other.Access.Version > newest.Version {
+			newest = other.Access
 		}
 	}
 	return newest
@@ -246,7 +276,7 @@ func (s *Sender) failed(ctx context.Context, err error) time.Duration {
 	s.log.Log(ctx, level, "the mothership does not take the heartbeat; the satellite serves on", "error", err)
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		if refused.retryAfter > 0 {
-			return min(refused.retryAfter, longest)
+			return refused.retryAfter
 		}
 		if refused.status < 500 {
 			return seldom // nothing will change by asking often

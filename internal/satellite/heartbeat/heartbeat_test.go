@@ -19,14 +19,14 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // someEngine is an engine's state and nothing behind it.
 type someEngine struct {
-	mu      sync.Mutex
-	report  Report
-	peers   []string
-	expires time.Time
+	mu     sync.Mutex
+	report Report
+	peers  []string
 }
 
 func (e *someEngine) Report() Report {
@@ -37,16 +37,14 @@ func (e *someEngine) Report() Report {
 	return r
 }
 
-func (e *someEngine) TakeKeys(keys []apiv1.HeartbeatKey, at time.Time) {
+func (e *someEngine) Take(told Access) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.report.Keys, e.report.KeysAt = keys, at
-}
-
-func (e *someEngine) TakeExpiry(at time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.expires = at
+	if told.Version < e.report.Access.Version {
+		return false
+	}
+	e.report.Access = told
+	return true
 }
 
 func (e *someEngine) Peers() []string { return e.peers }
@@ -54,13 +52,13 @@ func (e *someEngine) Peers() []string { return e.peers }
 func (e *someEngine) keys() []apiv1.HeartbeatKey {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.report.Keys
+	return e.report.Access.Keys
 }
 
 func engineNamed(id, mothership string) *someEngine {
 	return &someEngine{report: Report{
 		Satellite: config.Satellite{ID: "sat", Version: 3}, Launch: "lau", Mothership: config.Mothership{URL: mothership},
-		Keys:       []apiv1.HeartbeatKey{{ID: "k1", SHA256: "aa"}, {ID: "k2", SHA256: "bb"}},
+		Access:     Access{Version: 5, Keys: []apiv1.HeartbeatKey{{ID: "k1", SHA256: "aa"}, {ID: "k2", SHA256: "bb"}}},
 		Algorithms: []apiv1.HeartbeatAlgorithm{{VanityURL: "foo/bar", Wanted: 2, Ready: 1, InFlight: 1}},
 		Counts:     apiv1.HeartbeatEngine{ID: id, Counts: []apiv1.HeartbeatCounts{{VanityURL: "foo/bar", Calls: 7}}},
 	}}
@@ -113,25 +111,49 @@ func TestBeat(t *testing.T) {
 	if got := m.header.Get("Authorization"); got != "Bearer cst_token" {
 		t.Errorf("Authorization = %q", got)
 	}
-	if !e.expires.Equal(expires) {
-		t.Errorf("expiry taken = %v, want %v", e.expires, expires)
+	if got := e.report.Access.ExpiresAt; !got.Equal(expires) {
+		t.Errorf("expiry taken = %v, want %v", got, expires)
 	}
 }
 
-// TestRevokedThoughTheClockWasSetBack: what the mothership says counts, though
-// the keys in force are from later than now by this machine's clock.
-func TestRevokedThoughTheClockWasSetBack(t *testing.T) {
+// TestWhatIsToldIsOrderedByItsVersion: the greater version counts, whatever
+// clocks say. A mothership that counts none, since it is older than this engine,
+// is taken at its word; one that was restored from a backup knows less.
+func TestWhatIsToldIsOrderedByItsVersion(t *testing.T) {
 	t.Parallel()
 	left := []apiv1.HeartbeatKey{{ID: "k1", SHA256: "aa"}}
-	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3, Keys: &apiv1.HeartbeatKeys{Digest: apiv1.KeysDigest(left), Keys: left}})}
+	for _, test := range []struct {
+		name            string
+		answered, after int64
+		taken           bool
+	}{{"newer", 9, 9, true}, {"without what expired", 5, 5, true}, {"of a backup", 4, 5, false}, {"not counted", 0, 6, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			m := &mothership{answer: says(apiv1.HeartbeatAnswer{
+				NextSeconds: 30, SatelliteVersion: 3, AccessVersion: test.answered,
+				Keys: &apiv1.HeartbeatKeys{Digest: apiv1.KeysDigest(left), Keys: left},
+			})}
+			server := httptest.NewServer(m)
+			defer server.Close()
+			e := engineNamed("one", server.URL)
+			var log bytes.Buffer
+			s := New(Options{Engine: e, Token: "t", Log: slog.New(slog.NewTextHandler(&log, nil))})
+			s.beat(t.Context())
+			if got := e.report.Access; got.Version != test.after || (len(got.Keys) == 1) != test.taken {
+				t.Errorf("in force is %+v, want version %d, taken %v", got, test.after, test.taken)
+			}
+			if said := strings.Contains(log.String(), "the mothership knows less"); said == test.taken {
+				t.Errorf("log = %s, want it said %v", &log, !test.taken)
+			}
+		})
+	}
+	// Keys that stay get the version of an answer without any.
+	m := &mothership{answer: says(apiv1.HeartbeatAnswer{NextSeconds: 30, SatelliteVersion: 3, AccessVersion: 7})}
 	server := httptest.NewServer(m)
 	defer server.Close()
 	e := engineNamed("one", server.URL)
-	before := time.Now().Add(24 * time.Hour)
-	e.report.KeysAt = before
 	New(Options{Engine: e, Token: "t"}).beat(t.Context())
-	if diff := cmp.Diff(left, e.keys()); diff != "" || !e.report.KeysAt.After(before) {
-		t.Errorf("keys of %v, want a moment after %v (-want +got):\n%s", e.report.KeysAt, before, diff)
+	if got := e.report.Access; got.Version != 7 || len(got.Keys) != 2 {
+		t.Errorf("in force is %+v, want the same keys as version 7", got)
 	}
 }
 
@@ -258,9 +280,9 @@ func TestRunComesBack(t *testing.T) {
 	go func() { defer close(ended); s.Run(ctx) }()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("the mothership was not reported to again")
 	}
 	stop()
-	<-ended
+	waittest.Receive(t, "the end of the reports", ended)
 }

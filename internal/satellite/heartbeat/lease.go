@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -11,10 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
-)
 
-// LeaseName is the Lease by which the engines of a launch agree who reports.
-const LeaseName = "execution-engine"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
 
 // leaseLasts is how long a holder that says nothing keeps it.
 const leaseLasts = 15 * time.Second
@@ -27,7 +27,7 @@ type Lease struct {
 	leases   coordination.LeaseInterface
 	identity string
 
-	holds bool
+	holds atomic.Bool
 	seen  string    // the resource version of another's lease
 	since time.Time // when it was first seen, by our clock
 	said  bool      // that the API server does not answer
@@ -60,21 +60,26 @@ func (l *Lease) hold(ctx context.Context, log *slog.Logger) bool {
 	holds, err := l.try(ctx)
 	switch {
 	case err == nil:
-		if holds != l.holds {
+		if holds != l.holds.Load() {
 			log.Info("which engine reports to the mothership", "this_one", holds)
 		}
-		l.holds, l.said = holds, false
+		l.holds.Store(holds)
+		l.said = false
 	case !l.said && ctx.Err() == nil:
 		l.said = true
-		log.Warn("the API server does not say which engine reports; it stays as it was", "reports", l.holds, "error", err)
+		log.Warn("the API server does not say which engine reports; it stays as it was", "reports", l.holds.Load(), "error", err)
 	}
-	return l.holds
+	return l.holds.Load()
 }
 
+// Holds reports whether this engine has the lease, as far as it knows. It may be
+// called from any goroutine.
+func (l *Lease) Holds() bool { return l.holds.Load() }
+
 func (l *Lease) try(ctx context.Context) (bool, error) {
-	lease, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
+	lease, err := l.leases.Get(ctx, config.LeaseName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: LeaseName}}
+		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: config.LeaseName}}
 		l.sign(lease)
 		_, err = l.leases.Create(ctx, lease, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
@@ -116,12 +121,12 @@ func (l *Lease) sign(lease *coordinationv1.Lease) {
 
 // release lets another engine report at once.
 func (l *Lease) release(ctx context.Context) {
-	if !l.holds {
+	if !l.holds.Swap(false) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	lease, err := l.leases.Get(ctx, LeaseName, metav1.GetOptions{})
+	lease, err := l.leases.Get(ctx, config.LeaseName, metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != l.identity {
 		return
 	}

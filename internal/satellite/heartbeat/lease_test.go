@@ -1,7 +1,6 @@
 package heartbeat
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"log/slog"
@@ -9,43 +8,20 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/constellation-serving/constellation/internal/kube/kubetest"
 )
 
 // realAPIServer starts a kube-apiserver with etcd.
 func realAPIServer(t *testing.T) *rest.Config {
 	t.Helper()
-	program := os.Getenv("CONSTELLATION_APISERVER")
-	if program == "" {
-		t.Skip("needs CONSTELLATION_APISERVER, the path of the compiled deploy/devcluster; 'make test' sets it")
-	}
-	command := exec.Command(program, "apiserver", "--version", "1.37.2", "--state", t.TempDir())
-	command.Stderr = os.Stderr
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdin, err := command.StdinPipe() // its end ends the program
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = stdin.Close(); _ = command.Wait() })
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", strings.TrimSpace(line))
+	config, err := clientcmd.BuildConfigFromFlags("", kubetest.StartAPIServer(t))
 	if err != nil {
 		t.Fatal(err)
 	}

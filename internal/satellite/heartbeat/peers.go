@@ -3,10 +3,12 @@ package heartbeat
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,27 +26,57 @@ const PeerPath = "/internal/heartbeat"
 // peerReport is an engine's part of a heartbeat, and what the one that reports
 // tells it: those fields alone that both need.
 type peerReport struct {
-	Keys       []apiv1.HeartbeatKey       `json:"keys"`
-	KeysAt     time.Time                  `json:"keys_at"`
-	ExpiresAt  time.Time                  `json:"expires_at,omitzero"`
+	Access     Access                     `json:"access"`
 	KeysUsed   []string                   `json:"keys_used,omitempty"`
 	Algorithms []apiv1.HeartbeatAlgorithm `json:"algorithms,omitempty"`
 	Counts     apiv1.HeartbeatEngine      `json:"counts,omitzero"`
 }
 
-// peerKey is what engines show each other: derived, so that the token itself
-// stays where it is.
-func peerKey(token string) string {
-	mac := hmac.New(sha256.New, []byte(token))
-	mac.Write([]byte("constellation heartbeat peer v1"))
-	return hex.EncodeToString(mac.Sum(nil))
+// sealing encrypts what engines tell each other: by a key derived from the
+// token, which itself stays where it is. place tells a question from an answer,
+// and which question an answer is to, so that neither can stand for the other.
+type sealing struct{ cipher.AEAD }
+
+func newSealing(token string) sealing {
+	key, err := hkdf.Key(sha256.New, []byte(token), nil, "constellation heartbeat peer v2", 32)
+	if err != nil {
+		panic(err) // 32 bytes can always be derived
+	}
+	block, _ := aes.NewCipher(key) // 32 bytes are a key
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err)
+	}
+	return sealing{aead}
 }
+
+func (s sealing) seal(report *peerReport, place []byte) ([]byte, error) {
+	text, err := json.Marshal(report)
+	if err != nil {
+		return nil, err
+	}
+	return s.Seal(nil, nil, text, place), nil //nolint:gosec // the AEAD makes a random nonce for each message itself
+}
+
+func (s sealing) open(data, place []byte) (*peerReport, error) {
+	text, err := s.Open(nil, nil, data, place)
+	if err != nil {
+		return nil, errors.New("it is not sealed with this launch's token")
+	}
+	var report peerReport
+	return &report, json.Unmarshal(text, &report)
+}
+
+// question is the place of what the one that reports tells; that of an answer
+// is the sealed question.
+var question = []byte("question")
 
 // exchange tells the other engines what is in force, and gives what they
 // counted. One that does not answer is left out: what it counted comes later.
 func (s *Sender) exchange(ctx context.Context, r Report) []peerReport {
 	addresses := s.Engine.Peers()
-	body, err := json.Marshal(peerReport{Keys: r.Keys, KeysAt: r.KeysAt, ExpiresAt: r.Satellite.ExpiresAt})
+	sealer := newSealing(s.Token)
+	body, err := sealer.seal(&peerReport{Access: r.Access}, question)
 	if err != nil {
 		return nil
 	}
@@ -55,7 +87,7 @@ func (s *Sender) exchange(ctx context.Context, r Report) []peerReport {
 	group.SetLimit(8)
 	for i, address := range addresses {
 		group.Go(func() error {
-			answer, err := s.ask(ctx, address, body)
+			answer, err := s.ask(ctx, sealer, address, body)
 			if err != nil {
 				s.log.Debug("another engine does not answer", "address", address, "error", err)
 				return nil
@@ -78,15 +110,19 @@ func (s *Sender) exchange(ctx context.Context, r Report) []peerReport {
 	return others
 }
 
-var peerClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second}} // no proxy between engines
+// peerClient has no proxy between engines, and sends their key to no other
+// address.
+var peerClient = &http.Client{
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second},
+	CheckRedirect: followNothing,
+}
 
-func (s *Sender) ask(ctx context.Context, address string, body []byte) (*peerReport, error) {
+func (s *Sender) ask(ctx context.Context, sealer sealing, address string, body []byte) (*peerReport, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+PeerPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+peerKey(s.Token))
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Content-Type", "application/octet-stream")
 	response, err := peerClient.Do(request)
 	if err != nil {
 		return nil, err
@@ -99,39 +135,36 @@ func (s *Sender) ask(ctx context.Context, address string, body []byte) (*peerRep
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answered %s", response.Status)
 	}
-	var answer peerReport
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return nil, err
-	}
-	return &answer, nil
+	return sealer.open(data, body)
 }
 
 // PeerHandler answers the engine that reports: it takes what that one has in
 // force when it is newer, and tells what this one counted.
 func PeerHandler(e Engine, token string) http.Handler {
-	want := "Bearer " + peerKey(token)
+	sealer := newSealing(token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token == "" || !hmac.Equal([]byte(r.Header.Get("Authorization")), []byte(want)) {
-			http.Error(w, "this is for the satellite's other engines", http.StatusForbidden)
-			return
-		}
-		var told peerReport
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAnswer)).Decode(&told); err != nil {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
+		if err != nil {
 			http.Error(w, "the body is no report", http.StatusBadRequest)
 			return
 		}
+		told, err := sealer.open(body, question)
+		if token == "" || err != nil {
+			http.Error(w, "this is for the satellite's other engines", http.StatusForbidden)
+			return
+		}
 		report := e.Report()
-		if told.KeysAt.After(report.KeysAt) {
-			e.TakeKeys(told.Keys, told.KeysAt)
-			report.Keys, report.KeysAt = told.Keys, told.KeysAt
+		if told.Access.Version > report.Access.Version && e.Take(told.Access) {
+			report.Access = told.Access
 		}
-		if !told.ExpiresAt.IsZero() {
-			e.TakeExpiry(told.ExpiresAt)
+		answer, err := sealer.seal(&peerReport{
+			Access: report.Access, KeysUsed: report.KeysUsed, Algorithms: report.Algorithms, Counts: report.Counts,
+		}, body)
+		if err != nil {
+			http.Error(w, "the report cannot be written", http.StatusInternalServerError)
+			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(peerReport{
-			Keys: report.Keys, KeysAt: report.KeysAt, KeysUsed: report.KeysUsed,
-			Algorithms: report.Algorithms, Counts: report.Counts,
-		})
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(answer)
 	})
 }

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"bytes"
 	"encoding/pem"
 	"io"
 	"net"
@@ -66,11 +67,17 @@ func TestPeersNeedTheToken(t *testing.T) {
 	for _, test := range []struct{ has, shows string }{{"t", "other"}, {"", ""}, {"t", ""}} {
 		e := engineNamed("one", "")
 		server := httptest.NewServer(PeerHandler(e, test.has))
-		request, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, strings.NewReader(`{"keys":[],"keys_at":"2099-01-01T00:00:00Z"}`))
+		told, err := newSealing(test.shows).seal(&peerReport{Access: Access{Version: 99}}, question)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Authorization", "Bearer "+peerKey(test.shows))
+		if bytes.Contains(told, []byte("version")) {
+			t.Error("what engines tell each other can be read on its way")
+		}
+		request, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, bytes.NewReader(told))
+		if err != nil {
+			t.Fatal(err)
+		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
@@ -81,6 +88,21 @@ func TestPeersNeedTheToken(t *testing.T) {
 			t.Errorf("%+v: status %d, %d keys; want 403 and the keys as they were", test, response.StatusCode, len(e.keys()))
 		}
 	}
+}
+
+// TestRedirectsAreNotFollowed: neither the launch's token nor the engines' own
+// key goes where an answer points.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s was sent on, with Authorization %q", r.URL, r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	front := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/somewhere", http.StatusTemporaryRedirect))
+	defer front.Close()
+	e := engineNamed("one", front.URL)
+	e.peers = []string{strings.TrimPrefix(front.URL, "http://")}
+	New(Options{Engine: e, Token: "t"}).beat(t.Context())
 }
 
 // TestProxyAndCA goes to a TLS mothership that the system does not trust,
@@ -99,11 +121,11 @@ func TestProxyAndCA(t *testing.T) {
 			return
 		}
 		w.WriteHeader(http.StatusOK)
-		from, _, err := http.NewResponseController(w).Hijack()
+		from, read, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
-		go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+		go func() { _, _ = io.Copy(to, read); _ = to.Close() }()
 		go func() { _, _ = io.Copy(from, to); _ = from.Close() }()
 	}))
 	defer proxy.Close()

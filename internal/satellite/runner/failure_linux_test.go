@@ -183,7 +183,7 @@ func TestReap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if c, err := net.Dial("tcp", address); err == nil {
 			_ = c.Close()
 			break
@@ -207,7 +207,7 @@ func TestReap(t *testing.T) {
 	}
 	waitGone(t, pid)
 	// One that ended just now is dead until the runner has waited for it.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		left := dead(cmd.Process.Pid)
 		if left == "" {
 			return
@@ -218,7 +218,7 @@ func TestReap(t *testing.T) {
 	}
 }
 
-// dead gives a child of parent that nobody waited for, "" when there is none.
+// dead returns a child of parent that nobody waited for, "" when there is none.
 func dead(parent int) string {
 	children, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, file := range children {

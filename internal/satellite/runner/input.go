@@ -17,8 +17,8 @@ import (
 // encoded body is a third longer.
 const maxInput = 16 << 20
 
-// readInput gives the line that the pipe process gets for a request. An error
-// is one for the caller, by langserver's rules (reference section 2).
+// readInput returns the line that the pipe process gets for a request. An error
+// is one for the caller, by langserver's rules.
 func readInput(r *http.Request) ([]byte, error) {
 	header := r.Header.Get("Content-Type")
 	if header == "" {

@@ -15,7 +15,7 @@ var memoryCounters = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/me
 // memoryLimits are where it sees its limit.
 var memoryLimits = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 
-// countMemoryKills gives the count of the first file that has one, else 0.
+// countMemoryKills returns the count of the first file that has one, else 0.
 func countMemoryKills(files []string) int {
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -32,7 +32,7 @@ func countMemoryKills(files []string) int {
 	return 0
 }
 
-// memoryLimit gives the container's limit such as " of 512 MiB", "" when it
+// memoryLimit returns the container's limit such as " of 512 MiB", "" when it
 // has none.
 func memoryLimit() string {
 	for _, file := range memoryLimits {

@@ -23,7 +23,7 @@ const (
 )
 
 // loadedMark is in the line on stdout by which a process says that it is
-// loaded (reference section 2).
+// loaded.
 var loadedMark = []byte("PIPE_INIT_COMPLETE")
 
 // output collects one of the process's output streams: what a call printed,
@@ -41,7 +41,7 @@ type output struct {
 	loaded func()
 }
 
-// newOutput gives a stream and the end that the process writes to. The
+// newOutput returns a stream and the end that the process writes to. The
 // process's end blocks, as programs expect of their stdout.
 func newOutput(to io.Writer, last *tail, loaded func()) (*output, *os.File, error) {
 	var fds [2]int
@@ -137,7 +137,7 @@ func (o *output) begin() {
 	o.end.reset()
 }
 
-// collect gives what was printed since begin, up to the last byte that the
+// collect returns what was printed since begin, up to the last byte that the
 // process wrote before now, and sends the end of what was held back on.
 func (o *output) collect() string {
 	o.mu.Lock()
@@ -209,7 +209,7 @@ func (r *ring) write(b []byte) {
 	}
 }
 
-// bytes gives what is kept, in order.
+// bytes returns what is kept, in order.
 func (r *ring) bytes() []byte {
 	return append(append([]byte(nil), r.buf[r.next:]...), r.buf[:r.next]...)
 }

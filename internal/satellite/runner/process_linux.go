@@ -103,7 +103,7 @@ func (p *process) wait(r *Runner, hangUp *os.File) {
 	_ = hangUp.Close()
 }
 
-// isGone says whether exited is closed.
+// isGone reports whether exited is closed.
 func (p *process) isGone() bool {
 	select {
 	case <-p.exited:
@@ -121,7 +121,7 @@ func (p *process) end() {
 	p.endGroup()
 }
 
-// ended says whether end was called.
+// ended reports whether end was called.
 func (p *process) ended() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

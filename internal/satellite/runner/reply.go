@@ -121,7 +121,7 @@ type ending struct {
 	started, done   bool
 }
 
-// feed says whether the value is complete; only objects and arrays can be.
+// feed reports whether the value is complete; only objects and arrays can be.
 func (e *ending) feed(chunk []byte) bool {
 	for _, c := range chunk {
 		switch {

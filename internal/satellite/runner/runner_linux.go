@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/constellation-serving/constellation/internal/retry"
 )
 
 // Runner keeps one pipe process running and answers calls with it.
@@ -80,7 +82,7 @@ func newRunner(o Options) (*Runner, error) {
 	}, nil
 }
 
-// findPipe gives the command of the pipe process.
+// findPipe returns the command of the pipe process.
 func findPipe(command []string, find bool) ([]string, error) {
 	if find || len(command) == 0 {
 		for _, path := range []string{InstalledPipe, LocalPipe} {
@@ -143,7 +145,14 @@ func (r *Runner) serve(ctx context.Context, ln net.Listener) error {
 // after it was ended on purpose or had answered calls, with a growing pause
 // when it fails again and again.
 func (r *Runner) keep(ctx context.Context, p *process) {
-	pause, failures := time.Duration(0), 0
+	pauses := retry.Backoff{First: r.RestartAfter, Most: r.RestartAtMost}
+	waits, failures := 0, 0 // in a row
+	pause := func() time.Duration {
+		if waits == 0 {
+			return 0
+		}
+		return pauses.Delay(waits - 1)
+	}
 	for {
 		if p != nil {
 			r.watch(ctx, p)
@@ -152,10 +161,10 @@ func (r *Runner) keep(ctx context.Context, p *process) {
 			}
 			switch {
 			case p.ended():
-				pause = 0
+				waits = 0
 				r.log.Info("the pipe process was ended and is started again")
 			case p.hasReplied() || time.Since(p.started) >= r.SteadyAfter:
-				pause, failures = 0, 0
+				waits, failures = 0, 0
 				r.log.Warn("the pipe process ended and is started again", "reason", p.reason())
 			default:
 				failures++
@@ -163,21 +172,21 @@ func (r *Runner) keep(ctx context.Context, p *process) {
 					r.set(nil, fmt.Sprintf("%s, %d times in a row", p.reason(), failures))
 				}
 				if failures > 1 {
-					pause = min(max(2*pause, r.RestartAfter), r.RestartAtMost)
+					waits++
 				}
-				r.log.Error(FailedMessage, "reason", p.reason(), "times", failures, "again_in", pause.String())
+				r.log.Error(FailedMessage, "reason", p.reason(), "times", failures, "again_in", pause().String())
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(pause()):
 		}
 		var err error
 		if p, err = r.start(); err != nil {
 			r.set(nil, err.Error())
-			pause = min(max(2*pause, r.RestartAfter), r.RestartAtMost)
-			r.log.Error("the pipe process cannot be started", "error", err, "again_in", pause.String())
+			waits++
+			r.log.Error("the pipe process cannot be started", "error", err, "again_in", pause().String())
 		}
 	}
 }

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // running is a runner on a free port, with a FIFO of its own.
@@ -67,7 +69,7 @@ func start(t *testing.T, o Options, command ...string) running {
 	go func() { ended <- r.serve(ctx, ln) }()
 	t.Cleanup(func() {
 		stop()
-		if err := <-ended; err != nil {
+		if err := waittest.Receive(t, "the end of the runner", ended); err != nil {
 			t.Errorf("serve = %v", err)
 		}
 		if t.Failed() {
@@ -128,7 +130,7 @@ func (r running) do(t *testing.T, method, contentType, body string, header ...st
 	return response.StatusCode, got
 }
 
-// call gives an answer without the duration, which it wants to be there.
+// call returns an answer without the duration, which it wants to be there.
 func (r running) call(t *testing.T, contentType, body string, header ...string) (int, map[string]any) {
 	t.Helper()
 	status, got := r.do(t, "POST", contentType, body, header...)
@@ -144,7 +146,7 @@ func (r running) call(t *testing.T, contentType, body string, header ...string) 
 // until waits for a GET's status.
 func (r running) until(t *testing.T, status int) map[string]any {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		got, answer := r.do(t, "GET", "", "")
 		if got == status {
 			return answer
@@ -304,7 +306,7 @@ func TestTimeout(t *testing.T) {
 		answered <- got
 	}()
 	pid := 0
-	for deadline := time.Now().Add(10 * time.Second); pid == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waittest.Patience); pid == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		data, _ := os.ReadFile(pids)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 	}
@@ -319,7 +321,7 @@ func TestTimeout(t *testing.T) {
 	if _, got := r.do(t, "DELETE", "", "", requestIDHeader, "slow"); got["result"] != "Runner exited: 137" {
 		t.Errorf("DELETE = %v, want Runner exited: 137", got)
 	}
-	got := <-answered
+	got := waittest.Receive(t, "the answer to the call", answered)
 	if field(t, got, "error", "message") != ranOut || field(t, got, "error", "error_type") != "TimeoutError" {
 		t.Errorf("the call that was ended = %v", got)
 	}
@@ -332,7 +334,7 @@ func TestTimeout(t *testing.T) {
 // waitGone waits until a process is gone, or waits for its parent.
 func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return

@@ -11,9 +11,8 @@ import (
 // requestIDHeader names a call; a DELETE that carries it ends that call only.
 const requestIDHeader = "X-Request-Id"
 
-// ServeHTTP answers as langserver does, whatever the path (reference section
-// 2): GET says whether the algorithm is loaded, POST calls it, DELETE ends its
-// process.
+// ServeHTTP answers as langserver does, whatever the path: GET reports
+// whether the algorithm is loaded, POST calls it, DELETE ends its process.
 func (r *Runner) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if r.drains.Load() {
 		w.Header().Set("Connection", "close")

@@ -28,7 +28,7 @@ type Recorder struct{ counts [buckets]atomic.Uint64 }
 // Record counts d.
 func (r *Recorder) Record(d time.Duration) { r.counts[bucketOf(d)].Add(1) }
 
-// Histogram gives what was counted so far.
+// Histogram returns what was counted so far.
 func (r *Recorder) Histogram() Histogram {
 	h := Histogram{counts: make([]uint64, buckets)}
 	for i := range r.counts {
@@ -70,7 +70,7 @@ func (h Histogram) Count() uint64 {
 	return n
 }
 
-// Quantile gives the duration that the part q (0 to 1) of all is below; zero
+// Quantile returns the duration that the part q (0 to 1) of all is below; zero
 // when nothing was counted.
 func (h Histogram) Quantile(q float64) time.Duration {
 	total := h.Count()
@@ -93,7 +93,7 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	return low
 }
 
-// Add gives both histograms together.
+// Add returns both histograms together.
 func (h Histogram) Add(other Histogram) Histogram {
 	out := Histogram{counts: make([]uint64, buckets)}
 	copy(out.counts, h.counts)
@@ -103,7 +103,7 @@ func (h Histogram) Add(other Histogram) Histogram {
 	return out
 }
 
-// Since gives what h counted after before.
+// Since returns what h counted after before.
 func (h Histogram) Since(before Histogram) Histogram {
 	out := Histogram{counts: make([]uint64, buckets)}
 	copy(out.counts, h.counts)

@@ -5,6 +5,7 @@
 package stats
 
 import (
+	"cmp"
 	"maps"
 	"time"
 )
@@ -20,14 +21,28 @@ type Snapshot struct {
 // Algorithm is one algorithm's part of a Snapshot.
 type Algorithm struct {
 	VanityURL string            `json:"vanity_url"`
-	Algorithm string            `json:"algorithm"` // OWNER/NAME/HASH
-	Ready     int               `json:"ready"`     // replicas that take calls
-	Desired   int               `json:"desired"`   // replicas the plan asks for
-	InFlight  int               `json:"in_flight"` // calls that run
-	Queued    int               `json:"queued"`    // calls that wait
-	Calls     uint64            `json:"calls"`     // that came to this algorithm, however they ended
+	Algorithm string            `json:"algorithm"`         // OWNER/NAME/HASH
+	Ready     int               `json:"ready"`             // replicas that take calls
+	Desired   int               `json:"desired"`           // replicas the plan asks for
+	InFlight  int               `json:"in_flight"`         // calls that run
+	Queued    int               `json:"queued"`            // calls that wait
+	Seeking   int               `json:"seeking,omitempty"` // durable calls that have a replica sought
+	Calls     uint64            `json:"calls"`             // that came to this algorithm, however they ended
 	Errors    map[string]uint64 `json:"errors,omitempty"`
 	Latency   Histogram         `json:"latency"` // of calls that a replica answered, from arrival to answer
+	// Scale is what became of replicas that follow the load, as the one engine
+	// says that decides; nil of the others.
+	Scale *Scale `json:"scale,omitempty"`
+}
+
+// Scale is what became of replicas that follow the load.
+type Scale struct {
+	Desired  int    `json:"desired"` // that the load asks for
+	Min      int    `json:"min"`
+	Max      int    `json:"max"`
+	Suddenly bool   `json:"suddenly,omitempty"` // the load came suddenly, and is followed at once
+	Reason   string `json:"reason,omitempty"`   // why there are fewer; "" when there are not, or it is not known
+	Hand     string `json:"hand,omitempty"`     // who else set the count, and what became of it
 }
 
 // Failed is the number of calls that ended in an error of any type.
@@ -39,7 +54,7 @@ func (a Algorithm) Failed() uint64 {
 	return n
 }
 
-// Since gives what was counted after before, an earlier snapshot of the same
+// Since returns what was counted after before, an earlier snapshot of the same
 // engines. A counter that went down (an engine restarted) counts from zero.
 func (s Snapshot) Since(before Snapshot) Snapshot {
 	old := make(map[string]Algorithm, len(before.Algorithms))
@@ -70,7 +85,7 @@ func subtract(after, before map[string]uint64) map[string]uint64 {
 	return out
 }
 
-// Add gives the two engines' counts together. Replicas are the same ones for
+// Add returns the two engines' counts together. Replicas are the same ones for
 // both: the larger number counts.
 func (s Snapshot) Add(other Snapshot) Snapshot {
 	out := Snapshot{At: s.At, Engines: s.Engines + other.Engines}
@@ -81,9 +96,13 @@ func (s Snapshot) Add(other Snapshot) Snapshot {
 	for _, a := range s.Algorithms {
 		b, both := theirs[a.VanityURL]
 		if both {
-			a.Ready, a.Desired = max(a.Ready, b.Ready), max(a.Desired, b.Desired)
+			a.Ready, a.Desired, a.Scale = max(a.Ready, b.Ready), max(a.Desired, b.Desired), cmp.Or(a.Scale, b.Scale)
+			if a.Scale != nil {
+				a.Desired = a.Scale.Desired
+			}
 			a.InFlight += b.InFlight
 			a.Queued += b.Queued
+			a.Seeking += b.Seeking
 			a.Calls += b.Calls
 			errors := maps.Clone(a.Errors)
 			if errors == nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/deploy/devcluster/internal/flock"
 )
 
-// Build gives the path of the compiled component, compiling it if the cache
+// Build returns the path of the compiled component, compiling it if the cache
 // has none. progress gets a line when work starts, every 15 seconds and at its end.
 func Build(ctx context.Context, c Component, progress func(format string, args ...any)) (string, error) {
 	source, err := Source()

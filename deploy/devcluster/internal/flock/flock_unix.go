@@ -68,10 +68,10 @@ func sameFile(file *os.File, path string) bool {
 	return err == nil && os.SameFile(mine, now)
 }
 
-// Release gives the lock up and leaves the file.
+// Release releases the lock and leaves the file.
 func (l *Lock) Release() error { return l.file.Close() }
 
-// Remove gives the lock up and removes its file.
+// Remove releases the lock and removes its file.
 func (l *Lock) Remove() error {
 	return errors.Join(os.Remove(l.file.Name()), l.file.Close())
 }

@@ -33,7 +33,7 @@ type Record struct {
 	Started  uint64 `json:"started"` // its start time in clock ticks, so that a reused PID is not taken for it
 }
 
-// NetworkFor gives the ranges and interface names of a slot.
+// NetworkFor returns the ranges and interface names of a slot.
 func NetworkFor(slot int) node.Network {
 	addr := func(b, c, d int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(b), byte(c), byte(d)}) }
 	return node.Network{
@@ -75,7 +75,7 @@ func (s Slots) Records() ([]Record, error) {
 	return records, nil
 }
 
-// Find gives the record of a cluster; found is false when there is none.
+// Find returns the record of a cluster; found is false when there is none.
 func (s Slots) Find(name string) (r Record, found bool, err error) {
 	records, err := s.Records()
 	if err != nil {
@@ -131,7 +131,7 @@ func (s Slots) Write(r Record) error {
 	return nil
 }
 
-// Free gives a slot back.
+// Free releases a slot.
 func (s Slots) Free(r Record) error {
 	if err := os.Remove(s.path(r.Slot)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove cluster record: %w", err)

@@ -169,7 +169,7 @@ func (g *generator) upstream(namespace string, b *networking.IngressBackend) str
 	return name
 }
 
-// portName gives the name by which EndpointSlices know the port of a backend.
+// portName returns the name by which EndpointSlices know the port of a backend.
 func (g *generator) portName(namespace string, b *networking.IngressServiceBackend) (string, bool) {
 	for _, s := range g.objects.Services {
 		if s.Namespace != namespace || s.Name != b.Name {
@@ -202,7 +202,7 @@ func ready(s *discovery.EndpointSlice, portName string) []string {
 	return out
 }
 
-// certificate gives the file of a TLS secret, or the built-in one when the secret is missing.
+// certificate returns the file of a TLS secret, or the built-in one when the secret is missing.
 func (g *generator) certificate(namespace, name string) string {
 	for _, s := range g.objects.Secrets {
 		if s.Namespace == namespace && s.Name == name && s.Type == core.SecretTypeTLS {

@@ -15,7 +15,7 @@ import (
 // WriteFiles makes the certificates, kubeconfigs and configuration of a
 // cluster below its state folder. The paths in them are those of the inside.
 func WriteFiles(stateDir string, s Spec) error {
-	for _, dir := range []string{"certs", "logs", "cni", "registries", "bin", "tmp", "etcd", "ingress", "var/lib/nginx", "var/log/nginx"} {
+	for _, dir := range []string{"certs", "logs", "cni", "registries", "bin", "tmp", "etcd", "ingress", "volumes", "var/lib/nginx", "var/log/nginx"} {
 		if err := os.MkdirAll(filepath.Join(stateDir, dir), 0o755); err != nil {
 			return fmt.Errorf("make state folder: %w", err)
 		}

@@ -142,7 +142,7 @@ func (r *Runner) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.Say, "%s "+format+"\n", append([]any{time.Now().UTC().Format(time.RFC3339)}, args...)...)
 }
 
-// LogTails gives the last lines of the logs NAME.log in dir, for an error message.
+// LogTails returns the last lines of the logs NAME.log in dir, for an error message.
 func LogTails(dir string, names ...string) string {
 	const most = 6
 	var b strings.Builder

@@ -10,7 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/constellation-serving/constellation/deploy/devcluster/internal/ingress"
+	"github.com/constellation-serving/constellation/deploy/devcluster/internal/storage"
 )
 
 // Supervise starts the components in order and keeps them running until ctx ends.
@@ -42,9 +45,13 @@ func Supervise(ctx context.Context) error {
 	}
 	startNode(ctx, runner, kube, spec)
 	if !spec.Ingress {
-		<-ctx.Done()
-		return nil
+		return provide(ctx, client, spec)
 	}
+	volumes := make(chan error, 1)
+	go func() {
+		defer cancel() // the cluster ends with any part of it
+		volumes <- provide(ctx, client, spec)
+	}()
 	proxy := &ingress.Nginx{
 		Dir: Inside + "/ingress", Address: spec.Network.Node.String(),
 		Start: func() {
@@ -57,7 +64,14 @@ func Supervise(ctx context.Context) error {
 			return nil // it reads the new configuration when it starts
 		},
 	}
-	return ingress.Watch(ctx, client, proxy, os.Stderr)
+	err = ingress.Watch(ctx, client, proxy, os.Stderr)
+	cancel()
+	return errors.Join(err, <-volumes)
+}
+
+// provide makes the volumes of the cluster's own disk until ctx ends.
+func provide(ctx context.Context, client kubernetes.Interface, spec Spec) error {
+	return storage.Watch(ctx, client, storage.Disk{Dir: Inside + "/volumes", Node: spec.Name}, os.Stderr)
 }
 
 func apiserverArgs(s Spec) []string {

@@ -1,0 +1,26 @@
+package admin
+
+import "strings"
+
+// actionWords are the actions of the audit log in words that fit between who
+// did it and what to.
+var actionWords = map[string]string{
+	"account.create": "created the account", "account.delete": "deleted the account", "account.invite": "made a password link for",
+	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.update": "changed the account",
+	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
+	"algorithm_version.create": "pushed", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
+	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",
+	"launch.retry_dead_letters": "asked to retry dead letters of the launch instance", "launch.drop_dead_letters": "asked to drop dead letters of the launch instance",
+	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",
+	"satellite_version.create": "made a new version of", "satellite_key.create": "created the caller key", "satellite_key.revoke": "revoked the caller key",
+	"bundle.download": "downloaded the bundle of",
+}
+
+// inActionWords returns the words for an action. An action without any keeps its
+// name, with spaces in place of its signs.
+func inActionWords(action string) string {
+	if words := actionWords[action]; words != "" {
+		return words
+	}
+	return strings.NewReplacer(".", " ", "_", " ").Replace(action)
+}

@@ -1,0 +1,223 @@
+package admin
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
+)
+
+// refuseWrites has the database refuse every change with the SQLSTATE in the
+// table refusal, when there is one.
+const refuseWrites = `
+	CREATE TABLE refusal (code text);
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+		DECLARE state text := (SELECT code FROM refusal);
+		BEGIN
+			IF state IS NOT NULL THEN RAISE EXCEPTION 'refused by the test' USING ERRCODE = state; END IF;
+			RETURN coalesce(NEW, OLD);
+		END $$;
+	CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION refuse();
+	CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON satellite_drafts FOR EACH ROW EXECUTE FUNCTION refuse();`
+
+// refused is a world whose database refuses changes when it is told to.
+type refused struct {
+	*world
+	refuse func(code string)
+}
+
+func newRefused(t *testing.T) refused {
+	t.Helper()
+	address := postgrestest.URL(t)
+	db, err := postgres.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	c, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(t.Context()) })
+	run := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(refuseWrites)
+	return refused{newWorldOn(t, "http://mothership.example.com", db), func(code string) {
+		run("DELETE FROM refusal")
+		if code != "" {
+			run("INSERT INTO refusal VALUES ($1)", code)
+		}
+	}}
+}
+
+// shownReason is what a page says of a refusal: in its place of a page of ours
+// for failures, above a form, or under a field of it.
+var shownReason = regexp.MustCompile(`(?s)(?:data-refusal>\s*<p>|class="problem" role="alert">|class="error" id="[^"]*">)([^<]+)<`)
+
+// TestEveryRefusalIsShown sends every form that changes something, as an answer
+// of 409, 422, 500 and 403 becomes of it: by the page and by a script, the
+// reason is said.
+func TestEveryRefusalIsShown(t *testing.T) {
+	t.Parallel()
+	w := newRefused(t)
+	neo := w.visitor("neo", constellation.RoleAdmin)
+	subject := w.visitor("subject", constellation.RoleViewer)
+	w.adminKey("neo")
+	s := w.satellite("Edge")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := w.control.CreateSatelliteVersion(t.Context(), control.Shell(), s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "second/try", Replicas: 1}}})
+	must(err)
+	l, err := w.control.CreateLaunch(t.Context(), control.Shell(), s.ID, control.NewLaunch{SatelliteVersion: 2, Name: "Line 1"})
+	must(err)
+	_, callerKey, err := w.control.CreateSatelliteKey(t.Context(), control.Shell(), s.ID, control.NewSatelliteKey{Name: "checkout"})
+	must(err)
+	keyOf := func(username string) string {
+		_, key, err := w.control.CreateKey(t.Context(), control.Shell(), username, control.NewKey{Name: "laptop"})
+		must(err)
+		return key.ID
+	}
+	sessionOf := func(username string) string {
+		w.send("POST", "/login", url.Values{"username": {username}, "password": {password}}, nil)
+		list, err := w.control.ListSessions(t.Context(), control.Shell(), username)
+		must(err)
+		return list[0].ID
+	}
+	common := []string{"{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "1", "{index}", "0"}
+	places := map[string]*strings.Replacer{
+		"/account": strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
+		"/users":   strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
+		"":         strings.NewReplacer(append(common, "{key_id}", callerKey.ID)...),
+	}
+	typed := url.Values{
+		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
+		"cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"},
+	}
+	edit := "/satellites/" + s.ID + "/edit"
+	drafts := map[string]string{} // the pages of drafts with a line, by where they are edited
+	for editor, kept := range map[string]string{newDraft: newDraft + "/algorithm", editDraft: edit + "/preview"} {
+		from := strings.TrimSuffix(strings.TrimSuffix(kept, "/preview"), "/algorithm")
+		status, location, body := w.submit(kept, with(fields(w.raw(strings.TrimSuffix(kept, "/preview"), neo)), "algorithm", "neo/hello/"+hash, "vanity_url", "third/try"), neo)
+		if status != http.StatusSeeOther {
+			t.Fatalf("keep a draft by %s: %d %s", kept, status, body)
+		}
+		_, dialog, _ := w.submit(from+"/schedules/add", fields(w.raw(location, neo)), neo)
+		status, location, body = w.submit(dialog, with(fields(w.raw(dialog, neo)), "name", "night", "cron", "@daily", "vanity_url", "third/try"), neo)
+		if status != http.StatusSeeOther {
+			t.Fatalf("add a schedule by %s: %d %s", dialog, status, body)
+		}
+		drafts[editor] = location
+	}
+	for _, r := range Routes() {
+		if r.Method != http.MethodPost || r.Role == anyone {
+			continue
+		}
+		var fill *strings.Replacer
+		for prefix, replacer := range places {
+			if strings.HasPrefix(r.Pattern, prefix) && (prefix != "" || fill == nil) {
+				fill = replacer
+			}
+		}
+		target := fill.Replace(r.Pattern)
+		page := target + "?version=1"
+		for editor, draft := range drafts { // an action's form is on the editor's page
+			if action, ok := strings.CutPrefix(r.Pattern, editor+"/"); ok && action != "algorithm" && action != "schedule" {
+				page = draft
+			}
+		}
+		w.refusals(t, r, target, page, typed, neo, subject)
+	}
+}
+
+// refusals sends one form of a page in vain, as neo, who may, and as subject, who
+// may not.
+func (w refused) refusals(t *testing.T, r Route, target, from string, typed url.Values, neo, subject *http.Cookie) {
+	t.Helper()
+	for _, c := range []struct {
+		code   string
+		who    *http.Cookie
+		typed  url.Values
+		status int
+		says   string
+	}{
+		{"23505", neo, typed, http.StatusConflict, "Somebody else made the same just now"},
+		{"P0001", neo, typed, http.StatusInternalServerError, "The server could not answer"},
+		{"", neo, url.Values{}, http.StatusUnprocessableEntity, ""},
+		{"", subject, typed, http.StatusForbidden, "This page needs the role"},
+	} {
+		if c.status == http.StatusForbidden && r.Role == constellation.RoleViewer || c.status == http.StatusUnprocessableEntity && !takesText[r.Pattern] {
+			continue // everybody may; there is nothing to get wrong
+		}
+		if c.code != "" && (strings.HasSuffix(r.Pattern, "/algorithm/choices") || strings.HasSuffix(r.Pattern, "/schedule/runs")) {
+			continue // changes nothing
+		}
+		for _, part := range []string{"", "layer"} {
+			if part != "" && ofPage[r.Pattern] {
+				continue
+			}
+			page := w.raw(from, neo) // made before anything is refused
+			form := fields(page)
+			for name := range typed {
+				if strings.Contains(page, `name="`+name+`"`) {
+					form.Set(name, c.typed.Get(name))
+				}
+			}
+			if form.Del("satellite_id"); strings.HasSuffix(target, "/role") && c.typed.Has("role") {
+				form.Set("role", "operator") // the form is on the user's page
+			}
+			action := target
+			if _, query, ok := strings.Cut(page, `action="`+target+"?revision="); ok {
+				action += "?revision=" + query[:strings.Index(query, `"`)]
+			}
+			w.refuse(c.code)
+			request := httptest.NewRequest(r.Method, action, strings.NewReader(form.Encode())).WithContext(t.Context())
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			request.AddCookie(c.who)
+			if part != "" {
+				request.Header.Set("HX-Request", "true")
+				request.Header.Set("HX-Target", part)
+			}
+			answer := w.serve(request)
+			w.refuse("")
+			reasons := shownReason.FindStringSubmatch(html.UnescapeString(readAll(t, answer)))
+			conflict := c.status == http.StatusConflict && answer.StatusCode == http.StatusUnprocessableEntity // at a field
+			if answer.StatusCode != c.status && !conflict || len(reasons) == 0 || !strings.Contains(reasons[1], c.says) {
+				t.Errorf("POST %s (%q) refused with %q = %d and says %q, want %d and %q", r.Pattern, part, c.code, answer.StatusCode, reasons, c.status, c.says)
+			}
+		}
+	}
+}
+
+// ofPage are the forms that are a whole page's, and no dialog's.
+var ofPage = map[string]bool{
+	newDraft: true, newDraft + "/empty": true, newDraft + "/lines/{index}/change": true, newDraft + "/lines/{index}/remove": true, newDraft + "/admin-key": true,
+	editDraft: true, editDraft + "/preview": true, editDraft + "/rebase": true, editDraft + "/discard": true, editDraft + "/lines/{index}/change": true,
+	editDraft + "/lines/{index}/remove": true, editDraft + "/admin-key": true, "/users/{username}/role": true,
+}
+
+// takesText are the forms that can be filled in wrongly.
+var takesText = map[string]bool{
+	"/satellites/new": true, "/satellites/new/algorithm": true, "/satellites/{satellite_id}/edit": true, "/satellites/{satellite_id}/edit/algorithm": true,
+	"/satellites/new/schedule": true, "/satellites/{satellite_id}/edit/schedule": true,
+	"/satellites/{satellite_id}/keys/new": true, "/satellites/{satellite_id}/renew": true, "/satellites/{satellite_id}/launches/new": true,
+	"/satellites/{satellite_id}/launches/{launch_id}/edit": true, "/account/keys/new": true, "/account/password": true, "/users/new": true,
+	"/users/{username}/role": true, "/users/{username}/keys/new": true,
+}

@@ -1,0 +1,297 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/stack"
+)
+
+// durableCalls are how many calls are accepted before the pods are killed.
+const durableCalls = 200
+
+// TestDurable makes calls that outlive their caller in a real cluster, and kills
+// each of the pods that keep them.
+func TestDurable(t *testing.T) {
+	j := start(t)
+	d := &durable{journey: j}
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"deploy with a queue", d.deployQueue},
+		{"five system pods", d.systemPods},
+		{"a durable call", d.oneCall},
+		{"a batch", d.batch},
+		{"accepted calls survive the loss of every pod", d.killAll},
+		{"the operator sees the queue", d.operatorSees},
+	} {
+		if !t.Run(step.name, step.run) {
+			j.explain(t)
+			t.FailNow()
+		}
+	}
+}
+
+type durable struct {
+	*journey
+	ids []string
+}
+
+func (d *durable) deployQueue(t *testing.T) {
+	var err error
+	if d.hello, err = d.PushExample(t.Context(), "hello", "neo", stack.HashA); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if d.satelliteID, err = d.CreateSatellite(t.Context(), "Durable", stack.Route{Vanity: "demo/hello", Algorithm: d.hello, Replicas: 2}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := d.Client.CreateSatelliteKey(t.Context(), d.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.key, d.keyID = key.Secret, key.ID
+	if d.launchID, err = d.CreateLaunch(t.Context(), d.satelliteID, 1, "durable"); err != nil {
+		t.Fatal(err)
+	}
+	d.operate(t, "get", d.AdminKey)
+	d.operate(t, append([]string{"configure", "stage.queue=on"}, d.Configure(namespace)...)...)
+	d.operate(t, "deploy")
+}
+
+// systemPods are two engines and three queue nodes, each node with a volume.
+func (d *durable) systemPods(t *testing.T) {
+	pods, err := d.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var engines, nodes, others int
+	for _, pod := range pods.Items {
+		switch {
+		case strings.HasPrefix(pod.Name, engineName):
+			engines++
+		case strings.HasPrefix(pod.Name, "queue-"):
+			nodes++
+		default:
+			others++
+		}
+	}
+	if engines != 2 || nodes != 3 || others != 2 {
+		t.Errorf("%d engines, %d queue nodes, %d others; want 2, 3 and 2", engines, nodes, others)
+	}
+	claims, err := d.kube.CoreV1().PersistentVolumeClaims(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(claims.Items) != 3 {
+		t.Errorf("%d volume claims, %v; want one for each node", len(claims.Items), err)
+	}
+}
+
+// ask makes a request through the ingress, again while the answer is 503: that
+// says that nothing is known to be stored.
+func (d *durable) ask(t *testing.T, method, path, contentType, body, idempotency string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, method, d.Cluster.IngressURL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Simple "+d.key)
+		request.Header.Set("Content-Type", contentType)
+		if idempotency != "" {
+			request.Header.Set("Idempotency-Key", idempotency)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err == nil {
+			answer, readErr := io.ReadAll(response.Body)
+			_ = response.Body.Close()
+			if readErr == nil && response.StatusCode < 500 {
+				return response.StatusCode, string(answer)
+			}
+			err = fmt.Errorf("%d %s %w", response.StatusCode, answer, readErr)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s %s is not answered: %v", method, path, err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// accept makes a durable call and returns its ID.
+func (d *durable) accept(t *testing.T, body, idempotency string) string {
+	t.Helper()
+	status, answer := d.ask(t, http.MethodPost, "/v1/algo/demo/hello?output=void", "text/plain", body, idempotency)
+	var accepted struct {
+		Async     string `json:"async"`
+		RequestID string `json:"request_id"`
+	}
+	if err := json.Unmarshal([]byte(answer), &accepted); err != nil || status != 200 || accepted.Async != "void" || !strings.HasPrefix(accepted.RequestID, "req-") {
+		t.Fatalf("a void call = %d %s, %v", status, answer, err)
+	}
+	return accepted.RequestID
+}
+
+// result returns what the call answered, once it has ended.
+func (d *durable) result(t *testing.T, id string) string {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Minute)
+	for {
+		status, answer := d.ask(t, http.MethodGet, "/v1/async/"+id+"?wait=30", "text/plain", "", "")
+		if status == 200 && strings.Contains(answer, `"state":"succeeded"`) {
+			status, answer = d.ask(t, http.MethodGet, "/v1/async/"+id+"/result", "text/plain", "", "")
+			if status != 200 {
+				t.Errorf("the result of %s = %d %s", id, status, answer)
+			}
+			return answer
+		}
+		if status != 200 || time.Now().After(deadline) || !strings.Contains(answer, `"state":"queued"`) && !strings.Contains(answer, `"state":"running"`) {
+			t.Fatalf("the call %s = %d %s", id, status, answer)
+		}
+	}
+}
+
+func (d *durable) oneCall(t *testing.T) {
+	first := d.accept(t, "Neo", "the same")
+	if again := d.accept(t, "Neo", "the same"); again != first {
+		t.Errorf("the same Idempotency-Key gave %s and %s", first, again)
+	}
+	if got := d.result(t, first); !strings.Contains(got, `"result":"Hello Neo"`) {
+		t.Errorf("its result is %s", got)
+	}
+}
+
+func (d *durable) batch(t *testing.T) {
+	const lines = 100
+	var in bytes.Buffer
+	for i := range lines {
+		fmt.Fprintf(&in, `{"custom_id":"c%d","body":"line %d"}`+"\n", i, i)
+	}
+	status, answer := d.ask(t, http.MethodPost, "/v1/batch/demo/hello", "application/jsonl", in.String(), "one batch")
+	var b struct {
+		ID    string `json:"batch_id"`
+		State string `json:"state"`
+		Done  int    `json:"done"`
+	}
+	if err := json.Unmarshal([]byte(answer), &b); err != nil || status >= 300 || b.ID == "" {
+		t.Fatalf("a batch = %d %s, %v", status, answer, err)
+	}
+	deadline := time.Now().Add(5 * time.Minute)
+	for b.Done < lines {
+		if status, answer = d.ask(t, http.MethodGet, "/v1/batch/"+b.ID, "", "", ""); status != 200 || time.Now().After(deadline) {
+			t.Fatalf("the batch = %d %s", status, answer)
+		}
+		if err := json.Unmarshal([]byte(answer), &b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, results := d.ask(t, http.MethodGet, "/v1/batch/"+b.ID+"/results", "", "", "")
+	var got, want []string
+	for line := range strings.Lines(results) {
+		var r struct {
+			CustomID string `json:"custom_id"`
+			Result   string `json:"result"`
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		got = append(got, r.CustomID+" "+r.Result)
+	}
+	for i := range lines {
+		want = append(want, fmt.Sprintf("c%d line %d", i, i))
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("results = %q, want %q", got, want)
+	}
+}
+
+// killAll kills each queue node in turn, then each engine, then all nodes at
+// once, while accepted calls run.
+func (d *durable) killAll(t *testing.T) {
+	for i := range durableCalls {
+		d.ids = append(d.ids, d.accept(t, fmt.Sprint("call ", i), ""))
+	}
+	for _, node := range []string{"queue-0", "queue-1", "queue-2"} {
+		d.killPods(t, node)
+		d.nodesReady(t, 3)
+	}
+	d.killPods(t, engineName)
+	d.killPods(t, "queue-")
+	d.nodesReady(t, 3)
+	for i, id := range d.ids {
+		if got, want := d.result(t, id), fmt.Sprintf(`"result":"Hello call %d"`, i); !strings.Contains(got, want) {
+			t.Errorf("the result of call %d is %s", i, got)
+		}
+	}
+}
+
+func (d *durable) killPods(t *testing.T, prefix string) {
+	t.Helper()
+	pods, err := d.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods.Items {
+		if strings.HasPrefix(pod.Name, prefix) {
+			if err := d.kube.CoreV1().Pods(namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}); err != nil {
+				t.Errorf("kill %s: %v", pod.Name, err)
+			}
+		}
+	}
+}
+
+// nodesReady waits until as many nodes are ready, in pods that are not on their
+// way out.
+func (d *durable) nodesReady(t *testing.T, want int) {
+	t.Helper()
+	begun := time.Now()
+	for {
+		set, err := d.kube.AppsV1().StatefulSets(namespace).Get(t.Context(), "queue", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pods, err := d.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready := 0
+		for _, pod := range pods.Items {
+			if strings.HasPrefix(pod.Name, "queue-") && pod.DeletionTimestamp == nil &&
+				slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+					return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+				}) {
+				ready++
+			}
+		}
+		if ready == want {
+			return
+		}
+		if time.Since(begun) > 4*time.Minute {
+			t.Fatalf("%d of %d queue nodes are ready after 4 minutes: %+v", ready, want, set.Status)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func (d *durable) operatorSees(t *testing.T) {
+	out := d.operate(t, "queue", "status")
+	t.Logf("queue status:\n%s", out)
+	if strings.Contains(out, "lost") && !strings.Contains(out, "0 lost") && strings.Contains(out, "unaccounted") {
+		t.Errorf("a loss is told though there was none:\n%s", out)
+	}
+}

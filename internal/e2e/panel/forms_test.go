@@ -1,0 +1,304 @@
+package panel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/constellation-serving/constellation/internal/admin"
+	"github.com/constellation-serving/constellation/internal/apiv1"
+)
+
+// form is a form of the panel as a person finds it and sends it.
+type form struct {
+	route  string      // of the route table, which takes it by POST
+	page   string      // where it is, with what the route table leaves open; "" is the route
+	fill   [][2]string // fields and what is typed into them
+	first  string      // a button before, whose answer has the form's
+	button string
+	sees   string // once it is done
+	after  string // a link back to the page
+	plain  bool   // its answer is the page, with a script too
+	typing bool   // a script sends it while somebody types
+	late   bool   // somebody else saves the satellite first
+	told   bool   // the launch has just told of dead letters
+}
+
+// forms are those of the route table that somebody signed in sends, in an
+// order in which all can be sent one after the other.
+var forms = []form{
+	{route: "/theme", page: "/", button: "Dark", sees: "Constellation", plain: true},
+	{route: "/satellites/new/empty", page: "/satellites/new", fill: [][2]string{{"name", "Empty {run}"}}, first: "Create satellite", button: "Create it empty", sees: "Created the satellite Empty {run}"},
+	{route: "/satellites/new/add", page: "/satellites/new", fill: [][2]string{{"name", "Sent {run}"}}, button: "Add an algorithm", sees: "How many copies run at once"},
+	{route: "/satellites/new/algorithm/choices", page: "/satellites/new/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "fr"}}, button: "fraud/", sees: "fraud/score/"},
+	{route: "/satellites/new/algorithm", page: "/satellites/new/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "{algorithm}"}, {"vanity_url", "foo/bar"}, {"replicas", "2"}}, button: "Add algorithm", sees: "foo/bar"},
+	{route: "/satellites/new/lines/{index}/change", page: "/satellites/new?draft={draft}", button: "Change foo/bar", sees: "Change algorithm", after: "Cancel"},
+	{route: "/satellites/new/lines/{index}/remove", page: "/satellites/new?draft={draft}", button: "Remove foo/bar", sees: "None yet."},
+	{route: "/satellites/new/algorithm", fill: [][2]string{{"algorithm", "{algorithm}"}, {"vanity_url", "foo/bar"}, {"replicas", "2"}}, button: "Add algorithm", sees: "foo/bar"},
+	{route: "/satellites/new/schedules/add", page: "/satellites/new?draft={draft}", button: "Add a schedule", sees: "When, as a cron expression"},
+	{route: "/satellites/new/schedule/runs", page: "/satellites/new/schedule?draft={draft}", fill: [][2]string{{"cron", "@daily"}}, button: "Show the next runs", sees: "The next runs, in UTC", typing: true},
+	{route: "/satellites/new/schedule", page: "/satellites/new/schedule?draft={draft}", fill: [][2]string{{"schedule", "each-night-{run}"}, {"cron", "@daily"}}, button: "Add schedule", sees: "each-night-{run}"},
+	{route: "/satellites/new/schedules/{index}/change", page: "/satellites/new?draft={draft}", button: "Change each-night", sees: "Change schedule", after: "Cancel"},
+	{route: "/satellites/new/schedules/{index}/remove", page: "/satellites/new?draft={draft}", button: "Remove each-night", sees: "None."},
+	{route: "/satellites/new", page: "/satellites/new?draft={draft}", fill: [][2]string{{"name", "Sent {run}"}}, button: "Create satellite", sees: "Created the satellite Sent {run}"},
+	{route: "/satellites/{satellite_id}/edit/add", page: "/satellites/{satellite_id}/edit", button: "Add an algorithm", sees: "How many copies run at once"},
+	{route: "/satellites/{satellite_id}/edit/algorithm/choices", page: "/satellites/{satellite_id}/edit/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "fr"}}, button: "fraud/", sees: "fraud/score/"},
+	{route: "/satellites/{satellite_id}/edit/algorithm", page: "/satellites/{satellite_id}/edit/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "{algorithm}"}, {"vanity_url", "foo/more"}, {"replicas", "1"}}, button: "Add algorithm", sees: "foo/more"},
+	{route: "/satellites/{satellite_id}/edit/lines/{index}/change", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Change fraud/score", sees: "Change algorithm", after: "Cancel"},
+	{route: "/satellites/{satellite_id}/edit/lines/{index}/remove", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Remove fraud/score", sees: "1 algorithm added, 1 removed"},
+	{route: "/satellites/{satellite_id}/edit/schedules/add", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Add a schedule", sees: "When, as a cron expression"},
+	{route: "/satellites/{satellite_id}/edit/schedule/runs", page: "/satellites/{satellite_id}/edit/schedule?draft={draft}", fill: [][2]string{{"cron", "@daily"}}, button: "Show the next runs", sees: "The next runs, in UTC", typing: true},
+	{route: "/satellites/{satellite_id}/edit/schedule", page: "/satellites/{satellite_id}/edit/schedule?draft={draft}", fill: [][2]string{{"schedule", "each-night-{run}"}, {"cron", "@daily"}}, button: "Add schedule", sees: "each-night-{run}"},
+	{route: "/satellites/{satellite_id}/edit/schedules/{index}/change", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Change each-night", sees: "Change schedule", after: "Cancel"},
+	{route: "/satellites/{satellite_id}/edit/schedules/{index}/remove", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Remove each-night", sees: "None."},
+	{route: "/satellites/{satellite_id}/edit/preview", page: "/satellites/{satellite_id}/edit?draft={draft}", fill: [][2]string{{"name", "Renamed {run}"}}, button: "Show what saving does", sees: "Renames it from", typing: true},
+	{route: "/satellites/{satellite_id}/edit", page: "/satellites/{satellite_id}/edit?draft={draft}", fill: [][2]string{{"name", "Renamed {run}"}}, button: "Save changes", sees: "Saved as version"},
+	{route: "/satellites/{satellite_id}/edit/rebase", page: "/satellites/{satellite_id}/edit", fill: [][2]string{{"name", "Late {run}"}}, late: true, first: "Save changes", button: "Put my changes on version", sees: "Renames it from"},
+	{route: "/satellites/{satellite_id}/edit/discard", page: "/satellites/{satellite_id}/edit", fill: [][2]string{{"name", "Later {run}"}}, late: true, first: "Save changes", button: "Discard my changes", sees: "Nothing: it is as it was."},
+	{route: "/satellites/{satellite_id}/versions/{number}/again", button: "Make version", sees: "from version 1."},
+	{route: "/satellites/{satellite_id}/keys/new", fill: [][2]string{{"name", "billing"}, {"rate.per_second", "2"}}, button: "Create key", sees: "shown this once"},
+	{route: "/satellites/{satellite_id}/keys/{key_id}/revoke", button: "Revoke key", sees: "Revoked the key"},
+	{route: "/satellites/{satellite_id}/renew", button: "Renew", sees: "Renewed: it expires"},
+	{route: "/satellites/{satellite_id}/launches/new", fill: [][2]string{{"name", "Line 9"}, {"description", "by the paint shop"}}, button: "Create launch instance", sees: "Created the launch instance Line 9"},
+	{route: "/satellites/{satellite_id}/launches/{launch_id}/edit", fill: [][2]string{{"name", "Line 8"}, {"description", "moved"}}, button: "Save changes", sees: "Saved the launch instance Line 8"},
+	{route: "/satellites/{satellite_id}/launches/{launch_id}/dead-letters/decide", page: "/satellites/{satellite_id}/launches/{launch_id}/dead-letters/decide?action=retry&id=req-1", button: "Retry", sees: "Asked to retry 1 call", told: true},
+	{route: "/satellites/{satellite_id}/launches/{launch_id}/rollback", button: "Roll back to version 1", sees: "is to run version 1"},
+	{route: "/satellites/{satellite_id}/launches/{launch_id}/promote", button: "Promote", sees: "is to run version"},
+	{route: "/satellites/{satellite_id}/launches/{launch_id}/remove", button: "Remove launch instance", sees: "Removed the launch instance"},
+	{route: "/satellites/{satellite_id}/remove", button: "Remove satellite", sees: "Removed the satellite"},
+	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
+	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
+	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
+	{route: "/users/new", fill: [][2]string{{"username", "guest-{run}"}}, button: "Invite user", sees: "It works once"},
+	{route: "/users/{username}/role", page: "/users/{username}", button: "Save role", sees: "The role is viewer now."},
+	{route: "/users/{username}/password", button: "Make a link for", sees: "It works once"},
+	{route: "/users/{username}/keys/new", fill: [][2]string{{"name", "CI of theirs"}}, button: "Create key", sees: "it is not shown again"},
+	{route: "/users/{username}/keys/{key_id}/revoke", page: "/users/{username}/keys/{user_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
+	{route: "/users/{username}/sessions/{session_id}/end", page: "/users/{username}", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
+	{route: "/users/{username}/sign-out", button: "Sign out", sees: "signed out everywhere"},
+	{route: "/users/{username}/disable", button: "Disable", sees: "signed out everywhere"},
+	{route: "/users/{username}/enable", button: "Enable", sees: "may sign in again"},
+	{route: "/account/password", fill: [][2]string{{"current_password", password}, {"new_password", "another good password"}}, button: "Change password", sees: "The password is changed"},
+	{route: "/account/sign-out", button: "Sign out everywhere", sees: "Sign in"},
+}
+
+// keyless are the forms of somebody who has no API key.
+var keyless = []form{
+	{route: "/satellites/new/admin-key", page: "/satellites/new", fill: [][2]string{{"name", "Keyless {run}"}}, button: "Make an admin API key", sees: "shown this once"},
+	{route: "/satellites/{satellite_id}/edit/admin-key", page: "/satellites/{satellite_id}/edit", button: "Make an admin API key", sees: "shown this once"},
+}
+
+// strangers are the routes whose forms somebody sends who is not signed in,
+// and the way out.
+var strangers = []string{"/setup", "/invitation", "/login", "/logout"}
+
+// TestFormsAreThoseOfTheRouteTable has the walks below leave out no form.
+func TestFormsAreThoseOfTheRouteTable(t *testing.T) {
+	t.Parallel()
+	walked := slices.Clone(strangers)
+	for _, f := range append(keyless, forms...) {
+		walked = append(walked, strings.ReplaceAll(f.route, "own_key_id", "key_id"))
+	}
+	var table []string
+	for _, r := range admin.Routes() {
+		if r.Method == "POST" {
+			table = append(table, r.Pattern)
+		}
+	}
+	slices.Sort(walked)
+	walked = slices.Compact(walked) // one is sent twice
+	slices.Sort(table)
+	if !slices.Equal(walked, table) {
+		t.Errorf("the walks send the forms\n%s\nthe route table takes\n%s", strings.Join(walked, "\n"), strings.Join(table, "\n"))
+	}
+}
+
+// ground is what the forms of a walk act on.
+type ground struct {
+	fill     *strings.Replacer
+	overtake func() // saves the satellite, as somebody else
+	report   func() // has the launch report dead letters
+}
+
+// newGround makes a satellite with three versions, a launch of the second and a
+// caller key, and an account with a key and a session; own is the account that
+// walks.
+func (w *world) newGround(t *testing.T, own, run string) ground {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := func(n int) []apiv1.SatelliteAlgorithm {
+		return []apiv1.SatelliteAlgorithm{{Algorithm: w.score, VanityURL: "fraud/score", Replicas: n}}
+	}
+	satellite, err := w.api.CreateSatellite(t.Context(), apiv1.SatelliteCreate{Name: "Walked " + run, Algorithms: line(1)})
+	must(err)
+	for n := range 2 {
+		_, err = w.api.CreateSatelliteVersion(t.Context(), satellite.ID, "", line(n+2))
+		must(err)
+	}
+	launch, err := w.api.CreateLaunch(t.Context(), satellite.ID, apiv1.LaunchCreate{SatelliteVersion: 2, Name: "Line 1"})
+	must(err)
+	key, err := w.api.CreateSatelliteKey(t.Context(), satellite.ID, apiv1.SatelliteKeyCreate{Name: "checkout"})
+	must(err)
+	subject := "subject-" + run
+	_, err = w.api.CreateUser(t.Context(), apiv1.UserCreate{Username: subject, Role: "viewer", Password: password})
+	must(err)
+	userKey, err := w.api.CreateKey(t.Context(), subject, apiv1.KeyCreate{Name: "laptop"})
+	must(err)
+	ownKey, err := w.api.CreateKey(t.Context(), own, apiv1.KeyCreate{Name: "old laptop"})
+	must(err)
+	for _, username := range []string{own, subject} { // another browser each
+		_, err = w.signIn(t.Context(), username, password)
+		must(err)
+	}
+	overtake := func() {
+		latest, _, err := w.api.GetSatellite(t.Context(), satellite.ID)
+		must(err)
+		_, err = w.api.CreateSatelliteVersion(t.Context(), satellite.ID, "", line(10+latest.LatestVersion.Number))
+		must(err)
+	}
+	report := func() { must(w.beat(t.Context(), satellite.ID, launch.ID, 2, 2, "", reportWork)) }
+	return ground{overtake: overtake, report: report, fill: strings.NewReplacer("{satellite_id}", satellite.ID, "{launch_id}", launch.ID, "{key_id}", key.ID, "{number}", "1",
+		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run)}
+}
+
+// visit goes to a form and fills it in. A form of a draft is where the one
+// before it has left the visitor.
+func (v *visitor) visit(g ground, f form) {
+	v.Helper()
+	page := f.page
+	if page == "" {
+		page = f.route
+	}
+	if f.told {
+		g.report()
+	}
+	if !strings.Contains(page, "{draft}") {
+		v.open(g.fill.Replace(page))
+	}
+	for _, field := range f.fill {
+		v.fill(field[0], g.fill.Replace(field[1]))
+	}
+	if f.late {
+		g.overtake()
+	}
+	if f.first != "" {
+		v.click(f.first)
+		v.until(fmt.Sprintf("[...document.querySelectorAll('button')].some((b) => b.textContent.trim().startsWith(%q))", f.button))
+		v.settles()
+	}
+}
+
+// send sends a form that is filled in, and waits for what it does.
+func (v *visitor) send(g ground, f form, scripted bool) {
+	v.Helper()
+	if !f.typing || !scripted {
+		v.click(f.button)
+	}
+	v.sees(g.fill.Replace(f.sees))
+	if f.after != "" {
+		v.click(f.after)
+		v.until("!document.querySelector('dialog[open]')")
+	}
+}
+
+// TestEveryFormAtEveryAddress sets a mothership up and sends every form there
+// is, where browsers say less of where a form comes from, and where they say
+// all.
+func TestEveryFormAtEveryAddress(t *testing.T) {
+	need(t)
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T) *world{"http beyond loopback": beyondLoopback, "https": overHTTPS} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := start(t)
+			first := w.visitor(t, "")
+			first.open(setupLink(t, w.mothership))
+			first.fill("username", "neo")
+			first.fill("password", password)
+			first.click("Create account")
+			first.sees("No satellites yet", "neo")
+			w.administer(t, "neo")
+			if err := w.push("fraud/score", hashOf("1")); err != nil {
+				t.Fatal(err)
+			}
+			w.score = "fraud/score/" + hashOf("1")
+			for run, options := range map[string][]option{"scripted": nil, "plain": {withoutScript}} {
+				t.Run(run, func(t *testing.T) { w.sendEveryForm(t, run, options...) })
+			}
+		})
+	}
+}
+
+// sendEveryForm signs somebody in who sends every form and is signed out by
+// the last one.
+func (w *world) sendEveryForm(t *testing.T, run string, options ...option) {
+	t.Helper()
+	own := "walker-" + run
+	if _, err := w.api.CreateUser(t.Context(), apiv1.UserCreate{Username: own, Role: "admin", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	g := w.newGround(t, own, run) // with a key of its own, which adding algorithms needs
+	kept := w.newGround(t, "neo", "kept-"+run)
+	v := w.visitor(t, "", options...)
+	v.open("/login")
+	v.fill("username", own)
+	v.fill("password", password)
+	v.click("Sign in")
+	v.at("/")
+	if len(options) == 0 {
+		v.copyEverywhere(g)
+	}
+	for _, f := range forms {
+		v.visit(g, f)
+		v.send(g, f, len(options) == 0)
+		switch f.route {
+		case "/theme":
+			v.until("document.documentElement.dataset.theme === 'dark'")
+		case "/users/new":
+			v.acceptInvitation(options...)
+		}
+	}
+	v.at("/login")
+
+	for i, f := range keyless {
+		own := fmt.Sprintf("keyless-%s-%d", run, i)
+		if _, err := w.api.CreateUser(t.Context(), apiv1.UserCreate{Username: own, Role: "admin", Password: password}); err != nil {
+			t.Fatal(err)
+		}
+		v := w.visitor(t, own, options...)
+		v.visit(kept, f)
+		v.send(kept, f, len(options) == 0)
+	}
+}
+
+// copyEverywhere copies what a side sheet has, on an address where the browser
+// has a clipboard and on one where it has none, and where it copies nothing.
+func (v *visitor) copyEverywhere(g ground) {
+	v.Helper()
+	id := g.fill.Replace("{launch_id}")
+	v.open(g.fill.Replace("/satellites/{satellite_id}/launches/{launch_id}"))
+	v.copies("Copy the launch ID", id)
+	v.copies("Copy the command: Deploy", g.fill.Replace("algo-install satellite {satellite_id} {launch_id} deploy"))
+	v.selects("Copy the command: Deploy", g.fill.Replace("algo-install satellite {satellite_id} {launch_id} deploy"))
+	v.selects("Copy the launch ID", id)
+}
+
+// acceptInvitation opens the link that is shown as a guest, who chooses a
+// password, is in, and leaves.
+func (v *visitor) acceptInvitation(options ...option) {
+	v.Helper()
+	link := js[string](v, "document.getElementById('secret').textContent")
+	guest := v.w.visitor(v.T, "", options...)
+	guest.open(strings.TrimPrefix(link, v.w.url))
+	guest.fill("password", password)
+	guest.click("Choose password")
+	guest.at("/")
+	guest.click("Sign out")
+	guest.at("/login")
+}

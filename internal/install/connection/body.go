@@ -1,0 +1,39 @@
+package connection
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// MaxErrorBytes is how much of an error's body is read.
+const MaxErrorBytes = 64 << 10
+
+// LongestWait is the most that a server's Retry-After is heeded.
+const LongestWait = 2 * time.Minute
+
+// GuardBody gives the response's body a stall timer, which calls cancel when no
+// byte arrives for limit, and ends the request's context when it is closed.
+func GuardBody(response *http.Response, limit time.Duration, cancel context.CancelCauseFunc) {
+	response.Body = &guardedBody{NewStallReader(response.Body, limit, cancel), response.Body, cancel}
+}
+
+// guardedBody is a body with a stall timer.
+type guardedBody struct {
+	io.Reader
+	body   io.Closer
+	cancel context.CancelCauseFunc
+}
+
+// Close closes the body.
+func (b *guardedBody) Close() error {
+	defer b.cancel(nil)
+	return b.body.Close()
+}
+
+// Drain reads the rest of a small answer, so that its connection is used again.
+func Drain(response *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, MaxErrorBytes)) // nothing depends on it
+	_ = response.Body.Close()
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package install
-
-import "os"
-
-// beginWriteBack leaves it to the sync where the system has no such call.
-func beginWriteBack(*os.File) {}

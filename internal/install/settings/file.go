@@ -1,0 +1,145 @@
+package settings
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"go.yaml.in/yaml/v3"
+)
+
+// File is the launch's configuration with the operator's comments.
+type File struct {
+	document yaml.Node
+	Config
+}
+
+// Read reads config.yaml; one that is not there has the defaults, and one
+// that the operator of this machine did not set is refused.
+func Read(f store.Folder) (*File, error) {
+	c, err := Parse(f)
+	if err != nil {
+		return nil, err
+	}
+	if ours, err := c.Taken(f); err != nil {
+		return nil, err
+	} else if !ours {
+		return nil, notTaken(f)
+	}
+	return c, nil
+}
+
+// Parse is readConfig of whatever is there, wherever it comes from.
+func Parse(f store.Folder) (*File, error) {
+	path := Path(f)
+	c := &File{Config: defaultConfig()}
+	data, err := f.ReadFile("config.yaml")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c, nil
+	case err != nil:
+		return nil, fault.Wrap(err, fault.CodeFailed, "read the configuration")
+	}
+	if err := yaml.Unmarshal(data, &c.document); err != nil {
+		return nil, handEdited(path, err)
+	}
+	if err := c.Reload(data); err != nil {
+		return nil, handEdited(path, err)
+	}
+	return c, nil
+}
+
+// Reload reads the values that data, the file as it is written, has.
+func (c *File) Reload(data []byte) error {
+	c.Config = defaultConfig()
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c.Config); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// set writes a value at a path, "" removing it; comments stay.
+func (c *File) set(path []string, value string, isText bool) {
+	if c.document.Kind == 0 {
+		c.document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
+	}
+	at := c.document.Content[0]
+	if at.Kind != yaml.MappingNode {
+		*at = yaml.Node{Kind: yaml.MappingNode, HeadComment: at.HeadComment}
+	}
+	for _, key := range path[:len(path)-1] {
+		next := child(at, key)
+		if next == nil || next.Kind != yaml.MappingNode {
+			if value == "" {
+				return
+			}
+			removeChild(at, key)
+			next = &yaml.Node{Kind: yaml.MappingNode}
+			at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, next)
+		}
+		at = next
+	}
+	key := path[len(path)-1]
+	if value == "" {
+		removeChild(at, key)
+		return
+	}
+	scalar := yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	if isText {
+		scalar.SetString(value)
+	}
+	if old := child(at, key); old != nil {
+		scalar.LineComment, scalar.HeadComment, scalar.FootComment = old.LineComment, old.HeadComment, old.FootComment
+		*old = scalar
+		return
+	}
+	at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &scalar)
+}
+
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func removeChild(mapping *yaml.Node, key string) {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			mapping.Content = append(mapping.Content[:i:i], mapping.Content[i+2:]...)
+			return
+		}
+	}
+}
+
+// get returns what the file says at a path, "" when it says nothing.
+func (c *File) get(path []string) string {
+	if c.document.Kind == 0 {
+		return ""
+	}
+	at := c.document.Content[0]
+	for _, key := range path {
+		if at = child(at, key); at == nil {
+			return ""
+		}
+	}
+	return at.Value
+}
+
+// Encode returns the file as it is written.
+func (c *File) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(&c.document); err != nil {
+		return nil, fault.Wrap(err, fault.CodeFailed, "write the configuration")
+	}
+	return b.Bytes(), nil
+}

@@ -1,0 +1,117 @@
+package settings
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/kube/render"
+)
+
+// setting is one key of the configuration.
+type setting struct {
+	key      string // "<name>" stands for a part that the operator chooses
+	about    string // what it is, for a help text
+	required bool
+	standard string // what holds when it is not set
+	text     bool   // written as a YAML string
+	check    func(value string) (normal string, err error)
+	at       string // its place in the file, where that is not its key
+}
+
+// path returns the place of a key that has no open part.
+func (s setting) path() []string { return strings.Split(cmp.Or(s.at, s.key), ".") }
+
+// queueState is where stage.queue itself is written: what is beneath it has the
+// same name.
+const queueState = "stage.queue.state"
+
+// table is the table of every key, in the order in which they are shown.
+var table = []setting{
+	{key: "stage.container_registry", about: "the cluster's private registry, host[:port]/path", required: true, text: true, check: checkRegistry},
+	{key: "stage.kubernetes.kubeconfig_path", about: "the kubeconfig of the target cluster, a file or a list as in KUBECONFIG", required: true, text: true, check: checkKubeconfigPath},
+	{key: "stage.kubernetes.context", about: "its context, if not the current one", text: true, check: anything},
+	{key: "stage.kubernetes.namespace", about: "where all of the launch goes; one launch a namespace", required: true, text: true, check: checkNamespace},
+	{key: "stage.kubernetes.create_namespace", about: "make the namespace if it is not there: true, false", standard: "false", check: checkBool},
+	{key: "stage.fqdn", about: "the mothership as the cluster reaches it, for heartbeats: host[:port] or a URL", text: true, check: checkFQDN},
+	{key: "stage.ingress.provider", about: "the kind of ingress controller: " + strings.Join(render.Providers, ", "), standard: "generic", text: true, check: oneOf(render.Providers...)},
+	{key: "stage.ingress.class", about: "the ingress class, if not the provider's", text: true, check: checkClass},
+	{key: "stage.ingress.host", about: "the host name of calls; unset takes any", text: true, check: checkHost},
+	{key: "stage.ingress.tls_secret", about: "a Secret of the namespace with the host's certificate", text: true, check: checkSecret},
+	{key: "stage.ingress.annotations.<name>", about: "further annotations of the Ingress", text: true, check: anything},
+	{key: "stage.registry.layout", about: "one repository for all algorithms, or one each: single, per-image", standard: "single", text: true, check: oneOf("single", "per-image")},
+	{key: "stage.registry.pull_secret", about: "what pods pull with: create (from the docker login), existing:NAME, none", standard: "create", text: true, check: checkPullSecret},
+	{key: "stage.registry.insecure", about: "plain HTTP, or an unchecked certificate: true, false", standard: "false", check: checkBool},
+	{key: "stage.registry.ca_file", about: "the registry's own certificate authority, a PEM file", text: true, check: checkPath},
+	{key: "stage.profile", about: "ha (two engines and three queue nodes) or edge (one pod)", standard: "ha", text: true, check: oneOf("ha", "edge")},
+	{key: "stage.queue", at: queueState, about: "take calls that outlive their caller, which a queue on disk keeps: on, off", standard: queueDefault, text: true, check: oneOf("on", "off")},
+	{key: "stage.queue.storage", about: "what the queue's disk outlives: persistent (its pods), ephemeral (nothing), auto (persistent where the cluster has a default StorageClass)", standard: "auto", text: true, check: oneOf("auto", "persistent", "ephemeral")},
+	{key: "stage.queue.storage_class", about: "the StorageClass of its volumes, if not the cluster's default", text: true, check: checkStorageClass},
+	{key: "stage.queue.size", about: "the size of each of its volumes", standard: render.DefaultQueueSize, text: true, check: checkQueueSize},
+	{key: "stage.queue.keep", about: "how long results stay, such as 90m, 24h or 7d", standard: "24h", text: true, check: checkKeep},
+	{key: "stage.queue.share", about: "how much of an algorithm's slots waiting durable calls get at the least", standard: "20%", text: true, check: checkShare},
+	{key: "stage.callbacks.allow", about: "where results may be sent beyond public addresses: none, or host names and address ranges with commas between them", standard: "none", text: true, check: checkCallbacks},
+	{key: "stage.replicas.<vanity>", about: "replicas of an algorithm here, instead of the satellite's: a number that stays, or MIN..MAX that follows the load", check: checkReplicas},
+	{key: "stage.resources.engine.cpu", about: "each engine's processors", standard: "100m", text: true, check: checkQuantity},
+	{key: "stage.resources.engine.cpu_limit", about: "their limit, for a quota that wants one", text: true, check: checkQuantity},
+	{key: "stage.resources.engine.memory", about: "each engine's memory, asked for and its limit; unset asks for 64Mi and is limited to 1Gi", text: true, check: checkQuantity},
+	{key: "stage.resources.queue.cpu", about: "each queue node's processors", standard: "100m", text: true, check: checkQuantity},
+	{key: "stage.resources.queue.cpu_limit", about: "their limit, for a quota that wants one", text: true, check: checkQuantity},
+	{key: "stage.resources.queue.memory", about: "each queue node's memory, asked for and its limit; unset asks for 128Mi and is limited to 512Mi", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.cpu", about: "its processors, such as 500m or 2", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.cpu_limit", about: "their limit, for a quota that wants one, such as 2", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.memory", about: "its memory, such as 2Gi", text: true, check: checkQuantity},
+	{key: "stage.resources.<vanity>.gpu", about: "its GPUs, such as 1", check: checkGPU},
+	{key: "stage.mothership.proxy", about: "the HTTP proxy of heartbeats", text: true, check: checkProxy},
+	{key: "stage.mothership.ca_file", about: "the mothership's own certificate authority, a PEM file", text: true, check: checkPath},
+	{key: "stage.metrics.allow", about: "who may read the engines' metrics, port 9090: none, any, or namespaces and address ranges with commas between them", standard: "none", text: true, check: checkMetricsAllow},
+	{key: "stage.own_key", about: "where the key works that algorithms call each other with: pods (theirs alone), any", standard: "pods", text: true, check: oneOf("pods", "any")},
+	{key: "stage.heartbeat", about: "report to the mothership: on, off", standard: "on", text: true, check: oneOf("on", "off")},
+}
+
+// find returns the setting of a key and the path of its value in the file. A
+// vanity URL may have dots, so what the operator chose is matched whole.
+func find(key string) (s setting, path []string, chosen string, ok bool) {
+	for _, s := range table {
+		before, after, open := strings.Cut(s.key, "<")
+		_, after, _ = strings.Cut(after, ">")
+		switch {
+		case !open && key == s.key:
+			return s, s.path(), "", true
+		case open && strings.HasPrefix(key, before) && strings.HasSuffix(key, after) && len(key) > len(before)+len(after):
+			chosen := key[len(before) : len(key)-len(after)]
+			path := append(strings.Split(strings.TrimSuffix(before, "."), "."), chosen)
+			if after != "" {
+				path = append(path, strings.TrimPrefix(after, "."))
+			}
+			return s, path, chosen, true
+		}
+	}
+	return setting{}, nil, "", false
+}
+
+// settingKeys returns every key of the table.
+func settingKeys() []string {
+	keys := make([]string, len(table))
+	for i, s := range table {
+		keys[i] = s.key
+	}
+	return keys
+}
+
+// Setting is a key of the configuration, for a help text.
+type Setting struct {
+	Key      string // "<vanity>" and "<name>" stand for what the operator chooses
+	About    string
+	Required bool
+	Default  string // "" for none
+}
+
+// All returns every key of the configuration, in the order of the table
+// that configure shows.
+func All() []Setting {
+	var list []Setting
+	for _, s := range table {
+		list = append(list, Setting{Key: s.key, About: s.about, Required: s.required, Default: s.standard})
+	}
+	return list
+}

@@ -1,0 +1,164 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+)
+
+// Assign checks and sets one KEY=VALUE.
+func (c *File) Assign(plan *bundle.Plan, assignment string, online bool) (key string, err error) {
+	key, value, ok := strings.Cut(assignment, "=")
+	key, value = strings.TrimPrefix(strings.TrimSpace(key), "."), strings.TrimSpace(value)
+	if !ok {
+		return key, fmt.Errorf("%q is no KEY=VALUE", assignment)
+	}
+	s, path, chosen, ok := find(key)
+	if !ok {
+		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, constellation.Nearest(key, settingKeys()))
+	}
+	if strings.Contains(s.key, "<vanity>") && value != "" {
+		if err := known(plan, chosen); err != nil {
+			return key, err
+		}
+	}
+	if strings.Contains(s.key, "<name>") && value != "" {
+		if err := checkAnnotation(chosen); err != nil {
+			return key, fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	if value == "" {
+		if s.required {
+			return key, fmt.Errorf("%s cannot be empty: a deploy needs it", key)
+		}
+		c.set(path, "", s.text)
+		return key, nil
+	}
+	normal, err := s.check(value)
+	if missing := (*noFileError)(nil); errors.As(err, &missing) {
+		if normal, err = missing.path, fmt.Errorf("%w; --no-check is for a file on the machine that deploys", missing); !online {
+			err = nil
+		}
+	}
+	if err != nil {
+		return key, fmt.Errorf("%s %w", key, err)
+	}
+	c.set(path, normal, s.text)
+	return key, nil
+}
+
+// known refuses a vanity URL that the launch does not have.
+func known(plan *bundle.Plan, vanityURL string) error {
+	var all []string
+	for _, a := range plan.Algorithms {
+		if a.VanityURL == vanityURL {
+			return nil
+		}
+		all = append(all, a.VanityURL)
+	}
+	switch {
+	case len(all) == 0:
+		return fmt.Errorf("this launch has no algorithms")
+	case len(all) > mostListed:
+		return fmt.Errorf("this launch has no algorithm at %q; did you mean %q", vanityURL, constellation.Nearest(vanityURL, all))
+	}
+	return fmt.Errorf("this launch has no algorithm at %q; it has %s", vanityURL, strings.Join(all, ", "))
+}
+
+// Values lists every key; of the open ones those that are set.
+func (c *File) Values() []Value {
+	var list []Value
+	for _, s := range table {
+		before, after, open := strings.Cut(s.key, "<")
+		if !open {
+			list = append(list, valueOf(s, s.key, c.get(s.path())))
+			continue
+		}
+		_, after, _ = strings.Cut(after, ">")
+		for _, chosen := range c.chosen(s.key) {
+			key := before + chosen + after
+			_, path, _, _ := find(key)
+			if value := c.get(path); value != "" {
+				list = append(list, Value{key, value, "set", configOrigin})
+			}
+		}
+	}
+	return list
+}
+
+// Values lists every key; of the open ones those that are set.
+func valueOf(s setting, key, value string) Value {
+	switch {
+	case value != "":
+		return Value{key, value, "set", configOrigin}
+	case s.required:
+		return Value{key, "", "missing", ""}
+	case s.standard != "":
+		return Value{key, s.standard, "default", "default"}
+	}
+	return Value{key, "", "unset", ""}
+}
+
+// configOrigin is where a value that was set comes from.
+const configOrigin = "config.yaml"
+
+// chosen returns the names that the operator gave values to, in order.
+func (c *File) chosen(key string) []string {
+	var names []string
+	switch {
+	case strings.HasPrefix(key, "stage.replicas."):
+		names = slices.Sorted(maps.Keys(c.Stage.Replicas))
+	case strings.HasPrefix(key, "stage.resources."):
+		names = slices.DeleteFunc(slices.Sorted(maps.Keys(c.Stage.Resources)), func(name string) bool { return name == render.EngineResources || name == render.QueueResources })
+	default:
+		names = slices.Sorted(maps.Keys(c.Stage.Ingress.Annotations))
+	}
+	return names
+}
+
+// CheckComplete returns at once all that has to be set before a deploy; the spare keys
+// are not looked at.
+func (c *File) CheckComplete(f store.Folder, spare []string) error {
+	var missing []string
+	for _, v := range c.Values() {
+		if v.State == "missing" && !slices.Contains(spare, v.Key) {
+			missing = append(missing, v.Key+"=…")
+		}
+	}
+	if len(missing) > 0 {
+		return fault.Errorf(fault.CodeUsage, "not configured yet; run: algo-install satellite %s %s configure %s", f.SatelliteID, f.LaunchID, strings.Join(missing, " "))
+	}
+	for _, v := range c.Values() { // a file edited by hand
+		if s, _, _, ok := find(v.Key); ok && v.State == "set" && !slices.Contains(spare, v.Key) {
+			if _, err := s.check(v.Value); err != nil {
+				return fault.Wrap(err, fault.CodeUsage, "%s in %s", v.Key, f.Path("config.yaml"))
+			}
+		}
+	}
+	return nil
+}
+
+// Value is a key of the configuration as configure shows it.
+type Value struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+	State string `json:"state"` // set, default, missing or unset
+	From  string `json:"from"`  // where the value comes from, "" for none
+}
+
+// mostListed is how many algorithms a message lists.
+const mostListed = 8
+
+// Value returns what a key is set to.
+func (c *File) Value(key string) Value {
+	s, path, _, _ := find(key)
+	return valueOf(s, key, c.get(path))
+}

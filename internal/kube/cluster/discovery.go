@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/discovery"
+
+	"github.com/constellation-serving/constellation/internal/kube/render"
+)
+
+// OldestMinor is the oldest Kubernetes 1.x that a satellite runs on: the first
+// with server-side apply on by default for what we use.
+const OldestMinor = 18
+
+// DiscoverAPIs reads a server's version and its list of API groups (/version
+// and /apis). It does not judge how old the server is.
+func DiscoverAPIs(server *version.Info, groups *metav1.APIGroupList) (render.APIs, error) {
+	minor, err := minorOf(server)
+	if err != nil {
+		return render.APIs{}, err
+	}
+	served := map[string]bool{}
+	for _, group := range groups.Groups {
+		for _, v := range group.Versions {
+			served[v.GroupVersion] = true
+		}
+	}
+	first := func(candidates ...string) string {
+		for _, c := range candidates {
+			if served[c] {
+				return c
+			}
+		}
+		return ""
+	}
+	apis := render.APIs{
+		Minor:         minor,
+		Ingress:       first("networking.k8s.io/v1", "networking.k8s.io/v1beta1"),
+		PDB:           first("policy/v1", "policy/v1beta1"),
+		EndpointSlice: first("discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"),
+	}
+	// networking.k8s.io/v1 had NetworkPolicy alone before 1.19.
+	if minor < 19 && apis.Ingress == "networking.k8s.io/v1" {
+		apis.Ingress = first("networking.k8s.io/v1beta1")
+	}
+	return apis, nil
+}
+
+var leadingDigits = regexp.MustCompile(`^[0-9]+`)
+
+func minorOf(server *version.Info) (int, error) {
+	minor, err := strconv.Atoi(leadingDigits.FindString(server.Minor)) // EKS and GKE write "27+"
+	if err != nil || server.Major != "1" {
+		return 0, fmt.Errorf("read the server's version %q.%q of %q: it is no Kubernetes 1.x", server.Major, server.Minor, server.GitVersion)
+	}
+	return minor, nil
+}
+
+// discover asks the server.
+func discover(ctx context.Context, client discovery.DiscoveryInterface) (render.APIs, string, error) {
+	server, groups := new(version.Info), new(metav1.APIGroupList)
+	for path, into := range map[string]any{"/version": server, "/apis": groups} {
+		data, err := client.RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").DoRaw(ctx)
+		if err == nil {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			return render.APIs{}, "", fmt.Errorf("ask the cluster for %s: %w", path, err)
+		}
+	}
+	apis, err := DiscoverAPIs(server, groups)
+	return apis, server.GitVersion, err
+}

@@ -1,0 +1,43 @@
+package cluster_test
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/constellation-serving/constellation/internal/kube/launchtest"
+)
+
+// The documents in testdata are taken from the releases' sources, since old
+// servers do not compile any more; where one does, it answers the same.
+func TestDiscoveryIsWhatServersServe(t *testing.T) {
+	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
+		groups, err := s.Admin.Discovery().ServerGroups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		minor := strings.Join(strings.Split(path.Base(t.Name()), ".")[:2], ".")
+		file := launchtest.Discovered(t, minor)
+		if diff := cmp.Diff(groupVersions(groups), groupVersions(&file.APIs)); diff != "" {
+			t.Errorf("testdata/%s.json is not what the server answers (-server +file):\n%s", minor, diff)
+		}
+	})
+}
+
+// groupVersions returns every GROUP/VERSION but the core's, in order.
+func groupVersions(list *metav1.APIGroupList) []string {
+	var all []string
+	for _, g := range list.Groups {
+		for _, v := range g.Versions {
+			if g.Name != "" {
+				all = append(all, v.GroupVersion)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}

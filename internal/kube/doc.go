@@ -1,0 +1,14 @@
+// Package kube has no code of its own: the packages below it put a launch on a
+// Kubernetes cluster, with rights in one namespace only.
+//
+//   - render makes the objects of a launch from its plan and the operator's
+//     settings. It is pure.
+//   - cluster is the client: kubeconfig, discovery, retries, logs.
+//   - apply writes objects server-side, compares, prunes, and keeps the
+//     inventory and the history.
+//   - health waits for pods, and finds out why they are not ready.
+//   - preflight looks, before a deploy, for everything that would stop it.
+//   - rollout wires the others: it stages a version, cuts over to it, and prunes.
+//
+// launchtest and kubetest are for tests.
+package kube

@@ -1,0 +1,40 @@
+package render_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/constellation-serving/constellation/internal/kube/launchtest"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+)
+
+// TestMetricsAreOpenToWhomTheSettingNames: calls are for anybody, metrics for
+// the engines themselves and whom stage.metrics.allow names.
+func TestMetricsAreOpenToWhomTheSettingNames(t *testing.T) {
+	engines := "map[podSelector:map[matchLabels:map[app.kubernetes.io/instance:9b2c3d4e-1a2b-4c3d-9e4f-abcdef012345 app.kubernetes.io/name:execution-engine]]]"
+	for value, want := range map[string]string{
+		"": "[" + engines + "]", "none": "[" + engines + "]", "any": "<nil>",
+		"monitoring, 10.1.2.3/8": "[" + engines + " map[namespaceSelector:map[matchLabels:map[kubernetes.io/metadata.name:monitoring]]] map[ipBlock:map[cidr:10.0.0.0/8]]]",
+	} {
+		allow, err := render.ParseMetricsAllow(value)
+		if err != nil {
+			t.Fatalf("ParseMetricsAllow(%q) = %v", value, err)
+		}
+		in := launchtest.Input()
+		in.Settings.MetricsAllow = allow
+		policy := launchtest.Find(launchtest.Render(t, in), "NetworkPolicy/execution-engine")
+		if diff := cmp.Diff(want, fmt.Sprint(launchtest.At(policy, "spec.ingress.1.from"))); diff != "" {
+			t.Errorf("%q: who may read metrics (-want +got):\n%s", value, diff)
+		}
+		if got := fmt.Sprint(launchtest.At(policy, "spec.ingress.0"), launchtest.At(policy, "spec.ingress.1.ports.0.port")); got != "map[ports:[map[port:8080 protocol:TCP]]] 9090" {
+			t.Errorf("%q: %s, want calls for anybody, and 9090 in the second rule", value, got)
+		}
+	}
+	for _, value := range []string{"any,monitoring", "Monitoring", "10.0.0.0/99", ",", "a b"} {
+		if _, err := render.ParseMetricsAllow(value); err == nil {
+			t.Errorf("ParseMetricsAllow(%q) is no error", value)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+// YAML returns an object as it is applied.
+func YAML(object *unstructured.Unstructured) ([]byte, error) {
+	data, err := yaml.Marshal(object.Object)
+	if err != nil {
+		return nil, fmt.Errorf("write %s as YAML: %w", Name(object), err)
+	}
+	return data, nil
+}
+
+// Name returns kind/name, by which messages call an object.
+func Name(object *unstructured.Unstructured) string {
+	return object.GetKind() + "/" + object.GetName()
+}
+
+// Replicas returns how many pods a Deployment or StatefulSet has.
+func Replicas(object *unstructured.Unstructured) int64 {
+	n, _, _ := unstructured.NestedInt64(object.Object, "spec", "replicas")
+	return n
+}
+
+// Workloads returns the names of the objects that run pods.
+func Workloads(objects []*unstructured.Unstructured) []string {
+	var names []string
+	for _, o := range objects {
+		if RunsPods(o.GetKind()) {
+			names = append(names, o.GetName())
+		}
+	}
+	return names
+}
+
+// RunsPods reports whether objects of a kind run pods.
+func RunsPods(kind string) bool { return kind == "Deployment" || kind == "StatefulSet" }
+
+// Images returns every image that objects run, once.
+func Images(objects []*unstructured.Unstructured) []string {
+	var images []string
+	for _, o := range objects {
+		for _, list := range []string{"containers", "initContainers"} {
+			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
+			for _, container := range containers {
+				if m, ok := container.(map[string]any); ok {
+					if image, ok := m["image"].(string); ok && !slices.Contains(images, image) {
+						images = append(images, image)
+					}
+				}
+			}
+		}
+	}
+	return images
+}

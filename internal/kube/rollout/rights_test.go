@@ -1,0 +1,102 @@
+package rollout_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/kube/launchtest"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/rollout"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
+)
+
+// guideRole is the Role that the guide prints, for a namespace.
+func guideRole(t *testing.T, namespace string) *rbacv1.Role {
+	t.Helper()
+	guide, err := os.ReadFile(filepath.Join("..", "..", "..", "web", "docs", "guide", "03-deploying.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, block := range strings.Split(string(guide), "```") {
+		if i%2 == 0 || !strings.Contains(block, "kind: Role\n") {
+			continue
+		}
+		var role rbacv1.Role
+		if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(block, "NAMESPACE", namespace)), &role); err != nil {
+			t.Fatal(err)
+		}
+		return &role
+	}
+	t.Fatal("the guide prints no Role")
+	return nil
+}
+
+// Whoever has exactly the rights that the guide prints can do all of a
+// launch's life: doctor, deploy, deploy a change, revoke a key, look, go back,
+// remove.
+func TestTheGuidesRoleIsEnough(t *testing.T) {
+	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
+		ctx := t.Context()
+		operator := *s
+		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", guideRole(t, s.Namespace)), s.Namespace)
+		durable := func(in render.Input) render.Input {
+			in.Settings.Scale = map[string]render.Bounds{"foo/bar": {Least: 0, Most: 9}}
+			return launchtest.Queued(in, render.ProfileHA, config.StoragePersistent)
+		}
+		first, second := durable(launchtest.Input()), durable(launchtest.Edited())
+		s.Eventually(t, "doctor finds every right", func() bool {
+			return launchtest.ProblemOf(launchtest.Preflight(t, operator.Cluster, first), "permissions") == ""
+		})
+		operator.MustDeploy(t, first)
+		operator.MustDeploy(t, second)
+		ignored := []string{"ingress", "queue storage"} // there is no class of either
+		if problems := preflight.Problems(preflight.Ignore(launchtest.Preflight(t, operator.Cluster, second), ignored)); len(problems) > 0 {
+			t.Errorf("doctor after a deploy: %+v", problems)
+		}
+		second.Plan.Keys = nil
+		if _, err := rollout.Revoke(ctx, operator.Cluster, second.Plan); err != nil {
+			t.Errorf("Revoke: %v", err)
+		}
+		if _, err := operator.RolloutOf(t, second).Preview(ctx); err != nil {
+			t.Errorf("Preview: %v", err)
+		}
+		deployments, err := health.Deployments(ctx, operator.Cluster, first.Plan.Launch.ID, nil)
+		if err != nil || len(deployments) != 4 {
+			t.Errorf("Health = %v, %v; want three Deployments and the queue", deployments, err)
+		}
+		if _, err := health.LastHeartbeat(ctx, operator.Cluster); err != nil {
+			t.Errorf("LastHeartbeat: %v", err)
+		}
+		inventory, err := apply.ReadInventory(ctx, operator.Cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := operator.RolloutOf(t, first)
+		if r.Objects, err = apply.LoadVersion(ctx, operator.Cluster, first.Plan, inventory, 1); err != nil {
+			t.Fatal(err)
+		}
+		stop := s.Controller(t)
+		defer stop()
+		if _, err := r.Run(ctx); err != nil {
+			t.Errorf("rollback: %v", err)
+		}
+		if inventory, err = apply.ReadInventory(ctx, operator.Cluster); err != nil {
+			t.Fatal(err)
+		}
+		owned, err := apply.Owned(ctx, operator.Cluster, inventory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Remove(ctx, owned); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+	})
+}

@@ -1,0 +1,334 @@
+package async
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
+)
+
+// Path is what the addresses of durable calls begin with.
+const Path = "/v1/async/"
+
+// maxWait is the longest wait for the end of a call that a request may ask for.
+const maxWait = 300 * time.Second
+
+// Status is a durable call as its caller reads it.
+type Status struct {
+	RequestID  string    `json:"request_id"`
+	Algorithm  string    `json:"algorithm"`
+	VanityURL  string    `json:"vanity_url"`
+	State      State     `json:"state"`
+	Attempts   int       `json:"attempts"`
+	Position   uint64    `json:"position,omitempty"`
+	CreatedAt  time.Time `json:"created_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	Error      *Problem  `json:"error,omitempty"`
+}
+
+// Answer answers a request under Path of somebody who may call the algorithms
+// that may tells. Of the calls of others it says the same as of none.
+func (s *Service) Answer(r *http.Request, may func(vanityURL string) bool) protocol.Reply {
+	id, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Path), "/")
+	reply, f := s.answer(r, id, rest, may)
+	if f != nil {
+		return protocol.ErrorReply(f)
+	}
+	return reply
+}
+
+func (s *Service) answer(r *http.Request, id, rest string, may func(string) bool) (protocol.Reply, *protocol.Failure) {
+	if rest != "" && rest != "result" {
+		return protocol.Reply{}, protocol.Refuse(http.StatusNotFound, "there is nothing here; a call's state is at "+Path+"ID and its result at "+Path+"ID/result")
+	}
+	cancels := r.Method == http.MethodDelete && rest == ""
+	if !cancels && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		f := protocol.Refuse(http.StatusMethodNotAllowed, "a call's state is read with GET, and the call is cancelled with DELETE")
+		f.Allow = "GET, HEAD, DELETE"
+		return protocol.Reply{}, f
+	}
+	wait, f := readWait(r.URL.Query().Get("wait"))
+	if f != nil {
+		return protocol.Reply{}, f
+	}
+	at, f := s.locate(id, may)
+	if f != nil {
+		return protocol.Reply{}, f
+	}
+	if cancels {
+		return s.cancel(r.Context(), at)
+	}
+	seen, f := s.await(r.Context(), at, wait)
+	switch {
+	case f != nil:
+		return protocol.Reply{}, f
+	case rest == "result":
+		return s.result(r.Context(), at, seen)
+	}
+	return jsonReply(http.StatusOK, s.status(r.Context(), at, seen)), nil
+}
+
+func readWait(text string) (time.Duration, *protocol.Failure) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > int(maxWait/time.Second) {
+		return 0, protocol.Refuse(http.StatusBadRequest, "wait is a whole number of seconds from 0 to 300")
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// located is a call that an id names.
+type located struct {
+	id        string
+	ticket    Ticket
+	place     Place
+	vanityURL string
+}
+
+func (s *Service) locate(id string, may func(string) bool) (located, *protocol.Failure) {
+	for _, a := range s.opts.Algorithms() {
+		if !may(a.VanityURL) {
+			continue
+		}
+		if ticket, place, ok := s.opts.Mint.Open(id, a.VanityURL); ok {
+			return located{id, ticket, place, a.VanityURL}, nil
+		}
+	}
+	return located{}, protocol.Refuse(http.StatusNotFound, "there is no such call, or it is of an algorithm that this API key may not call")
+}
+
+// await returns what is known of a call, once it has ended or wait is over.
+func (s *Service) await(ctx context.Context, at located, wait time.Duration) (*record, *protocol.Failure) {
+	deadline := time.Now().Add(wait)
+	pause := 250 * time.Millisecond // signals are hints, and get lost
+	for {
+		ended, forget := s.wait(at.ticket)
+		seen, f := s.look(ctx, at)
+		left := time.Until(deadline)
+		if f != nil || seen.State.Ended() || left <= 0 || s.taking.Err() != nil {
+			forget()
+			return seen, f
+		}
+		timer := time.NewTimer(min(pause, left))
+		select {
+		case <-ended:
+		case <-timer.C:
+			pause = min(2*pause, 5*time.Second)
+		case <-ctx.Done():
+			deadline = time.Now()
+		case <-s.taking.Done():
+		}
+		timer.Stop()
+		forget()
+	}
+}
+
+// look returns what is known of a call: its record, or what follows from where it
+// is in the queue.
+func (s *Service) look(ctx context.Context, at located) (*record, *protocol.Failure) {
+	for range 2 { // it may end between the two looks
+		rec, _, err := s.record(ctx, at.ticket)
+		if err != nil {
+			return nil, s.unreadable(err)
+		}
+		if rec != nil {
+			return rec, nil
+		}
+		waiting, err := s.waiting(ctx, at)
+		if err != nil {
+			return nil, s.unreadable(err)
+		}
+		if waiting != nil {
+			return waiting, nil
+		}
+	}
+	if at.place.Behind {
+		return nil, protocol.Refuse(http.StatusNotFound, "the call was not stored, or its result's time is over; send it again")
+	}
+	return nil, protocol.Refuse(http.StatusGone, "results are kept for "+s.opts.Keep.String()+", and the time of this one is over")
+}
+
+// maxLook is how many calls are looked at for one of which it is not known where
+// it was stored.
+const maxLook = 1000
+
+// waiting returns a record of a call that is in the queue and has none yet, nil
+// when it is not there.
+func (s *Service) waiting(ctx context.Context, at located) (*record, error) {
+	var found *record
+	n := 1
+	if at.place.Behind {
+		n = maxLook
+	}
+	err := s.opts.Queue.PeekFrom(ctx, queue.KindCall, at.vanityURL, at.place.Seq, n, func(p *queue.Peeked) bool {
+		if p.ID != at.ticket.String() {
+			return true
+		}
+		found = &record{State: Queued, Seq: p.Seq, CreatedAt: p.Stored}
+		if c, _, err := decodeCall(s.opts.Mint, at.vanityURL, p.Header, nil, s.now()); err == nil {
+			found.Algorithm, found.CreatedAt, found.Callback, found.KeyID = c.Algorithm, c.CreatedAt, c.Callback, c.KeyID
+		}
+		return false
+	})
+	if err != nil || found == nil {
+		return nil, err
+	}
+	if w := s.inHand(at.ticket); w != nil {
+		found.State, found.Attempts, found.StartedAt = Running, w.attempt(), w.start.UTC()
+	}
+	return found, nil
+}
+
+func (s *Service) unreadable(err error) *protocol.Failure {
+	return &protocol.Failure{
+		Status: http.StatusServiceUnavailable, Outcome: protocol.OutcomeFull, RetryAfter: unavailableRetry, Cause: err,
+		Message: "the satellite's queue is not available; ask again later",
+	}
+}
+
+func (s *Service) status(ctx context.Context, at located, seen *record) *Status {
+	st := &Status{
+		RequestID: at.id, Algorithm: seen.Algorithm, VanityURL: at.vanityURL, State: seen.State, Attempts: seen.Attempts,
+		CreatedAt: seen.CreatedAt, StartedAt: seen.StartedAt, FinishedAt: seen.FinishedAt, Error: seen.Error,
+	}
+	if st.State == Queued && seen.Attempts == 0 {
+		switch position, err := s.opts.Queue.Position(ctx, queue.KindCall, at.vanityURL, seen.Seq); {
+		case err == nil && position > 0:
+			st.Position = position
+		case err == nil: // another engine has it, and has not recorded that yet
+			st.State, st.Attempts = Running, 1
+		}
+	}
+	return st
+}
+
+// result answers with what the synchronous call would have been answered.
+func (s *Service) result(ctx context.Context, at located, seen *record) (protocol.Reply, *protocol.Failure) {
+	switch {
+	case seen.State == Cancelled:
+		return protocol.Reply{}, protocol.Refuse(http.StatusConflict, "the call was cancelled and has no result")
+	case !seen.State.Ended():
+		reply := jsonReply(http.StatusAccepted, s.status(ctx, at, seen))
+		reply.RetryAfter = 1
+		return reply, nil
+	case seen.Status == 0:
+		return protocol.Reply{}, &protocol.Failure{Status: http.StatusBadGateway, Outcome: protocol.OutcomeLost, Message: seen.Error.Message}
+	}
+	return protocol.Reply{Status: seen.Status, ContentType: seen.ContentType, Nosniff: true, Parts: [3][]byte{seen.body}}, nil
+}
+
+// Kept is the result of a call that has ended.
+type Kept struct {
+	State       State
+	ContentType string
+	Body        []byte
+}
+
+// Kept returns the result of a call by its ticket, and reports false when it is
+// not kept any more.
+func (s *Service) Kept(ctx context.Context, ticket string) (Kept, bool, error) {
+	t, ok := parseTicket(ticket)
+	if !ok {
+		return Kept{}, false, nil
+	}
+	rec, _, err := s.record(ctx, t)
+	if err != nil || rec == nil || !rec.State.Ended() {
+		return Kept{}, false, err
+	}
+	kept := Kept{rec.State, rec.ContentType, rec.body}
+	if rec.Status == 0 && rec.Error != nil {
+		reply := protocol.ErrorReply(protocol.Refuse(http.StatusBadGateway, rec.Error.Message))
+		defer reply.Release()
+		kept.ContentType, kept.Body = reply.ContentType, bytes.Clone(reply.Parts[0])
+	}
+	return kept, true, nil
+}
+
+// Became returns the state of a call of an algorithm, "" when it is not known (any
+// more).
+func (s *Service) Became(ctx context.Context, id, vanityURL string) (State, error) {
+	ticket, place, ok := s.opts.Mint.Open(id, vanityURL)
+	if !ok {
+		return "", nil
+	}
+	seen, f := s.look(ctx, located{id, ticket, place, vanityURL})
+	switch {
+	case f == nil:
+		return seen.State, nil
+	case f.Status == http.StatusNotFound || f.Status == http.StatusGone:
+		return "", nil
+	}
+	return "", f
+}
+
+// cancel ends a call that has not ended: by its record, which only one can make,
+// and then wherever it waits or runs.
+func (s *Service) cancel(ctx context.Context, at located) (protocol.Reply, *protocol.Failure) {
+	seen, f := s.look(ctx, at)
+	if f != nil {
+		return protocol.Reply{}, f
+	}
+	for {
+		rec, rev, err := s.record(ctx, at.ticket)
+		if err != nil {
+			return protocol.Reply{}, s.unreadable(err)
+		}
+		if rec != nil {
+			seen = rec
+		}
+		if seen.State.Ended() {
+			return protocol.Reply{}, protocol.Refuse(http.StatusConflict, "the call has ended already: it is "+string(seen.State))
+		}
+		next := *seen
+		next.State, next.FinishedAt, next.body = Cancelled, s.now().UTC(), nil
+		data, err := next.encode()
+		if err != nil {
+			return protocol.Reply{}, s.unreadable(err)
+		}
+		_, err = s.opts.Queue.Put(ctx, queue.BucketCall, at.ticket.String(), data, rev)
+		switch {
+		case errors.Is(err, queue.ErrConflict):
+			continue
+		case err != nil:
+			return protocol.Reply{}, s.unreadable(err)
+		}
+		s.endCancelled(at, next.Seq)
+		return jsonReply(http.StatusOK, s.status(ctx, at, &next)), nil
+	}
+}
+
+// endCancelled ends a call whose record says that it was cancelled. Where it runs
+// it is cut off, also when the signal gets lost; where it waits it is taken out,
+// or else by whoever takes it.
+func (s *Service) endCancelled(at located, seq uint64) {
+	s.opts.Metrics.finished.WithLabelValues(at.vanityURL, string(Cancelled)).Inc()
+	s.opts.Queue.Signal(signalCancel, []byte(at.ticket.String()))
+	s.opts.Queue.Signal(signalEnded, []byte(at.ticket.String()))
+	if w := s.inHand(at.ticket); w != nil {
+		w.cut(ErrCancelled) // and takes it off the queue
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.running), recordTimeout)
+	defer cancel()
+	if err := s.opts.Queue.Remove(ctx, seq); err != nil && !errors.Is(err, queue.ErrNotFound) {
+		s.log.Debug("take a cancelled call out of the queue", "request_id", at.id, "error", err)
+	}
+}
+
+func jsonReply(status int, v any) protocol.Reply {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return protocol.ErrorReply(&protocol.Failure{Status: http.StatusInternalServerError, Message: "the answer cannot be written"})
+	}
+	return protocol.Reply{Status: status, ContentType: protocol.MediaJSON, Nosniff: true, Parts: [3][]byte{body}}
+}

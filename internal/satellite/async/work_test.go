@@ -1,0 +1,242 @@
+package async
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
+)
+
+// runs is a Runner whose calls are a function.
+type runs func(ctx context.Context, in Input) Outcome
+
+func (r runs) Reserve(context.Context, string, string) (Slot, error) { return slot{r}, nil }
+func (r runs) Run(ctx context.Context, in Input) Outcome             { return r(ctx, in) }
+
+type slot struct{ runs }
+
+func (slot) Release() {}
+
+func startQueue(t *testing.T) *queue.Queue {
+	t.Helper()
+	node, err := queue.StartNode(t.Context(), queue.NodeOptions{Name: "queue-0", Dir: t.TempDir(), Secret: []byte("a secret that is long enough")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = node.Close(context.Background()) })
+	q, err := queue.Connect(t.Context(), queue.Options{Node: node, Secret: []byte("a secret that is long enough")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	eventually(t, "the queue is ready", func() bool { return q.Ready() == nil })
+	return q
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// start starts a service whose calls are run, and ends it with the test.
+func start(t *testing.T, q *queue.Queue, opts Options, run runs) *Service {
+	t.Helper()
+	opts.Queue, opts.Runner, opts.Mint = q, run, NewMint([]byte("a secret that is long enough"))
+	opts.Algorithms = func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar", Ref: "neo/hello/0"}} }
+	s := New(t.Context(), opts)
+	ran := make(chan struct{})
+	go func() { defer close(ran); s.Run() }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		s.Drain(ctx)
+		<-ran
+	})
+	return s
+}
+
+func submit(t *testing.T, s *Service) located {
+	t.Helper()
+	id, f := s.Accept(t.Context(), Submission{Input: Input{VanityURL: "foo/bar", KeyID: "k", ContentType: "text/plain", Body: []byte("Neo")}, Algorithm: "neo/hello/0"})
+	if f != nil {
+		t.Fatal(f)
+	}
+	at, f := s.locate(id, func(string) bool { return true })
+	if f != nil {
+		t.Fatal(f)
+	}
+	return at
+}
+
+func answered(body string) Outcome {
+	return Outcome{Status: 200, ContentType: "application/json", Body: []byte(body), Ended: protocol.OutcomeOK}
+}
+
+// TestTwoRunsOfACallHaveOneResult: the queue gives a call to another engine while
+// the first still runs it, as after a partition.
+func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
+	q := startQueue(t)
+	entered, leave := make(chan bool, 2), make(chan bool)
+	var first atomic.Bool
+	s := start(t, q, Options{}, func(context.Context, Input) Outcome {
+		if first.CompareAndSwap(false, true) {
+			entered <- true
+			<-leave
+			return answered("first")
+		}
+		return answered("second")
+	})
+	at := submit(t, s)
+	select {
+	case <-entered:
+	case <-time.After(time.Minute):
+		t.Fatal("the call does not run")
+	}
+	if err := s.inHand(at.ticket).d.Retry(0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second run ends", func() bool {
+		rec, f := s.look(t.Context(), at)
+		return f == nil && rec.State.Ended()
+	})
+	close(leave)
+	eventually(t, "the first run ends", func() bool { return s.inHand(at.ticket) == nil })
+	if rec, f := s.look(t.Context(), at); f != nil || string(rec.body) != "second" || rec.State != Succeeded {
+		t.Errorf("the result is %+v %v, want the one that was stored first", rec, f)
+	}
+	eventually(t, "the call is off the queue", func() bool {
+		p, err := q.Pending(t.Context(), queue.KindCall, "foo/bar")
+		return err == nil && p.Waiting+p.Running == 0
+	})
+}
+
+// TestALongCallIsRecordedAsRunning: whoever asks another engine is told so.
+func TestALongCallIsRecordedAsRunning(t *testing.T) {
+	q := startQueue(t)
+	leave := make(chan bool)
+	s := start(t, q, Options{LongAfter: time.Millisecond}, func(context.Context, Input) Outcome { <-leave; return answered("done") })
+	at := submit(t, s)
+	eventually(t, "it is recorded that the call runs", func() bool {
+		rec, _, err := s.record(t.Context(), at.ticket)
+		return err == nil && rec != nil && rec.State == Running && rec.Attempts == 1 && !rec.StartedAt.IsZero()
+	})
+	close(leave)
+	rec, f := s.await(t.Context(), at, time.Minute)
+	if f != nil || rec.State != Succeeded {
+		t.Errorf("the call is %+v %v, want success", rec, f)
+	}
+}
+
+func TestTimeoutsAreTriedAgainWhereAsked(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		var n atomic.Int32
+		s := start(t, startQueue(t), Options{RetryTimeouts: again}, func(context.Context, Input) Outcome {
+			if n.Add(1) == 1 {
+				return Outcome{Status: 200, Ended: protocol.OutcomeTimeout, Message: "late", ErrorType: "TimeoutError"}
+			}
+			return answered("done")
+		})
+		rec, f := s.await(t.Context(), submit(t, s), time.Minute)
+		if f != nil || rec.State != map[bool]State{false: Failed, true: Succeeded}[again] {
+			t.Errorf("with RetryTimeouts %v the call is %+v %v", again, rec, f)
+		}
+	}
+}
+
+// TestWhatNeverEndsIsDead: each run takes its engine down.
+func TestWhatNeverEndsIsDead(t *testing.T) {
+	q := startQueue(t)
+	s := New(t.Context(), Options{Queue: q, Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
+	at := submit(t, s)
+	for range defaultAttempts {
+		eventually(t, "the call is taken", func() bool {
+			d, err := q.Next(t.Context(), queue.KindCall, "foo/bar")
+			return err == nil && d != nil && d.Retry(0) == nil
+		})
+	}
+	start(t, q, Options{}, func(context.Context, Input) Outcome { t.Error("it runs again"); return answered("") })
+	rec, f := s.await(t.Context(), at, time.Minute)
+	if f != nil || rec.State != Dead || rec.Attempts != defaultAttempts {
+		t.Errorf("the call is %+v %v, want it dead", rec, f)
+	}
+}
+
+// TestResultsHaveTheirTime: what was kept and is gone is not what never was.
+func TestResultsHaveTheirTime(t *testing.T) {
+	q := startQueue(t)
+	s := start(t, q, Options{}, func(context.Context, Input) Outcome { return answered("done") })
+	at := submit(t, s)
+	if _, f := s.await(t.Context(), at, time.Minute); f != nil {
+		t.Fatal(f)
+	}
+	eventually(t, "the call is off the queue", func() bool {
+		p, err := q.Pending(t.Context(), queue.KindCall, "foo/bar")
+		return err == nil && p.Waiting+p.Running == 0
+	})
+	if err := q.Delete(t.Context(), queue.BucketCall, at.ticket.String()); err != nil {
+		t.Fatal(err)
+	}
+	if _, f := s.look(t.Context(), at); f == nil || f.Status != 410 {
+		t.Errorf("a result whose time is over = %v, want 410", f)
+	}
+	at.place.Behind = true
+	if _, f := s.look(t.Context(), at); f == nil || f.Status != 404 {
+		t.Errorf("a call that may never have been stored = %v, want 404", f)
+	}
+}
+
+// TestACallIsFoundBehindItsPlace: after an answer that did not come, the id knows
+// only where the queue was before.
+func TestACallIsFoundBehindItsPlace(t *testing.T) {
+	q := startQueue(t)
+	s := New(t.Context(), Options{Queue: q, Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
+	var last located
+	for range 20 {
+		last = submit(t, s)
+	}
+	id := s.opts.Mint.ID(last.ticket, Place{Seq: 3, Behind: true})
+	at, f := s.locate(id, func(string) bool { return true })
+	if f != nil {
+		t.Fatal(f)
+	}
+	rec, f := s.look(t.Context(), at)
+	if f != nil || rec.State != Queued || rec.Seq != last.place.Seq {
+		t.Fatalf("look = %+v %v, want it queued at %d", rec, f, last.place.Seq)
+	}
+	if st := s.status(t.Context(), at, rec); st.Position != 20 || st.RequestID != id {
+		t.Errorf("status = %+v, want position 20", st)
+	}
+}
+
+// TestAnUnknownOutcomeIsToldAsOne: the failure is neither a yes nor a no, and has
+// the id by which the call is found if it was stored.
+func TestAnUnknownOutcomeIsToldAsOne(t *testing.T) {
+	s := New(t.Context(), Options{Queue: startQueue(t), Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
+	for _, test := range []struct {
+		err  error
+		id   string
+		want string
+	}{
+		{queue.ErrUnknown, "req-1", "not known whether"},
+		{queue.ErrFull, "", "full: the call was not stored"},
+		{queue.ErrUnavailable, "", "the call was not stored"},
+	} {
+		f := s.refuse(test.err, test.id)
+		reply := protocol.ErrorReply(f)
+		body := string(reply.Parts[0])
+		if reply.Status != 503 || reply.RetryAfter == 0 || !strings.Contains(body, test.want) || strings.Contains(body, `"request_id":"req-1"`) != (test.id != "") {
+			t.Errorf("%v = %d, Retry-After %d, %s", test.err, reply.Status, reply.RetryAfter, body)
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/operate"
+)
+
+// maxTold is how many dead letters a heartbeat tells.
+const maxTold = 100
+
+// Work returns what the heartbeat asks of calls that outlive their callers.
+func (e *Engine) Work() heartbeat.Work { return work{e} }
+
+type work struct{ e *Engine }
+
+// State returns how the queue and the schedules do.
+func (w work) State(ctx context.Context) heartbeat.WorkState {
+	d := w.e.durable.Load()
+	if d == nil {
+		state := apiv1.HeartbeatQueue{State: operate.StateOff}
+		if w.e.queueSettings() != nil {
+			state.State, state.Reason = operate.StateUnreachable, "the engine has not opened it yet"
+		}
+		return heartbeat.WorkState{Queue: &state}
+	}
+	s := operator{w.e, d}.Status(ctx)
+	state := heartbeat.WorkState{Queue: reported(&s), Schedules: w.e.scheduleStates(ctx)}
+	if s.State != operate.StateUnreachable {
+		state.Schedules = w.e.scheduleStates(ctx)
+	}
+	if s.Dead == 0 || s.State == operate.StateUnreachable {
+		return state
+	}
+	list, _, err := d.calls.DeadLetters(ctx, "", maxTold)
+	if err != nil {
+		return state // the number is told
+	}
+	for _, l := range list {
+		state.DeadLetters = append(state.DeadLetters, apiv1.HeartbeatDeadLetter{RequestID: l.ID, VanityURL: l.VanityURL, Reason: l.Reason, Attempts: l.Attempts, At: l.DiedAt})
+	}
+	return state
+}
+
+// reported returns a queue's status as a heartbeat has it.
+func reported(s *operate.Status) *apiv1.HeartbeatQueue {
+	q := &apiv1.HeartbeatQueue{
+		State: s.State, Reason: s.Reason, Storage: s.Storage, Used: s.Used, Limit: s.Limit,
+		Depth: int64(s.Waiting + s.Running), OldestSeconds: s.OldestSeconds, Dead: int64(s.Dead),
+	}
+	if s.Draining && q.Reason == "" {
+		q.Reason = "it takes no new calls, since its operator said so"
+	}
+	for _, n := range s.Nodes {
+		q.Nodes = append(q.Nodes, apiv1.HeartbeatQueueNode{Name: n.Name, Ready: n.Ready})
+	}
+	for _, l := range s.Lost {
+		q.Lost = append(q.Lost, apiv1.HeartbeatLoss{At: l.At, Calls: int64(l.Calls)})
+	}
+	for _, a := range s.Algorithms {
+		if a.Waiting+a.Running+a.Dead > 0 {
+			q.Algorithms = append(q.Algorithms, apiv1.HeartbeatQueueAlgorithm{VanityURL: a.VanityURL, Waiting: int64(a.Waiting), Running: int64(a.Running), Dead: int64(a.Dead)})
+		}
+	}
+	return q
+}
+
+// Do does what somebody asked for at the mothership.
+func (w work) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, error) {
+	d := w.e.durable.Load()
+	if d == nil {
+		return 0, errors.New("this satellite's queue is off, or not open yet")
+	}
+	do := letters{d}.Retry
+	if command.Action == apiv1.QueueDrop {
+		do = letters{d}.Drop
+	}
+	done, err := do(ctx, command.RequestIDs)
+	if err != nil {
+		return 0, err
+	}
+	if len(done.Left) > 0 {
+		err = fmt.Errorf("%d of %d: %s", len(done.Left), len(command.RequestIDs), done.Left[0].Reason)
+	}
+	w.e.log.Info("the mothership had dead letters looked after", "action", command.Action, "done", done.Done, "left", len(done.Left))
+	return done.Done, err
+}

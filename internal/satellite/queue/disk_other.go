@@ -1,0 +1,9 @@
+//go:build !linux && !darwin
+
+package queue
+
+import "errors"
+
+func diskRoom(string) (free, total int64, err error) {
+	return 0, 0, errors.ErrUnsupported
+}

@@ -1,0 +1,30 @@
+package queue
+
+import "github.com/nats-io/nats-server/v2/server"
+
+// stream is what a node knows of one stream of its own.
+type stream struct {
+	name     string
+	messages uint64
+	leads    bool
+}
+
+// streams returns what the node stores, by stream.
+func (n *Node) streams() []stream {
+	ns, _ := n.running()
+	if ns == nil {
+		return nil
+	}
+	js, err := ns.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		return nil
+	}
+	var all []stream
+	for _, account := range js.AccountDetails {
+		for _, s := range account.Streams {
+			leads := s.Cluster == nil || s.Cluster.Leader == n.opts.Name || s.Cluster.Leader == ""
+			all = append(all, stream{s.Name, s.State.Msgs, leads})
+		}
+	}
+	return all
+}

@@ -1,0 +1,303 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// memoryMarker remembers as the cluster does: who saves over a newer one is told.
+type memoryMarker struct {
+	mu      sync.Mutex
+	text    []byte
+	version int
+}
+
+func (m *memoryMarker) Load(context.Context) (MarkerState, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var s MarkerState
+	if len(m.text) > 0 {
+		if err := json.Unmarshal(m.text, &s); err != nil {
+			return s, err
+		}
+	}
+	s.Version = strconv.Itoa(m.version)
+	return s, nil
+}
+
+func (m *memoryMarker) Save(_ context.Context, s MarkerState) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.Version != strconv.Itoa(m.version) {
+		return ErrConflict
+	}
+	text, err := json.Marshal(s)
+	m.text, m.version = text, m.version+1
+	return err
+}
+
+func TestAQueueThatComesBackEmptyIsTold(t *testing.T) {
+	t.Parallel()
+	marker := &memoryMarker{}
+	dir := t.TempDir()
+	node, err := StartNode(testContext(t), NodeOptions{Name: "queue-0", Dir: dir, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := connect(t, Options{Node: node, Marker: marker})
+	ctx := testContext(t)
+	for i := range 7 {
+		publish(t, q, call(fmt.Sprint(i)))
+	}
+	publish(t, q, Message{Kind: KindCallback, ID: "no-call"})
+	if err := take(t, q, KindCall, "foo/bar").Done(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.observe(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := marker.Load(ctx); s.Outstanding != 6 || !s.Made {
+		t.Fatalf("remembered: %+v, want 6 outstanding", s)
+	}
+	q.Close()
+	close1(t, node)
+	// It comes back with what it had.
+	node = startNode(t, NodeOptions{Dir: dir})
+	q = connect(t, Options{Node: node, Marker: marker})
+	if s := q.State(ctx); len(s.Losses) != 0 || s.Calls != 6 {
+		t.Fatalf("after a restart: %+v", s)
+	}
+	q.Close()
+	close1(t, node)
+	// It comes back empty.
+	q = connect(t, Options{Node: startNode(t, NodeOptions{}), Marker: marker})
+	s := q.State(ctx)
+	if len(s.Losses) != 1 || s.Losses[0].Calls != 6 || s.Losses[0].At.IsZero() {
+		t.Fatalf("after it came back empty: %+v, want a loss of 6", s.Losses)
+	}
+	publish(t, q, call("new"))
+	if s := q.State(ctx); len(s.Losses) != 1 || s.Calls != 1 {
+		t.Errorf("after that: %+v", s)
+	}
+}
+
+func close1(t testing.TB, n *Node) {
+	t.Helper()
+	if err := n.Close(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAllDisksLostAtOnce(t *testing.T) {
+	t.Parallel()
+	marker := &memoryMarker{}
+	c, q := startCluster(t, Options{Marker: marker})
+	publishMany(t, q, 0, 50)
+	if err := q.observe(testContext(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	// What this process knows beyond what is remembered counts too.
+	publishMany(t, q, 50, 7)
+	for _, n := range c.nodes {
+		n.kill()
+		n.wipe()
+	}
+	c.start()
+	eventually(t, "the loss is told", func() error {
+		if l := q.Losses(); len(l) != 1 {
+			return fmt.Errorf("losses %v", l)
+		}
+		return q.Ready()
+	})
+	if l := q.Losses(); l[0].Calls != 57 {
+		t.Errorf("%d calls are told as lost, want 57", l[0].Calls)
+	}
+	publishMany(t, q, 100, 3)
+}
+
+func TestWithoutAMajorityNothingIsAccepted(t *testing.T) {
+	t.Parallel()
+	c, q := startCluster(t, Options{StoreTimeout: 2 * time.Second, AskTimeout: 5 * time.Second})
+	publishMany(t, q, 0, 10)
+	c.nodes[0].kill()
+	c.nodes[1].kill()
+	surely := map[string]bool{}
+	for i := range 8 {
+		id := fmt.Sprint("call-", 10+i)
+		_, err := q.Publish(testContext(t), call(id))
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			surely[id] = true
+		case !errors.Is(err, ErrUnknown):
+			t.Errorf("without a majority: %v, want ErrUnavailable or ErrUnknown", err)
+		}
+	}
+	eventually(t, "the queue says why", func() error {
+		if err := q.Ready(); !errors.Is(err, ErrUnavailable) {
+			return fmt.Errorf("ready: %w", err)
+		}
+		return nil
+	})
+	c.nodes[0].begin()
+	c.nodes[1].begin()
+	c.ready()
+	eventually(t, "the queue is back", q.Ready)
+	found := map[string]int{}
+	if err := q.PeekFrom(testContext(t), KindCall, "foo/bar", 1, 100, func(p *Peeked) bool { found[p.ID]++; return true }); err != nil {
+		t.Fatal(err)
+	}
+	for id, n := range found {
+		if surely[id] || n > 1 {
+			t.Errorf("%s is stored %d times and was told as surely not stored: %v", id, n, surely[id])
+		}
+	}
+	for i := range 10 {
+		if found[fmt.Sprint("call-", i)] != 1 {
+			t.Errorf("call %d is lost", i)
+		}
+	}
+}
+
+func TestTheDisksFormat(t *testing.T) {
+	t.Parallel()
+	start := func(dir string) error {
+		n, err := StartNode(testContext(t), NodeOptions{Name: "queue-0", Dir: dir, Log: testLog(t)})
+		if err == nil {
+			close1(t, n)
+		}
+		return err
+	}
+	dir := t.TempDir()
+	if err := start(dir); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, formatFile)); err != nil || string(text) != "1\n" {
+		t.Fatalf("the format file says %q, %v", text, err)
+	}
+	if err := start(dir); err != nil {
+		t.Errorf("a second start: %v", err)
+	}
+	for text, want := range map[string]string{
+		"2\n": "format 2", "999999": "newer version", "": "does not say", "x": "does not say", "0": "does not say", "-1": "does not say",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, formatFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := start(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("format %q: %v, want %q", text, err, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, formatFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(dir); err == nil || !strings.Contains(err.Error(), "no file") {
+		t.Errorf("a store without a format: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := start(file); err == nil {
+		t.Error("starts on a file")
+	}
+}
+
+func TestTwoDisksLostAtOnce(t *testing.T) {
+	t.Parallel()
+	marker := &memoryMarker{}
+	c, q := startCluster(t, Options{Marker: marker, StoreTimeout: time.Second, AskTimeout: 5 * time.Second})
+	publishMany(t, q, 0, 60)
+	c.complete()
+	saved := [2]string{}
+	for i, n := range c.nodes[:2] {
+		n.kill()
+		saved[i] = n.opts.Dir
+		n.opts.Dir = t.TempDir()
+	}
+	for _, n := range c.nodes[:2] {
+		n.begin()
+	}
+	for _, n := range c.nodes[:2] {
+		eventually(t, "the empty node says what it waits for", func() error {
+			err := n.ready()
+			if err != nil && strings.Contains(err.Error(), "so is another's") {
+				return nil
+			}
+			return fmt.Errorf("it says: %w", err)
+		})
+	}
+	// The one that is left has no majority, and the empty ones must not make one
+	// up. That nothing comes cannot be waited for: a while it is.
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); {
+		if _, err := q.Publish(testContext(t), Message{Kind: KindBatch, ID: "no"}); err == nil {
+			t.Fatal("a queue that lost its majority accepts calls")
+		}
+		if l := q.Losses(); len(l) > 0 {
+			t.Fatalf("a loss is told while the calls are on a disk: %v", l)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	// The disks come back.
+	for i, n := range c.nodes[:2] {
+		n.kill()
+		n.opts.Dir = saved[i]
+	}
+	for _, n := range c.nodes[:2] {
+		n.begin()
+	}
+	c.ready()
+	eventually(t, "the queue is back", q.Ready)
+	holds(t, q, 60)
+	if l := q.Losses(); len(l) > 0 {
+		t.Errorf("losses %v", l)
+	}
+}
+
+func TestAQueueThatLacksTheNewestIsTold(t *testing.T) {
+	t.Parallel()
+	marker := &memoryMarker{}
+	node := startNode(t, NodeOptions{})
+	q := connect(t, Options{Node: node, Marker: marker})
+	ctx := testContext(t)
+	for i := range 5 {
+		publish(t, q, call(fmt.Sprint("call-", i)))
+	}
+	if err := q.observe(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	q.Close()
+	// A stream of the same incarnation, as nodes with old disks would elect it:
+	// it holds two of the five and never had more.
+	old, err := marker.Load(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rolled := connect(t, Options{Node: startNode(t, NodeOptions{Name: "queue-1"}), Marker: &memoryMarker{version: 1, text: []byte(`{"incarnation":"` + old.Incarnation + `"}`)}})
+	publish(t, rolled, call("call-0"))
+	publish(t, rolled, call("call-1"))
+	other := rolled.opts.Node
+	rolled.Close()
+
+	q = connect(t, Options{Node: other, Marker: marker, behindFor: time.Second})
+	s := q.State(ctx)
+	if len(s.Losses) != 1 || s.Losses[0].Calls != 3 || s.Calls != 2 || s.Incarnation == old.Incarnation {
+		t.Errorf("state %+v: want a loss of 3, 2 left, and a new incarnation", s)
+	}
+	holds(t, q, 2)
+	publish(t, q, call("call-2"))
+	if err := q.settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if l := q.Losses(); len(l) != 1 {
+		t.Errorf("the loss is told again: %v", l)
+	}
+}

@@ -1,0 +1,326 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	storeFolder = "store"
+	clusterName = "queue"
+	engineUser  = "engine"
+	nodeUser    = "node"
+	// announceEvery is how often a node tells engines how it is.
+	announceEvery = time.Second
+	// DefaultSize is a volume's size when nothing says another.
+	DefaultSize = 10 << 30
+)
+
+// NodeOptions say how a node of the queue runs.
+type NodeOptions struct {
+	// Name is the node's name for ever: its pod's.
+	Name string
+	// Dir is where the node stores what it has.
+	Dir string
+	// Size is the size of the volume that Dir is on. What is stored stays well
+	// below it. Zero is DefaultSize.
+	Size int64
+	// Secret is the launch's token as it is in its file. Who has it may connect.
+	// A node that listens nowhere needs none.
+	Secret []byte
+	// Peers are the route addresses (host:port) of all nodes, this one too.
+	// Without any, the node stands alone.
+	Peers []string
+	// ClientListen, RouteListen and HealthListen are addresses to listen on.
+	// An empty one is not listened on.
+	ClientListen, RouteListen, HealthListen string
+	Log                                     *slog.Logger
+	// Room returns what is free of the disk that a folder is on, and its size.
+	// Nil asks the system.
+	Room func(dir string) (free, total int64, err error)
+}
+
+// Node is one node of the queue, in this process.
+type Node struct {
+	opts   NodeOptions
+	trust  *trust
+	server *server.Server
+	conn   *nats.Conn
+	health *healthServer
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
+
+	readyLooks int // by announce alone
+
+	mu     sync.Mutex
+	waits  string
+	free   int64
+	total  int64
+	closed bool
+}
+
+// StartNode starts a node on its folder, which it checks first, and returns
+// once it answers. A node of several may not be ready by then: see Ready. One
+// whose disk is empty waits for the others to say what they have.
+func StartNode(ctx context.Context, opts NodeOptions) (*Node, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Size <= 0 {
+		opts.Size = DefaultSize
+	}
+	if opts.Room == nil {
+		opts.Room = diskRoom
+	}
+	if opts.Name == "" {
+		return nil, errors.New("a queue node needs a name that stays: its pod's")
+	}
+	if len(opts.Secret) == 0 && opts.ClientListen == "" && len(opts.Peers) == 0 {
+		opts.Secret = []byte(rand.Text())
+	}
+	t, err := newTrust(opts.Secret)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepare(opts.Dir); err != nil {
+		return nil, err
+	}
+	config, err := serverOptions(opts, t)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{opts: opts, trust: t}
+	if opts.HealthListen != "" {
+		if n.health, err = startHealth(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.start(ctx, config); err != nil {
+		if n.health != nil {
+			n.health.close()
+		}
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context, config *server.Options) error {
+	if err := n.admit(ctx); err != nil {
+		return err
+	}
+	ns, err := server.NewServer(config)
+	if err != nil {
+		return fmt.Errorf("set up the queue node: %w", err)
+	}
+	log := &serverLog{log: n.opts.Log.With("node", n.opts.Name)}
+	ns.SetLoggerV2(log, false, false, false)
+	go ns.Start()
+	if err := started(ctx, ns, log); err != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+		return fmt.Errorf("start the queue node: %w", err)
+	}
+	n.mu.Lock()
+	n.server = ns
+	n.mu.Unlock()
+	if n.conn, err = n.connect(); err != nil {
+		ns.Shutdown()
+		ns.WaitForShutdown()
+		return fmt.Errorf("start the queue node: %w", err)
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	n.ended.Go(func() { n.announce(run) })
+	return nil
+}
+
+// started waits until a server answers or has died.
+func started(ctx context.Context, ns *server.Server, log *serverLog) error {
+	for !ns.ReadyForConnections(100 * time.Millisecond) {
+		if why := log.died(); why != "" {
+			return errors.New(why)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if why := log.died(); why != "" {
+		return errors.New(why)
+	}
+	return nil
+}
+
+// running returns the server, or nil and what the node waits for before it
+// starts one.
+func (n *Node) running() (*server.Server, string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.server, n.waits
+}
+
+// serverOptions are the server's settings. None of them is for choosing but
+// names, places and size.
+func serverOptions(opts NodeOptions, t *trust) (*server.Options, error) {
+	config := &server.Options{
+		ServerName:             opts.Name,
+		NoSigs:                 true,
+		DontListen:             opts.ClientListen == "",
+		Username:               engineUser,
+		Password:               t.client,
+		MaxPayload:             1 << 20,
+		DisableJetStreamBanner: true,
+		JetStream:              true,
+		StoreDir:               filepath.Join(opts.Dir, storeFolder),
+		JetStreamMaxStore:      opts.Size / 100 * storePercent,
+		JetStreamMaxMemory:     32 << 20,
+		SyncAlways:             true,
+		LameDuckGracePeriod:    time.Second,
+		LameDuckDuration:       3 * time.Second,
+	}
+	var err error
+	if opts.ClientListen != "" {
+		if config.Host, config.Port, err = splitAddress(opts.ClientListen); err != nil {
+			return nil, err
+		}
+		config.TLSConfig = t.config()
+		config.TLSTimeout = 10
+	}
+	if len(opts.Peers) == 0 {
+		return config, nil
+	}
+	if opts.RouteListen == "" {
+		return nil, errors.New("a queue node with peers needs an address for them")
+	}
+	c := &config.Cluster
+	if c.Host, c.Port, err = splitAddress(opts.RouteListen); err != nil {
+		return nil, err
+	}
+	c.Name, c.Username, c.Password = clusterName, nodeUser, t.route
+	c.TLSConfig, c.TLSTimeout = t.config(), 10
+	c.NoAdvertise = true
+	for _, peer := range opts.Peers {
+		if _, _, err := net.SplitHostPort(peer); err != nil {
+			return nil, fmt.Errorf("the queue's peer %q is not host:port", peer)
+		}
+		config.Routes = append(config.Routes, &url.URL{Scheme: "nats-route", Host: peer, User: url.UserPassword(nodeUser, t.route)})
+	}
+	return config, nil
+}
+
+func splitAddress(address string) (string, int, error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, fmt.Errorf("the address %q is not host:port", address)
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("the address %q has no port number", address)
+	}
+	if port == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	return host, int(port), nil
+}
+
+// connect returns a connection to this node that leaves the process nowhere.
+func (n *Node) connect(more ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect("", append([]nats.Option{
+		nats.InProcessServer(n.server), nats.UserInfo(engineUser, n.trust.client), nats.MaxReconnects(-1),
+	}, more...)...)
+}
+
+// announcement is what a node tells engines of itself.
+type announcement struct {
+	Name  string `json:"name"`
+	Ready string `json:"ready,omitempty"` // why it is not ready
+	Free  int64  `json:"free"`
+	Total int64  `json:"total"`
+	Used  int64  `json:"used"`
+	Size  int64  `json:"size"`
+}
+
+// announce tells engines how the node is until ctx ends.
+func (n *Node) announce(ctx context.Context) {
+	tick := time.NewTicker(announceEvery)
+	defer tick.Stop()
+	for {
+		figures := n.figures()
+		n.markComplete(figures.Ready == "")
+		if text, err := json.Marshal(figures); err == nil {
+			_ = n.conn.Publish(nodeSubject+"."+n.opts.Name, text)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) figures() announcement {
+	free, total, err := n.opts.Room(n.opts.Dir)
+	n.mu.Lock()
+	if err == nil {
+		n.free, n.total = free, total
+	}
+	a := announcement{Name: n.opts.Name, Free: n.free, Total: n.total, Size: n.opts.Size}
+	n.mu.Unlock()
+	if err := n.Ready(); err != nil {
+		a.Ready = err.Error()
+	}
+	if ns, _ := n.running(); ns != nil {
+		if js, err := ns.Jsz(nil); err == nil {
+			a.Used = int64(js.Store)
+		}
+	}
+	return a
+}
+
+// Close hands leadership over, lets engines move to other nodes, and stops the
+// node. What it has stays on its disk.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	closed := n.closed
+	n.closed = true
+	n.mu.Unlock()
+	if closed {
+		return nil
+	}
+	n.stop()
+	n.ended.Wait()
+	n.conn.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if len(n.opts.Peers) > 0 && n.opts.ClientListen != "" {
+			n.server.LameDuckShutdown()
+		}
+		n.server.Shutdown()
+		n.server.WaitForShutdown()
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		n.server.Shutdown()
+		<-ended
+		err = ctx.Err()
+	}
+	if n.health != nil {
+		n.health.close()
+	}
+	return err
+}

@@ -1,0 +1,235 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket is a set of records: small values by key, stored as messages are.
+type Bucket string
+
+// The buckets. All but two forget a value after Options.Keep: BucketDead keeps
+// it a week at the least, BucketSchedule for ever.
+const (
+	BucketCall     Bucket = "call"     // states and results by call
+	BucketIdem     Bucket = "idem"     // numbers by idempotency key
+	BucketBatch    Bucket = "batch"    // batches
+	BucketChunk    Bucket = "chunk"    // parts of batches
+	BucketSchedule Bucket = "schedule" // when schedules ran
+	BucketDead     Bucket = "dead"     // dead letters
+)
+
+var streamOf = map[Bucket]string{
+	BucketCall: "call", BucketIdem: "call", BucketBatch: "batch", BucketChunk: "batch", BucketDead: "dead", BucketSchedule: "schedule",
+}
+
+// validKey is what a record's key is made of. Dots part it: Keys is quick for
+// a prefix that ends in one.
+var validKey = regexp.MustCompile(`^[A-Za-z0-9_=/-]+(\.[A-Za-z0-9_=/-]+)*$`)
+
+const (
+	maxKey      = 200
+	expectedSeq = "Nats-Expected-Last-Subject-Sequence"
+)
+
+func (b Bucket) subject(key string) (subject, stream string, err error) {
+	stream, ok := streamOf[b]
+	if !ok {
+		return "", "", fmt.Errorf("%w: %q is no bucket", ErrInvalid, b)
+	}
+	if len(key) > maxKey || !validKey.MatchString(key) {
+		return "", "", fmt.Errorf("%w: a record's key is 1 to %d of A-Z a-z 0-9 _ = / - and single dots between them", ErrInvalid, maxKey)
+	}
+	return recordPrefix + "." + string(b) + "." + key, stream, nil
+}
+
+// Record returns a record's value and its revision, or ErrNotFound.
+func (q *Queue) Record(ctx context.Context, b Bucket, key string) (value []byte, revision uint64, err error) {
+	raw, err := q.record(ctx, b, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	text := raw.header.Get(piecesOf)
+	if text == "" {
+		return raw.data, raw.seq, nil
+	}
+	p, err := parsePieces(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	value, err = q.getPieces(ctx, p)
+	return value, raw.seq, err
+}
+
+func (q *Queue) record(ctx context.Context, b Bucket, key string) (rawMessage, error) {
+	subject, stream, err := b.subject(key)
+	if err != nil {
+		return rawMessage{}, err
+	}
+	if err := q.settled(); err != nil {
+		return rawMessage{}, err
+	}
+	return q.lastOf(ctx, stream, subject)
+}
+
+// Put stores a value if the record's revision still is the one given: 0 is
+// that of a record that is not there. It returns the new one, or ErrConflict.
+// Its other errors are those of Publish.
+func (q *Queue) Put(ctx context.Context, b Bucket, key string, value []byte, revision uint64) (uint64, error) {
+	return q.write(ctx, b, key, value, &revision)
+}
+
+// Set stores a value whatever is there. Its errors are those of Publish.
+func (q *Queue) Set(ctx context.Context, b Bucket, key string, value []byte) error {
+	_, err := q.write(ctx, b, key, value, nil)
+	return err
+}
+
+func (q *Queue) write(ctx context.Context, b Bucket, key string, value []byte, revision *uint64) (uint64, error) {
+	subject, stream, err := b.subject(key)
+	if err != nil {
+		return 0, err
+	}
+	if err := q.settled(); err != nil {
+		return 0, err
+	}
+	msg := &nats.Msg{Subject: subject, Data: value, Header: nats.Header{nats.ExpectedStreamHdr: {stream}}}
+	if revision != nil {
+		msg.Header[expectedSeq] = []string{strconv.FormatUint(*revision, 10)}
+	}
+	var p *pieces
+	if len(value) > inline {
+		if p, err = q.putPieces(ctx, b.pieceStream(), value); err != nil {
+			return 0, err
+		}
+		msg.Data, msg.Header[piecesOf] = nil, []string{p.String()}
+	}
+	ack, err := q.store(ctx, msg)
+	if err != nil {
+		if p != nil && !errors.Is(err, ErrUnknown) {
+			q.dropPieces(p)
+		}
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// pieceStream is where a bucket's large values are: with those that go after
+// Options.Keep by themselves, or with those that the sweep looks after.
+func (b Bucket) pieceStream() string {
+	if b == BucketDead || b == BucketSchedule {
+		return pieceStream
+	}
+	return blobStream
+}
+
+// Delete takes a record out. One that is not there is no error.
+func (q *Queue) Delete(ctx context.Context, b Bucket, key string) error {
+	raw, err := q.record(ctx, b, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := q.purge(ctx, streamOf[b], raw.subject); err != nil {
+		return err
+	}
+	if text := raw.header.Get(piecesOf); text != "" {
+		if p, err := parsePieces(text); err == nil {
+			q.dropPieces(p)
+		}
+	}
+	return nil
+}
+
+// Keys returns up to limit keys of a bucket that begin with prefix, in the
+// order in which they were last written.
+func (q *Queue) Keys(ctx context.Context, b Bucket, prefix string, limit int) ([]string, error) {
+	stream, ok := streamOf[b]
+	if !ok {
+		return nil, fmt.Errorf("%w: %q is no bucket", ErrInvalid, b)
+	}
+	root := recordPrefix + "." + string(b) + "."
+	filter := root + ">"
+	if whole := prefix[:strings.LastIndexByte(prefix, '.')+1]; whole != "" {
+		if !validKey.MatchString(strings.TrimSuffix(whole, ".")) {
+			return nil, nil // no key begins so
+		}
+		filter = root + whole + ">"
+	}
+	var keys []string
+	err := q.scan(ctx, stream, filter, true, func(m jetstream.Msg) bool {
+		if key := strings.TrimPrefix(m.Subject(), root); strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+		return len(keys) < limit
+	})
+	return keys, err
+}
+
+// scanBatch is how many messages of a scan are on their way at a time.
+const (
+	scanBatch = 256
+	scanWhole = 16 // with their data
+)
+
+// scan hands all messages of a stream and subject to f, in their order, until
+// that returns false. The stream is not the one of work.
+func (q *Queue) scan(ctx context.Context, stream, filter string, headersOnly bool, f func(jetstream.Msg) bool) error {
+	if err := q.settled(); err != nil {
+		return err
+	}
+	c, err := q.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		FilterSubject:     filter,
+		AckPolicy:         jetstream.AckNonePolicy,
+		HeadersOnly:       headersOnly,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: 30 * time.Second,
+	})
+	if err != nil {
+		return asked(err)
+	}
+	info := c.CachedInfo()
+	defer q.dropConsumer(stream, info.Name)
+	atOnce := uint64(scanBatch)
+	if !headersOnly {
+		atOnce = scanWhole
+	}
+	for left := info.NumPending; left > 0; {
+		n := min(left, atOnce)
+		batch, err := c.Fetch(int(n), jetstream.FetchMaxWait(q.opts.AskTimeout))
+		if err != nil {
+			return asked(err)
+		}
+		got := uint64(0)
+		stopped := false
+		for m := range batch.Messages() {
+			got++
+			stopped = stopped || !f(m)
+		}
+		if err := batch.Error(); err != nil && got == 0 {
+			return asked(err)
+		}
+		if stopped || got == 0 {
+			return nil
+		}
+		left -= min(left, got)
+	}
+	return nil
+}
+
+func (q *Queue) dropConsumer(stream, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), q.opts.AskTimeout)
+	defer cancel()
+	_ = q.js.DeleteConsumer(ctx, stream, name)
+}

@@ -1,0 +1,262 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The streams. Each has its share of the volume; together they stay well
+// below it, since the replication's log needs room too.
+const (
+	storePercent = 75
+
+	workStream   = "work"
+	pieceStream  = "piece"
+	blobStream   = "blob"
+	workSubject  = "work"
+	hintSubject  = "hint"
+	nodeSubject  = "node"
+	signalPrefix = "signal"
+	recordPrefix = "record"
+
+	incarnationKey = "incarnation"
+
+	// dedupWindow bounds what the servers remember of ids.
+	dedupWindow = 2 * time.Minute
+	// behindFor is how long a stream that lacks messages may be catching up.
+	behindFor = 20 * time.Second
+	// deadKeep is the least that dead letters are kept.
+	deadKeep = 7 * 24 * time.Hour
+)
+
+// plan describes one stream.
+type plan struct {
+	name     string
+	subjects []string
+	percent  int64 // of the volume
+	keep     func(keep time.Duration) time.Duration
+	work     bool // work-queue retention; else the last value a subject
+}
+
+func forKeep(keep time.Duration) time.Duration { return keep }
+func forDead(keep time.Duration) time.Duration { return max(keep, deadKeep) }
+func forEver(time.Duration) time.Duration      { return 0 }
+
+// plans are in the order in which streams are made: work, which calls are
+// accepted into, comes last.
+var plans = []plan{
+	{name: pieceStream, subjects: []string{pieceStream + ".>"}, percent: 15, keep: forEver},
+	{name: blobStream, subjects: []string{blobStream + ".>"}, percent: 12, keep: forKeep},
+	{name: "call", subjects: []string{recordPrefix + ".call.>", recordPrefix + ".idem.>"}, percent: 12, keep: forKeep},
+	{name: "batch", subjects: []string{recordPrefix + ".batch.>", recordPrefix + ".chunk.>"}, percent: 12, keep: forKeep},
+	{name: "dead", subjects: []string{recordPrefix + ".dead.>"}, percent: 4, keep: forDead},
+	{name: "schedule", subjects: []string{recordPrefix + ".schedule.>"}, percent: 1, keep: forEver},
+	{name: workStream, subjects: []string{workSubject + ".>"}, percent: 14, keep: forEver, work: true},
+}
+
+func (q *Queue) streamConfig(p plan, incarnation string) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name:        p.name,
+		Subjects:    p.subjects,
+		Storage:     jetstream.FileStorage,
+		Replicas:    q.opts.Replicas,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    q.opts.Size / 100 * p.percent,
+		MaxMsgSize:  maxStored,
+		MaxAge:      p.keep(q.opts.Keep),
+		Retention:   jetstream.LimitsPolicy,
+		Duplicates:  dedupWindow,
+		AllowDirect: p.work,
+		Metadata:    map[string]string{incarnationKey: incarnation},
+	}
+	if p.work {
+		c.Retention = jetstream.WorkQueuePolicy
+	} else {
+		c.MaxMsgsPerSubject = 1
+		c.Duplicates = time.Second // records carry no ids
+	}
+	if c.MaxAge > 0 && c.Duplicates > c.MaxAge {
+		c.Duplicates = c.MaxAge
+	}
+	return c
+}
+
+// settle brings the streams to what they are to be, and finds out whether the
+// queue is still the one that calls were accepted by.
+func (q *Queue) settle(ctx context.Context) error {
+	// What is remembered is read before the queue is asked. Another engine that
+	// makes the streams in between then shows as a conflict and not as a loss.
+	var known MarkerState
+	if q.opts.Marker != nil {
+		var err error
+		if known, err = q.opts.Marker.Load(ctx); err != nil {
+			return fmt.Errorf("read the queue's incarnation: %w", err)
+		}
+	}
+	found, err := q.find(ctx)
+	if err != nil {
+		return err
+	}
+	if found.incarnation != "" && found.incarnation == known.Incarnation {
+		if found.behind, err = q.isBehind(found, known); err != nil {
+			return err
+		}
+	}
+	next := q.resolve(known, found)
+	if next.Incarnation != known.Incarnation {
+		if err := q.remember(ctx, next); err != nil {
+			return err
+		}
+	}
+	for _, p := range plans {
+		if err := q.ensure(ctx, q.streamConfig(p, next.Incarnation)); err != nil {
+			return fmt.Errorf("make the queue's stream %s: %w", p.name, err)
+		}
+	}
+	if !next.Made {
+		if err := q.finishMaking(ctx, next.Incarnation); err != nil {
+			return err
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.incarnation != "" && q.incarnation != next.Incarnation {
+		q.last.Store(0) // the numbers begin anew
+	}
+	q.incarnation = next.Incarnation
+	return nil
+}
+
+// found is the stream of calls as whoever leads it describes it.
+type found struct {
+	incarnation string // "" when there is no such stream
+	last        uint64 // the highest number given to a message
+	stored      uint64 // messages
+	behind      bool   // it lacks numbers that were given
+}
+
+// find asks for the stream of calls. Only who leads the nodes says that there
+// is none. A queue that cannot be asked is an error and never taken for an
+// empty one.
+func (q *Queue) find(ctx context.Context) (found, error) {
+	// Nodes without a leader do not answer at all.
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	s, err := q.js.Stream(ctx, workStream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return found{}, nil
+	case err != nil:
+		return found{}, fmt.Errorf("ask for the queue's stream: %w", err)
+	}
+	info := s.CachedInfo()
+	if i := info.Config.Metadata[incarnationKey]; i != "" {
+		return found{incarnation: i, last: info.State.LastSeq, stored: info.State.Msgs}, nil
+	}
+	return found{}, errors.New("the queue's stream has no incarnation: it was made by something else")
+}
+
+// isBehind reports whether the stream lacks numbers that were given. A leader
+// that is new may not have all of them at once: until it had its time, that is
+// an error.
+func (q *Queue) isBehind(f found, known MarkerState) (bool, error) {
+	given := known.LastSeq
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.incarnation == f.incarnation {
+		given = max(given, q.last.Load())
+	}
+	if f.last >= given {
+		q.behindSince = time.Time{}
+		return false, nil
+	}
+	if q.behindSince.IsZero() {
+		q.behindSince = time.Now()
+	}
+	if time.Since(q.behindSince) < q.opts.behindFor {
+		return false, fmt.Errorf("the queue stands at message %d and had %d: it catches up, or it lost some", f.last, given)
+	}
+	q.behindSince = time.Time{}
+	return true, nil
+}
+
+// resolve compares what is found with what is remembered and returns what is to
+// be remembered from now on.
+func (q *Queue) resolve(known MarkerState, f found) MarkerState {
+	next := known
+	switch {
+	case known.Incarnation == "":
+		next.Incarnation, next.Made = f.incarnation, false
+	case known.Incarnation == f.incarnation && !f.behind, !known.Made && f.incarnation == "":
+		// It is the one that is remembered, or its maker ended while making it.
+		q.learn(known)
+		return known
+	default:
+		calls := q.tally.outstanding(known)
+		if f.behind {
+			// A part is left, and goes on under a new name.
+			calls -= min(calls, f.stored)
+			f.incarnation = ""
+		}
+		next.lose(Loss{At: q.opts.Now().UTC(), Calls: calls, Incarnation: known.Incarnation})
+		next.Incarnation, next.Made, next.Outstanding, next.LastSeq = f.incarnation, false, 0, 0
+		q.opts.Log.Error("queue lost: accepted calls are unaccounted for", "calls", calls, "incarnation", known.Incarnation)
+	}
+	if next.Incarnation == "" {
+		next.Incarnation = rand.Text()
+	}
+	return next
+}
+
+func (q *Queue) remember(ctx context.Context, state MarkerState) error {
+	if q.opts.Marker == nil {
+		return nil
+	}
+	if err := q.opts.Marker.Save(ctx, state); err != nil {
+		return fmt.Errorf("remember the queue's incarnation: %w", err)
+	}
+	q.learn(state)
+	return nil
+}
+
+// finishMaking remembers that all streams of an incarnation are there.
+func (q *Queue) finishMaking(ctx context.Context, incarnation string) error {
+	if q.opts.Marker == nil {
+		return nil
+	}
+	state, err := q.opts.Marker.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("read the queue's incarnation: %w", err)
+	}
+	if state.Incarnation != incarnation {
+		return fmt.Errorf("%w: another engine made the queue meanwhile", ErrConflict)
+	}
+	state.Made = true
+	return q.remember(ctx, state)
+}
+
+// ensure makes a stream, or changes the one there is where a setting differs.
+func (q *Queue) ensure(ctx context.Context, want jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*settleTimeout)
+	defer cancel()
+	s, err := q.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = q.js.CreateStream(ctx, want)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	have := s.CachedInfo().Config
+	if have.MaxBytes == want.MaxBytes && have.MaxAge == want.MaxAge && have.Metadata[incarnationKey] == want.Metadata[incarnationKey] {
+		return nil
+	}
+	have.MaxBytes, have.MaxAge, have.Duplicates, have.Metadata = want.MaxBytes, want.MaxAge, want.Duplicates, want.Metadata
+	_, err = q.js.UpdateStream(ctx, have)
+	return err
+}

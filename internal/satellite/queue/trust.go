@@ -1,0 +1,133 @@
+package queue
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"math/big"
+	"sync"
+	"time"
+)
+
+// serverName is what every node's certificate is for. Nodes are known by the
+// secret that they share and not by their addresses, which move.
+const serverName = "queue.constellation.internal"
+
+// A certificate lives this long on both sides of now, for clocks that are off,
+// and is made anew well before its end.
+const (
+	certificateSlack = 24 * time.Hour
+	certificateRenew = 6 * time.Hour
+)
+
+// minSecret is the least number of bytes that keys are derived from.
+const minSecret = 8
+
+// trust is what all parts of one queue derive from the launch's secret: an
+// authority that is the same everywhere, and passwords. None of it is on disk.
+type trust struct {
+	key       ed25519.PrivateKey
+	authority *x509.Certificate
+	pool      *x509.CertPool
+	client    string // password of engines
+	route     string // password between nodes
+
+	mu   sync.Mutex
+	leaf *tls.Certificate
+	made time.Time
+}
+
+func newTrust(secret []byte) (*trust, error) {
+	if secret = bytes.TrimSpace(secret); len(secret) < minSecret {
+		return nil, errors.New("the queue's secret is empty or too short: it is the launch's token")
+	}
+	derive := func(purpose string) []byte {
+		key, err := hkdf.Key(sha256.New, secret, nil, "constellation queue "+purpose, ed25519.SeedSize)
+		if err != nil {
+			panic(err) // only a length out of range
+		}
+		return key
+	}
+	t := &trust{
+		key:    ed25519.NewKeyFromSeed(derive("authority")),
+		client: base64.RawURLEncoding.EncodeToString(derive("engine")),
+		route:  base64.RawURLEncoding.EncodeToString(derive("node")),
+	}
+	// Fixed in all its fields and signed without randomness: the same bytes everywhere.
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "constellation queue"},
+		NotBefore:             time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:              time.Date(2120, 1, 1, 0, 0, 0, 0, time.UTC),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, t.key.Public(), t.key)
+	if err != nil {
+		return nil, err
+	}
+	if t.authority, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
+	}
+	t.pool = x509.NewCertPool()
+	t.pool.AddCert(t.authority)
+	return t, nil
+}
+
+// certificate returns this process's own certificate, made anew in time.
+func (t *trust) certificate() (*tls.Certificate, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if age := now.Sub(t.made); t.leaf != nil && age >= 0 && age < certificateRenew {
+		return t.leaf, nil
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "queue"},
+		DNSNames:     []string{serverName},
+		NotBefore:    now.Add(-certificateSlack),
+		NotAfter:     now.Add(certificateSlack + certificateRenew),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, t.authority, public, t.key)
+	if err != nil {
+		return nil, err
+	}
+	t.leaf, t.made = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, now
+	return t.leaf, nil
+}
+
+// config returns the TLS of both ends of a link: each shows a certificate of
+// the authority and asks the other for one.
+func (t *trust) config() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		ServerName: serverName,
+		RootCAs:    t.pool,
+		ClientCAs:  t.pool,
+		ClientAuth: tls.RequireAndVerifyClientCert,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return t.certificate()
+		},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return t.certificate()
+		},
+	}
+}

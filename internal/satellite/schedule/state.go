@@ -1,0 +1,78 @@
+package schedule
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/cron"
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
+)
+
+// State is how a schedule does, for operators.
+type State struct {
+	Name          string    `json:"name"`
+	VanityURL     string    `json:"vanity_url"`
+	Cron          string    `json:"cron"`
+	TimeZone      string    `json:"time_zone"`
+	LastAt        time.Time `json:"last_at,omitzero"` // when the last call was due
+	LastRequestID string    `json:"last_request_id,omitempty"`
+	LastState     string    `json:"last_state,omitempty"`
+	NextAt        time.Time `json:"next_at,omitzero"`
+	Missed        int64     `json:"missed"` // since the schedule began
+	MissedUntil   time.Time `json:"missed_until,omitzero"`
+	Problem       string    `json:"problem,omitempty"` // why it makes no calls
+}
+
+// maxStates bounds what is remembered of calls that have ended.
+const maxStates = 1000
+
+// State returns how the schedules do, whichever engine makes their calls. What
+// cannot be read is left out.
+func (s *Service) State(ctx context.Context) []State {
+	var all []State
+	for _, schedule := range s.opts.Schedules() {
+		state := State{Name: schedule.Name, VanityURL: schedule.VanityURL, Cron: schedule.Cron, TimeZone: schedule.TimeZone}
+		times, err := cron.Parse(schedule.Cron, schedule.TimeZone)
+		if err != nil {
+			state.Problem = err.Error()
+			all = append(all, state)
+			continue
+		}
+		after := s.opts.Now()
+		var r record
+		if value, _, err := s.opts.Queue.Record(ctx, queue.BucketSchedule, keyOf(schedule.Name)); err == nil && json.Unmarshal(value, &r) == nil {
+			state.LastAt, state.LastRequestID, state.Missed, state.MissedUntil = r.LastAt, r.LastRequestID, r.Missed, r.MissedUntil
+			state.LastState = s.became(ctx, r.LastRequestID, schedule.VanityURL)
+			if r.Due.After(after) {
+				after = r.Due
+			}
+		}
+		state.NextAt = times.Next(after)
+		all = append(all, state)
+	}
+	return all
+}
+
+// became returns the state of a call. What has ended is asked for once.
+func (s *Service) became(ctx context.Context, requestID, vanityURL string) string {
+	if requestID == "" {
+		return ""
+	}
+	s.statesMu.Lock()
+	state, ok := s.states[requestID]
+	s.statesMu.Unlock()
+	if ok {
+		return state
+	}
+	state, _ = s.opts.Became(ctx, requestID, vanityURL)
+	if state != "" && state != "queued" && state != "running" {
+		s.statesMu.Lock()
+		if len(s.states) >= maxStates {
+			clear(s.states)
+		}
+		s.states[requestID] = state
+		s.statesMu.Unlock()
+	}
+	return state
+}
