@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -88,6 +89,10 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	must(err)
 	l, err := w.control.CreateLaunch(t.Context(), control.Shell(), s.ID, control.NewLaunch{SatelliteVersion: 2, Name: "Line 1"})
 	must(err)
+	w.beat(s, l, constellation.WorkState{
+		Queue:       &constellation.QueueState{State: constellation.QueueOK, Dead: 1},
+		DeadLetters: []constellation.DeadLetter{{RequestID: "req-1", VanityURL: "second/try", Attempts: 1, At: time.Now()}},
+	})
 	_, callerKey, err := w.control.CreateSatelliteKey(t.Context(), control.Shell(), s.ID, control.NewSatelliteKey{Name: "checkout"})
 	must(err)
 	keyOf := func(username string) string {
@@ -109,7 +114,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	}
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
-		"cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"},
+		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
 	drafts := map[string]string{} // the pages of drafts with a line, by where they are edited
@@ -120,7 +125,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 			t.Fatalf("keep a draft by %s: %d %s", kept, status, body)
 		}
 		_, dialog, _ := w.submit(from+"/schedules/add", fields(w.raw(location, neo)), neo)
-		status, location, body = w.submit(dialog, with(fields(w.raw(dialog, neo)), "name", "night", "cron", "@daily", "vanity_url", "third/try"), neo)
+		status, location, body = w.submit(dialog, with(fields(w.raw(dialog, neo)), "schedule", "night", "cron", "@daily", "vanity_url", "third/try"), neo)
 		if status != http.StatusSeeOther {
 			t.Fatalf("add a schedule by %s: %d %s", dialog, status, body)
 		}
@@ -137,7 +142,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 			}
 		}
 		target := fill.Replace(r.Pattern)
-		page := target + "?version=1"
+		page := target + "?version=1&id=req-1"
 		for editor, draft := range drafts { // an action's form is on the editor's page
 			if action, ok := strings.CutPrefix(r.Pattern, editor+"/"); ok && action != "algorithm" && action != "schedule" {
 				page = draft
