@@ -313,6 +313,13 @@ func TestBackupThatIsNotWhatWasWritten(t *testing.T) {
 	if err := check(append(bytes.Clone(file), 'x')); err == nil {
 		t.Error("something follows, and it is taken for a backup")
 	}
+	newer := bytes.Replace(file, []byte(`"version":1`), []byte(`"version":2`), 1)
+	if err := check(newer); err == nil || !strings.Contains(err.Error(), "form 2") {
+		t.Errorf("a backup of a newer form: %v", err)
+	}
+	if err := check([]byte("{}\n")); err == nil || !strings.Contains(err.Error(), "no backup") {
+		t.Errorf("what is no backup: %v", err)
+	}
 	long := []byte(`{"format":"` + strings.Repeat("x", maxLine+1))
 	if err := check(long); err == nil {
 		t.Error("a line without an end is taken for a backup")

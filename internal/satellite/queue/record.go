@@ -167,7 +167,7 @@ func (q *Queue) Keys(ctx context.Context, b Bucket, prefix string, limit int) ([
 		filter = root + whole + ">"
 	}
 	var keys []string
-	err := q.scan(ctx, stream, filter, true, func(m jetstream.Msg) bool {
+	err := q.scan(ctx, stream, filter, func(m jetstream.Msg) bool {
 		if key := strings.TrimPrefix(m.Subject(), root); strings.HasPrefix(key, prefix) {
 			keys = append(keys, key)
 		}
@@ -177,21 +177,18 @@ func (q *Queue) Keys(ctx context.Context, b Bucket, prefix string, limit int) ([
 }
 
 // scanBatch is how many messages of a scan are on their way at a time.
-const (
-	scanBatch = 256
-	scanWhole = 16 // with their data
-)
+const scanBatch = 256
 
-// scan hands all messages of a stream and subject to f, in their order, until
-// that returns false. The stream is not the one of work.
-func (q *Queue) scan(ctx context.Context, stream, filter string, headersOnly bool, f func(jetstream.Msg) bool) error {
+// scan hands all messages of a stream and subject to f, without their data and
+// in their order, until that returns false. The stream is not the one of work.
+func (q *Queue) scan(ctx context.Context, stream, filter string, f func(jetstream.Msg) bool) error {
 	if err := q.settled(); err != nil {
 		return err
 	}
 	c, err := q.js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		FilterSubject:     filter,
 		AckPolicy:         jetstream.AckNonePolicy,
-		HeadersOnly:       headersOnly,
+		HeadersOnly:       true,
 		MemoryStorage:     true,
 		Replicas:          1,
 		InactiveThreshold: 30 * time.Second,
@@ -201,12 +198,8 @@ func (q *Queue) scan(ctx context.Context, stream, filter string, headersOnly boo
 	}
 	info := c.CachedInfo()
 	defer q.dropConsumer(stream, info.Name)
-	atOnce := uint64(scanBatch)
-	if !headersOnly {
-		atOnce = scanWhole
-	}
 	for left := info.NumPending; left > 0; {
-		n := min(left, atOnce)
+		n := min(left, scanBatch)
 		batch, err := c.Fetch(int(n), jetstream.FetchMaxWait(q.opts.AskTimeout))
 		if err != nil {
 			return asked(err)

@@ -29,13 +29,6 @@ type NodeState struct {
 	Free, Total int64
 }
 
-// LineState says how much of one kind and algorithm there is.
-type LineState struct {
-	Kind      Kind
-	Algorithm string
-	Stored    uint64
-}
-
 // State says how the queue is.
 type State struct {
 	Reachable bool

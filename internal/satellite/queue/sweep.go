@@ -54,7 +54,7 @@ func (q *Queue) sweep(ctx context.Context, age time.Duration) error {
 		seq = raw.seq + 1
 	}
 	for _, b := range []Bucket{BucketDead, BucketSchedule} {
-		err := q.scan(ctx, streamOf[b], recordPrefix+"."+string(b)+".>", true, func(m jetstream.Msg) bool {
+		err := q.scan(ctx, streamOf[b], recordPrefix+"."+string(b)+".>", func(m jetstream.Msg) bool {
 			spare(nats.Header(m.Headers()))
 			return true
 		})
@@ -76,7 +76,7 @@ func (q *Queue) sweep(ctx context.Context, age time.Duration) error {
 // oldPieces returns the ids of pieces of which none was stored within age.
 func (q *Queue) oldPieces(ctx context.Context, age time.Duration) (map[string]struct{}, error) {
 	old, young := map[string]struct{}{}, map[string]struct{}{}
-	err := q.scan(ctx, pieceStream, pieceStream+".>", true, func(m jetstream.Msg) bool {
+	err := q.scan(ctx, pieceStream, pieceStream+".>", func(m jetstream.Msg) bool {
 		meta, err := m.Metadata()
 		parts := strings.Split(m.Subject(), ".")
 		if err != nil || len(parts) != 3 {
