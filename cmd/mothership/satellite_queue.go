@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	satellite "github.com/constellation-serving/constellation/internal/satellite/config"
-	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const queueHelp = `Store a satellite's durable calls, as one of three nodes.
@@ -43,7 +43,7 @@ var queuePeers = []string{"queue-0.queue:6222", "queue-1.queue:6222", "queue-2.q
 // installer puts it into pods.
 func newSatelliteQueueCommand(std streams) *cobra.Command {
 	var (
-		opts     queue.NodeOptions
+		opts     node.Options
 		dir      string
 		logLevel slog.Level
 	)
@@ -91,8 +91,8 @@ func newSatelliteQueueCommand(std streams) *cobra.Command {
 }
 
 // runQueueNode runs a node until ctx ends.
-func runQueueNode(ctx context.Context, opts queue.NodeOptions) error {
-	node, err := queue.StartNode(ctx, opts)
+func runQueueNode(ctx context.Context, opts node.Options) error {
+	n, err := node.Start(ctx, opts)
 	if err != nil {
 		return err
 	}
@@ -102,5 +102,5 @@ func runQueueNode(ctx context.Context, opts queue.NodeOptions) error {
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueStop)
 	defer cancel()
-	return node.Close(stop)
+	return n.Close(stop)
 }

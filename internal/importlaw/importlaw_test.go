@@ -68,6 +68,10 @@ var direct = map[string][]string{
 	"internal/satellite/upstream":  {"internal/satellite/eventloop", "internal/satellite/http1", "internal/satellite/memory", "internal/satellite/protocol"},
 	"internal/satellite/routing":   {"internal/constellation", "internal/satellite/config", "internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/telemetry"},
 	"internal/satellite/queue":     {},
+
+	"internal/satellite/queue/credentials": {},
+	"internal/satellite/queue/node":        {"internal/satellite/queue/credentials"},
+
 	"internal/satellite/reload":    {"internal/satellite/config"},
 	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
 }
@@ -103,11 +107,11 @@ func TestImportLaw(t *testing.T) {
 }
 
 // rawCalls make raw system calls possible. Of the satellite, only the event
-// loop, the runner, which is a program of its own, and the queue, which asks
-// how full its disk is, may use them.
+// loop, the runner, which is a program of its own, and the queue's node, which
+// asks how full its disk is, may use them.
 var (
 	rawCalls     = []string{"syscall", "unsafe", "golang.org/x/sys/unix"}
-	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue", "internal/satellite/runner"}
+	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue/node", "internal/satellite/runner"}
 )
 
 func TestRawSystemCalls(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 // runs is a Runner whose calls are a function.
@@ -23,12 +24,12 @@ func (slot) Release() {}
 
 func startQueue(t *testing.T) *queue.Queue {
 	t.Helper()
-	node, err := queue.StartNode(t.Context(), queue.NodeOptions{Name: "queue-0", Dir: t.TempDir(), Secret: []byte("a secret that is long enough")})
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: []byte("a secret that is long enough")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = node.Close(context.Background()) })
-	q, err := queue.Connect(t.Context(), queue.Options{Node: node, Secret: []byte("a secret that is long enough")})
+	t.Cleanup(func() { _ = n.Close(context.Background()) })
+	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: []byte("a secret that is long enough")})
 	if err != nil {
 		t.Fatal(err)
 	}

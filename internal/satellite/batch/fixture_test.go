@@ -19,14 +19,15 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/async"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const vanity = "foo/bar"
 
 // startNode starts a queue of one node.
-func startNode(t *testing.T) *queue.Node {
+func startNode(t *testing.T) *node.Node {
 	t.Helper()
-	n, err := queue.StartNode(t.Context(), queue.NodeOptions{Name: "queue-0", Dir: t.TempDir(), Size: 4 << 30, Secret: []byte(secret)})
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Size: 4 << 30, Secret: []byte(secret)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func startNode(t *testing.T) *queue.Node {
 
 const secret = "0123456789abcdef0123456789abcdef"
 
-func connect(t *testing.T, n *queue.Node) *queue.Queue {
+func connect(t *testing.T, n *node.Node) *queue.Queue {
 	t.Helper()
 	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: []byte(secret), Size: 4 << 30})
 	if err != nil {
@@ -152,7 +153,7 @@ type engine struct {
 	q    *queue.Queue
 }
 
-func startEngine(t *testing.T, n *queue.Node, runner async.Runner, change func(*Options)) *engine {
+func startEngine(t *testing.T, n *node.Node, runner async.Runner, change func(*Options)) *engine {
 	t.Helper()
 	e := &engine{t: t, q: connect(t, n)}
 	o := Options{

@@ -21,18 +21,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const launchSecret = "the secret of a launch in a test"
 
 func startQueue(t *testing.T) *queue.Queue {
 	t.Helper()
-	node, err := queue.StartNode(t.Context(), queue.NodeOptions{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(launchSecret)})
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(launchSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = node.Close(context.Background()) })
-	q, err := queue.Connect(t.Context(), queue.Options{Node: node, Secret: []byte(launchSecret)})
+	t.Cleanup(func() { _ = n.Close(context.Background()) })
+	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: []byte(launchSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/async"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const testToken = "token of the test's launch"
@@ -26,17 +27,17 @@ const testToken = "token of the test's launch"
 func startNode(t *testing.T) *config.QueueSettings {
 	t.Helper()
 	dir := t.TempDir()
-	var node *queue.Node
+	var n *node.Node
 	var address string
 	eventually(t, "a free port for the queue", func() bool {
 		address = deadAddress(t)
 		var err error
-		node, err = queue.StartNode(t.Context(), queue.NodeOptions{
+		n, err = node.Start(t.Context(), node.Options{
 			Name: "queue-0", Dir: dir, Secret: []byte(testToken), ClientListen: address, Log: slog.New(slog.DiscardHandler),
 		})
 		return err == nil
 	})
-	t.Cleanup(func() { _ = node.Close(context.Background()) })
+	t.Cleanup(func() { _ = n.Close(context.Background()) })
 	settings := config.QueueSettings{Mode: config.QueueCluster, Replicas: 1, Servers: []string{address}}.WithDefaults()
 	return &settings
 }

@@ -23,13 +23,14 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/queue/marker"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 	"github.com/constellation-serving/constellation/internal/satellite/schedule"
 )
 
 // durable is what an engine has while the satellite takes durable calls.
 type durable struct {
 	settings config.QueueSettings
-	node     *queue.Node // nil where the nodes have pods of their own
+	node     *node.Node // nil where the nodes have pods of their own
 	queue    *queue.Queue
 	calls    *async.Service
 	batches  *batch.Service
@@ -124,7 +125,7 @@ func (e *Engine) openQueue(ctx context.Context, settings config.QueueSettings) (
 		if e.opts.QueueDir == "" {
 			return nil, errors.New("routes.json asks for a queue in this engine: --queue-dir says where it is stored")
 		}
-		d.node, err = queue.StartNode(ctx, queue.NodeOptions{Name: "queue-0", Dir: e.opts.QueueDir, Size: settings.SizeBytes, Secret: secret, Log: e.log})
+		d.node, err = node.Start(ctx, node.Options{Name: "queue-0", Dir: e.opts.QueueDir, Size: settings.SizeBytes, Secret: secret, Log: e.log})
 		if err != nil {
 			return nil, err
 		}

@@ -13,12 +13,16 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/credentials"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 // nodeVariable makes the test's binary a node: its value is a nodeProcess.
@@ -33,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // runNode is a node as a process of its own. It ends with its parent.
 func runNode(text string) int {
-	var opts NodeOptions
+	var opts node.Options
 	if err := json.Unmarshal([]byte(text), &opts); err != nil {
 		fmt.Println(err)
 		return 2
@@ -42,7 +46,7 @@ func runNode(text string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	go func() { _, _ = io.Copy(io.Discard, os.Stdin); os.Exit(3) }()
-	n, err := StartNode(ctx, opts)
+	n, err := node.Start(ctx, opts)
 	if err != nil {
 		fmt.Println("refused:", err)
 		return 1
@@ -64,7 +68,7 @@ type testCluster struct {
 
 type testNode struct {
 	t       testing.TB
-	opts    NodeOptions
+	opts    node.Options
 	process *exec.Cmd
 	stdin   io.Closer
 	ended   chan error
@@ -76,14 +80,14 @@ type testNode struct {
 func newCluster(t testing.TB, size int64) *testCluster {
 	t.Helper()
 	c := &testCluster{t: t}
-	host := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(255))
+	host := loopback()
 	var peers []string
 	for i := range c.nodes {
 		peers = append(peers, fmt.Sprintf("%s%d:6222", host, i+1))
 	}
 	for i := range c.nodes {
 		at := fmt.Sprint(host, i+1)
-		c.nodes[i] = &testNode{t: t, opts: NodeOptions{
+		c.nodes[i] = &testNode{t: t, opts: node.Options{
 			Name: fmt.Sprint("queue-", i), Dir: t.TempDir(), Size: size, Secret: []byte(testSecret), Peers: peers,
 			ClientListen: at + ":4222", RouteListen: at + ":6222", HealthListen: at + ":8222",
 		}}
@@ -95,6 +99,9 @@ func newCluster(t testing.TB, size int64) *testCluster {
 	})
 	return c
 }
+
+// loopback returns a network of this machine's own, without the last number.
+func loopback() string { return fmt.Sprintf("127.%d.%d.", 1+rand.IntN(254), rand.IntN(255)) }
 
 // startCluster returns a cluster that runs, and a queue on it.
 func startCluster(t testing.TB, opts Options) (*testCluster, *Queue) {
@@ -135,13 +142,15 @@ func (c *testCluster) ready() {
 	}
 }
 
-// complete waits until all nodes count as ones that have everything.
+// complete waits until all nodes count as ones that have everything: they note
+// it in their folders.
 func (c *testCluster) complete() {
 	c.t.Helper()
 	for _, n := range c.nodes {
 		eventually(c.t, n.opts.Name+" has everything", func() error {
-			if has := (&Node{opts: n.opts}).has(); has != sinceFilled {
-				return fmt.Errorf("it has %q", has)
+			has, err := os.ReadFile(filepath.Join(n.opts.Dir, "complete"))
+			if string(has) != "complete\n" {
+				return fmt.Errorf("it has %q: %w", has, err)
 			}
 			return nil
 		})
@@ -184,9 +193,9 @@ func (n *testNode) started() {
 func (n *testNode) begin() {
 	n.t.Helper()
 	text, err := json.Marshal(struct {
-		NodeOptions
+		node.Options
 		Log, Room *struct{} `json:",omitempty"`
-	}{NodeOptions: n.opts})
+	}{Options: n.opts})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -328,8 +337,8 @@ func TestThreeNodesKeepWhatTheyAcknowledged(t *testing.T) {
 
 func TestAStrangerIsNotLetIn(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, NodeOptions{ClientListen: "127.0.0.1:0"})
-	address := n.server.Addr().String()
+	address := loopback() + "1:4222"
+	startNode(t, node.Options{ClientListen: address})
 	right := connect(t, Options{Servers: []string{address}})
 	publish(t, right, call("a"))
 	wrong, err := Connect(t.Context(), Options{Servers: []string{address}, Secret: []byte("another launch's token")})
@@ -347,7 +356,11 @@ func TestAStrangerIsNotLetIn(t *testing.T) {
 		t.Errorf("the stranger's queue: %v", err)
 	}
 	// Nor one who speaks no TLS.
-	if _, err := nats.Connect("nats://"+address, nats.UserInfo(engineUser, n.trust.client)); err == nil {
+	known, err := credentials.Derive([]byte(testSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nats.Connect("nats://"+address, nats.UserInfo(known.Engine.User, known.Engine.Password)); err == nil {
 		t.Error("a connection without TLS is let in")
 	}
 }

@@ -1,6 +1,7 @@
 // Package queue stores work and its results so that they outlive whoever asked:
-// NATS JetStream in this binary, as a node of three that replicate, or as one
-// node in the engine's own process. Nothing outside this package knows NATS.
+// it connects to NATS JetStream, whose nodes are three that replicate, or one in
+// the engine's own process. What runs them is in package node; nothing outside
+// these two knows NATS.
 //
 // What it promises: what Publish, Put and Set acknowledge is synced on the
 // disks of a majority of nodes. A message is delivered at least once, those of

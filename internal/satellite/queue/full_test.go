@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 // fill publishes until the queue takes no more and returns how many it took.
@@ -51,13 +53,13 @@ func drainsAndTakesAgain(t testing.TB, q *Queue, data []byte) {
 
 func TestAFullStoreDrainsAndTakesAgain(t *testing.T) {
 	t.Parallel()
-	q := connect(t, Options{Node: startNode(t, NodeOptions{Size: 64 << 20}), Size: 64 << 20})
+	q := connect(t, Options{Node: startNode(t, node.Options{Size: 64 << 20}), Size: 64 << 20})
 	drainsAndTakesAgain(t, q, make([]byte, inline))
 }
 
 func TestAFullStoreOfPiecesDrainsAndTakesAgain(t *testing.T) {
 	t.Parallel()
-	q := connect(t, Options{Node: startNode(t, NodeOptions{Size: 64 << 20}), Size: 64 << 20})
+	q := connect(t, Options{Node: startNode(t, node.Options{Size: 64 << 20}), Size: 64 << 20})
 	drainsAndTakesAgain(t, q, make([]byte, 3<<20))
 	if n := stored1(t, q, pieceStream); n != 0 {
 		t.Errorf("%d pieces are left of messages that were refused or done", n)
@@ -74,8 +76,8 @@ func TestAFullDiskTakesNoNewWork(t *testing.T) {
 	t.Parallel()
 	var free atomic.Int64
 	free.Store(50 << 30)
-	node := startNode(t, NodeOptions{Size: 10 << 30, Room: func(string) (int64, int64, error) { return free.Load(), 100 << 30, nil }})
-	q := connect(t, Options{Node: node})
+	n := startNode(t, node.Options{Size: 10 << 30, Room: func(string) (int64, int64, error) { return free.Load(), 100 << 30, nil }})
+	q := connect(t, Options{Node: n})
 	ctx := testContext(t)
 	publish(t, q, call("before"))
 	free.Store(1 << 30)

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 // memoryMarker remembers as the cluster does: who saves over a newer one is told.
@@ -49,11 +49,11 @@ func TestAQueueThatComesBackEmptyIsTold(t *testing.T) {
 	t.Parallel()
 	marker := &memoryMarker{}
 	dir := t.TempDir()
-	node, err := StartNode(testContext(t), NodeOptions{Name: "queue-0", Dir: dir, Log: testLog(t)})
+	n, err := node.Start(testContext(t), node.Options{Name: "queue-0", Dir: dir, Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := connect(t, Options{Node: node, Marker: marker})
+	q := connect(t, Options{Node: n, Marker: marker})
 	ctx := testContext(t)
 	for i := range 7 {
 		publish(t, q, call(fmt.Sprint(i)))
@@ -69,17 +69,17 @@ func TestAQueueThatComesBackEmptyIsTold(t *testing.T) {
 		t.Fatalf("remembered: %+v, want 6 outstanding", s)
 	}
 	q.Close()
-	close1(t, node)
+	close1(t, n)
 	// It comes back with what it had.
-	node = startNode(t, NodeOptions{Dir: dir})
-	q = connect(t, Options{Node: node, Marker: marker})
+	n = startNode(t, node.Options{Dir: dir})
+	q = connect(t, Options{Node: n, Marker: marker})
 	if s := q.State(ctx); len(s.Losses) != 0 || s.Calls != 6 {
 		t.Fatalf("after a restart: %+v", s)
 	}
 	q.Close()
-	close1(t, node)
+	close1(t, n)
 	// It comes back empty.
-	q = connect(t, Options{Node: startNode(t, NodeOptions{}), Marker: marker})
+	q = connect(t, Options{Node: startNode(t, node.Options{}), Marker: marker})
 	s := q.State(ctx)
 	if len(s.Losses) != 1 || s.Losses[0].Calls != 6 || s.Losses[0].At.IsZero() {
 		t.Fatalf("after it came back empty: %+v, want a loss of 6", s.Losses)
@@ -90,7 +90,7 @@ func TestAQueueThatComesBackEmptyIsTold(t *testing.T) {
 	}
 }
 
-func close1(t testing.TB, n *Node) {
+func close1(t testing.TB, n *node.Node) {
 	t.Helper()
 	if err := n.Close(testContext(t)); err != nil {
 		t.Fatal(err)
@@ -167,50 +167,6 @@ func TestWithoutAMajorityNothingIsAccepted(t *testing.T) {
 	}
 }
 
-func TestTheDisksFormat(t *testing.T) {
-	t.Parallel()
-	start := func(dir string) error {
-		n, err := StartNode(testContext(t), NodeOptions{Name: "queue-0", Dir: dir, Log: testLog(t)})
-		if err == nil {
-			close1(t, n)
-		}
-		return err
-	}
-	dir := t.TempDir()
-	if err := start(dir); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(filepath.Join(dir, formatFile)); err != nil || string(text) != "1\n" {
-		t.Fatalf("the format file says %q, %v", text, err)
-	}
-	if err := start(dir); err != nil {
-		t.Errorf("a second start: %v", err)
-	}
-	for text, want := range map[string]string{
-		"2\n": "format 2", "999999": "newer version", "": "does not say", "x": "does not say", "0": "does not say", "-1": "does not say",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, formatFile), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := start(dir); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("format %q: %v, want %q", text, err, want)
-		}
-	}
-	if err := os.Remove(filepath.Join(dir, formatFile)); err != nil {
-		t.Fatal(err)
-	}
-	if err := start(dir); err == nil || !strings.Contains(err.Error(), "no file") {
-		t.Errorf("a store without a format: %v", err)
-	}
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := start(file); err == nil {
-		t.Error("starts on a file")
-	}
-}
-
 func TestTwoDisksLostAtOnce(t *testing.T) {
 	t.Parallel()
 	marker := &memoryMarker{}
@@ -265,8 +221,8 @@ func TestTwoDisksLostAtOnce(t *testing.T) {
 func TestAQueueThatLacksTheNewestIsTold(t *testing.T) {
 	t.Parallel()
 	marker := &memoryMarker{}
-	node := startNode(t, NodeOptions{})
-	q := connect(t, Options{Node: node, Marker: marker})
+	n := startNode(t, node.Options{})
+	q := connect(t, Options{Node: n, Marker: marker})
 	ctx := testContext(t)
 	for i := range 5 {
 		publish(t, q, call(fmt.Sprint("call-", i)))
@@ -281,7 +237,7 @@ func TestAQueueThatLacksTheNewestIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rolled := connect(t, Options{Node: startNode(t, NodeOptions{Name: "queue-1"}), Marker: &memoryMarker{version: 1, text: []byte(`{"incarnation":"` + old.Incarnation + `"}`)}})
+	rolled := connect(t, Options{Node: startNode(t, node.Options{Name: "queue-1"}), Marker: &memoryMarker{version: 1, text: []byte(`{"incarnation":"` + old.Incarnation + `"}`)}})
 	publish(t, rolled, call("call-0"))
 	publish(t, rolled, call("call-1"))
 	other := rolled.opts.Node

@@ -12,6 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/credentials"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 // Options say which queue to connect to, and how it is to be.
@@ -19,7 +22,7 @@ type Options struct {
 	// Servers are the client addresses of the nodes; Node is one in this
 	// process. One of both is given.
 	Servers []string
-	Node    *Node
+	Node    *node.Node
 	// Secret is the launch's token as it is in its file. A node in this process
 	// needs none.
 	Secret []byte
@@ -27,7 +30,7 @@ type Options struct {
 	Replicas int
 	// Keep is how long records are kept. Zero is a day.
 	Keep time.Duration
-	// Size is that of each node's volume. Zero is DefaultSize.
+	// Size is that of each node's volume. Zero is node.DefaultSize.
 	Size int64
 	// Marker remembers the queue's incarnation outside of it. Nil remembers none.
 	Marker Marker
@@ -45,17 +48,17 @@ type Options struct {
 // Queue is a connection to the queue. It lasts: it connects, and connects
 // again, until it is closed.
 type Queue struct {
-	opts   Options
-	trust  *trust
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	stop   context.CancelFunc
-	ended  sync.WaitGroup
-	last   atomic.Uint64
-	tally  tally
-	checks chan struct{} // asks for a look at the streams
-	nodes  nodeTable
-	hints  hints
+	opts        Options
+	credentials *credentials.Credentials // nil where the node is in this process
+	conn        *nats.Conn
+	js          jetstream.JetStream
+	stop        context.CancelFunc
+	ended       sync.WaitGroup
+	last        atomic.Uint64
+	tally       tally
+	checks      chan struct{} // asks for a look at the streams
+	nodes       nodeTable
+	hints       hints
 
 	mu          sync.Mutex
 	unsettled   error // why the streams are not known to be right
@@ -87,7 +90,7 @@ func Connect(ctx context.Context, opts Options) (*Queue, error) {
 		opts.Now = time.Now
 	}
 	if opts.Size <= 0 {
-		opts.Size = DefaultSize
+		opts.Size = node.DefaultSize
 	}
 	if opts.Keep <= 0 {
 		opts.Keep = 24 * time.Hour
@@ -104,18 +107,20 @@ func Connect(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Replicas == 0 {
 		opts.Replicas = 1
 	}
-	t, err := trustOf(opts)
-	if err != nil {
-		return nil, err
+	q := &Queue{opts: opts, checks: make(chan struct{}, 1), unsettled: errConnecting, consumers: map[string]bool{}}
+	var err error
+	if opts.Node == nil {
+		if q.credentials, err = credentials.Derive(opts.Secret); err != nil {
+			return nil, err
+		}
 	}
-	q := &Queue{opts: opts, trust: t, checks: make(chan struct{}, 1), unsettled: errConnecting, consumers: map[string]bool{}}
 	if q.conn, err = q.dial(); err != nil {
 		return nil, fmt.Errorf("connect to the queue: %w", err)
 	}
 	if q.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(opts.AskTimeout)); err != nil {
 		return nil, fmt.Errorf("connect to the queue: %w", err)
 	}
-	if _, err := q.conn.Subscribe(nodeSubject+".*", q.heard); err != nil {
+	if err := node.OnAnnouncement(q.conn, q.nodes.heard); err != nil {
 		return nil, fmt.Errorf("connect to the queue: %w", err)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -123,13 +128,6 @@ func Connect(ctx context.Context, opts Options) (*Queue, error) {
 	q.ended.Go(func() { q.keep(run) })
 	q.ended.Go(func() { q.sweepForEver(run) })
 	return q, nil
-}
-
-func trustOf(opts Options) (*trust, error) {
-	if opts.Node != nil {
-		return opts.Node.trust, nil
-	}
-	return newTrust(opts.Secret)
 }
 
 // dial makes the connection without waiting for it. Nothing that is stored
@@ -141,7 +139,6 @@ func (q *Queue) dial() (*nats.Conn, error) {
 	o.ReconnectBufSize = -1
 	o.Timeout = 3 * time.Second
 	o.PingInterval, o.MaxPingsOut = 5*time.Second, 2
-	o.User, o.Password = engineUser, q.trust.client
 	o.IgnoreAuthErrorAbort = true
 	o.ConnectedCB = func(*nats.Conn) { q.check() }
 	o.ReconnectedCB = func(*nats.Conn) { q.check() }
@@ -155,13 +152,13 @@ func (q *Queue) dial() (*nats.Conn, error) {
 		q.opts.Log.Warn("the queue's connection", "error", err)
 	}
 	if q.opts.Node != nil {
-		o.InProcessServer = q.opts.Node.server
-		return o.Connect()
+		return q.opts.Node.Connect(o)
 	}
 	for _, s := range q.opts.Servers {
 		o.Servers = append(o.Servers, "tls://"+s)
 	}
-	o.Secure, o.TLSConfig = true, q.trust.config()
+	o.User, o.Password = q.credentials.Engine.User, q.credentials.Engine.Password
+	o.Secure, o.TLSConfig = true, q.credentials.TLS()
 	o.IgnoreDiscoveredServers = true
 	// The first attempt would be waited for.
 	o.CustomDialer = &lateDialer{ready: make(chan struct{})}

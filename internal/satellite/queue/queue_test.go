@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const testSecret = " a launch's token\n"
@@ -50,7 +52,7 @@ func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-func startNode(t testing.TB, opts NodeOptions) *Node {
+func startNode(t testing.TB, opts node.Options) *node.Node {
 	t.Helper()
 	if opts.Dir == "" {
 		opts.Dir = t.TempDir()
@@ -59,7 +61,7 @@ func startNode(t testing.TB, opts NodeOptions) *Node {
 		opts.Name = "queue-0"
 	}
 	opts.Secret, opts.Log = []byte(testSecret), testLog(t)
-	n, err := StartNode(testContext(t), opts)
+	n, err := node.Start(testContext(t), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func connect(t testing.TB, opts Options) *Queue {
 // single returns a queue of one node in this process.
 func single(t testing.TB) *Queue {
 	t.Helper()
-	return connect(t, Options{Node: startNode(t, NodeOptions{})})
+	return connect(t, Options{Node: startNode(t, node.Options{})})
 }
 
 func publish(t testing.TB, q *Queue, m Message) Receipt {
@@ -431,8 +433,8 @@ func TestRecords(t *testing.T) {
 
 func TestSignals(t *testing.T) {
 	t.Parallel()
-	node := startNode(t, NodeOptions{})
-	a, b := connect(t, Options{Node: node}), connect(t, Options{Node: node})
+	n := startNode(t, node.Options{})
+	a, b := connect(t, Options{Node: n}), connect(t, Options{Node: n})
 	got := make(chan string, 10)
 	stop := b.OnSignal("cancel", func(data []byte) { got <- string(data) })
 	defer stop()

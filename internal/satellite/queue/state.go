@@ -2,14 +2,13 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const (
@@ -88,19 +87,15 @@ type nodeTable struct {
 }
 
 type heardNode struct {
-	announcement
+	node.Announcement
 	at time.Time
 }
 
 // maxNodes bounds the table: three are ever there.
 const maxNodes = 16
 
-func (q *Queue) heard(m *nats.Msg) {
-	var a announcement
-	if json.Unmarshal(m.Data, &a) != nil || a.Name == "" {
-		return
-	}
-	t := &q.nodes
+// heard takes in what a node tells of itself.
+func (t *nodeTable) heard(a node.Announcement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.nodes == nil {
@@ -133,7 +128,7 @@ func (t *nodeTable) all() []NodeState {
 	defer t.mu.Unlock()
 	var all []NodeState
 	for _, n := range t.nodes {
-		s := NodeState{Name: n.Name, Reason: n.Ready, Free: n.Free, Total: n.Total}
+		s := NodeState{Name: n.Name, Reason: n.Reason, Free: n.Free, Total: n.Total}
 		if away := time.Since(n.at); away > nodeLost {
 			s.Reason = fmt.Sprintf("not heard of for %s", away.Round(time.Second))
 		}

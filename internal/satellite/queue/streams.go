@@ -10,17 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The streams. Each has its share of the volume; together they stay well
-// below it, since the replication's log needs room too.
+// The streams. Each has its share of the volume; together they stay below what
+// a node lets them store.
 const (
-	storePercent = 75
-
 	workStream   = "work"
 	pieceStream  = "piece"
 	blobStream   = "blob"
 	workSubject  = "work"
 	hintSubject  = "hint"
-	nodeSubject  = "node"
 	signalPrefix = "signal"
 	recordPrefix = "record"
 

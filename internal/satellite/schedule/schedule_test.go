@@ -16,6 +16,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -36,7 +37,7 @@ type world struct {
 
 func newWorld(t *testing.T, at string, schedules ...constellation.Schedule) *world {
 	t.Helper()
-	n, err := queue.StartNode(t.Context(), queue.NodeOptions{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(secret)})
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(secret)})
 	if err != nil {
 		t.Fatal(err)
 	}

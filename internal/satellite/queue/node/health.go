@@ -1,4 +1,4 @@
-package queue
+package node
 
 import (
 	"cmp"
@@ -87,8 +87,8 @@ func startHealth(n *Node) (*healthServer, error) {
 
 func (h *healthServer) close() { _ = h.http.Close() }
 
-// HealthAddress returns where the node answers probes, or "".
-func (n *Node) HealthAddress() string {
+// healthAddress returns where the node answers probes, or "".
+func (n *Node) healthAddress() string {
 	if n.health == nil {
 		return ""
 	}
@@ -118,7 +118,7 @@ func (m nodeMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 	a := m.n.figures()
 	ready := 0.0
-	if a.Ready == "" {
+	if a.Reason == "" {
 		ready = 1
 	}
 	gauge(metricReady, ready)

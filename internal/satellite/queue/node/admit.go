@@ -1,4 +1,4 @@
-package queue
+package node
 
 import (
 	"context"
@@ -85,7 +85,7 @@ func (n *Node) admit(ctx context.Context) error {
 	if len(n.opts.Peers) == 0 || n.has() != "" {
 		return nil
 	}
-	_, port, err := net.SplitHostPort(n.HealthAddress())
+	_, port, err := net.SplitHostPort(n.healthAddress())
 	if err != nil {
 		return errors.New("a queue node with peers needs an address for probes: the others ask there whether its disk is empty")
 	}
@@ -165,7 +165,7 @@ func (n *Node) askPeer(ctx context.Context, address string) (peerState, error) {
 }
 
 func (n *Node) peerSum(nonce string, s peerState) string {
-	mac := hmac.New(sha256.New, []byte(n.trust.route))
+	mac := hmac.New(sha256.New, []byte(n.credentials.Node.Password))
 	_, _ = mac.Write([]byte(nonce + "\n" + s.Name + "\n" + s.Has + "\n" + strconv.FormatBool(s.Ready)))
 	return hex.EncodeToString(mac.Sum(nil))
 }

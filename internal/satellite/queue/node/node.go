@@ -1,9 +1,8 @@
-package queue
+package node
 
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,21 +15,22 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue/credentials"
 )
 
 const (
 	storeFolder = "store"
 	clusterName = "queue"
-	engineUser  = "engine"
-	nodeUser    = "node"
-	// announceEvery is how often a node tells engines how it is.
-	announceEvery = time.Second
+	// storePercent of the volume is what streams may store: the replication's
+	// log needs room too.
+	storePercent = 75
 	// DefaultSize is a volume's size when nothing says another.
 	DefaultSize = 10 << 30
 )
 
-// NodeOptions say how a node of the queue runs.
-type NodeOptions struct {
+// Options say how a node of the queue runs.
+type Options struct {
 	// Name is the node's name for ever: its pod's.
 	Name string
 	// Dir is where the node stores what it has.
@@ -55,13 +55,13 @@ type NodeOptions struct {
 
 // Node is one node of the queue, in this process.
 type Node struct {
-	opts   NodeOptions
-	trust  *trust
-	server *server.Server
-	conn   *nats.Conn
-	health *healthServer
-	stop   context.CancelFunc
-	ended  sync.WaitGroup
+	opts        Options
+	credentials *credentials.Credentials
+	server      *server.Server
+	conn        *nats.Conn
+	health      *healthServer
+	stop        context.CancelFunc
+	ended       sync.WaitGroup
 
 	readyLooks int // by announce alone
 
@@ -72,10 +72,10 @@ type Node struct {
 	closed bool
 }
 
-// StartNode starts a node on its folder, which it checks first, and returns
+// Start starts a node on its folder, which it checks first, and returns
 // once it answers. A node of several may not be ready by then: see Ready. One
 // whose disk is empty waits for the others to say what they have.
-func StartNode(ctx context.Context, opts NodeOptions) (*Node, error) {
+func Start(ctx context.Context, opts Options) (*Node, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -91,18 +91,18 @@ func StartNode(ctx context.Context, opts NodeOptions) (*Node, error) {
 	if len(opts.Secret) == 0 && opts.ClientListen == "" && len(opts.Peers) == 0 {
 		opts.Secret = []byte(rand.Text())
 	}
-	t, err := newTrust(opts.Secret)
+	c, err := credentials.Derive(opts.Secret)
 	if err != nil {
 		return nil, err
 	}
 	if err := prepare(opts.Dir); err != nil {
 		return nil, err
 	}
-	config, err := serverOptions(opts, t)
+	config, err := serverOptions(opts, c)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{opts: opts, trust: t}
+	n := &Node{opts: opts, credentials: c}
 	if opts.HealthListen != "" {
 		if n.health, err = startHealth(n); err != nil {
 			return nil, err
@@ -136,7 +136,9 @@ func (n *Node) start(ctx context.Context, config *server.Options) error {
 	n.mu.Lock()
 	n.server = ns
 	n.mu.Unlock()
-	if n.conn, err = n.connect(); err != nil {
+	lasting := nats.GetDefaultOptions()
+	lasting.MaxReconnect = -1
+	if n.conn, err = n.Connect(lasting); err != nil {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 		return fmt.Errorf("start the queue node: %w", err)
@@ -173,13 +175,13 @@ func (n *Node) running() (*server.Server, string) {
 
 // serverOptions are the server's settings. None of them is for choosing but
 // names, places and size.
-func serverOptions(opts NodeOptions, t *trust) (*server.Options, error) {
+func serverOptions(opts Options, c *credentials.Credentials) (*server.Options, error) {
 	config := &server.Options{
 		ServerName:             opts.Name,
 		NoSigs:                 true,
 		DontListen:             opts.ClientListen == "",
-		Username:               engineUser,
-		Password:               t.client,
+		Username:               c.Engine.User,
+		Password:               c.Engine.Password,
 		MaxPayload:             1 << 20,
 		DisableJetStreamBanner: true,
 		JetStream:              true,
@@ -195,7 +197,7 @@ func serverOptions(opts NodeOptions, t *trust) (*server.Options, error) {
 		if config.Host, config.Port, err = splitAddress(opts.ClientListen); err != nil {
 			return nil, err
 		}
-		config.TLSConfig = t.config()
+		config.TLSConfig = c.TLS()
 		config.TLSTimeout = 10
 	}
 	if len(opts.Peers) == 0 {
@@ -204,18 +206,18 @@ func serverOptions(opts NodeOptions, t *trust) (*server.Options, error) {
 	if opts.RouteListen == "" {
 		return nil, errors.New("a queue node with peers needs an address for them")
 	}
-	c := &config.Cluster
-	if c.Host, c.Port, err = splitAddress(opts.RouteListen); err != nil {
+	cluster := &config.Cluster
+	if cluster.Host, cluster.Port, err = splitAddress(opts.RouteListen); err != nil {
 		return nil, err
 	}
-	c.Name, c.Username, c.Password = clusterName, nodeUser, t.route
-	c.TLSConfig, c.TLSTimeout = t.config(), 10
-	c.NoAdvertise = true
+	cluster.Name, cluster.Username, cluster.Password = clusterName, c.Node.User, c.Node.Password
+	cluster.TLSConfig, cluster.TLSTimeout = c.TLS(), 10
+	cluster.NoAdvertise = true
 	for _, peer := range opts.Peers {
 		if _, _, err := net.SplitHostPort(peer); err != nil {
 			return nil, fmt.Errorf("the queue's peer %q is not host:port", peer)
 		}
-		config.Routes = append(config.Routes, &url.URL{Scheme: "nats-route", Host: peer, User: url.UserPassword(nodeUser, t.route)})
+		config.Routes = append(config.Routes, &url.URL{Scheme: "nats-route", Host: peer, User: url.UserPassword(c.Node.User, c.Node.Password)})
 	}
 	return config, nil
 }
@@ -235,58 +237,12 @@ func splitAddress(address string) (string, int, error) {
 	return host, int(port), nil
 }
 
-// connect returns a connection to this node that leaves the process nowhere.
-func (n *Node) connect(more ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect("", append([]nats.Option{
-		nats.InProcessServer(n.server), nats.UserInfo(engineUser, n.trust.client), nats.MaxReconnects(-1),
-	}, more...)...)
-}
-
-// announcement is what a node tells engines of itself.
-type announcement struct {
-	Name  string `json:"name"`
-	Ready string `json:"ready,omitempty"` // why it is not ready
-	Free  int64  `json:"free"`
-	Total int64  `json:"total"`
-	Used  int64  `json:"used"`
-	Size  int64  `json:"size"`
-}
-
-// announce tells engines how the node is until ctx ends.
-func (n *Node) announce(ctx context.Context) {
-	tick := time.NewTicker(announceEvery)
-	defer tick.Stop()
-	for {
-		figures := n.figures()
-		n.markComplete(figures.Ready == "")
-		if text, err := json.Marshal(figures); err == nil {
-			_ = n.conn.Publish(nodeSubject+"."+n.opts.Name, text)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (n *Node) figures() announcement {
-	free, total, err := n.opts.Room(n.opts.Dir)
-	n.mu.Lock()
-	if err == nil {
-		n.free, n.total = free, total
-	}
-	a := announcement{Name: n.opts.Name, Free: n.free, Total: n.total, Size: n.opts.Size}
-	n.mu.Unlock()
-	if err := n.Ready(); err != nil {
-		a.Ready = err.Error()
-	}
-	if ns, _ := n.running(); ns != nil {
-		if js, err := ns.Jsz(nil); err == nil {
-			a.Used = int64(js.Store)
-		}
-	}
-	return a
+// Connect returns a connection to this node that leaves the process nowhere. It
+// is as o says but for where it goes and who logs in.
+func (n *Node) Connect(o nats.Options) (*nats.Conn, error) {
+	o.InProcessServer = n.server
+	o.User, o.Password = n.credentials.Engine.User, n.credentials.Engine.Password
+	return o.Connect()
 }
 
 // Close hands leadership over, lets engines move to other nodes, and stops the

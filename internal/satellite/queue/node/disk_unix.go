@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package queue
+package node
 
 import "golang.org/x/sys/unix"
 

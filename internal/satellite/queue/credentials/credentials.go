@@ -1,4 +1,4 @@
-package queue
+package credentials
 
 import (
 	"bytes"
@@ -30,21 +30,29 @@ const (
 // minSecret is the least number of bytes that keys are derived from.
 const minSecret = 8
 
-// trust is what all parts of one queue derive from the launch's secret: an
-// authority that is the same everywhere, and passwords. None of it is on disk.
-type trust struct {
+// Login is a name and a password.
+type Login struct {
+	User, Password string
+}
+
+// Credentials are what all parts of one queue derive from the launch's secret:
+// an authority that is the same everywhere, and logins. None of it is on disk.
+type Credentials struct {
+	// Engine is the login of engines at a node, Node that of nodes at each other.
+	Engine, Node Login
+
 	key       ed25519.PrivateKey
 	authority *x509.Certificate
 	pool      *x509.CertPool
-	client    string // password of engines
-	route     string // password between nodes
 
 	mu   sync.Mutex
 	leaf *tls.Certificate
 	made time.Time
 }
 
-func newTrust(secret []byte) (*trust, error) {
+// Derive returns a secret's credentials. A secret that is empty or too short is
+// an error.
+func Derive(secret []byte) (*Credentials, error) {
 	if secret = bytes.TrimSpace(secret); len(secret) < minSecret {
 		return nil, errors.New("the queue's secret is empty or too short: it is the launch's token")
 	}
@@ -55,11 +63,10 @@ func newTrust(secret []byte) (*trust, error) {
 		}
 		return key
 	}
-	t := &trust{
-		key:    ed25519.NewKeyFromSeed(derive("authority")),
-		client: base64.RawURLEncoding.EncodeToString(derive("engine")),
-		route:  base64.RawURLEncoding.EncodeToString(derive("node")),
+	login := func(user string) Login {
+		return Login{user, base64.RawURLEncoding.EncodeToString(derive(user))}
 	}
+	c := &Credentials{key: ed25519.NewKeyFromSeed(derive("authority")), Engine: login("engine"), Node: login("node")}
 	// Fixed in all its fields and signed without randomness: the same bytes everywhere.
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -70,25 +77,25 @@ func newTrust(secret []byte) (*trust, error) {
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, t.key.Public(), t.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, c.key.Public(), c.key)
 	if err != nil {
 		return nil, err
 	}
-	if t.authority, err = x509.ParseCertificate(der); err != nil {
+	if c.authority, err = x509.ParseCertificate(der); err != nil {
 		return nil, err
 	}
-	t.pool = x509.NewCertPool()
-	t.pool.AddCert(t.authority)
-	return t, nil
+	c.pool = x509.NewCertPool()
+	c.pool.AddCert(c.authority)
+	return c, nil
 }
 
 // certificate returns this process's own certificate, made anew in time.
-func (t *trust) certificate() (*tls.Certificate, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (c *Credentials) certificate() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := time.Now()
-	if age := now.Sub(t.made); t.leaf != nil && age >= 0 && age < certificateRenew {
-		return t.leaf, nil
+	if age := now.Sub(c.made); c.leaf != nil && age >= 0 && age < certificateRenew {
+		return c.leaf, nil
 	}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -106,28 +113,28 @@ func (t *trust) certificate() (*tls.Certificate, error) {
 		NotAfter:     now.Add(certificateSlack + certificateRenew),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, t.authority, public, t.key)
+	}, c.authority, public, c.key)
 	if err != nil {
 		return nil, err
 	}
-	t.leaf, t.made = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, now
-	return t.leaf, nil
+	c.leaf, c.made = &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}, now
+	return c.leaf, nil
 }
 
-// config returns the TLS of both ends of a link: each shows a certificate of
+// TLS returns the configuration of both ends of a link: each shows a certificate of
 // the authority and asks the other for one.
-func (t *trust) config() *tls.Config {
+func (c *Credentials) TLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		ServerName: serverName,
-		RootCAs:    t.pool,
-		ClientCAs:  t.pool,
+		RootCAs:    c.pool,
+		ClientCAs:  c.pool,
 		ClientAuth: tls.RequireAndVerifyClientCert,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return t.certificate()
+			return c.certificate()
 		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			return t.certificate()
+			return c.certificate()
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package queue
+package node
 
 import "github.com/nats-io/nats-server/v2/server"
 
@@ -27,4 +27,24 @@ func (n *Node) streams() []stream {
 		}
 	}
 	return all
+}
+
+// figures returns how the node is now.
+func (n *Node) figures() Announcement {
+	free, total, err := n.opts.Room(n.opts.Dir)
+	n.mu.Lock()
+	if err == nil {
+		n.free, n.total = free, total
+	}
+	a := Announcement{Name: n.opts.Name, Free: n.free, Total: n.total, Size: n.opts.Size}
+	n.mu.Unlock()
+	if err := n.Ready(); err != nil {
+		a.Reason = err.Error()
+	}
+	if ns, _ := n.running(); ns != nil {
+		if js, err := ns.Jsz(nil); err == nil {
+			a.Used = int64(js.Store)
+		}
+	}
+	return a
 }

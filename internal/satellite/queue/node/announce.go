@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	// announceSubject is what nodes announce themselves below, each by its name.
+	announceSubject = "node"
+	// announceEvery is how often a node tells engines how it is.
+	announceEvery = time.Second
+)
+
+// Announcement is what a node tells engines of itself, every second.
+type Announcement struct {
+	Name string `json:"name"`
+	// Reason says why it is not ready: empty when it is.
+	Reason string `json:"ready,omitempty"`
+	// Free and Total are the bytes of its disk.
+	Free  int64 `json:"free"`
+	Total int64 `json:"total"`
+	// Used are the bytes that it stores, Size those of the volume that it was
+	// told of.
+	Used int64 `json:"used"`
+	Size int64 `json:"size"`
+}
+
+// OnAnnouncement calls f with what each node tells of itself, as long as conn
+// lasts. f must not block.
+func OnAnnouncement(conn *nats.Conn, f func(Announcement)) error {
+	_, err := conn.Subscribe(announceSubject+".*", func(m *nats.Msg) {
+		var a Announcement
+		if json.Unmarshal(m.Data, &a) == nil && a.Name != "" {
+			f(a)
+		}
+	})
+	return err
+}
+
+// announce tells engines how the node is until ctx ends.
+func (n *Node) announce(ctx context.Context) {
+	tick := time.NewTicker(announceEvery)
+	defer tick.Stop()
+	for {
+		figures := n.figures()
+		n.markComplete(figures.Reason == "")
+		if text, err := json.Marshal(figures); err == nil {
+			_ = n.conn.Publish(announceSubject+"."+n.opts.Name, text)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
