@@ -94,6 +94,12 @@ func TestRefusedFormsSayWhy(t *testing.T) {
 		v.open(editor)
 		v.addAlgorithm(w.score, "foo/bar", "2")
 		v.until("new URLSearchParams(location.search).get('draft') && !document.querySelector('dialog[open]')")
+		v.click("Add a schedule")
+		v.sees("When, as a cron expression")
+		v.fill("schedule", "each-night")
+		v.fill("cron", "@daily")
+		v.click("Add schedule")
+		v.until("!document.querySelector('dialog[open]') && document.body.innerText.includes('each-night')")
 		drafts[editor] = js[string](v, "new URLSearchParams(location.search).get('draft')")
 	}
 	w.refuse(v, g, drafts, forms)
