@@ -33,11 +33,13 @@ func (in ListInput) query() control.ListQuery {
 	return control.ListQuery{Q: in.Q, Sort: in.Sort, Limit: in.Limit, Marker: in.Marker}
 }
 
-// listOutput is one page of a list, and about how many bytes its results have
-// as JSON.
+// listOutput is one page of a list. Its results are encoded while the page is
+// made, since that is what tells where the page is full; Body has the rest of the
+// page, and no Results.
 type listOutput[T any] struct {
 	Body apiv1.List[T]
-	size int
+	rows [][]byte // the results as JSON
+	size int      // of all rows
 }
 
 // streamed is an output that writes its body as JSON itself.
@@ -48,32 +50,48 @@ type streamed interface {
 
 func (o *listOutput[T]) length() int { return o.size }
 
-// writeBody writes the page result by result, so that it never is in memory as
-// a whole answer.
-func (o *listOutput[T]) writeBody(w io.Writer) error {
+// add encodes a result as the next row, and reports false when the page is full
+// without it. A page has at least one row.
+func (o *listOutput[T]) add(result T) (bool, error) {
 	var b bytes.Buffer
-	b.WriteString(`{"results":[`)
-	for i := range o.Body.Results {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if err := marshal(&b, &o.Body.Results[i]); err != nil {
+	if err := marshal(&b, result); err != nil {
+		return false, fmt.Errorf("encode a result: %w", err)
+	}
+	row := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if o.size+len(row) > maxPage && len(o.rows) > 0 {
+		return false, nil
+	}
+	o.rows = append(o.rows, row)
+	o.size += len(row)
+	return true, nil
+}
+
+// writeBody writes the page row by row, so that the whole answer is not copied
+// once more.
+func (o *listOutput[T]) writeBody(w io.Writer) error {
+	next := `{"results":[`
+	for _, row := range o.rows {
+		if _, err := io.WriteString(w, next); err != nil {
 			return err
 		}
-		b.Truncate(b.Len() - 1) // the line's end
-		if _, err := b.WriteTo(w); err != nil {
+		if _, err := w.Write(row); err != nil {
 			return err
 		}
+		next = ","
+	}
+	var b bytes.Buffer
+	if len(o.rows) == 0 {
+		b.WriteString(next)
 	}
 	b.WriteByte(']')
-	next := b.Len()
+	end := b.Len()
 	if err := marshal(&b, struct {
 		Marker   *string `json:"marker"`
 		NextLink *string `json:"next_link"`
 	}{o.Body.Marker, o.Body.NextLink}); err != nil {
 		return err
 	}
-	b.Bytes()[next] = ',' // one object of both
+	b.Bytes()[end] = ',' // one object of both
 	_, err := b.WriteTo(w)
 	return err
 }
@@ -82,29 +100,18 @@ func (o *listOutput[T]) writeBody(w io.Writer) error {
 // asked for; one result it always has.
 const maxPage = 1 << 20
 
-// counter counts what is written.
-type counter int
-
-// Write implements io.Writer.
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
-	return len(p), nil
-}
-
-// listed makes the answer of a page, cut where it has too many bytes.
+// listed returns the answer of a page, cut where it has too many bytes.
 func listed[D, W any](ctx context.Context, s *server, page control.Page[D], wire func(*D) W) (*listOutput[W], error) {
-	list := apiv1.List[W]{Results: make([]W, 0, len(page.Items))}
-	var size counter
+	out := &listOutput[W]{}
 	for i := range page.Items {
-		result := wire(&page.Items[i])
-		if err := marshal(&size, result); err != nil {
-			return nil, fmt.Errorf("encode a result: %w", err)
+		fits, err := out.add(wire(&page.Items[i]))
+		if err != nil {
+			return nil, err
 		}
-		if size > maxPage && i > 0 {
+		if !fits {
 			page.Cut(i)
 			break
 		}
-		list.Results = append(list.Results, result)
 	}
 	if page.Marker != "" {
 		next := *callOf(ctx).request.URL
@@ -112,9 +119,9 @@ func listed[D, W any](ctx context.Context, s *server, page control.Page[D], wire
 		query.Set("marker", page.Marker)
 		next.RawQuery = query.Encode()
 		link := s.publicURL + next.RequestURI()
-		list.Marker, list.NextLink = &page.Marker, &link
+		out.Body.Marker, out.Body.NextLink = &page.Marker, &link
 	}
-	return &listOutput[W]{Body: list, size: int(size)}, nil
+	return out, nil
 }
 
 // sorted names the list of control that each operation lists.

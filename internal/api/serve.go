@@ -155,7 +155,7 @@ func (a *response) length() int {
 
 func (a *response) writeBody(w io.Writer) {
 	if a.stream != nil {
-		_ = a.stream.writeBody(w) // it was encoded once before, and the client is gone: nobody to tell
+		_ = a.stream.writeBody(w) // its rows are encoded already: the client is gone
 		return
 	}
 	_, _ = w.Write(a.body) //nolint:gosec // it is JSON and says so; the client is gone: nobody to tell
