@@ -37,7 +37,7 @@ Settings (* is needed for a deploy):
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
 			if take {
-				if err := install.TakeConfig(cmd.Context(), v.folder(), v.progress()); err != nil {
+				if err := install.AcceptConfig(cmd.Context(), v.folder(), v.progress()); err != nil {
 					return err
 				}
 			}
@@ -90,7 +90,7 @@ func printConfigured(w io.Writer, r *install.Configured) {
 			fmt.Fprintf(w, "%s\t%s\t%s\n", value.Key, value.Value, from)
 		}
 	}
-	if r.Strange {
+	if r.NotAccepted {
 		fmt.Fprintln(w, "these values were not set on this machine and do not count; --with-config takes them")
 	}
 	if len(r.Needed) > 0 {

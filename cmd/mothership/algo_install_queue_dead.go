@@ -42,7 +42,7 @@ func (v verbs) queueDeadList() *cobra.Command {
 				return usageError{fmt.Errorf("--limit is a whole number from 1 to %d; not %d", operate.MaxLimit, limit)}
 			}
 			list, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.DeadLetters, error) {
-				return q.Dead(cmd.Context(), algorithm, limit)
+				return q.DeadLetters(cmd.Context(), algorithm, limit)
 			})
 			if err != nil {
 				return err
@@ -56,15 +56,15 @@ func (v verbs) queueDeadList() *cobra.Command {
 }
 
 func printDeadLetters(w io.Writer, list *operate.DeadLetters) {
-	if len(list.Letters) == 0 {
+	if len(list.Items) == 0 {
 		fmt.Fprintln(w, "no dead letters")
 		return
 	}
 	fmt.Fprintln(w, "ID\tALGORITHM\tGIVEN UP\tATTEMPTS\tREASON")
-	for _, l := range list.Letters {
+	for _, l := range list.Items {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", l.ID, l.VanityURL, day(&l.DiedAt), l.Attempts, oneLine(l.Reason))
 	}
-	if n := uint64(len(list.Letters)); n < list.Total {
+	if n := uint64(len(list.Items)); n < list.Total {
 		fmt.Fprintf(w, "… of %d in all\n", list.Total)
 	}
 }
@@ -84,7 +84,7 @@ func (v verbs) queueDeadShow() *cobra.Command {
 		Example: `  ` + launchPath + ` queue dead show req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52 -o json`,
 		Args:    oneArgument("ID"),
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			l, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.DeadLetter, error) { return q.Letter(cmd.Context(), args[0]) })
+			l, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.DeadLetter, error) { return q.DeadLetter(cmd.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ const maxAtOnce = 500
 func (v verbs) queueDeadRetry() *cobra.Command {
 	return v.queueDeadEach("retry", "Put calls that were given up back into the queue",
 		"Put dead letters back at the end of the queue. Each keeps its request id, and\nhas all its attempts again.", false,
-		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.Done, error) {
+		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.BulkResult, error) {
 			return q.Retry(cmd.Context(), ids)
 		})
 }
@@ -137,12 +137,12 @@ func (v verbs) queueDeadRetry() *cobra.Command {
 func (v verbs) queueDeadDrop() *cobra.Command {
 	return v.queueDeadEach("drop", "Forget calls that were given up",
 		"Forget dead letters: their inputs are deleted and cannot be tried again. What\ntheir callers are told stays as long as results are kept. It asks for --yes.", true,
-		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.Done, error) {
+		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.BulkResult, error) {
 			return q.Drop(cmd.Context(), ids)
 		})
 }
 
-func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.Command, *install.Queue, []string) (operate.Done, error)) *cobra.Command {
+func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.Command, *install.Queue, []string) (operate.BulkResult, error)) *cobra.Command {
 	var (
 		all, yes  bool
 		algorithm string
@@ -161,7 +161,7 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 			case ask && !yes:
 				return usageError{fmt.Errorf("%w: the inputs of these calls are deleted and cannot be tried again", errNotAsked)}
 			}
-			done, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.Done, error) {
+			done, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.BulkResult, error) {
 				return eachDead(cmd, q, ids, algorithm, do)
 			})
 			if err != nil {
@@ -170,8 +170,8 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 			if err := v.flags.print(v.std.out, done, func(w io.Writer) { printDone(w, verb, &done) }); err != nil {
 				return err
 			}
-			if len(done.Left) > 0 {
-				return fault.Errorf(fault.CodeFailed, "%d of %d were not done", len(done.Left), done.Done+len(done.Left))
+			if len(done.Failed) > 0 {
+				return fault.Errorf(fault.CodeFailed, "%d of %d were not done", len(done.Failed), done.Done+len(done.Failed))
 			}
 			return nil
 		}),
@@ -186,16 +186,16 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 }
 
 // eachDead does something with the dead letters of some ids, or with all.
-func eachDead(cmd *cobra.Command, q *install.Queue, ids []string, algorithm string, do func(*cobra.Command, *install.Queue, []string) (operate.Done, error)) (operate.Done, error) {
-	sum := operate.Done{Left: []operate.Undone{}}
+func eachDead(cmd *cobra.Command, q *install.Queue, ids []string, algorithm string, do func(*cobra.Command, *install.Queue, []string) (operate.BulkResult, error)) (operate.BulkResult, error) {
+	sum := operate.BulkResult{Failed: []operate.ItemError{}}
 	for listed := len(ids) == 0; ; {
 		if listed {
-			list, err := q.Dead(cmd.Context(), algorithm, maxAtOnce)
+			list, err := q.DeadLetters(cmd.Context(), algorithm, maxAtOnce)
 			if err != nil {
 				return sum, err
 			}
 			ids = nil
-			for _, l := range list.Letters {
+			for _, l := range list.Items {
 				ids = append(ids, l.ID)
 			}
 		}
@@ -205,21 +205,21 @@ func eachDead(cmd *cobra.Command, q *install.Queue, ids []string, algorithm stri
 		}
 		done, err := do(cmd, q, ids[:n])
 		sum.Done += done.Done
-		sum.Left = append(sum.Left, done.Left...)
+		sum.Failed = append(sum.Failed, done.Failed...)
 		// What is left would be listed for ever.
 		if err != nil || listed && done.Done == 0 {
 			return sum, err
 		}
 		if listed {
-			sum.Left = sum.Left[:0:0]
+			sum.Failed = sum.Failed[:0:0]
 		}
 		ids = ids[n:]
 	}
 }
 
-func printDone(w io.Writer, verb string, done *operate.Done) {
+func printDone(w io.Writer, verb string, done *operate.BulkResult) {
 	fmt.Fprintf(w, "%s: done with %d\n", verb, done.Done)
-	for _, l := range done.Left {
+	for _, l := range done.Failed {
 		fmt.Fprintf(w, "! %s\t%s\n", l.ID, l.Reason)
 	}
 }

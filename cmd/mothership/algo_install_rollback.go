@@ -57,13 +57,13 @@ token and the registry's login stay as they are now. Needs no mothership.`,
 
 func printRollback(w io.Writer, r *install.RollbackResult) {
 	if r.DryRun {
-		fmt.Fprintf(w, "%s: this would make %s in namespace %s\n", r.Way(false), counted(len(r.Changes), "change"), r.Namespace)
+		fmt.Fprintf(w, "%s: this would make %s in namespace %s\n", r.Describe(false), counted(len(r.Changes), "change"), r.Namespace)
 		for _, c := range r.Changes {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Action, c.Object)
 		}
 		return
 	}
-	fmt.Fprintf(w, "version %d is ready in namespace %s: %s\n", r.To, r.Namespace, r.Way(false))
+	fmt.Fprintf(w, "version %d is ready in namespace %s: %s\n", r.To, r.Namespace, r.Describe(false))
 	if r.Downloaded != r.To {
 		fmt.Fprintf(w, "the next deploy brings version %d, which this folder has; to keep version %d, have the mothership's admin give the launch that version\n", r.Downloaded, r.To)
 	}

@@ -44,7 +44,7 @@ func printStatus(w io.Writer, s *install.StatusResult) {
 		return strconv.Itoa(n)
 	}
 	running := number(s.Running)
-	if s.Running > 0 && !s.Adopted {
+	if s.Running > 0 && !s.Acknowledged {
 		running += " (not every engine has said so)"
 	}
 	fmt.Fprintf(w, "version\tdownloaded %d, wanted %s, installed %s, running %s\n", s.Downloaded, number(s.Wanted), number(s.Installed), running)

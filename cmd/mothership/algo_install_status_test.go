@@ -23,7 +23,7 @@ func TestStatusSaysWhatWasRolledBack(t *testing.T) {
 		{"the installed one alone", []apply.PastVersion{{Version: 4}}, ""},
 	} {
 		var out strings.Builder
-		printStatus(&out, &install.StatusResult{Wanted: 4, Installed: 4, Downloaded: 4, Running: 4, Adopted: true, History: test.history})
+		printStatus(&out, &install.StatusResult{Wanted: 4, Installed: 4, Downloaded: 4, Running: 4, Acknowledged: true, History: test.history})
 		var got string
 		for line := range strings.Lines(out.String()) {
 			if strings.HasPrefix(line, "rollback") {

@@ -89,7 +89,7 @@ func (s *server) routes() []route {
 		{"GET", satellite + "/algorithms", viewer, s.showAlgorithms},
 		{"GET", satellite + "/versions", viewer, s.showVersions},
 		{"GET", satellite + "/versions/compare", viewer, s.compareVersions},
-		{"GET", satellite + "/versions/{number}/again", admin, s.askAgain},
+		{"GET", satellite + "/versions/{number}/again", admin, s.previewRestore},
 		{"POST", satellite + "/versions/{number}/again", admin, s.makeAgain},
 		{"GET", satellite + "/authentication", viewer, s.showKeys},
 		{"GET", satellite + "/keys/new", admin, s.askKey},

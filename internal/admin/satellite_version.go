@@ -70,8 +70,8 @@ func (s *server) compareVersions(r *request) error {
 	}))
 }
 
-// askAgain shows what a new version made from an old one would change.
-func (s *server) askAgain(r *request) error {
+// previewRestore shows what a new version made from an old one would change.
+func (s *server) previewRestore(r *request) error {
 	return s.renderAgain(r, http.StatusOK, newToken(), nil)
 }
 

@@ -113,9 +113,9 @@ type HistoryResolution struct {
 	Kept   time.Duration
 }
 
-// Judge makes Status and StatusReason what they are at now. The mothership
+// UpdateStatus computes Status and StatusReason as of now. The mothership
 // has listened since watching: silence before that says nothing of the launch.
-func (l *Launch) Judge(now, watching time.Time) {
+func (l *Launch) UpdateStatus(now, watching time.Time) {
 	if l.FirstSeenAt == nil || l.LastSeenAt == nil {
 		l.Status = LaunchNeverSeen
 		l.StatusReason = "it has not reported yet; one that cannot reach this mothership stays so, and serves"

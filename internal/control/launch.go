@@ -53,7 +53,7 @@ func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID str
 		return Page[constellation.Launch]{}, err
 	}
 	rows, err := s.db.Launches(ctx, satellite.ID, list)
-	s.judge(rows)
+	s.updateStatuses(rows)
 	return launchListing.page(list, rows), err
 }
 
@@ -75,7 +75,7 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 	if err := checkLaunch(satellite, launch); err != nil {
 		return nil, err
 	}
-	launch.Judge(now, now)
+	launch.UpdateStatus(now, now)
 	token := auth.NewLaunchToken()
 	sealed := s.options.Sealer.Seal(tokenPlace(launch.ID), []byte(token))
 	err = s.transact(ctx, func(s *Service) error {
@@ -128,7 +128,7 @@ func (s *Service) launch(ctx context.Context, p Principal, satelliteID, launchID
 	default:
 		return nil, constellation.Errorf(constellation.KindNotFound, "launch %s is of another satellite, not of %s", launchID, satelliteID)
 	}
-	launch.Judge(s.now(), s.watchingFor())
+	launch.UpdateStatus(s.now(), s.watchingFor())
 	return launch, nil
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// judge makes launches' statuses what they are now.
-func (s *Service) judge(launches []constellation.Launch) {
+// updateStatuses computes the statuses of launches as of now.
+func (s *Service) updateStatuses(launches []constellation.Launch) {
 	now, watching := s.now(), s.watchingFor()
 	for i := range launches {
-		launches[i].Judge(now, watching)
+		launches[i].UpdateStatus(now, watching)
 	}
 }
 

@@ -203,7 +203,7 @@ func (c *caller) show(a *answer) error {
 	return nil
 }
 
-const askAgain = 2 * time.Second
+const pollInterval = 2 * time.Second
 
 // result waits for the end of a call that was stored, and returns its result.
 func (c *caller) result(ctx context.Context, accepted *answer) (*answer, error) {
@@ -225,7 +225,7 @@ func (c *caller) result(ctx context.Context, accepted *answer) (*answer, error) 
 		case passing:
 			c.options.Report.Retry("the satellite does not answer; trying again")
 		}
-		if err := pause(ctx, askAgain); err != nil {
+		if err := pause(ctx, pollInterval); err != nil {
 			return nil, err
 		}
 	}

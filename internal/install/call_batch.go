@@ -119,7 +119,7 @@ func (c *caller) upload(ctx context.Context, file *os.File, size int64, note bat
 			return nil, err
 		}
 		c.options.Report.Retry("the upload broke off; it goes on where it was")
-		if err := pause(ctx, askAgain); err != nil {
+		if err := pause(ctx, pollInterval); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +165,7 @@ func (c *caller) follow(ctx context.Context, s *batchState) (*batchState, error)
 		if broken++; broken >= batchTries || fault.CodeOf(err) != fault.CodeNetwork || ctx.Err() != nil {
 			return nil, err
 		}
-		if err := pause(ctx, askAgain); err != nil {
+		if err := pause(ctx, pollInterval); err != nil {
 			return nil, err
 		}
 	}

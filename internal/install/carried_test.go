@@ -135,7 +135,7 @@ func TestAnImportBringsNoConfiguration(t *testing.T) {
 	}
 	taken := folder(t)
 	taken.Root = o.Root
-	if shown, err := install.Configure(t.Context(), taken, nil, false, o.Progress); err != nil || shown.Strange {
+	if shown, err := install.Configure(t.Context(), taken, nil, false, o.Progress); err != nil || shown.NotAccepted {
 		t.Errorf("Configure = %+v, %v; want what was taken", shown, err)
 	}
 }
@@ -187,14 +187,14 @@ func TestAFolderFromElsewhereBringsNoConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		shown, err := install.Configure(t.Context(), f, nil, false, progress.New(io.Discard))
-		if err != nil || !shown.Strange {
+		if err != nil || !shown.NotAccepted {
 			t.Errorf("%s: Configure = %+v, %v; want it told that the values are not taken", name, shown, err)
 		}
 		var said lockedBuffer
-		if err := install.TakeConfig(t.Context(), f, progress.New(&said)); err != nil || !strings.Contains(said.String(), "kubeconfig_path="+kubeconfig) {
+		if err := install.AcceptConfig(t.Context(), f, progress.New(&said)); err != nil || !strings.Contains(said.String(), "kubeconfig_path="+kubeconfig) {
 			t.Errorf("%s: TakeConfig = %v and said %q", name, err, said.String())
 		}
-		if shown, err = install.Configure(t.Context(), f, nil, false, progress.New(io.Discard)); err != nil || shown.Strange {
+		if shown, err = install.Configure(t.Context(), f, nil, false, progress.New(io.Discard)); err != nil || shown.NotAccepted {
 			t.Errorf("%s: Configure = %+v, %v; want what was taken", name, shown, err)
 		}
 	}

@@ -20,9 +20,9 @@ type Configured struct {
 	Set    []settings.Value `json:"set,omitempty"` // what this run set
 	Needed []string         `json:"needed"`        // keys that a deploy still needs
 	Values []settings.Value `json:"values"`        // all
-	// Strange is set when the values were not set on this machine, and so do
-	// not count before TakeConfig.
-	Strange bool `json:"not_taken,omitempty"`
+	// NotAccepted is set when the values were not set on this machine, and so do
+	// not count before AcceptConfig.
+	NotAccepted bool `json:"not_taken,omitempty"`
 }
 
 // configured returns what configure shows of c.
@@ -121,19 +121,19 @@ func showConfig(f store.Folder, l *store.Launch) (*Configured, error) {
 	if err != nil {
 		return nil, err
 	}
-	ours, err := c.Taken(f)
+	ours, err := c.IsAccepted(f)
 	if err != nil {
 		return nil, err
 	}
 	if !ours { // no file that it names is looked at
-		return &Configured{Needed: []string{}, Values: c.Values(), Strange: true}, nil
+		return &Configured{Needed: []string{}, Values: c.Values(), NotAccepted: true}, nil
 	}
 	return configured(c, l, nil), nil
 }
 
-// TakeConfig makes the configuration that lies in the launch's folder count,
+// AcceptConfig makes the configuration that lies in the launch's folder count,
 // after every value of it was reported: it came with the folder, or was edited.
-func TakeConfig(ctx context.Context, f store.Folder, report *progress.Reporter) error {
+func AcceptConfig(ctx context.Context, f store.Folder, report *progress.Reporter) error {
 	if _, err := store.OpenLaunch(f); err != nil {
 		return err
 	}
@@ -149,5 +149,5 @@ func TakeConfig(ctx context.Context, f store.Folder, report *progress.Reporter) 
 	if err != nil {
 		return fault.Wrap(err, fault.CodeFailed, "read the configuration")
 	}
-	return settings.Take(f, data, settings.Path(f), report)
+	return settings.Accept(f, data, settings.Path(f), report)
 }

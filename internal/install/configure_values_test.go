@@ -100,7 +100,7 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 				if err := os.WriteFile(f.Path("config.yaml"), before, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if err := install.TakeConfig(t.Context(), f, progress.New(io.Discard)); err != nil { // it was edited
+				if err := install.AcceptConfig(t.Context(), f, progress.New(io.Discard)); err != nil { // it was edited
 					t.Fatal(err)
 				}
 				result, err := install.Configure(t.Context(), f, []string{key + "=" + value.value}, online, progress.New(io.Discard))

@@ -153,7 +153,7 @@ func download(ctx context.Context, f store.Folder, o GetOptions, m *mothership.C
 	if !ok {
 		return nil, fault.Errorf(fault.CodeIntegrity, "the mothership names no bundle")
 	}
-	missing, need, err := l.Wanted(ctx, o.Progress)
+	missing, need, err := l.BlobsToFetch(ctx, o.Progress)
 	if err != nil {
 		return nil, err
 	}

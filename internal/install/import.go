@@ -69,7 +69,7 @@ func importInto(ctx context.Context, c *store.Archive, o ImportOptions) (*Import
 	}
 	if etag == bundle.Digest(l.RootBytes) {
 		result.GetResult = *getResult(present, l.Folder, true)
-		return result, settings.Adopt(c, l.Folder, o.Config, o.Progress)
+		return result, settings.ImportConfig(c, l.Folder, o.Config, o.Progress)
 	}
 	moved, err := copyLaunch(ctx, l, c, o)
 	if err != nil {
@@ -83,7 +83,7 @@ func importInto(ctx context.Context, c *store.Archive, o ImportOptions) (*Import
 // copyLaunch writes the launch into its folder as get does: launch.json first,
 // index.json last.
 func copyLaunch(ctx context.Context, l *store.Launch, c *store.Archive, o ImportOptions) (int64, error) {
-	missing, need, err := l.Wanted(ctx, o.Progress)
+	missing, need, err := l.BlobsToFetch(ctx, o.Progress)
 	if err != nil {
 		return 0, err
 	}
@@ -117,7 +117,7 @@ func copyLaunch(ctx context.Context, l *store.Launch, c *store.Archive, o Import
 		err = w.WriteDocument(c.Index, index)
 	}
 	if err == nil {
-		err = settings.Adopt(c, l.Folder, o.Config, o.Progress)
+		err = settings.ImportConfig(c, l.Folder, o.Config, o.Progress)
 	}
 	if err != nil {
 		return 0, err

@@ -114,7 +114,7 @@ func (s *session) fromContents(c *store.Archive, f store.Folder, o PushOptions) 
 	if _, err := s.launch.VerifySignature(o.Trust, s.report); err != nil {
 		return err
 	}
-	return settings.Adopt(c, f, o.Config, s.report)
+	return settings.ImportConfig(c, f, o.Config, s.report)
 }
 
 // forPush reads what a push needs of the configuration: the registry, and no

@@ -130,7 +130,7 @@ func TestReadOnlyMediaFromElsewhere(t *testing.T) {
 	}
 	_, err = install.Push(t.Context(), there, o)
 	wantCode(t, err, fault.CodeIntegrity, filepath.Join(disk, "current"), "--with-config")
-	if err := install.TakeConfig(t.Context(), there, o.Progress); err != nil {
+	if err := install.AcceptConfig(t.Context(), there, o.Progress); err != nil {
 		t.Fatal(err)
 	}
 	configure(t, there, "stage.container_registry="+p.host+"/third")

@@ -79,7 +79,7 @@ func (s *session) readClaims(ctx context.Context, installed bool) (*unclaimed, e
 	if len(result.own) == 0 {
 		return &unclaimed{unsure: "this launch has claimed no image there, as an older algo-install pushed it or the registry took no claim"}, nil
 	}
-	if result.unsure, err = s.strangers(ctx, repository, tags, claimed); err != nil || result.unsure != "" {
+	if result.unsure, err = s.unclaimedImages(ctx, repository, tags, claimed); err != nil || result.unsure != "" {
 		return result, err
 	}
 	slices.Sort(images)
@@ -94,9 +94,9 @@ func (s *session) readClaims(ctx context.Context, installed bool) (*unclaimed, e
 	return result, nil
 }
 
-// strangers finds an image beside the claims that none of them names: a launch
+// unclaimedImages finds an image beside the claims that none of them names: a launch
 // was pushed there without one, and what else that uses is not known.
-func (s *session) strangers(ctx context.Context, repository string, tags []string, claimed map[string]bool) (string, error) {
+func (s *session) unclaimedImages(ctx context.Context, repository string, tags []string, claimed map[string]bool) (string, error) {
 	for _, tag := range tags {
 		if registry.ClaimTag.MatchString(tag) {
 			continue

@@ -70,7 +70,7 @@ func (s *session) rollback(ctx context.Context, o RollbackOptions) (*RollbackRes
 	}
 	result := &RollbackResult{From: inventory.Installed, To: target.Version, Direction: target.Direction, Failed: target.Failed, Downloaded: s.launch.Root.Version,
 		Namespace: cluster.Namespace, DryRun: o.DryRun, Kept: inventory.History}
-	s.report.Line("%s", result.Way(target.GoingOn))
+	s.report.Line("%s", result.Describe(target.GoingOn))
 	objects, err := apply.LoadVersion(ctx, cluster, s.launch.Plan, inventory, target.Version)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeFailed, "go back")
@@ -118,8 +118,8 @@ func (s *session) installation(ctx context.Context) (*cluster.Cluster, *apply.In
 	return cluster, inventory, nil
 }
 
-// Way returns in words where the rollback goes, and from what.
-func (r *RollbackResult) Way(goingOn bool) string {
+// Describe returns a sentence that says which version the rollback goes to, and from which.
+func (r *RollbackResult) Describe(goingOn bool) string {
 	var way string
 	switch {
 	case r.From == 0:

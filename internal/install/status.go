@@ -17,21 +17,21 @@ import (
 
 // StatusResult is what of a launch is where.
 type StatusResult struct {
-	Satellite   string              `json:"satellite"`
-	Namespace   string              `json:"namespace"`
-	Server      string              `json:"server"`
-	Downloaded  int                 `json:"downloaded_version"`
-	Wanted      int                 `json:"wanted_version"`    // of the last deploy begun; 0 is none
-	Installed   int                 `json:"installed_version"` // of the last deploy done; 0 is none
-	Running     int                 `json:"running_version"`   // whose routes the engines have; 0 is none
-	Adopted     bool                `json:"adopted"`           // every engine said that it uses them
-	ExpiresAt   time.Time           `json:"expires_at"`
-	Expired     bool                `json:"expired"`
-	Deployments []health.Deployment `json:"deployments"`
-	History     []apply.PastVersion `json:"history"` // versions that can be rolled back to
-	Heartbeat   string              `json:"heartbeat"`
-	Queue       *health.Queue       `json:"queue,omitempty"` // what is known of it without asking it
-	Notes       []string            `json:"notes,omitempty"` // what else the operator should know
+	Satellite    string              `json:"satellite"`
+	Namespace    string              `json:"namespace"`
+	Server       string              `json:"server"`
+	Downloaded   int                 `json:"downloaded_version"`
+	Wanted       int                 `json:"wanted_version"`    // of the last deploy begun; 0 is none
+	Installed    int                 `json:"installed_version"` // of the last deploy done; 0 is none
+	Running      int                 `json:"running_version"`   // whose routes the engines have; 0 is none
+	Acknowledged bool                `json:"adopted"`           // every engine said that it uses them
+	ExpiresAt    time.Time           `json:"expires_at"`
+	Expired      bool                `json:"expired"`
+	Deployments  []health.Deployment `json:"deployments"`
+	History      []apply.PastVersion `json:"history"` // versions that can be rolled back to
+	Heartbeat    string              `json:"heartbeat"`
+	Queue        *health.Queue       `json:"queue,omitempty"` // what is known of it without asking it
+	Notes        []string            `json:"notes,omitempty"` // what else the operator should know
 }
 
 // Healthy reports whether the version that was downloaded runs, all of it.
@@ -82,7 +82,7 @@ func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	case inventory == nil || inventory.LaunchID != f.LaunchID:
 		return result, nil
 	}
-	result.Wanted, result.Installed, result.Adopted = inventory.Wanted, inventory.Installed, inventory.Config != ""
+	result.Wanted, result.Installed, result.Acknowledged = inventory.Wanted, inventory.Installed, inventory.Config != ""
 	result.History = append(result.History, inventory.History...)
 	if result.Running, err = health.RoutedVersion(ctx, cluster); err != nil {
 		return nil, refusedByCluster(err)

@@ -35,7 +35,7 @@ func copyOf(t *testing.T, f store.Folder, m *mother) store.Folder {
 	if _, err := install.Verify(t.Context(), there, m.bundle.Signature.KeyID, progress); err != nil {
 		t.Fatal(err)
 	}
-	if err := install.TakeConfig(t.Context(), there, progress); err != nil {
+	if err := install.AcceptConfig(t.Context(), there, progress); err != nil {
 		t.Fatal(err)
 	}
 	return there

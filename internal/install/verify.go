@@ -59,7 +59,7 @@ func configurationState(f store.Folder) (string, error) {
 	if err != nil {
 		return "not taken", nil //nolint:nilerr // what is wrong with it is said when it is used
 	}
-	ours, err := c.Taken(f)
+	ours, err := c.IsAccepted(f)
 	if ours {
 		return "taken", err
 	}

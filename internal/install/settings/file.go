@@ -24,10 +24,10 @@ func Read(f store.Folder) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if ours, err := c.Taken(f); err != nil {
+	if ours, err := c.IsAccepted(f); err != nil {
 		return nil, err
 	} else if !ours {
-		return nil, notTaken(f)
+		return nil, notAccepted(f)
 	}
 	return c, nil
 }

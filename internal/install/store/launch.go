@@ -188,9 +188,9 @@ func (l *Launch) missing() (blobs []bundle.Descriptor) {
 	return blobs
 }
 
-// Wanted returns the blobs to fetch, and their bytes: those that are not there,
+// BlobsToFetch returns the blobs to fetch, and their bytes: those that are not there,
 // and those that are there and damaged, which it removes.
-func (l *Launch) Wanted(ctx context.Context, report *progress.Reporter) (blobs []bundle.Descriptor, size int64, err error) {
+func (l *Launch) BlobsToFetch(ctx context.Context, report *progress.Reporter) (blobs []bundle.Descriptor, size int64, err error) {
 	missing := l.missing()
 	absent := map[string]bool{}
 	for _, blob := range missing {
@@ -321,7 +321,7 @@ func Present(ctx context.Context, f Folder, report *progress.Reporter) (*Launch,
 	if json.Unmarshal(l.Signature, &signature) != nil || signature.Verify(l.RootBytes, nil) != nil {
 		return nil, "", nil
 	}
-	missing, _, err := l.Wanted(ctx, report)
+	missing, _, err := l.BlobsToFetch(ctx, report)
 	if err != nil || len(missing) > 0 {
 		return nil, "", err
 	}

@@ -23,7 +23,7 @@ func TestLimiter(t *testing.T) {
 		t.Errorf("limit %d after a gain of 5%%, want %d", l.limit, firstLimit+1)
 	}
 	l.onRate(200)
-	l.onRate(1e9) // one is free now: it is not the width that holds it back
+	l.onRate(1e9) // one is free now: it is not the limit that holds it back
 	if l.limit != firstLimit+2 {
 		t.Errorf("limit %d with one free, want %d", l.limit, firstLimit+2)
 	}

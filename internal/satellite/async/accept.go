@@ -29,25 +29,25 @@ func (s *Service) Accept(ctx context.Context, in Submission) (id string, f *prot
 	if f := in.check(); f != nil {
 		return "", f
 	}
-	ticket := s.opts.Mint.Draw(in.VanityURL)
+	ticket := s.opts.IDs.NewTicket(in.VanityURL)
 	if in.IdempotencyKey != "" {
-		ticket = s.opts.Mint.Derive(in.VanityURL, in.KeyID, in.IdempotencyKey)
+		ticket = s.opts.IDs.DeriveTicket(in.VanityURL, in.KeyID, in.IdempotencyKey)
 		if seq, err := s.once(ctx, ticket); err == nil {
-			return s.opts.Mint.ID(ticket, Place{Seq: seq}), nil
+			return s.opts.IDs.Encode(ticket, Position{Seq: seq}), nil
 		} else if !errors.Is(err, queue.ErrNotFound) {
 			return "", s.refuse(err, "")
 		}
 	}
 	seq, err := s.publish(ctx, &in, ticket)
 	if errors.Is(err, queue.ErrUnknown) {
-		id := s.opts.Mint.ID(ticket, Place{Seq: s.opts.Queue.Last(), Behind: true})
+		id := s.opts.IDs.Encode(ticket, Position{Seq: s.opts.Queue.Last(), After: true})
 		return "", s.refuse(err, id)
 	}
 	if err != nil {
 		return "", s.refuse(err, "")
 	}
 	s.opts.Metrics.accept(in.VanityURL)
-	return s.opts.Mint.ID(ticket, Place{Seq: seq}), nil
+	return s.opts.IDs.Encode(ticket, Position{Seq: seq}), nil
 }
 
 func (in *Submission) check() *protocol.Failure {
@@ -85,8 +85,8 @@ func (s *Service) publish(ctx context.Context, in *Submission, ticket Ticket) (u
 	return s.remember(ctx, ticket, receipt.Seq)
 }
 
-// occurrence is what the bucket of idempotent calls has of one.
-type occurrence struct {
+// idempotencyRecord is what the bucket of idempotent calls has of one.
+type idempotencyRecord struct {
 	Seq uint64 `json:"seq"`
 }
 
@@ -97,7 +97,7 @@ func (s *Service) once(ctx context.Context, t Ticket) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var o occurrence
+	var o idempotencyRecord
 	if err := json.Unmarshal(data, &o); err != nil {
 		return 0, fmt.Errorf("read where a call was stored: %w", err)
 	}
@@ -110,7 +110,7 @@ func (s *Service) once(ctx context.Context, t Ticket) (uint64, error) {
 // key then is a new call once the queue has forgotten the ticket, and has the
 // same one result.
 func (s *Service) remember(ctx context.Context, t Ticket, seq uint64) (uint64, error) {
-	data, err := json.Marshal(occurrence{seq})
+	data, err := json.Marshal(idempotencyRecord{seq})
 	if err != nil {
 		return 0, err
 	}

@@ -13,35 +13,35 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
-// maxLetters bounds what is looked through for dead letters.
-const maxLetters = 1 << 20
+// maxDeadLetters bounds how many keys are listed for dead letters.
+const maxDeadLetters = 1 << 20
 
 // unreadable begins the name of a dead letter whose message cannot be read; its
 // number in the queue follows.
 const unreadable = "unreadable-"
 
-// Letter is a dead letter and what it is called.
-type Letter struct {
+// DeadLetterEntry is a dead letter with its ID.
+type DeadLetterEntry struct {
 	ID string // the request id, or another name of one that cannot be read
 	DeadLetter
 }
 
-// Undone is a dead letter to which something was not done.
-type Undone struct {
+// ItemError says why an action on several dead letters left one of them as it was.
+type ItemError struct {
 	ID     string
 	Reason string
 }
 
-// letterLine is what the keys of an algorithm's dead letters begin with, so that
+// deadPrefix returns the prefix of the keys of an algorithm's dead letters, so that
 // they are found and counted without being read.
-func letterLine(vanityURL string) string {
+func deadPrefix(vanityURL string) string {
 	sum := sha256.Sum256([]byte(vanityURL))
 	return hex.EncodeToString(sum[:8]) + "."
 }
 
-// letterName is the end of a dead letter's key: of a call its ticket, whatever
-// the place in its id.
-func letterName(id string) (string, bool) {
+// deadName returns the end of a dead letter's key: for a call its ticket, whatever
+// the position in its id.
+func deadName(id string) (string, bool) {
 	if strings.HasPrefix(id, unreadable) {
 		return id, true
 	}
@@ -51,21 +51,21 @@ func letterName(id string) (string, bool) {
 
 // DeadLetters returns the newest dead letters, newest first, of one algorithm or
 // with "" of all, and how many there are of those.
-func (s *Service) DeadLetters(ctx context.Context, vanityURL string, limit int) ([]Letter, uint64, error) {
+func (s *Service) DeadLetters(ctx context.Context, vanityURL string, limit int) ([]DeadLetterEntry, uint64, error) {
 	prefix := ""
 	if vanityURL != "" {
-		prefix = letterLine(vanityURL)
+		prefix = deadPrefix(vanityURL)
 	}
-	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, prefix, maxLetters)
+	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, prefix, maxDeadLetters)
 	if err != nil {
 		return nil, 0, err
 	}
-	var letters []Letter
+	var letters []DeadLetterEntry
 	for _, key := range slices.Backward(keys) {
 		if len(letters) >= limit {
 			break
 		}
-		l, _, err := s.letter(ctx, key)
+		l, _, err := s.readDead(ctx, key)
 		switch {
 		case errors.Is(err, queue.ErrNotFound): // somebody just dropped it
 		case err != nil:
@@ -79,13 +79,13 @@ func (s *Service) DeadLetters(ctx context.Context, vanityURL string, limit int) 
 
 // CountDead returns how many dead letters each algorithm has that is served.
 func (s *Service) CountDead(ctx context.Context) (map[string]uint64, error) {
-	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, "", maxLetters)
+	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, "", maxDeadLetters)
 	if err != nil {
 		return nil, err
 	}
 	names := map[string]string{}
 	for _, a := range s.opts.Algorithms() {
-		names[letterLine(a.VanityURL)] = a.VanityURL
+		names[deadPrefix(a.VanityURL)] = a.VanityURL
 	}
 	counts := map[string]uint64{}
 	for _, key := range keys {
@@ -97,24 +97,24 @@ func (s *Service) CountDead(ctx context.Context) (map[string]uint64, error) {
 }
 
 // DeadLetter returns a dead letter, or queue.ErrNotFound.
-func (s *Service) DeadLetter(ctx context.Context, id string) (*Letter, error) {
-	keys, err := s.letterKeys(ctx, []string{id})
+func (s *Service) DeadLetter(ctx context.Context, id string) (*DeadLetterEntry, error) {
+	keys, err := s.deadKeys(ctx, []string{id})
 	if err != nil {
 		return nil, err
 	}
 	if keys[id] == "" {
 		return nil, queue.ErrNotFound
 	}
-	l, _, err := s.letter(ctx, keys[id])
+	l, _, err := s.readDead(ctx, keys[id])
 	return l, err
 }
 
-func (s *Service) letter(ctx context.Context, key string) (*Letter, uint64, error) {
+func (s *Service) readDead(ctx context.Context, key string) (*DeadLetterEntry, uint64, error) {
 	data, rev, err := s.opts.Queue.Record(ctx, queue.BucketDead, key)
 	if err != nil {
 		return nil, 0, err
 	}
-	l := new(Letter)
+	l := new(DeadLetterEntry)
 	if err := json.Unmarshal(data, &l.DeadLetter); err != nil {
 		return nil, 0, fmt.Errorf("read the dead letter %s: %w", key, err)
 	}
@@ -124,15 +124,15 @@ func (s *Service) letter(ctx context.Context, key string) (*Letter, uint64, erro
 	return l, rev, nil
 }
 
-// letterKeys finds the keys of those ids that are dead letters.
-func (s *Service) letterKeys(ctx context.Context, ids []string) (map[string]string, error) {
+// deadKeys finds the keys of those ids that are dead letters.
+func (s *Service) deadKeys(ctx context.Context, ids []string) (map[string]string, error) {
 	wanted := map[string]string{}
 	for _, id := range ids {
-		if name, ok := letterName(id); ok {
+		if name, ok := deadName(id); ok {
 			wanted[name] = id
 		}
 	}
-	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, "", maxLetters)
+	keys, err := s.opts.Queue.Keys(ctx, queue.BucketDead, "", maxDeadLetters)
 	if err != nil {
 		return nil, err
 	}
@@ -146,10 +146,10 @@ func (s *Service) letterKeys(ctx context.Context, ids []string) (map[string]stri
 }
 
 // RetryDead puts dead letters back into the queue, each with all its attempts. It
-// returns to how many it did that, and why not to the others.
-func (s *Service) RetryDead(ctx context.Context, ids []string) (int, []Undone, error) {
+// returns how many, and an error for each of the others.
+func (s *Service) RetryDead(ctx context.Context, ids []string) (int, []ItemError, error) {
 	return s.eachDead(ctx, ids, func(key string) error {
-		l, rev, err := s.letter(ctx, key)
+		l, rev, err := s.readDead(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -158,24 +158,24 @@ func (s *Service) RetryDead(ctx context.Context, ids []string) (int, []Undone, e
 		}
 		// It may be a dead letter again by now.
 		if _, now, err := s.opts.Queue.Record(ctx, queue.BucketDead, key); err != nil || now != rev {
-			return nil //nolint:nilerr // it runs, whatever becomes of its letter
+			return nil //nolint:nilerr // it runs, whatever becomes of its dead letter
 		}
 		return s.opts.Queue.Delete(ctx, queue.BucketDead, key)
 	})
 }
 
-// DropDead forgets dead letters. It returns how many it forgot, and why not the
+// DropDead deletes dead letters. It returns how many, and an error for each of the
 // others.
-func (s *Service) DropDead(ctx context.Context, ids []string) (int, []Undone, error) {
+func (s *Service) DropDead(ctx context.Context, ids []string) (int, []ItemError, error) {
 	return s.eachDead(ctx, ids, func(key string) error { return s.opts.Queue.Delete(ctx, queue.BucketDead, key) })
 }
 
-func (s *Service) eachDead(ctx context.Context, ids []string, do func(key string) error) (int, []Undone, error) {
-	keys, err := s.letterKeys(ctx, ids)
+func (s *Service) eachDead(ctx context.Context, ids []string, do func(key string) error) (int, []ItemError, error) {
+	keys, err := s.deadKeys(ctx, ids)
 	if err != nil {
 		return 0, nil, err
 	}
-	done, left := 0, []Undone{}
+	done, left := 0, []ItemError{}
 	seen := map[string]bool{}
 	for _, id := range ids {
 		if seen[id] {
@@ -190,9 +190,9 @@ func (s *Service) eachDead(ctx context.Context, ids []string, do func(key string
 		case err == nil:
 			done++
 		case errors.Is(err, queue.ErrNotFound):
-			left = append(left, Undone{id, "it is no dead letter (any more)"})
+			left = append(left, ItemError{id, "it is no dead letter (any more)"})
 		default:
-			left = append(left, Undone{id, err.Error()})
+			left = append(left, ItemError{id, err.Error()})
 		}
 	}
 	return done, left, nil
@@ -200,9 +200,9 @@ func (s *Service) eachDead(ctx context.Context, ids []string, do func(key string
 
 // requeue puts a dead letter's message back. Its record says so first: a worker
 // takes a call off the queue whose record says that it has ended.
-func (s *Service) requeue(ctx context.Context, l *Letter, rev uint64) error {
+func (s *Service) requeue(ctx context.Context, l *DeadLetterEntry, rev uint64) error {
 	m := queue.Message{Kind: queue.KindCall, Algorithm: l.VanityURL, ID: fmt.Sprintf("%s-again-%d", l.ID, rev), Header: l.Header, Data: l.Input}
-	c, ticket, err := decodeCall(s.opts.Mint, l.VanityURL, l.Header, l.Input, s.now())
+	c, ticket, err := decodeCall(s.opts.IDs, l.VanityURL, l.Header, l.Input, s.now())
 	if err != nil {
 		if _, err := s.opts.Queue.Publish(ctx, m); err != nil { // this engine may be able to read it
 			return err
@@ -248,7 +248,7 @@ func (s *Service) putRecord(ctx context.Context, t Ticket, r *record, rev uint64
 // Restore puts a call of a backup into the queue, which was number seq there, and
 // reports whether it did: not one that is there still or again, or has ended.
 func (s *Service) Restore(ctx context.Context, m queue.Message, seq uint64) (bool, error) {
-	c, ticket, err := decodeCall(s.opts.Mint, m.Algorithm, m.Header, m.Data, s.now())
+	c, ticket, err := decodeCall(s.opts.IDs, m.Algorithm, m.Header, m.Data, s.now())
 	if err != nil {
 		return false, fmt.Errorf("a call of the backup cannot be read: %w", err)
 	}
@@ -282,7 +282,7 @@ func (s *Service) Restore(ctx context.Context, m queue.Message, seq uint64) (boo
 }
 
 // ContentType returns the type of the call's input, "" when it cannot be read.
-func (l *Letter) ContentType() string {
+func (l *DeadLetterEntry) ContentType() string {
 	var c call
 	if json.Unmarshal([]byte(l.Header[callHeader]), &c) != nil {
 		return ""

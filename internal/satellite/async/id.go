@@ -14,18 +14,18 @@ import (
 //	ticket  83  what tells one call from another: 63 bits, random or derived from
 //	            the caller's Idempotency-Key, and 20 that seal them with the
 //	            algorithm
-//	place   39  where in the queue the call is, masked by the ticket
+//	position 39 where in the queue the call is, masked by the ticket
 //
 // The seal says whose call it is before anything is looked up: an id that was
-// made up, or is of another algorithm, costs the queue nothing. The place finds
-// a call that waits without a record of it, so that accepting one is one write.
+// made up, or is of another algorithm, costs the queue nothing. The position
+// finds a call that waits without a record of it, so that accepting one is one write.
 const (
 	nonceBits = 63
 	sealBits  = 20
 	seqBits   = 38
 )
 
-// maxSeq is the last place that an id has room for: a call a millisecond for
+// maxSeq is the last position that an id has room for: a call a millisecond for
 // eight years.
 const maxSeq = 1<<seqBits - 1
 
@@ -42,54 +42,54 @@ func (t Ticket) String() string {
 	return hex.EncodeToString(b)
 }
 
-// Place is where in the queue a call is: at Seq, or, where nobody was told where
-// it was stored, somewhere behind it.
-type Place struct {
-	Seq    uint64
-	Behind bool
+// Position is where a call is in the queue: at Seq, or, when it is not known where
+// it was stored, somewhere after it.
+type Position struct {
+	Seq   uint64
+	After bool
 }
 
-// Mint makes and reads the request ids of a launch. All its engines share a
-// secret.
-type Mint struct{ secret []byte }
+// IDCodec encodes and decodes the request ids of a launch, with a secret that all
+// its engines share.
+type IDCodec struct{ secret []byte }
 
-// NewMint returns the mint of a launch with that secret.
-func NewMint(secret []byte) *Mint {
-	m := &Mint{secret: secret}
+// NewIDCodec returns the codec of a launch with that secret.
+func NewIDCodec(secret []byte) *IDCodec {
+	m := &IDCodec{secret: secret}
 	m.secret = m.sum("constellation request ids")
 	return m
 }
 
-// Draw returns a ticket for a new call of an algorithm.
-func (m *Mint) Draw(vanityURL string) Ticket {
+// NewTicket returns a random ticket for a new call of an algorithm.
+func (m *IDCodec) NewTicket(vanityURL string) Ticket {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return m.ticket(binary.BigEndian.Uint64(b[:])>>(64-nonceBits), vanityURL)
 }
 
-// Derive returns the ticket of the call that a key made with this
+// DeriveTicket returns the ticket of the call that a key made with this
 // Idempotency-Key, always the same.
-func (m *Mint) Derive(vanityURL, keyID, idempotencyKey string) Ticket {
+func (m *IDCodec) DeriveTicket(vanityURL, keyID, idempotencyKey string) Ticket {
 	sum := m.sum("idempotent", keyID, vanityURL, idempotencyKey)
 	return m.ticket(binary.BigEndian.Uint64(sum)>>(64-nonceBits), vanityURL)
 }
 
-func (m *Mint) ticket(nonce uint64, vanityURL string) Ticket {
+func (m *IDCodec) ticket(nonce uint64, vanityURL string) Ticket {
 	return Ticket{nonce, m.seal(nonce, vanityURL)}
 }
 
-func (m *Mint) seal(nonce uint64, vanityURL string) uint32 {
+func (m *IDCodec) seal(nonce uint64, vanityURL string) uint32 {
 	sum := m.sum("seal", string(binary.BigEndian.AppendUint64(nil, nonce)), vanityURL)
 	return binary.BigEndian.Uint32(sum) >> (32 - sealBits)
 }
 
-// mask hides places, which would tell how many calls there are.
-func (m *Mint) mask(t Ticket) uint64 {
+// mask hides positions, which would tell how many calls there are.
+func (m *IDCodec) mask(t Ticket) uint64 {
 	return binary.BigEndian.Uint64(m.sum("place", t.String())) >> (64 - seqBits - 1)
 }
 
 // sum returns the HMAC of parts, none of which can be mistaken for another.
-func (m *Mint) sum(parts ...string) []byte {
+func (m *IDCodec) sum(parts ...string) []byte {
 	h := hmac.New(sha256.New, m.secret)
 	for _, part := range parts {
 		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
@@ -98,14 +98,14 @@ func (m *Mint) sum(parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// ID returns the request id of a call.
-func (m *Mint) ID(t Ticket, at Place) string {
+// Encode returns the request id of a call.
+func (m *IDCodec) Encode(t Ticket, at Position) string {
 	place := min(at.Seq, maxSeq) << 1
-	if at.Behind {
+	if at.After {
 		place |= 1
 	}
 	place ^= m.mask(t)
-	// 122 bits, from the top: nonce 63, seal 20, place 39.
+	// 122 bits, from the top: nonce 63, seal 20, position 39.
 	high := t.nonce<<1 | uint64(t.seal>>19)
 	low := uint64(t.seal&(1<<19-1))<<39 | place // 58 bits
 	var u [16]byte
@@ -121,18 +121,18 @@ func (m *Mint) ID(t Ticket, at Place) string {
 	return string(b)
 }
 
-// Open returns the ticket and the place in a request id, and reports whether it
+// Decode returns the ticket and the position in a request id, and reports whether it
 // is one of an algorithm's calls.
-func (m *Mint) Open(id, vanityURL string) (t Ticket, at Place, ok bool) {
+func (m *IDCodec) Decode(id, vanityURL string) (t Ticket, at Position, ok bool) {
 	t, place, ok := readID(id)
 	if !ok || m.seal(t.nonce, vanityURL) != t.seal {
-		return Ticket{}, Place{}, false
+		return Ticket{}, Position{}, false
 	}
 	place ^= m.mask(t)
-	return t, Place{Seq: place >> 1, Behind: place&1 == 1}, true
+	return t, Position{Seq: place >> 1, After: place&1 == 1}, true
 }
 
-// readID reads an id that ID wrote; the place is masked.
+// readID reads an id that Encode wrote; the position is masked.
 func readID(id string) (t Ticket, place uint64, ok bool) {
 	text, ok := strings.CutPrefix(id, "req-")
 	if !ok || len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
@@ -162,5 +162,5 @@ func parseTicket(s string) (Ticket, bool) {
 	return t, t.nonce>>nonceBits == 0 && t.seal>>sealBits == 0 && t.String() == s
 }
 
-// Holds reports whether the ticket is one of an algorithm's calls.
-func (m *Mint) Holds(t Ticket, vanityURL string) bool { return m.seal(t.nonce, vanityURL) == t.seal }
+// Owns reports whether the ticket belongs to a call of an algorithm.
+func (m *IDCodec) Owns(t Ticket, vanityURL string) bool { return m.seal(t.nonce, vanityURL) == t.seal }

@@ -23,7 +23,7 @@ func (s *Service) lane(ctx context.Context, vanityURL string) {
 	for {
 		s.takeAll(ctx, vanityURL)
 		// Hints get lost, and what an engine that died had comes back unasked.
-		poll := time.NewTimer(s.opts.Poll/2 + rand.N(s.opts.Poll)) //nolint:gosec // jitter
+		poll := time.NewTimer(s.opts.PollInterval/2 + rand.N(s.opts.PollInterval)) //nolint:gosec // jitter
 		select {
 		case <-ctx.Done():
 			poll.Stop()
@@ -58,7 +58,7 @@ func (s *Service) takeOne(ctx context.Context, vanityURL string) bool {
 	if !s.awaitRoom(ctx) {
 		return false
 	}
-	put := func() { <-s.hands }
+	put := func() { <-s.active }
 	slot, err := s.opts.Runner.Reserve(ctx, vanityURL, "")
 	if err != nil {
 		put()
@@ -73,9 +73,9 @@ func (s *Service) takeOne(ctx context.Context, vanityURL string) bool {
 		}
 		return false
 	}
-	s.held.Add(int64(len(d.Data)))
+	s.activeBytes.Add(int64(len(d.Data)))
 	s.lanes.Go(func() {
-		defer func() { s.held.Add(-int64(len(d.Data))); put() }()
+		defer func() { s.activeBytes.Add(-int64(len(d.Data))); put() }()
 		s.handle(slot, d)
 	})
 	return true
@@ -83,7 +83,7 @@ func (s *Service) takeOne(ctx context.Context, vanityURL string) bool {
 
 // awaitRoom waits until one more call may be in hand, which it then counts.
 func (s *Service) awaitRoom(ctx context.Context) bool {
-	for s.held.Load() > maxHeld {
+	for s.activeBytes.Load() > maxActiveBytes {
 		select {
 		case <-ctx.Done():
 			return false
@@ -93,7 +93,7 @@ func (s *Service) awaitRoom(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case s.hands <- struct{}{}:
+	case s.active <- struct{}{}:
 		return true
 	}
 }

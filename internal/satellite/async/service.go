@@ -17,32 +17,32 @@ type Algorithm struct {
 	Ref       string // OWNER/NAME/HASH
 }
 
-// Ended is a call that has ended and whose caller asked to be called back.
-type Ended struct {
+// EndedCall is a call that has ended and whose caller asked to be called back.
+type EndedCall struct {
 	Ticket    string
 	RequestID string
 	KeyID     string
 	URL       string
 }
 
-// Options are a service's settings. Queue, Runner, Mint and Algorithms are
+// Options are a service's settings. Queue, Runner, IDs and Algorithms are
 // required; the zero value of any other is its default.
 type Options struct {
 	Queue      *queue.Queue
 	Runner     Runner
-	Mint       *Mint
+	IDs        *IDCodec
 	Algorithms func() []Algorithm // those that are served now
 
 	Attempts      int           // runs of a call that is worth another one, 5
 	RetryTimeouts bool          // a call that timed out is worth another run
-	Keep          time.Duration // of results, for what callers are told
-	LongAfter     time.Duration // a call that runs longer is recorded as running, 1s
-	Poll          time.Duration // how often a line is looked at unasked, 2s
+	Retention     time.Duration // of results, for what callers are told
+	RunningAfter  time.Duration // a call that runs longer is recorded as running, 1s
+	PollInterval  time.Duration // how often the queue is polled besides its signals, 2s
 
 	// OnEnded is called with a call that has ended and asks to be called back,
 	// before it is taken off the queue; perhaps more than once. Nil calls nobody
 	// back.
-	OnEnded func(context.Context, Ended) error
+	OnEnded func(context.Context, EndedCall) error
 
 	Metrics *Metrics // nil counts nothing
 	Log     *slog.Logger
@@ -56,35 +56,35 @@ type Service struct {
 	log  *slog.Logger
 	now  func() time.Time
 
-	taking  context.Context // new calls are taken off the queue until it ends
-	stop    context.CancelFunc
-	running context.Context // calls run until it ends
-	cut     context.CancelCauseFunc
-	lanes   sync.WaitGroup // with the calls that they took
-	hands   chan struct{}  // has an element for each call in hand
-	held    atomic.Int64   // bytes of the inputs in hand
+	taking      context.Context // new calls are taken off the queue until it ends
+	stop        context.CancelFunc
+	running     context.Context // calls run until it ends
+	cut         context.CancelCauseFunc
+	lanes       sync.WaitGroup // with the calls that they took
+	active      chan struct{}  // has an element for each call in hand
+	activeBytes atomic.Int64   // bytes of the inputs in hand
 
 	mu      sync.Mutex
-	working map[Ticket]*work
+	working map[Ticket]*activeCall
 	waiters map[Ticket][]chan struct{}
 	unsub   []func()
 }
 
 const (
 	defaultAttempts = 5
-	// maxHands bounds the calls in hand: those that run, of which there are as
+	// maxActive bounds the calls in hand: those that run, of which there are as
 	// many as there are slots, and those whose result is being stored.
-	maxHands = 1024
-	// maxHeld bounds what their inputs take; one more may come beyond it.
-	maxHeld = 64 << 20
+	maxActive = 1024
+	// maxActiveBytes bounds what their inputs take; one more may come beyond it.
+	maxActiveBytes = 64 << 20
 )
 
 // New returns a service that takes no calls off the queue until Run.
 func New(ctx context.Context, opts Options) *Service {
 	opts.Attempts = cmp.Or(opts.Attempts, defaultAttempts)
-	opts.LongAfter = cmp.Or(opts.LongAfter, time.Second)
-	opts.Poll = cmp.Or(opts.Poll, 2*time.Second)
-	opts.Keep = cmp.Or(opts.Keep, 24*time.Hour)
+	opts.RunningAfter = cmp.Or(opts.RunningAfter, time.Second)
+	opts.PollInterval = cmp.Or(opts.PollInterval, 2*time.Second)
+	opts.Retention = cmp.Or(opts.Retention, 24*time.Hour)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -95,8 +95,8 @@ func New(ctx context.Context, opts Options) *Service {
 		opts.Metrics = NewMetrics()
 	}
 	s := &Service{
-		opts: opts, log: opts.Log, now: opts.Now, hands: make(chan struct{}, maxHands),
-		working: map[Ticket]*work{}, waiters: map[Ticket][]chan struct{}{},
+		opts: opts, log: opts.Log, now: opts.Now, active: make(chan struct{}, maxActive),
+		working: map[Ticket]*activeCall{}, waiters: map[Ticket][]chan struct{}{},
 	}
 	s.running, s.cut = context.WithCancelCause(ctx)
 	s.taking, s.stop = context.WithCancel(s.running)
@@ -155,7 +155,7 @@ func (s *Service) Drain(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		s.log.Warn("durable calls go back to the queue: the drain's time is over", "calls", len(s.hands))
+		s.log.Warn("durable calls go back to the queue: the drain's time is over", "calls", len(s.active))
 	}
 	s.cut(ErrStopping)
 	<-done
@@ -191,12 +191,12 @@ func (s *Service) onCancel(data []byte) {
 	if !ok {
 		return
 	}
-	if w := s.inHand(ticket); w != nil {
+	if w := s.isActive(ticket); w != nil {
 		w.cut(ErrCancelled)
 	}
 }
 
-func (s *Service) inHand(t Ticket) *work {
+func (s *Service) isActive(t Ticket) *activeCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.working[t]

@@ -71,7 +71,7 @@ func (c *call) encode() (map[string]string, error) {
 
 // decodeCall reads and validates a stored call of an algorithm. Its error is one
 // sentence for the operator.
-func decodeCall(m *Mint, vanityURL string, header map[string]string, body []byte, now time.Time) (*call, Ticket, error) {
+func decodeCall(m *IDCodec, vanityURL string, header map[string]string, body []byte, now time.Time) (*call, Ticket, error) {
 	text, ok := header[callHeader]
 	if !ok {
 		return nil, Ticket{}, errors.New("it has no header " + callHeader)
@@ -86,7 +86,7 @@ func decodeCall(m *Mint, vanityURL string, header map[string]string, body []byte
 	switch {
 	case c.Version != recordVersion:
 		return nil, Ticket{}, fmt.Errorf("its form is %d, and this engine reads %d", c.Version, recordVersion)
-	case !ok || !m.Holds(ticket, vanityURL):
+	case !ok || !m.Owns(ticket, vanityURL):
 		return nil, Ticket{}, errors.New("its ticket is none of this algorithm's")
 	case c.CreatedAt.IsZero() || c.CreatedAt.After(now.Add(maxSkew)):
 		return nil, ticket, errors.New("the time when it was accepted cannot be")
@@ -106,18 +106,18 @@ func decodeCall(m *Mint, vanityURL string, header map[string]string, body []byte
 // record is what is kept of a call that ran or was ended: its state, and once it
 // ended the answer.
 type record struct {
-	Version    int       `json:"v"`
-	State      State     `json:"state"`
-	Algorithm  string    `json:"algorithm"`
-	Seq        uint64    `json:"seq"`
-	Attempts   int       `json:"attempts"`
-	Forgiven   int       `json:"forgiven,omitempty"` // deliveries that were no attempt
-	CreatedAt  time.Time `json:"created_at"`
-	StartedAt  time.Time `json:"started_at,omitzero"` // of the last attempt
-	FinishedAt time.Time `json:"finished_at,omitzero"`
-	Error      *Problem  `json:"error,omitempty"`
-	Callback   string    `json:"callback_url,omitempty"`
-	KeyID      string    `json:"key_id,omitempty"`
+	Version         int       `json:"v"`
+	State           State     `json:"state"`
+	Algorithm       string    `json:"algorithm"`
+	Seq             uint64    `json:"seq"`
+	Attempts        int       `json:"attempts"`
+	ExcusedAttempts int       `json:"forgiven,omitempty"` // deliveries that were no attempt
+	CreatedAt       time.Time `json:"created_at"`
+	StartedAt       time.Time `json:"started_at,omitzero"` // of the last attempt
+	FinishedAt      time.Time `json:"finished_at,omitzero"`
+	Error           *Problem  `json:"error,omitempty"`
+	Callback        string    `json:"callback_url,omitempty"`
+	KeyID           string    `json:"key_id,omitempty"`
 
 	// Status and ContentType are the answer's; its body follows the record.
 	Status      int    `json:"status,omitempty"`

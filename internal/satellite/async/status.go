@@ -87,28 +87,28 @@ func readWait(text string) (time.Duration, *protocol.Failure) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// located is a call that an id names.
-type located struct {
+// callRef is a call that an id names.
+type callRef struct {
 	id        string
 	ticket    Ticket
-	place     Place
+	position  Position
 	vanityURL string
 }
 
-func (s *Service) locate(id string, may func(string) bool) (located, *protocol.Failure) {
+func (s *Service) locate(id string, may func(string) bool) (callRef, *protocol.Failure) {
 	for _, a := range s.opts.Algorithms() {
 		if !may(a.VanityURL) {
 			continue
 		}
-		if ticket, place, ok := s.opts.Mint.Open(id, a.VanityURL); ok {
-			return located{id, ticket, place, a.VanityURL}, nil
+		if ticket, place, ok := s.opts.IDs.Decode(id, a.VanityURL); ok {
+			return callRef{id, ticket, place, a.VanityURL}, nil
 		}
 	}
-	return located{}, protocol.Refuse(http.StatusNotFound, "there is no such call, or it is of an algorithm that this API key may not call")
+	return callRef{}, protocol.Refuse(http.StatusNotFound, "there is no such call, or it is of an algorithm that this API key may not call")
 }
 
 // await returns what is known of a call, once it has ended or wait is over.
-func (s *Service) await(ctx context.Context, at located, wait time.Duration) (*record, *protocol.Failure) {
+func (s *Service) await(ctx context.Context, at callRef, wait time.Duration) (*record, *protocol.Failure) {
 	deadline := time.Now().Add(wait)
 	pause := 250 * time.Millisecond // signals are hints, and get lost
 	for {
@@ -135,7 +135,7 @@ func (s *Service) await(ctx context.Context, at located, wait time.Duration) (*r
 
 // look returns what is known of a call: its record, or what follows from where it
 // is in the queue.
-func (s *Service) look(ctx context.Context, at located) (*record, *protocol.Failure) {
+func (s *Service) look(ctx context.Context, at callRef) (*record, *protocol.Failure) {
 	for range 2 { // it may end between the two looks
 		rec, _, err := s.record(ctx, at.ticket)
 		if err != nil {
@@ -152,30 +152,30 @@ func (s *Service) look(ctx context.Context, at located) (*record, *protocol.Fail
 			return waiting, nil
 		}
 	}
-	if at.place.Behind {
+	if at.position.After {
 		return nil, protocol.Refuse(http.StatusNotFound, "the call was not stored, or its result's time is over; send it again")
 	}
-	return nil, protocol.Refuse(http.StatusGone, "results are kept for "+s.opts.Keep.String()+", and the time of this one is over")
+	return nil, protocol.Refuse(http.StatusGone, "results are kept for "+s.opts.Retention.String()+", and the time of this one is over")
 }
 
-// maxLook is how many calls are looked at for one of which it is not known where
+// maxSearch is how many calls are looked at for one of which it is not known where
 // it was stored.
-const maxLook = 1000
+const maxSearch = 1000
 
 // waiting returns a record of a call that is in the queue and has none yet, nil
 // when it is not there.
-func (s *Service) waiting(ctx context.Context, at located) (*record, error) {
+func (s *Service) waiting(ctx context.Context, at callRef) (*record, error) {
 	var found *record
 	n := 1
-	if at.place.Behind {
-		n = maxLook
+	if at.position.After {
+		n = maxSearch
 	}
-	err := s.opts.Queue.PeekFrom(ctx, queue.KindCall, at.vanityURL, at.place.Seq, n, func(p *queue.Peeked) bool {
+	err := s.opts.Queue.PeekFrom(ctx, queue.KindCall, at.vanityURL, at.position.Seq, n, func(p *queue.Peeked) bool {
 		if p.ID != at.ticket.String() {
 			return true
 		}
 		found = &record{State: Queued, Seq: p.Seq, CreatedAt: p.Stored}
-		if c, _, err := decodeCall(s.opts.Mint, at.vanityURL, p.Header, nil, s.now()); err == nil {
+		if c, _, err := decodeCall(s.opts.IDs, at.vanityURL, p.Header, nil, s.now()); err == nil {
 			found.Algorithm, found.CreatedAt, found.Callback, found.KeyID = c.Algorithm, c.CreatedAt, c.Callback, c.KeyID
 		}
 		return false
@@ -183,7 +183,7 @@ func (s *Service) waiting(ctx context.Context, at located) (*record, error) {
 	if err != nil || found == nil {
 		return nil, err
 	}
-	if w := s.inHand(at.ticket); w != nil {
+	if w := s.isActive(at.ticket); w != nil {
 		found.State, found.Attempts, found.StartedAt = Running, w.attempt(), w.start.UTC()
 	}
 	return found, nil
@@ -196,7 +196,7 @@ func (s *Service) unreadable(err error) *protocol.Failure {
 	}
 }
 
-func (s *Service) status(ctx context.Context, at located, seen *record) *Status {
+func (s *Service) status(ctx context.Context, at callRef, seen *record) *Status {
 	st := &Status{
 		RequestID: at.id, Algorithm: seen.Algorithm, VanityURL: at.vanityURL, State: seen.State, Attempts: seen.Attempts,
 		CreatedAt: seen.CreatedAt, StartedAt: seen.StartedAt, FinishedAt: seen.FinishedAt, Error: seen.Error,
@@ -213,7 +213,7 @@ func (s *Service) status(ctx context.Context, at located, seen *record) *Status 
 }
 
 // result answers with what the synchronous call would have been answered.
-func (s *Service) result(ctx context.Context, at located, seen *record) (protocol.Reply, *protocol.Failure) {
+func (s *Service) result(ctx context.Context, at callRef, seen *record) (protocol.Reply, *protocol.Failure) {
 	switch {
 	case seen.State == Cancelled:
 		return protocol.Reply{}, protocol.Refuse(http.StatusConflict, "the call was cancelled and has no result")
@@ -227,25 +227,25 @@ func (s *Service) result(ctx context.Context, at located, seen *record) (protoco
 	return protocol.Reply{Status: seen.Status, ContentType: seen.ContentType, Nosniff: true, Parts: [3][]byte{seen.body}}, nil
 }
 
-// Kept is the result of a call that has ended.
-type Kept struct {
+// StoredResult is the result of a call that has ended.
+type StoredResult struct {
 	State       State
 	ContentType string
 	Body        []byte
 }
 
-// Kept returns the result of a call by its ticket, and reports false when it is
+// Result returns the result of a call by its ticket, and reports false when it is
 // not kept any more.
-func (s *Service) Kept(ctx context.Context, ticket string) (Kept, bool, error) {
+func (s *Service) Result(ctx context.Context, ticket string) (StoredResult, bool, error) {
 	t, ok := parseTicket(ticket)
 	if !ok {
-		return Kept{}, false, nil
+		return StoredResult{}, false, nil
 	}
 	rec, _, err := s.record(ctx, t)
 	if err != nil || rec == nil || !rec.State.Ended() {
-		return Kept{}, false, err
+		return StoredResult{}, false, err
 	}
-	kept := Kept{rec.State, rec.ContentType, rec.body}
+	kept := StoredResult{rec.State, rec.ContentType, rec.body}
 	if rec.Status == 0 && rec.Error != nil {
 		reply := protocol.ErrorReply(protocol.Refuse(http.StatusBadGateway, rec.Error.Message))
 		defer reply.Release()
@@ -254,14 +254,14 @@ func (s *Service) Kept(ctx context.Context, ticket string) (Kept, bool, error) {
 	return kept, true, nil
 }
 
-// Became returns the state of a call of an algorithm, "" when it is not known (any
+// StateOf returns the state of a call of an algorithm, "" when it is not known (any
 // more).
-func (s *Service) Became(ctx context.Context, id, vanityURL string) (State, error) {
-	ticket, place, ok := s.opts.Mint.Open(id, vanityURL)
+func (s *Service) StateOf(ctx context.Context, id, vanityURL string) (State, error) {
+	ticket, place, ok := s.opts.IDs.Decode(id, vanityURL)
 	if !ok {
 		return "", nil
 	}
-	seen, f := s.look(ctx, located{id, ticket, place, vanityURL})
+	seen, f := s.look(ctx, callRef{id, ticket, place, vanityURL})
 	switch {
 	case f == nil:
 		return seen.State, nil
@@ -273,7 +273,7 @@ func (s *Service) Became(ctx context.Context, id, vanityURL string) (State, erro
 
 // cancel ends a call that has not ended: by its record, which only one can make,
 // and then wherever it waits or runs.
-func (s *Service) cancel(ctx context.Context, at located) (protocol.Reply, *protocol.Failure) {
+func (s *Service) cancel(ctx context.Context, at callRef) (protocol.Reply, *protocol.Failure) {
 	seen, f := s.look(ctx, at)
 	if f != nil {
 		return protocol.Reply{}, f
@@ -310,11 +310,11 @@ func (s *Service) cancel(ctx context.Context, at located) (protocol.Reply, *prot
 // endCancelled ends a call whose record says that it was cancelled. Where it runs
 // it is cut off, also when the signal gets lost; where it waits it is taken out,
 // or else by whoever takes it.
-func (s *Service) endCancelled(at located, seq uint64) {
+func (s *Service) endCancelled(at callRef, seq uint64) {
 	s.opts.Metrics.finished.WithLabelValues(at.vanityURL, string(Cancelled)).Inc()
 	s.opts.Queue.Signal(signalCancel, []byte(at.ticket.String()))
 	s.opts.Queue.Signal(signalEnded, []byte(at.ticket.String()))
-	if w := s.inHand(at.ticket); w != nil {
+	if w := s.isActive(at.ticket); w != nil {
 		w.cut(ErrCancelled) // and takes it off the queue
 		return
 	}

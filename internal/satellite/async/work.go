@@ -14,8 +14,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
-// work is a call in hand.
-type work struct {
+// activeCall is a call that was taken off the queue and has not been settled.
+type activeCall struct {
 	s      *Service
 	d      *queue.Delivery
 	call   *call
@@ -24,7 +24,7 @@ type work struct {
 	cut    context.CancelCauseFunc
 	start  time.Time
 
-	forgiven int // deliveries before this one that were no attempt
+	excused int // deliveries before this one that were no attempt
 
 	mu  sync.Mutex
 	rec *record // what is stored of it; nil is nothing
@@ -68,7 +68,7 @@ func (s *Service) handle(slot Slot, d *queue.Delivery) {
 	s.mu.Unlock()
 	tended := make(chan struct{})
 	tending, stopTending := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { defer close(tended); w.tend(tending) }()
+	go func() { defer close(tended); w.keepAlive(tending) }()
 	defer func() {
 		stopTending()
 		<-tended
@@ -83,12 +83,12 @@ func (s *Service) handle(slot Slot, d *queue.Delivery) {
 
 // open reads a delivery and what is known of its call, and returns what is to be
 // done instead when it is not to run.
-func (s *Service) open(d *queue.Delivery) (w *work, instead func()) {
-	c, ticket, err := decodeCall(s.opts.Mint, d.Algorithm, d.Header, d.Data, s.now())
+func (s *Service) open(d *queue.Delivery) (w *activeCall, instead func()) {
+	c, ticket, err := decodeCall(s.opts.IDs, d.Algorithm, d.Header, d.Data, s.now())
 	if err != nil {
-		return nil, func() { s.bury(d, err) }
+		return nil, func() { s.storeUnreadable(d, err) }
 	}
-	w = &work{s: s, d: d, call: c, ticket: ticket, start: s.now(), id: s.opts.Mint.ID(ticket, Place{Seq: d.Seq})}
+	w = &activeCall{s: s, d: d, call: c, ticket: ticket, start: s.now(), id: s.opts.IDs.Encode(ticket, Position{Seq: d.Seq})}
 	rec, rev, err := s.record(s.running, ticket)
 	switch {
 	case err != nil:
@@ -99,19 +99,19 @@ func (s *Service) open(d *queue.Delivery) (w *work, instead func()) {
 	case rec != nil && rec.State.Ended():
 		return w, func() { w.finish(s.running, rec) }
 	case rec != nil:
-		w.rec, w.rev, w.forgiven = rec, rev, rec.Forgiven
+		w.rec, w.rev, w.excused = rec, rev, rec.ExcusedAttempts
 	}
 	if w.attempt() > s.opts.Attempts {
 		reason := fmt.Sprintf("it was begun %d times and never ended: the engine or the queue went each time", s.opts.Attempts)
-		return w, func() { w.kill(s.running, reason, nil) }
+		return w, func() { w.giveUp(s.running, reason, nil) }
 	}
 	return w, nil
 }
 
 // attempt returns which run of the call this is, 1 the first.
-func (w *work) attempt() int { return max(1, w.d.Delivered-w.forgiven) }
+func (w *activeCall) attempt() int { return max(1, w.d.Delivered-w.excused) }
 
-func (w *work) input() Input {
+func (w *activeCall) input() Input {
 	return Input{
 		RequestID: w.id, VanityURL: w.d.Algorithm, KeyID: w.call.KeyID,
 		ContentType: w.call.ContentType, Encoding: w.call.Encoding, Query: w.call.Query,
@@ -120,18 +120,18 @@ func (w *work) input() Input {
 }
 
 // next returns the call's record in a state.
-func (w *work) next(state State) *record {
+func (w *activeCall) next(state State) *record {
 	return &record{
 		State: state, Algorithm: w.call.Algorithm, Seq: w.d.Seq, Attempts: w.attempt(),
 		CreatedAt: w.call.CreatedAt, StartedAt: w.start.UTC(), Callback: w.call.Callback, KeyID: w.call.KeyID,
-		Forgiven: w.forgiven,
+		ExcusedAttempts: w.excused,
 	}
 }
 
-// tend tells the queue that the call is being worked on, records that it runs once
+// keepAlive tells the queue that the call is being worked on, records that it runs once
 // that takes long, and sees when it was cancelled, until ctx ends.
-func (w *work) tend(ctx context.Context) {
-	long := time.NewTimer(w.s.opts.LongAfter)
+func (w *activeCall) keepAlive(ctx context.Context) {
+	long := time.NewTimer(w.s.opts.RunningAfter)
 	defer long.Stop()
 	working := time.NewTicker(queue.WorkingEvery)
 	defer working.Stop()
@@ -156,7 +156,7 @@ func (w *work) tend(ctx context.Context) {
 
 // store makes next the call's record, and leaves it alone when the call has ended
 // already. It returns what is the record now.
-func (w *work) store(ctx context.Context, next *record) (*record, error) {
+func (w *activeCall) store(ctx context.Context, next *record) (*record, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	w.mu.Lock()
@@ -183,8 +183,8 @@ func (w *work) store(ctx context.Context, next *record) (*record, error) {
 	}
 }
 
-// mustStore stores next however long the queue is away, until the engine stops.
-func (w *work) mustStore(ctx context.Context, next *record) (*record, error) {
+// storeUntilStopped stores next and retries until it is stored or the engine stops.
+func (w *activeCall) storeUntilStopped(ctx context.Context, next *record) (*record, error) {
 	for attempt := 0; ; attempt++ {
 		stored, err := w.store(context.WithoutCancel(ctx), next)
 		if err == nil || errors.Is(err, queue.ErrInvalid) {
@@ -201,14 +201,14 @@ func (w *work) mustStore(ctx context.Context, next *record) (*record, error) {
 
 // end stores what became of a run, and takes the call off the queue or gives it
 // back.
-func (w *work) end(ctx context.Context, out *Outcome) {
+func (w *activeCall) end(ctx context.Context, out *Outcome) {
 	if out.Ended == protocol.OutcomeCanceled {
 		switch cause := context.Cause(ctx); {
 		case errors.Is(cause, ErrCancelled): // whoever cancelled has recorded it
 			w.done(ctx)
 			return
 		case cause != nil:
-			w.giveBack(ctx)
+			w.release(ctx)
 			return
 		}
 	}
@@ -216,16 +216,16 @@ func (w *work) end(ctx context.Context, out *Outcome) {
 	again := out.Retry || w.s.opts.RetryTimeouts && out.Ended == protocol.OutcomeTimeout
 	switch {
 	case again && out.Ended == protocol.OutcomeNone:
-		w.again(ctx, problem, true, noReplicaRetry)
+		w.retry(ctx, problem, true, noReplicaRetry)
 	case again && w.attempt() < w.s.opts.Attempts:
 		w.s.opts.Metrics.retries.WithLabelValues(w.d.Algorithm).Inc()
-		w.again(ctx, problem, false, runBackoff.Delay(w.attempt()-1))
+		w.retry(ctx, problem, false, runBackoff.Delay(w.attempt()-1))
 	case again:
 		reason := out.Message
 		if out.Cause != "" {
 			reason += ": " + out.Cause
 		}
-		w.kill(ctx, reason, out)
+		w.giveUp(ctx, reason, out)
 	default:
 		next := w.next(Succeeded)
 		if next.FinishedAt = w.s.now().UTC(); out.Ended != protocol.OutcomeOK {
@@ -237,12 +237,12 @@ func (w *work) end(ctx context.Context, out *Outcome) {
 }
 
 // settle ends the call with next, and takes it off the queue.
-func (w *work) settle(ctx context.Context, next *record) {
-	stored, err := w.mustStore(ctx, next)
+func (w *activeCall) settle(ctx context.Context, next *record) {
+	stored, err := w.storeUntilStopped(ctx, next)
 	if errors.Is(err, queue.ErrInvalid) { // larger than the queue takes
 		next.State, next.Error = Failed, &Problem{Message: "the result cannot be stored: " + err.Error(), ErrorType: "TooLargeError"}
 		next.Status, next.ContentType, next.body = 0, "", nil
-		stored, err = w.mustStore(ctx, next)
+		stored, err = w.storeUntilStopped(ctx, next)
 	}
 	if err != nil {
 		return // it comes back
@@ -255,9 +255,9 @@ func (w *work) settle(ctx context.Context, next *record) {
 
 // finish has the caller called back who asked for it, and takes a call off the
 // queue whose end is recorded.
-func (w *work) finish(ctx context.Context, rec *record) {
+func (w *activeCall) finish(ctx context.Context, rec *record) {
 	if rec.Callback != "" && rec.State != Cancelled && w.s.opts.OnEnded != nil {
-		ended := Ended{Ticket: w.ticket.String(), RequestID: w.id, KeyID: rec.KeyID, URL: rec.Callback}
+		ended := EndedCall{Ticket: w.ticket.String(), RequestID: w.id, KeyID: rec.KeyID, URL: rec.Callback}
 		for attempt := 0; ; attempt++ {
 			err := w.s.opts.OnEnded(context.WithoutCancel(ctx), ended)
 			if err == nil {
@@ -275,7 +275,7 @@ func (w *work) finish(ctx context.Context, rec *record) {
 }
 
 // done takes the call off the queue, and wakes whoever waits for it.
-func (w *work) done(ctx context.Context) {
+func (w *activeCall) done(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastStore)
 	defer cancel()
 	if err := w.d.Done(ctx); err != nil {
@@ -284,16 +284,16 @@ func (w *work) done(ctx context.Context) {
 	w.s.opts.Queue.Signal(signalEnded, []byte(w.ticket.String()))
 }
 
-// again gives the call back for another run after delay; forgiven runs do not
-// count.
-func (w *work) again(ctx context.Context, problem *Problem, forgiven bool, delay time.Duration) {
+// retry gives the call back for another run after delay; an excused run does not
+// count as an attempt.
+func (w *activeCall) retry(ctx context.Context, problem *Problem, forgiven bool, delay time.Duration) {
 	next := w.next(Queued)
 	next.Error = problem
 	if forgiven {
-		next.Forgiven++
+		next.ExcusedAttempts++
 		next.Attempts--
 	}
-	stored, err := w.mustStore(ctx, next)
+	stored, err := w.storeUntilStopped(ctx, next)
 	if err != nil {
 		return
 	}
@@ -306,11 +306,11 @@ func (w *work) again(ctx context.Context, problem *Problem, forgiven bool, delay
 	}
 }
 
-// giveBack gives a call back that was cut off because the engine stops. It is no
-// attempt of the call's.
-func (w *work) giveBack(ctx context.Context) {
+// release returns a call to the queue that was cut off because the engine stops. It
+// does not count as an attempt.
+func (w *activeCall) release(ctx context.Context) {
 	next := w.next(Queued)
-	next.Forgiven++
+	next.ExcusedAttempts++
 	next.Attempts--
 	if _, err := w.store(context.WithoutCancel(ctx), next); err != nil {
 		return // it comes back once nothing was heard of it for a while
@@ -318,9 +318,9 @@ func (w *work) giveBack(ctx context.Context) {
 	_ = w.d.Retry(0)
 }
 
-// kill makes the call a dead letter. Out is how its last run ended, nil when that
-// is not known.
-func (w *work) kill(ctx context.Context, reason string, out *Outcome) {
+// giveUp makes the call a dead letter. Out is how its last run ended, nil when that
+// is unknown.
+func (w *activeCall) giveUp(ctx context.Context, reason string, out *Outcome) {
 	next := w.next(Dead)
 	next.FinishedAt = w.s.now().UTC()
 	next.Attempts = min(next.Attempts, w.s.opts.Attempts)
@@ -335,29 +335,29 @@ func (w *work) kill(ctx context.Context, reason string, out *Outcome) {
 		letter.LastStatus, letter.LastOutput = out.Status, out.Body[:min(len(out.Body), maxLastOutput)]
 	}
 	w.s.log.Error("a durable call is a dead letter now", "request_id", w.id, "algorithm", w.d.Algorithm, "attempts", next.Attempts, "reason", reason)
-	if w.s.keepLetter(ctx, letterLine(w.d.Algorithm)+w.ticket.String(), &letter) {
+	if w.s.storeDead(ctx, deadPrefix(w.d.Algorithm)+w.ticket.String(), &letter) {
 		w.settle(ctx, next)
 	}
 }
 
-// bury makes a message a dead letter that cannot be read.
-func (s *Service) bury(d *queue.Delivery, reason error) {
+// storeUnreadable makes a message a dead letter that cannot be read.
+func (s *Service) storeUnreadable(d *queue.Delivery, reason error) {
 	s.log.Error("a message in the queue cannot be read and is a dead letter now", "algorithm", d.Algorithm, "seq", d.Seq, "reason", reason)
 	s.opts.Metrics.finished.WithLabelValues(d.Algorithm, string(Dead)).Inc()
 	letter := DeadLetter{
 		VanityURL: d.Algorithm, Reason: reason.Error(), Attempts: d.Delivered,
 		CreatedAt: d.Stored, DiedAt: s.now().UTC(), Header: d.Header, Input: d.Data,
 	}
-	if s.keepLetter(s.running, fmt.Sprint(letterLine(d.Algorithm), unreadable, d.Seq), &letter) {
+	if s.storeDead(s.running, fmt.Sprint(deadPrefix(d.Algorithm), unreadable, d.Seq), &letter) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.running), lastStore)
 		defer cancel()
 		_ = d.Done(ctx)
 	}
 }
 
-// keepLetter stores a dead letter, and reports false when the engine stops before
-// it could.
-func (s *Service) keepLetter(ctx context.Context, key string, letter *DeadLetter) bool {
+// storeDead stores a dead letter, and reports whether it did before the engine
+// stopped.
+func (s *Service) storeDead(ctx context.Context, key string, letter *DeadLetter) bool {
 	data, err := json.Marshal(letter)
 	for attempt := 0; err == nil; attempt++ {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)

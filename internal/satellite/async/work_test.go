@@ -50,7 +50,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // start starts a service whose calls are run, and ends it with the test.
 func start(t *testing.T, q *queue.Queue, opts Options, run runs) *Service {
 	t.Helper()
-	opts.Queue, opts.Runner, opts.Mint = q, run, NewMint([]byte("a secret that is long enough"))
+	opts.Queue, opts.Runner, opts.IDs = q, run, NewIDCodec([]byte("a secret that is long enough"))
 	opts.Algorithms = func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar", Ref: "neo/hello/0"}} }
 	s := New(t.Context(), opts)
 	ran := make(chan struct{})
@@ -64,7 +64,7 @@ func start(t *testing.T, q *queue.Queue, opts Options, run runs) *Service {
 	return s
 }
 
-func submit(t *testing.T, s *Service) located {
+func submit(t *testing.T, s *Service) callRef {
 	t.Helper()
 	id, f := s.Accept(t.Context(), Submission{Input: Input{VanityURL: "foo/bar", KeyID: "k", ContentType: "text/plain", Body: []byte("Neo")}, Algorithm: "neo/hello/0"})
 	if f != nil {
@@ -101,7 +101,7 @@ func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the call does not run")
 	}
-	if err := s.inHand(at.ticket).d.Retry(0); err != nil {
+	if err := s.isActive(at.ticket).d.Retry(0); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the second run ends", func() bool {
@@ -109,7 +109,7 @@ func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
 		return f == nil && rec.State.Ended()
 	})
 	close(leave)
-	eventually(t, "the first run ends", func() bool { return s.inHand(at.ticket) == nil })
+	eventually(t, "the first run ends", func() bool { return s.isActive(at.ticket) == nil })
 	if rec, f := s.look(t.Context(), at); f != nil || string(rec.body) != "second" || rec.State != Succeeded {
 		t.Errorf("the result is %+v %v, want the one that was stored first", rec, f)
 	}
@@ -123,7 +123,7 @@ func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
 func TestALongCallIsRecordedAsRunning(t *testing.T) {
 	q := startQueue(t)
 	leave := make(chan bool)
-	s := start(t, q, Options{LongAfter: time.Millisecond}, func(context.Context, Input) Outcome { <-leave; return answered("done") })
+	s := start(t, q, Options{RunningAfter: time.Millisecond}, func(context.Context, Input) Outcome { <-leave; return answered("done") })
 	at := submit(t, s)
 	eventually(t, "it is recorded that the call runs", func() bool {
 		rec, _, err := s.record(t.Context(), at.ticket)
@@ -155,7 +155,7 @@ func TestTimeoutsAreTriedAgainWhereAsked(t *testing.T) {
 // TestWhatNeverEndsIsDead: each run takes its engine down.
 func TestWhatNeverEndsIsDead(t *testing.T) {
 	q := startQueue(t)
-	s := New(t.Context(), Options{Queue: q, Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+	s := New(t.Context(), Options{Queue: q, IDs: NewIDCodec([]byte("a secret that is long enough")), Runner: runs(nil),
 		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
 	at := submit(t, s)
 	for range defaultAttempts {
@@ -189,7 +189,7 @@ func TestResultsHaveTheirTime(t *testing.T) {
 	if _, f := s.look(t.Context(), at); f == nil || f.Status != 410 {
 		t.Errorf("a result whose time is over = %v, want 410", f)
 	}
-	at.place.Behind = true
+	at.position.After = true
 	if _, f := s.look(t.Context(), at); f == nil || f.Status != 404 {
 		t.Errorf("a call that may never have been stored = %v, want 404", f)
 	}
@@ -199,20 +199,20 @@ func TestResultsHaveTheirTime(t *testing.T) {
 // only where the queue was before.
 func TestACallIsFoundBehindItsPlace(t *testing.T) {
 	q := startQueue(t)
-	s := New(t.Context(), Options{Queue: q, Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+	s := New(t.Context(), Options{Queue: q, IDs: NewIDCodec([]byte("a secret that is long enough")), Runner: runs(nil),
 		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
-	var last located
+	var last callRef
 	for range 20 {
 		last = submit(t, s)
 	}
-	id := s.opts.Mint.ID(last.ticket, Place{Seq: 3, Behind: true})
+	id := s.opts.IDs.Encode(last.ticket, Position{Seq: 3, After: true})
 	at, f := s.locate(id, func(string) bool { return true })
 	if f != nil {
 		t.Fatal(f)
 	}
 	rec, f := s.look(t.Context(), at)
-	if f != nil || rec.State != Queued || rec.Seq != last.place.Seq {
-		t.Fatalf("look = %+v %v, want it queued at %d", rec, f, last.place.Seq)
+	if f != nil || rec.State != Queued || rec.Seq != last.position.Seq {
+		t.Fatalf("look = %+v %v, want it queued at %d", rec, f, last.position.Seq)
 	}
 	if st := s.status(t.Context(), at, rec); st.Position != 20 || st.RequestID != id {
 		t.Errorf("status = %+v, want position 20", st)
@@ -222,7 +222,7 @@ func TestACallIsFoundBehindItsPlace(t *testing.T) {
 // TestAnUnknownOutcomeIsToldAsOne: the failure is neither a yes nor a no, and has
 // the id by which the call is found if it was stored.
 func TestAnUnknownOutcomeIsToldAsOne(t *testing.T) {
-	s := New(t.Context(), Options{Queue: startQueue(t), Mint: NewMint([]byte("a secret that is long enough")), Runner: runs(nil),
+	s := New(t.Context(), Options{Queue: startQueue(t), IDs: NewIDCodec([]byte("a secret that is long enough")), Runner: runs(nil),
 		Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
 	for _, test := range []struct {
 		err  error

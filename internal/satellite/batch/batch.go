@@ -23,16 +23,16 @@ type Options struct {
 	// Algorithms returns the vanity URLs of what the satellite serves now.
 	Algorithms func() []string
 
-	// Keep is how long a batch is kept. Zero is a day.
-	Keep time.Duration
-	// Ahead is how many bytes of a batch may be stored and not have run. Zero is
+	// Retention is how long a batch is kept. Zero is a day.
+	Retention time.Duration
+	// MaxPending is how many bytes of a batch may be stored and not have run. Zero is
 	// 64 MiB.
-	Ahead int64
-	// Stall is how long an upload waits for room, Idle how long for its client.
+	MaxPending int64
+	// StallTimeout is how long an upload waits for room, Idle how long for its client.
 	// Zero is a minute, and five.
-	Stall, Idle time.Duration
-	// Drain is how long calls in flight have when the service stops.
-	Drain time.Duration
+	StallTimeout, IdleTimeout time.Duration
+	// DrainTimeout is how long calls in flight have when the service stops.
+	DrainTimeout time.Duration
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -48,21 +48,21 @@ type Service struct {
 
 	mu      sync.Mutex
 	waiters map[string]map[chan struct{}]bool // for news of a batch
-	works   map[*work]bool                    // chunks in hand
+	works   map[*activeChunk]bool             // chunks in hand
 	tallies map[string]*tally                 // counts that are being written
 }
 
 const (
-	signalNews   = "batch.news"   // something of a batch is done
+	signalChange = "batch.news"   // something of a batch is done
 	signalCancel = "batch.cancel" // a batch was cancelled
 )
 
 // New returns a service, which runs nothing until Run.
 func New(o Options) *Service {
-	o.Keep = cmp.Or(o.Keep, 24*time.Hour)
-	o.Ahead = cmp.Or(o.Ahead, 64<<20)
-	o.Stall = cmp.Or(o.Stall, time.Minute)
-	o.Idle = cmp.Or(o.Idle, 5*time.Minute)
+	o.Retention = cmp.Or(o.Retention, 24*time.Hour)
+	o.MaxPending = cmp.Or(o.MaxPending, 64<<20)
+	o.StallTimeout = cmp.Or(o.StallTimeout, time.Minute)
+	o.IdleTimeout = cmp.Or(o.IdleTimeout, 5*time.Minute)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -71,14 +71,14 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		opts: o, queue: o.Queue, log: o.Log, now: o.Now,
-		waiters: map[string]map[chan struct{}]bool{}, works: map[*work]bool{}, tallies: map[string]*tally{},
+		waiters: map[string]map[chan struct{}]bool{}, works: map[*activeChunk]bool{}, tallies: map[string]*tally{},
 	}
 }
 
 // Run works on the batches of all algorithms until ctx ends, and finishes the
 // calls in flight within Options.Drain.
 func (s *Service) Run(ctx context.Context) {
-	defer s.queue.OnSignal(signalNews, func(id []byte) { s.news(string(id)) })()
+	defer s.queue.OnSignal(signalChange, func(id []byte) { s.notifyChange(string(id)) })()
 	defer s.queue.OnSignal(signalCancel, func(id []byte) { s.cancelled(string(id)) })()
 	cut, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -90,7 +90,7 @@ func (s *Service) Run(ctx context.Context) {
 		for _, stop := range running {
 			stop()
 		}
-		time.AfterFunc(s.opts.Drain, func() { end(async.ErrStopping) })
+		time.AfterFunc(s.opts.DrainTimeout, func() { end(async.ErrStopping) })
 	}()
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -120,7 +120,7 @@ func (s *Service) Run(ctx context.Context) {
 // refresh keeps the records of batches that are not done from going, since a
 // replica may be away for longer than Keep.
 func (s *Service) refresh(ctx context.Context) {
-	for sleep(ctx, s.opts.Keep/8) == nil {
+	for sleep(ctx, s.opts.Retention/8) == nil {
 		ids, err := s.queue.Keys(ctx, queue.BucketBatch, "", maxRefreshed)
 		if err != nil {
 			s.log.Warn("batches are not kept from going yet", "error", err)
@@ -129,8 +129,8 @@ func (s *Service) refresh(ctx context.Context) {
 		for _, id := range ids {
 			_, err := s.change(ctx, id, func(r *record) error {
 				waits := !r.ended() && r.Counted < r.Stored.Chunks
-				if !waits || s.now().Sub(r.TouchedAt) < s.opts.Keep/4 {
-					return errSame
+				if !waits || s.now().Sub(r.TouchedAt) < s.opts.Retention/4 {
+					return errUnchanged
 				}
 				return nil
 			})
@@ -161,7 +161,7 @@ func (s *Service) await(id string) (news chan struct{}, stop func()) {
 	}
 }
 
-func (s *Service) news(id string) {
+func (s *Service) notifyChange(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for news := range s.waiters[id] {
@@ -175,7 +175,7 @@ func (s *Service) news(id string) {
 // cancelled ends the calls of a batch.
 func (s *Service) cancelled(id string) {
 	s.known.forget(id)
-	s.news(id)
+	s.notifyChange(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for w := range s.works {
@@ -198,7 +198,7 @@ type cached struct {
 }
 
 const (
-	cacheFor  = time.Second
+	cacheLife = time.Second
 	maxCached = 256
 )
 
@@ -208,7 +208,7 @@ func (s *Service) record(ctx context.Context, id string) (*record, error) {
 	k.mu.Lock()
 	c, ok := k.records[id]
 	k.mu.Unlock()
-	if ok && now.Sub(c.at) < cacheFor {
+	if ok && now.Sub(c.at) < cacheLife {
 		return c.record, nil
 	}
 	r, _, err := s.read(ctx, id)

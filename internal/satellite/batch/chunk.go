@@ -101,10 +101,10 @@ type results struct {
 }
 
 type result struct {
-	N      int64 `json:"n"`
-	Size   int   `json:"size,omitempty"`
-	Failed bool  `json:"failed,omitempty"`
-	Apart  bool  `json:"apart,omitempty"` // it is a record of its own
+	N        int64 `json:"n"`
+	Size     int   `json:"size,omitempty"`
+	Failed   bool  `json:"failed,omitempty"`
+	Separate bool  `json:"apart,omitempty"` // it is a record of its own
 }
 
 func (r *results) encode() ([]byte, error) {
@@ -147,6 +147,6 @@ func (r *results) each(f func(l result, output []byte) error) error {
 	return nil
 }
 
-func apartKey(batch string, n, attempt int, line int64) string {
+func largeOutputKey(batch string, n, attempt int, line int64) string {
 	return chunkKey(batch, n, attempt) + "." + strconv.FormatInt(line, 10)
 }

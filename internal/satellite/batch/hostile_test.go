@@ -148,7 +148,7 @@ func TestAnUploadWaitsForRoom(t *testing.T) {
 		return 200, string(body)
 	})
 	const lines = 5000
-	e := startEngine(t, startNode(t), rep, func(o *Options) { o.Ahead, o.Stall = 8<<10, 10*time.Second })
+	e := startEngine(t, startNode(t), rep, func(o *Options) { o.MaxPending, o.StallTimeout = 8<<10, 10*time.Second })
 	status, body := e.do(http.MethodPost, vanity, strings.NewReader(numbered(1, lines)), "Idempotency-Key", "slow")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, "lines are stored and run") {
 		t.Fatalf("an upload that finds no room = %d %s", status, body)
@@ -172,7 +172,7 @@ func TestAnUploadWaitsForRoom(t *testing.T) {
 // TestMemoryIsFlat uploads 100 MB, and looks at what this process holds
 // meanwhile: the engine, the replicas and the queue's node.
 func TestMemoryIsFlat(t *testing.T) {
-	e := startEngine(t, startNode(t), startReplicas(t, 2, func(*http.Request, []byte) (int, string) { return 200, "1" }), func(o *Options) { o.Ahead = 8 << 20 })
+	e := startEngine(t, startNode(t), startReplicas(t, 2, func(*http.Request, []byte) (int, string) { return 200, "1" }), func(o *Options) { o.MaxPending = 8 << 20 })
 	const lines, size = 50_000, 2000
 	pad := strings.Repeat("x", size)
 	body, w := io.Pipe()

@@ -17,8 +17,8 @@ import (
 // Path is the prefix of the addresses that Handle serves.
 const Path = "/v1/batch/"
 
-// MediaLines is the content type of JSON Lines.
-const MediaLines = "application/jsonl"
+// MediaTypeJSONL is the content type of JSON Lines.
+const MediaTypeJSONL = "application/jsonl"
 
 // Caller is who asks, and what it may call.
 type Caller struct {
@@ -43,7 +43,7 @@ func (s *Service) ServeUpload(w http.ResponseWriter, r *http.Request, caller Cal
 	}
 	rc := http.NewResponseController(w)
 	w.Header().Set("X-Batch-Id", rec.ID)
-	body := &patientReader{r.Body, rc, s.opts.Idle, time.Time{}}
+	body := &idleTimeoutReader{r.Body, rc, s.opts.IdleTimeout, time.Time{}}
 	if stream {
 		return s.stream(w, r, rc, rec, n, u, body)
 	}
@@ -102,14 +102,14 @@ func (s *Service) stream(w http.ResponseWriter, r *http.Request, rc *http.Respon
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	_ = rc.EnableFullDuplex() // HTTP/2 is
-	w.Header().Set("Content-Type", MediaLines)
+	w.Header().Set("Content-Type", MediaTypeJSONL)
 	w.WriteHeader(http.StatusOK)
 	_ = rc.Flush()
 	done := make(chan struct{})
 	var wrote error
 	go func() {
 		defer close(done)
-		o := &output{s: s, id: rec.ID, write: patientWriter(w, rc), flush: rc.Flush}
+		o := &output{s: s, id: rec.ID, write: idleTimeoutWriter(w, rc), flush: rc.Flush}
 		wrote = o.follow(ctx)
 	}()
 	_, err := s.upload(r.Context(), rec, n, u.Complete, body)
@@ -128,7 +128,7 @@ func (s *Service) stream(w http.ResponseWriter, r *http.Request, rc *http.Respon
 // Serve answers what is asked of a batch: rest is what stands after Path.
 func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller, rest string) *protocol.Failure {
 	id, what, _ := strings.Cut(rest, "/")
-	unknown := refuse(http.StatusNotFound, "there is no such batch; batches are kept for %s", s.opts.Keep)
+	unknown := refuse(http.StatusNotFound, "there is no such batch; batches are kept for %s", s.opts.Retention)
 	if !isID(id) {
 		return unknown
 	}
@@ -159,8 +159,8 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller, r
 
 func (s *Service) serveOutput(w http.ResponseWriter, r *http.Request, rec *record, failed bool) *protocol.Failure {
 	rc := http.NewResponseController(w)
-	w.Header().Set("Content-Type", MediaLines)
-	o := &output{s: s, id: rec.ID, failed: failed, write: patientWriter(w, rc), flush: rc.Flush}
+	w.Header().Set("Content-Type", MediaTypeJSONL)
+	o := &output{s: s, id: rec.ID, failed: failed, write: idleTimeoutWriter(w, rc), flush: rc.Flush}
 	var err error
 	if r.URL.Query().Get("follow") == "true" {
 		err = o.follow(r.Context())
@@ -181,7 +181,7 @@ func (s *Service) serveCancel(ctx context.Context, w http.ResponseWriter, id str
 		case !r.FinishedAt.IsZero():
 			return refuse(http.StatusConflict, "the batch has ended: there is nothing to cancel")
 		case !r.CancelledAt.IsZero():
-			return errSame
+			return errUnchanged
 		}
 		r.CancelledAt = s.now().UTC()
 		return nil
@@ -227,16 +227,16 @@ func writeJSON(w http.ResponseWriter, v any) *protocol.Failure {
 	return nil
 }
 
-// patientReader gives a client some time for each read: a batch has none as a
+// idleTimeoutReader gives a client some time for each read: a batch has none as a
 // whole.
-type patientReader struct {
+type idleTimeoutReader struct {
 	r    io.Reader
 	rc   *http.ResponseController
 	idle time.Duration
 	set  time.Time
 }
 
-func (p *patientReader) Read(b []byte) (int, error) {
+func (p *idleTimeoutReader) Read(b []byte) (int, error) {
 	if now := time.Now(); now.Sub(p.set) > p.idle/16 {
 		_ = p.rc.SetReadDeadline(now.Add(p.idle))
 		p.set = now
@@ -244,9 +244,9 @@ func (p *patientReader) Read(b []byte) (int, error) {
 	return p.r.Read(b)
 }
 
-// patientWriter returns a function that writes lines, each of which the client
+// idleTimeoutWriter returns a function that writes lines, each of which the client
 // has to take within writeStall.
-func patientWriter(w io.Writer, rc *http.ResponseController) func([]byte) error {
+func idleTimeoutWriter(w io.Writer, rc *http.ResponseController) func([]byte) error {
 	var set time.Time
 	return func(line []byte) error {
 		if now := time.Now(); now.Sub(set) > writeStall/16 {

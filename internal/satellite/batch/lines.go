@@ -33,13 +33,13 @@ type lineReader struct {
 	r     *bufio.Reader
 	buf   []byte
 	sum   hash.Hash // of the lines that were read
-	seen  *seen
+	seen  *recentIDs
 	n     int64
 	bytes int64
 }
 
 func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), seen: newSeen()}
+	return &lineReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), seen: newRecentIDs()}
 }
 
 // next returns the next line, valid until it is called again. A line that is too
@@ -98,7 +98,7 @@ func (l *lineReader) parse(raw []byte, long bool) line {
 	switch {
 	case !jsonscan.IsString(id) || len(id) > MaxCustomID:
 		got.Bad = fmt.Sprintf("custom_id is not a string of at most %d bytes", MaxCustomID-2)
-	case l.seen.before(id):
+	case l.seen.repeated(id):
 		got.CustomID, got.Bad = id, "an earlier line has this custom_id already"
 	default:
 		got.CustomID = id
@@ -129,25 +129,25 @@ func envelope(input []byte) (id, body []byte, ok bool) {
 	return id, body, fields == 2 && id != nil && body != nil
 }
 
-// seen remembers the latest custom ids, so that a repeated one is told: all of a
-// batch would grow with it.
-type seen struct {
+// recentIDs is the set of the latest custom ids. It detects a repeated one, and is
+// bounded: a set of all of them would grow with the batch.
+type recentIDs struct {
 	seed  maphash.Seed
 	sums  map[[2]uint64]struct{}
 	order [][2]uint64
 	at    int
 }
 
-// remembered is how many custom ids are remembered.
-const remembered = 1 << 16
+// maxRecentIDs is how many custom ids are remembered.
+const maxRecentIDs = 1 << 16
 
-func newSeen() *seen {
-	return &seen{seed: maphash.MakeSeed(), sums: map[[2]uint64]struct{}{}}
+func newRecentIDs() *recentIDs {
+	return &recentIDs{seed: maphash.MakeSeed(), sums: map[[2]uint64]struct{}{}}
 }
 
-// before reports whether the id is among the remembered ones, and remembers it.
+// repeated reports whether the id is among those, and remembers it.
 // Two sums of 64 bits take no two ids for one.
-func (s *seen) before(id []byte) bool {
+func (s *recentIDs) repeated(id []byte) bool {
 	text := jsonscan.Unquote(id)
 	var h maphash.Hash
 	h.SetSeed(s.seed)
@@ -158,12 +158,12 @@ func (s *seen) before(id []byte) bool {
 	if _, ok := s.sums[sum]; ok {
 		return true
 	}
-	if len(s.order) < remembered {
+	if len(s.order) < maxRecentIDs {
 		s.order = append(s.order, sum)
 	} else {
 		delete(s.sums, s.order[s.at])
 		s.order[s.at] = sum
-		s.at = (s.at + 1) % remembered
+		s.at = (s.at + 1) % maxRecentIDs
 	}
 	s.sums[sum] = struct{}{}
 	return false

@@ -38,7 +38,7 @@ const followEvery = time.Second
 
 // soFar writes what has ended, in the order of the lines.
 func (o *output) soFar(ctx context.Context, r *record) error {
-	for n := range r.reach() {
+	for n := range r.frontier() {
 		if err := o.chunk(ctx, r, n, nil); err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (o *output) soFar(ctx context.Context, r *record) error {
 func (o *output) follow(ctx context.Context) error {
 	news, stop := o.s.await(o.id)
 	defer stop()
-	at := &place{}
+	at := &cursor{}
 	for {
 		r, _, err := o.s.read(ctx, o.id)
 		if err != nil {
@@ -85,9 +85,9 @@ func (o *output) follow(ctx context.Context) error {
 }
 
 // rest writes what had ended of a batch that was cancelled.
-func (o *output) rest(ctx context.Context, r *record, at *place) error {
-	for ; at.n < r.reach(); at.n++ {
-		at.anyway = true
+func (o *output) rest(ctx context.Context, r *record, at *cursor) error {
+	for ; at.n < r.frontier(); at.n++ {
+		at.pastGaps = true
 		n := at.n
 		if err := o.chunk(ctx, r, n, at); err != nil {
 			return err
@@ -97,16 +97,16 @@ func (o *output) rest(ctx context.Context, r *record, at *place) error {
 	return nil
 }
 
-// place is how far a batch was followed.
-type place struct {
-	n      int  // chunk
-	line   int  // lines of it that are written
-	anyway bool // lines behind one that has not ended too
+// cursor is how far a batch was followed.
+type cursor struct {
+	n        int  // chunk
+	line     int  // lines of it that are written
+	pastGaps bool // lines behind one that has not ended too
 }
 
 // chunk writes the lines of a chunk that have ended; those that follow without a
 // gap on what was written when at is given, which moves on.
-func (o *output) chunk(ctx context.Context, r *record, n int, at *place) error {
+func (o *output) chunk(ctx context.Context, r *record, n int, at *cursor) error {
 	results, _, err := o.s.results(ctx, chunkKey(r.ID, n, r.attempt(n)))
 	switch {
 	case errors.Is(err, queue.ErrNotFound) && r.isCounted(n):
@@ -122,7 +122,7 @@ func (o *output) chunk(ctx context.Context, r *record, n int, at *place) error {
 	i := 0
 	err = results.each(func(l result, out []byte) (err error) {
 		i++
-		if at != nil && (i <= at.line || i > results.Whole && !results.Complete && !at.anyway) {
+		if at != nil && (i <= at.line || i > results.Whole && !results.Complete && !at.pastGaps) {
 			return nil
 		}
 		if at != nil {
@@ -131,8 +131,8 @@ func (o *output) chunk(ctx context.Context, r *record, n int, at *place) error {
 		if o.failed && !l.Failed {
 			return nil
 		}
-		if l.Apart {
-			if out, _, err = o.s.queue.Record(ctx, queue.BucketChunk, apartKey(r.ID, n, r.attempt(n), l.N)); err != nil {
+		if l.Separate {
+			if out, _, err = o.s.queue.Record(ctx, queue.BucketChunk, largeOutputKey(r.ID, n, r.attempt(n), l.N)); err != nil {
 				return fmt.Errorf("read the result of line %d: %w", l.N, err)
 			}
 		}

@@ -32,11 +32,11 @@ type record struct {
 	// the next began is not of the batch.
 	Attempts []attempt `json:"attempts"`
 
-	Counted  int   `json:"counted"`          // chunks before this one are all done
-	Beyond   []int `json:"beyond,omitempty"` // and these after it
-	Done     int64 `json:"done"`
-	Failed   int64 `json:"failed"`
-	RunBytes int64 `json:"run_bytes"` // of the chunks that are done
+	Counted      int   `json:"counted"`          // chunks before this one are all done
+	CountedAhead []int `json:"beyond,omitempty"` // and these after it
+	Done         int64 `json:"done"`
+	Failed       int64 `json:"failed"`
+	RunBytes     int64 `json:"run_bytes"` // of the chunks that are done
 
 	MarkAt [2]time.Time `json:"mark_at,omitzero"` // for the rate
 	MarkN  [2]int64     `json:"mark_n,omitzero"`
@@ -50,16 +50,16 @@ type attempt struct {
 
 // stored is how much of a batch is in the queue.
 type stored struct {
-	Chunks int    `json:"chunks"`
-	Lines  int64  `json:"lines"`  // of the file, blank ones too
-	Inputs int64  `json:"inputs"` // lines that are not blank
-	Bytes  int64  `json:"bytes"`  // of the file
-	Sum    []byte `json:"sum"`    // of the lines so far
-	Marks  marks  `json:"marks"`
+	Chunks int         `json:"chunks"`
+	Lines  int64       `json:"lines"`  // of the file, blank ones too
+	Inputs int64       `json:"inputs"` // lines that are not blank
+	Bytes  int64       `json:"bytes"`  // of the file
+	Sum    []byte      `json:"sum"`    // of the lines so far
+	Marks  checkpoints `json:"marks"`
 }
 
 func (r *record) isCounted(chunk int) bool {
-	return chunk < r.Counted || slices.Contains(r.Beyond, chunk)
+	return chunk < r.Counted || slices.Contains(r.CountedAhead, chunk)
 }
 
 // attempt returns the upload that a chunk is of.
@@ -107,10 +107,10 @@ func (r *record) count(n int, done, failed int, size int64, began, now time.Time
 	if r.StartedAt.IsZero() || began.Before(r.StartedAt) {
 		r.StartedAt = began
 	}
-	r.Beyond = append(r.Beyond, n)
-	slices.Sort(r.Beyond)
-	for len(r.Beyond) > 0 && r.Beyond[0] == r.Counted {
-		r.Beyond = r.Beyond[1:]
+	r.CountedAhead = append(r.CountedAhead, n)
+	slices.Sort(r.CountedAhead)
+	for len(r.CountedAhead) > 0 && r.CountedAhead[0] == r.Counted {
+		r.CountedAhead = r.CountedAhead[1:]
 		r.Counted++
 	}
 	r.Done += int64(done)
@@ -133,36 +133,36 @@ func (r *record) finish(now time.Time) {
 // ended reports whether nothing of the batch runs any more.
 func (r *record) ended() bool { return !r.FinishedAt.IsZero() || !r.CancelledAt.IsZero() }
 
-// reach returns the number of the chunk from which on none has run: chunks are
+// frontier returns the number of the chunk from which on none has run: chunks are
 // taken in the order in which they were stored.
-func (r *record) reach() int {
+func (r *record) frontier() int {
 	last := r.Counted
-	if len(r.Beyond) > 0 {
-		last = r.Beyond[len(r.Beyond)-1] + 1
+	if len(r.CountedAhead) > 0 {
+		last = r.CountedAhead[len(r.CountedAhead)-1] + 1
 	}
-	return min(r.Stored.Chunks, last+reachBeyond)
+	return min(r.Stored.Chunks, last+maxOutOfOrder)
 }
 
-// marks are sums of the lines up to some of them, so that an upload that differs
+// checkpoints are sums of the lines up to some of them, so that an upload that differs
 // from what is stored can be told where.
-type marks struct {
-	Stride int64  `json:"stride,omitempty"` // lines between two marks, at least
-	At     []mark `json:"at,omitempty"`
+type checkpoints struct {
+	Stride int64        `json:"stride,omitempty"` // lines between two marks, at least
+	At     []checkpoint `json:"at,omitempty"`
 }
 
-type mark struct {
+type checkpoint struct {
 	Line int64  `json:"line"`
 	Sum  []byte `json:"sum"` // its first bytes
 }
 
 const (
-	maxMarks = 128
-	markSize = 8
+	maxCheckpoints = 128
+	checkpointSize = 8
 )
 
 // with returns the marks with another one; every second one goes when there are
 // too many.
-func (m marks) with(line int64, sum []byte) marks {
+func (m checkpoints) with(line int64, sum []byte) checkpoints {
 	last := int64(0)
 	if n := len(m.At); n > 0 {
 		last = m.At[n-1].Line
@@ -170,9 +170,9 @@ func (m marks) with(line int64, sum []byte) marks {
 	if line-last < max(1, m.Stride) {
 		return m
 	}
-	m.At = append(slices.Clip(m.At), mark{line, slices.Clone(sum[:markSize])})
-	if len(m.At) > maxMarks {
-		var kept []mark
+	m.At = append(slices.Clip(m.At), checkpoint{line, slices.Clone(sum[:checkpointSize])})
+	if len(m.At) > maxCheckpoints {
+		var kept []checkpoint
 		for i := 1; i < len(m.At); i += 2 {
 			kept = append(kept, m.At[i])
 		}
@@ -184,13 +184,13 @@ func (m marks) with(line int64, sum []byte) marks {
 const (
 	rateWindow = 10 * time.Second
 	maxChanges = 100
-	// reachBeyond is how many chunks may be under way behind the last that is done.
-	reachBeyond = 256
+	// maxOutOfOrder is how many chunks may be under way behind the last that is done.
+	maxOutOfOrder = 256
 )
 
 var (
-	errNotFound = errors.New("there is no such batch")
-	errEarly    = errors.New("an earlier chunk is not known yet")
+	errNotFound   = errors.New("there is no such batch")
+	errOutOfOrder = errors.New("an earlier chunk is not known yet")
 )
 
 // read returns a batch's record. The error is errNotFound or the queue's.
@@ -220,8 +220,8 @@ func (s *Service) write(ctx context.Context, r *record, revision uint64) error {
 	return err
 }
 
-// errSame is returned by a change that changes nothing.
-var errSame = errors.New("nothing to change")
+// errUnchanged is returned by a change that changes nothing.
+var errUnchanged = errors.New("nothing to change")
 
 // change applies f to a batch's record, again when another was faster, and
 // returns the record as it is then.
@@ -232,7 +232,7 @@ func (s *Service) change(ctx context.Context, id string, f func(*record) error) 
 			return nil, err
 		}
 		switch err := f(r); {
-		case errors.Is(err, errSame):
+		case errors.Is(err, errUnchanged):
 			return r, nil
 		case err != nil:
 			return r, err

@@ -46,13 +46,13 @@ func (u *Upload) newID() string {
 }
 
 const (
-	idPrefix     = "batch-"
-	maxAttempts  = 10_000 // uploads of one batch
-	saveEvery    = time.Second
-	flushAfter   = 200 * time.Millisecond // a line waits so long for more of its chunk
-	afterwards   = 10 * time.Second       // what is left to store has, once the client is gone
-	fullRetry    = 250 * time.Millisecond
-	maxFullRetry = 2 * time.Second
+	idPrefix      = "batch-"
+	maxAttempts   = 10_000 // uploads of one batch
+	saveEvery     = time.Second
+	flushAfter    = 200 * time.Millisecond // a line waits so long for more of its chunk
+	finishTimeout = 10 * time.Second       // what is left to store has, once the client is gone
+	fullRetry     = 250 * time.Millisecond
+	maxFullRetry  = 2 * time.Second
 )
 
 func refuse(status int, format string, args ...any) *protocol.Failure {
@@ -75,7 +75,7 @@ func (s *Service) open(ctx context.Context, u *Upload) (*record, int, error) {
 		case !r.CancelledAt.IsZero():
 			return refuse(http.StatusConflict, "the batch %s was cancelled", id)
 		case !r.UploadedAt.IsZero():
-			return errSame
+			return errUnchanged
 		case len(r.Attempts) >= maxAttempts:
 			return refuse(http.StatusConflict, "the batch %s was begun %d times: end it with complete=true", id, maxAttempts)
 		}
@@ -139,7 +139,7 @@ func (s *Service) upload(ctx context.Context, r *record, n int, complete bool, b
 	if n == 0 {
 		return r, err // it was whole before
 	}
-	last, cancel := context.WithTimeout(storing, s.opts.Stall+afterwards)
+	last, cancel := context.WithTimeout(storing, s.opts.StallTimeout+finishTimeout)
 	defer cancel()
 	if flushed := u.flush(last); err == nil {
 		err = flushed
@@ -151,7 +151,7 @@ func (s *Service) upload(ctx context.Context, r *record, n int, complete bool, b
 	if saved == nil {
 		saved = r
 	}
-	s.queue.Signal(signalNews, []byte(r.ID))
+	s.queue.Signal(signalChange, []byte(r.ID))
 	return saved, err
 }
 
@@ -189,7 +189,7 @@ func (u *uploader) read(ctx context.Context, complete bool) error {
 func (u *uploader) compare() error {
 	n, from := u.lines.n, int64(1)
 	for _, m := range u.prefix.Marks.At {
-		if m.Line == n && !bytes.Equal(u.lines.sum.Sum(nil)[:markSize], m.Sum) {
+		if m.Line == n && !bytes.Equal(u.lines.sum.Sum(nil)[:checkpointSize], m.Sum) {
 			return u.differs(from, n)
 		}
 		if m.Line <= n {
@@ -234,7 +234,7 @@ func (u *uploader) take(ctx context.Context, l line, blank bool) error {
 // renew begins the next chunk.
 func (u *uploader) renew() {
 	after := u.stored
-	after.Chunks, after.Marks, after.Sum = after.Chunks+1, marks{}, bytes.Clone(after.Sum)
+	after.Chunks, after.Marks, after.Sum = after.Chunks+1, checkpoints{}, bytes.Clone(after.Sum)
 	u.chunk = &chunk{Batch: u.id, VanityURL: u.record.VanityURL, KeyID: u.record.KeyID, Query: u.record.Query, N: u.stored.Chunks, Attempt: u.n, After: after}
 }
 
@@ -295,7 +295,7 @@ func (u *uploader) publish(m queue.Message) error {
 			return nil
 		case errors.Is(err, queue.ErrInvalid):
 			return fmt.Errorf("store a chunk: %w", err)
-		case time.Since(began) > u.s.opts.Stall:
+		case time.Since(began) > u.s.opts.StallTimeout:
 			return u.noRoom(err)
 		}
 		if err := sleep(u.storing, pause); err != nil {
@@ -307,7 +307,7 @@ func (u *uploader) publish(m queue.Message) error {
 // awaitRoom waits until not too much of the batch is stored that has not run.
 func (u *uploader) awaitRoom(ctx context.Context) error {
 	began, ran := time.Now(), u.ran
-	for u.stored.Bytes-u.ran > u.s.opts.Ahead {
+	for u.stored.Bytes-u.ran > u.s.opts.MaxPending {
 		if u.saved < u.stored.Chunks {
 			if _, err := u.save(u.storing, false); err != nil {
 				return err
@@ -320,7 +320,7 @@ func (u *uploader) awaitRoom(ctx context.Context) error {
 		if u.ran != ran {
 			began, ran = time.Now(), u.ran
 		}
-		if time.Since(began) > u.s.opts.Stall {
+		if time.Since(began) > u.s.opts.StallTimeout {
 			return u.noRoom(nil)
 		}
 		if err := sleep(ctx, fullRetry); err != nil {
@@ -358,7 +358,7 @@ func (u *uploader) save(ctx context.Context, whole bool) (*record, error) {
 			return nil
 		}
 		if !changed {
-			return errSame
+			return errUnchanged
 		}
 		return nil
 	})

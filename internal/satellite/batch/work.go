@@ -22,16 +22,16 @@ const (
 	maxInline = 32 << 10
 	// maxRuns is how often a line runs when it is worth another run.
 	maxRuns = 4
-	// maxDelivered is how often a chunk is taken by engines that end over it.
-	maxDelivered = 25
-	tick         = time.Second
-	storeRetry   = time.Second
-	earlyWait    = 5 * time.Second // for the record to know of earlier chunks
-	lastStore    = 10 * time.Second
+	// maxDeliveries is how often a chunk is taken by engines that end over it.
+	maxDeliveries = 25
+	tick          = time.Second
+	storeRetry    = time.Second
+	orderRetry    = 5 * time.Second // for the record to know of earlier chunks
+	lastStore     = 10 * time.Second
 )
 
-// work is a chunk whose lines run.
-type work struct {
+// activeChunk is a chunk whose lines run.
+type activeChunk struct {
 	w       *worker
 	s       *Service
 	d       *queue.Delivery
@@ -42,14 +42,14 @@ type work struct {
 	cancel  context.CancelCauseFunc
 	settled chan struct{} // closed once no line is left
 
-	revision uint64 // of the stored results; tend's alone
+	revision uint64 // of the stored results; supervise's alone
 
 	mu    sync.Mutex
 	todo  []int // lines to run
 	later int   // lines that run again after a pause
 	now   int   // lines that run
 	runs  []int // of each line
-	ended []ended
+	ended []lineOutput
 	n     int   // lines that have ended
 	saved int   // of which so many are stored
 	kept  int64 // bytes of output
@@ -57,16 +57,16 @@ type work struct {
 	whole bool  // the results that are stored are complete
 }
 
-// ended is the output of a line that has ended.
-type ended struct {
+// lineOutput is the output of a line that has ended.
+type lineOutput struct {
 	result
 	there  bool
 	output []byte
 }
 
-func newWork(w *worker, d *queue.Delivery, c *chunk) *work {
-	k := &work{w: w, s: w.s, d: d, chunk: c, key: chunkKey(c.Batch, c.N, c.Attempt), settled: make(chan struct{}), began: w.s.now().UTC(),
-		runs: make([]int, len(c.Lines)), ended: make([]ended, len(c.Lines))}
+func newActiveChunk(w *worker, d *queue.Delivery, c *chunk) *activeChunk {
+	k := &activeChunk{w: w, s: w.s, d: d, chunk: c, key: chunkKey(c.Batch, c.N, c.Attempt), settled: make(chan struct{}), began: w.s.now().UTC(),
+		runs: make([]int, len(c.Lines)), ended: make([]lineOutput, len(c.Lines))}
 	k.calls, k.cancel = context.WithCancelCause(w.cut)
 	for i, l := range c.Lines {
 		if l.Bad != "" {
@@ -79,7 +79,7 @@ func newWork(w *worker, d *queue.Delivery, c *chunk) *work {
 }
 
 // resume takes over what another engine, or this one, did of the chunk.
-func (k *work) resume(ctx context.Context) error {
+func (k *activeChunk) resume(ctx context.Context) error {
 	r, revision, err := k.s.results(ctx, k.key)
 	if errors.Is(err, queue.ErrNotFound) {
 		r = new(results)
@@ -95,7 +95,7 @@ func (k *work) resume(ctx context.Context) error {
 	}
 	_ = r.each(func(l result, output []byte) error {
 		if i, ok := at[l.N]; ok && !k.ended[i].there {
-			k.ended[i] = ended{l, true, bytes.Clone(output)}
+			k.ended[i] = lineOutput{l, true, bytes.Clone(output)}
 			k.kept += int64(len(output))
 			k.n++
 		}
@@ -106,7 +106,7 @@ func (k *work) resume(ctx context.Context) error {
 	if k.whole = r.Complete; k.whole {
 		k.todo = nil
 	}
-	if k.d.Delivered > maxDelivered {
+	if k.d.Delivered > maxDeliveries {
 		for _, i := range k.todo {
 			k.end(i, badLine(fmt.Sprintf("the satellite tried %d times to run this part of the batch, and did not get through", k.d.Delivered-1)), true)
 		}
@@ -115,20 +115,20 @@ func (k *work) resume(ctx context.Context) error {
 	return nil
 }
 
-func (k *work) hasLine() bool {
+func (k *activeChunk) hasLine() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.todo) > 0
 }
 
-func (k *work) size() int64 {
+func (k *activeChunk) size() int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.chunk.size + k.kept
 }
 
-// take returns the next line to run.
-func (k *work) take() (int, bool) {
+// nextLine returns the next line to run.
+func (k *activeChunk) nextLine() (int, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.todo) == 0 {
@@ -141,7 +141,7 @@ func (k *work) take() (int, bool) {
 }
 
 // putBack makes a line that was taken the next one again.
-func (k *work) putBack(i int) {
+func (k *activeChunk) putBack(i int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now--
@@ -151,16 +151,16 @@ func (k *work) putBack(i int) {
 	k.settle()
 }
 
-// leave begins no line any more.
-func (k *work) leave() {
+// stop begins no line any more.
+func (k *activeChunk) stop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.left, k.todo, k.later = true, nil, 0
 	k.settle()
 }
 
-// settle tells tend once no line is left; k.mu is held.
-func (k *work) settle() {
+// settle tells supervise once no line is left; k.mu is held.
+func (k *activeChunk) settle() {
 	if len(k.todo)+k.later+k.now > 0 {
 		return
 	}
@@ -172,7 +172,7 @@ func (k *work) settle() {
 }
 
 // call runs a line on the slot.
-func (k *work) call(slot async.Slot, i int) {
+func (k *activeChunk) call(slot async.Slot, i int) {
 	l := &k.chunk.Lines[i]
 	out := slot.Run(k.calls, async.Input{
 		RequestID: k.chunk.Batch + "." + strconv.FormatInt(l.N, 10), VanityURL: k.chunk.VanityURL, KeyID: k.chunk.KeyID,
@@ -192,13 +192,13 @@ func (k *work) call(slot async.Slot, i int) {
 	}
 	k.mu.Unlock()
 	if cut && out.Retry || again {
-		k.ran(i, ended{}) // it has no end here
+		k.lineDone(i, lineOutput{}) // it has no end here
 		return
 	}
-	k.ran(i, k.output(l, out))
+	k.lineDone(i, k.output(l, out))
 }
 
-func (k *work) runAgain(i int) {
+func (k *activeChunk) runAgain(i int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.left {
@@ -210,14 +210,14 @@ func (k *work) runAgain(i int) {
 }
 
 // fail ends a line that was taken and does not run.
-func (k *work) fail(i int, message string) {
+func (k *activeChunk) fail(i int, message string) {
 	l := &k.chunk.Lines[i]
 	out := badLine(message)
-	k.ran(i, ended{result{N: l.N, Failed: true}, true, outputLine(l, out)})
+	k.lineDone(i, lineOutput{result{N: l.N, Failed: true}, true, outputLine(l, out)})
 }
 
-// ran notes how a line that was taken ended.
-func (k *work) ran(i int, e ended) {
+// lineDone notes how a line that was taken ended.
+func (k *activeChunk) lineDone(i int, e lineOutput) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now--
@@ -230,34 +230,34 @@ func (k *work) ran(i int, e ended) {
 }
 
 // end notes how a line ended that was not taken.
-func (k *work) end(i int, answer []byte, failed bool) {
+func (k *activeChunk) end(i int, answer []byte, failed bool) {
 	l := &k.chunk.Lines[i]
-	k.ended[i] = ended{result{N: l.N, Failed: failed}, true, outputLine(l, answer)}
+	k.ended[i] = lineOutput{result{N: l.N, Failed: failed}, true, outputLine(l, answer)}
 	k.kept += int64(len(k.ended[i].output))
 	k.n++
 }
 
 // output returns the line of output of a call. A large one is stored at once.
-func (k *work) output(l *item, out async.Outcome) ended {
-	e := ended{result{N: l.N, Failed: out.Ended != protocol.OutcomeOK}, true, outputLine(l, out.Body)}
+func (k *activeChunk) output(l *item, out async.Outcome) lineOutput {
+	e := lineOutput{result{N: l.N, Failed: out.Ended != protocol.OutcomeOK}, true, outputLine(l, out.Body)}
 	if len(e.output) <= maxInline {
 		return e
 	}
 	err := k.store(k.calls, func(ctx context.Context) error {
-		return k.s.queue.Set(ctx, queue.BucketChunk, apartKey(k.chunk.Batch, k.chunk.N, k.chunk.Attempt, l.N), e.output)
+		return k.s.queue.Set(ctx, queue.BucketChunk, largeOutputKey(k.chunk.Batch, k.chunk.N, k.chunk.Attempt, l.N), e.output)
 	})
 	switch {
 	case k.calls.Err() != nil && err != nil:
-		return ended{}
+		return lineOutput{}
 	case err != nil:
-		return ended{result{N: l.N, Failed: true}, true, outputLine(l, badLine("the result could not be stored: "+err.Error()))}
+		return lineOutput{result{N: l.N, Failed: true}, true, outputLine(l, badLine("the result could not be stored: "+err.Error()))}
 	}
-	e.Apart, e.output = true, nil
+	e.Separate, e.output = true, nil
 	return e
 }
 
 // store stores something, again while the queue has no room or is away.
-func (k *work) store(ctx context.Context, f func(context.Context) error) error {
+func (k *activeChunk) store(ctx context.Context, f func(context.Context) error) error {
 	for {
 		err := f(ctx)
 		if err == nil || errors.Is(err, queue.ErrInvalid) || errors.Is(err, queue.ErrConflict) {

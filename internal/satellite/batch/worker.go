@@ -13,12 +13,12 @@ import (
 
 const (
 	pollEvery = 10 * time.Second // beside hints
-	// maxWorks and maxWorkBytes bound the chunks in hand: those whose lines run,
+	// maxActiveChunks and maxActiveBytes bound the chunks in hand: those whose lines run,
 	// and those whose results are being stored.
-	maxWorks     = 32
-	maxWorkBytes = 64 << 20
-	troubleWait  = time.Second
-	nothingWait  = 2 * time.Second // after the queue had no chunk for this engine
+	maxActiveChunks = 32
+	maxActiveBytes  = 64 << 20
+	errorBackoff    = time.Second
+	emptyBackoff    = 2 * time.Second // after the queue had no chunk for this engine
 )
 
 // worker runs the batches of one algorithm: it waits for a slot, and takes a
@@ -32,7 +32,7 @@ type worker struct {
 	more      bool // the queue may have another chunk
 
 	mu    sync.Mutex
-	works []*work // in the order in which they were taken
+	works []*activeChunk // in the order in which they were taken
 }
 
 func newWorker(cut context.Context, s *Service, vanityURL string) *worker {
@@ -50,7 +50,7 @@ func (w *worker) notify() {
 // given back.
 func (w *worker) run(ctx context.Context) {
 	defer w.calls.Wait()
-	defer w.leave()
+	defer w.stop()
 	defer w.s.queue.Watch(queue.KindBatch, w.vanityURL, w.notify)()
 	for ctx.Err() == nil {
 		key, ok := w.next(ctx)
@@ -60,7 +60,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		slot, err := w.s.opts.Runner.Reserve(ctx, w.vanityURL, key)
 		if err != nil {
-			w.pause(ctx, troubleWait)
+			w.pause(ctx, errorBackoff)
 			continue
 		}
 		w.use(ctx, slot)
@@ -81,7 +81,7 @@ func (w *worker) next(ctx context.Context) (keyID string, ok bool) {
 		size += k.size()
 	}
 	w.mu.Unlock()
-	if works >= maxWorks || size > maxWorkBytes {
+	if works >= maxActiveChunks || size > maxActiveBytes {
 		return "", false
 	}
 	if w.more {
@@ -109,7 +109,7 @@ func (w *worker) pause(ctx context.Context, d time.Duration) {
 
 // use runs a line on the slot, or gives it back.
 func (w *worker) use(ctx context.Context, slot async.Slot) {
-	k, i := w.take()
+	k, i := w.nextLine()
 	for k == nil {
 		d, err := w.s.queue.Next(ctx, queue.KindBatch, w.vanityURL)
 		if w.more = d != nil; !w.more {
@@ -117,11 +117,11 @@ func (w *worker) use(ctx context.Context, slot async.Slot) {
 			if err != nil && ctx.Err() == nil {
 				w.s.log.Debug("no chunk of a batch could be taken", "algorithm", w.vanityURL, "error", err)
 			}
-			w.pause(ctx, nothingWait)
+			w.pause(ctx, emptyBackoff)
 			return
 		}
 		w.open(ctx, d)
-		k, i = w.take()
+		k, i = w.nextLine()
 	}
 	wait, err := w.s.opts.Spend(k.chunk.KeyID, w.vanityURL)
 	switch {
@@ -137,12 +137,12 @@ func (w *worker) use(ctx context.Context, slot async.Slot) {
 	}
 }
 
-// take returns the next line that is to run.
-func (w *worker) take() (*work, int) {
+// nextLine returns the next line that is to run.
+func (w *worker) nextLine() (*activeChunk, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.works {
-		if i, ok := k.take(); ok {
+		if i, ok := k.nextLine(); ok {
 			return k, i
 		}
 	}
@@ -166,16 +166,16 @@ func (w *worker) open(ctx context.Context, d *queue.Delivery) {
 		_ = d.Done(ctx)
 		return
 	case err != nil:
-		_ = d.Retry(troubleWait)
+		_ = d.Retry(errorBackoff)
 		return
 	case !r.CancelledAt.IsZero(), r.isCounted(c.N), c.N < r.Stored.Chunks && !r.has(c):
 		_ = d.Done(ctx)
 		return
 	}
-	k := newWork(w, d, c)
+	k := newActiveChunk(w, d, c)
 	if d.Delivered > 1 {
 		if err := k.resume(ctx); err != nil {
-			_ = d.Retry(troubleWait)
+			_ = d.Retry(errorBackoff)
 			return
 		}
 	}
@@ -186,13 +186,13 @@ func (w *worker) open(ctx context.Context, d *queue.Delivery) {
 	w.s.works[k] = true
 	w.s.mu.Unlock()
 	w.calls.Go(func() {
-		k.tend()
+		k.supervise()
 		w.drop(k)
 	})
 }
 
 // drop forgets a chunk that is done with.
-func (w *worker) drop(k *work) {
+func (w *worker) drop(k *activeChunk) {
 	w.mu.Lock()
 	for i, other := range w.works {
 		if other == k {
@@ -207,11 +207,11 @@ func (w *worker) drop(k *work) {
 	w.notify()
 }
 
-// leave begins no more lines of the chunks in hand.
-func (w *worker) leave() {
+// stop begins no more lines of the chunks in hand.
+func (w *worker) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, k := range w.works {
-		k.leave()
+		k.stop()
 	}
 }

@@ -23,11 +23,11 @@ type hostState struct {
 }
 
 const (
-	// busyRetry is when a result comes back whose host has enough posts.
+	// busyRetry is when a result is tried again whose host has its share of posts.
 	busyRetry = time.Second
-	// maxAlone is the longest that a host is left alone.
-	maxAlone = time.Minute
-	maxHosts = 10_000
+	// maxHostBackoff is the longest pause between posts to a host that fails.
+	maxHostBackoff = time.Minute
+	maxHosts       = 10_000
 )
 
 // enter begins a post to a host, or returns how long to wait for one.
@@ -61,7 +61,7 @@ func (h *hosts) leave(host string, took bool) {
 	if took {
 		s.failed, s.until = 0, time.Time{}
 	} else {
-		s.until = h.now().Add(min(time.Second<<min(s.failed, 10), maxAlone))
+		s.until = h.now().Add(min(time.Second<<min(s.failed, 10), maxHostBackoff))
 		s.failed++
 	}
 	if s.posts == 0 && s.failed == 0 {

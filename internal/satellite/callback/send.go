@@ -49,17 +49,17 @@ type Options struct {
 	Secret []byte          // the launch's
 	Allow  func() []string // host names and prefixes beyond public addresses
 
-	Resolve  Resolver
-	GiveUp   time.Duration // after the call ended, a day
-	Timeout  time.Duration // of one attempt, 15s
-	First    time.Duration // wait before the second attempt, 5s
-	Most     time.Duration // the longest wait between attempts, 1h
-	Poll     time.Duration // how often the queue is looked at unasked, 2s
-	AtOnce   int           // posts at once, 16
-	AHost    int           // of them to one host, 2
-	Log      *slog.Logger
-	Now      func() time.Time
-	Outcomes *prometheus.CounterVec // by outcome; nil counts nothing
+	Resolve        Resolver
+	MaxAge         time.Duration // how long after the call's end it is tried, a day
+	Timeout        time.Duration // of one attempt, 15s
+	InitialBackoff time.Duration // wait before the second attempt, 5s
+	MaxBackoff     time.Duration // the longest wait between attempts, 1h
+	PollInterval   time.Duration // how often the queue is polled besides its signals, 2s
+	MaxConcurrent  int           // posts at once, 16
+	MaxPerHost     int           // of them to one host, 2
+	Log            *slog.Logger
+	Now            func() time.Time
+	Outcomes       *prometheus.CounterVec // by outcome; nil counts nothing
 }
 
 // Sender posts results.
@@ -91,11 +91,11 @@ func NewOutcomes() *prometheus.CounterVec {
 
 // New returns a sender, which sends nothing until Run.
 func New(opts Options) *Sender {
-	opts.GiveUp = cmp.Or(opts.GiveUp, 24*time.Hour)
+	opts.MaxAge = cmp.Or(opts.MaxAge, 24*time.Hour)
 	opts.Timeout = cmp.Or(opts.Timeout, 15*time.Second)
-	opts.Poll = cmp.Or(opts.Poll, 2*time.Second)
-	opts.AtOnce, opts.AHost = cmp.Or(opts.AtOnce, 16), cmp.Or(opts.AHost, 2)
-	opts.First, opts.Most = cmp.Or(opts.First, 5*time.Second), cmp.Or(opts.Most, time.Hour)
+	opts.PollInterval = cmp.Or(opts.PollInterval, 2*time.Second)
+	opts.MaxConcurrent, opts.MaxPerHost = cmp.Or(opts.MaxConcurrent, 16), cmp.Or(opts.MaxPerHost, 2)
+	opts.InitialBackoff, opts.MaxBackoff = cmp.Or(opts.InitialBackoff, 5*time.Second), cmp.Or(opts.MaxBackoff, time.Hour)
 	if opts.Resolve == nil {
 		opts.Resolve = resolve
 	}
@@ -119,7 +119,7 @@ func New(opts Options) *Sender {
 		DisableKeepAlives: true, // the address is checked at each post
 	}
 	return &Sender{
-		opts: opts, log: opts.Log, slots: make(chan struct{}, opts.AtOnce), hosts: hosts{atOnce: opts.AHost, now: opts.Now, all: map[string]*hostState{}},
+		opts: opts, log: opts.Log, slots: make(chan struct{}, opts.MaxConcurrent), hosts: hosts{atOnce: opts.MaxPerHost, now: opts.Now, all: map[string]*hostState{}},
 		client: &http.Client{
 			Transport: transport, Timeout: opts.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -157,7 +157,7 @@ func (s *Sender) Run(ctx context.Context) {
 	for {
 		for s.takeOne(ctx, &posts) {
 		}
-		poll := time.NewTimer(s.opts.Poll/2 + rand.N(s.opts.Poll)) //nolint:gosec // jitter
+		poll := time.NewTimer(s.opts.PollInterval/2 + rand.N(s.opts.PollInterval)) //nolint:gosec // jitter
 		select {
 		case <-ctx.Done():
 			poll.Stop()
@@ -209,7 +209,7 @@ func (s *Sender) handle(ctx context.Context, d *queue.Delivery) {
 	case errors.Is(err, ErrGone):
 		log.Warn("a callback is given up: its result is not kept any more")
 		s.end(ctx, d, "given_up")
-	case s.opts.Now().Sub(d.Stored) > s.opts.GiveUp:
+	case s.opts.Now().Sub(d.Stored) > s.opts.MaxAge:
 		log.Warn("a callback is given up: its receiver took it at no attempt", "error", err)
 		s.end(ctx, d, "given_up")
 	default:
@@ -253,7 +253,7 @@ func decode(data []byte) (m Message, host string, err error) {
 // long again as it is old, so that waits grow, and no two results come back
 // together.
 func (s *Sender) delay(age time.Duration) time.Duration {
-	d := min(max(age, s.opts.First), s.opts.Most)
+	d := min(max(age, s.opts.InitialBackoff), s.opts.MaxBackoff)
 	return d/2 + rand.N(d) //nolint:gosec // jitter
 }
 
@@ -277,7 +277,7 @@ func (s *Sender) post(ctx context.Context, m Message) error {
 	}
 	h.Set("Webhook-Id", m.RequestID)
 	h.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
-	h.Set("Webhook-Signature", Sign(Key(s.opts.Secret, m.KeyID), m.RequestID, at, result.Body))
+	h.Set("Webhook-Signature", Sign(SigningKey(s.opts.Secret, m.KeyID), m.RequestID, at, result.Body))
 	h.Set("X-Request-Id", m.RequestID)
 	h.Set("X-Constellation-State", result.State)
 	answer, err := s.client.Do(request)
@@ -295,8 +295,8 @@ func (s *Sender) post(ctx context.Context, m Message) error {
 	return nil
 }
 
-// Waiting returns how many results are still to be posted.
-func Waiting(ctx context.Context, q *queue.Queue) (uint64, error) {
+// Pending returns how many results are still to be posted.
+func Pending(ctx context.Context, q *queue.Queue) (uint64, error) {
 	p, err := q.Pending(ctx, queue.KindCallback, lineName)
 	return p.Waiting + p.Running, err
 }

@@ -55,7 +55,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func start(t *testing.T, q *queue.Queue, opts Options) *Sender {
 	t.Helper()
 	opts.Queue, opts.Secret = q, []byte(launchSecret)
-	opts.First, opts.Most, opts.Poll = time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
+	opts.InitialBackoff, opts.MaxBackoff, opts.PollInterval = time.Millisecond, 50*time.Millisecond, 50*time.Millisecond
 	if opts.Allow == nil {
 		opts.Allow = func() []string { return []string{"127.0.0.1"} }
 	}
@@ -140,7 +140,7 @@ func TestAResultIsPostedAndSigned(t *testing.T) {
 		}
 	}
 	// As a receiver does it, from the secret that it was given.
-	secret, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(Secret(Key([]byte(launchSecret), "k1")), "whsec_"))
+	secret, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(FormatSecret(SigningKey([]byte(launchSecret), "k1")), "whsec_"))
 	if err != nil || len(secret) < 24 {
 		t.Fatalf("the secret has %d bytes: %v", len(secret), err)
 	}
@@ -149,7 +149,7 @@ func TestAResultIsPostedAndSigned(t *testing.T) {
 	if want := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)); got.Header.Get("Webhook-Signature") != want {
 		t.Errorf("signature = %s, want %s", got.Header.Get("Webhook-Signature"), want)
 	}
-	if bytes.Equal(Key([]byte(launchSecret), "k1"), Key([]byte(launchSecret), "k2")) {
+	if bytes.Equal(SigningKey([]byte(launchSecret), "k1"), SigningKey([]byte(launchSecret), "k2")) {
 		t.Error("two keys have one secret")
 	}
 }
@@ -219,7 +219,7 @@ func TestOneThatHangsStopsNoOther(t *testing.T) {
 	})
 	defer close(leave)
 	good := newReceiver(t, nil)
-	s := start(t, q, Options{AtOnce: 4, AHost: 2, Timeout: time.Minute})
+	s := start(t, q, Options{MaxConcurrent: 4, MaxPerHost: 2, Timeout: time.Minute})
 	for i := range 20 {
 		enqueue(t, q, fmt.Sprint("hangs", i), hangs.URL)
 	}

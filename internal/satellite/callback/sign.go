@@ -11,16 +11,16 @@ import (
 // secretPrefix is what a Standard Webhooks secret begins with.
 const secretPrefix = "whsec_"
 
-// Key returns the bytes that sign what a key's receivers get: of the launch and
+// SigningKey returns the bytes that sign what a key's receivers get: of the launch and
 // of the key, so that no receiver can sign for another.
-func Key(launchSecret []byte, keyID string) []byte {
+func SigningKey(launchSecret []byte, keyID string) []byte {
 	h := hmac.New(sha256.New, launchSecret)
 	_, _ = h.Write([]byte("constellation callbacks\x00" + keyID))
 	return h.Sum(nil)
 }
 
-// Secret returns a key as receivers configure it.
-func Secret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
+// FormatSecret returns a key as receivers configure it.
+func FormatSecret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
 
 // Sign returns the webhook-signature of a body: "v1," and the HMAC of id, time and
 // body.

@@ -211,7 +211,7 @@ func TestRetriesAndDeadLetters(t *testing.T) {
 	}
 }
 
-// TestPoisonIsADeadLetter: what cannot be read is put aside, and stops nothing.
+// TestPoisonIsADeadLetter: what cannot be read becomes a dead letter, and stops nothing.
 func TestPoisonIsADeadLetter(t *testing.T) {
 	s := newStrict(t, nil)
 	e := startDurable(t, Options{}, lsRoute("foo/bar", s.addr))
@@ -227,7 +227,7 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 	if state := e.ended(e.void(request{body: "Neo"})); state["state"] != "succeeded" {
 		t.Errorf("the call behind the poison is %v", state)
 	}
-	eventually(t, "the poison is put aside", func() bool {
+	eventually(t, "the poison becomes a dead letter", func() bool {
 		letters, err := d.queue.Keys(t.Context(), queue.BucketDead, "", 100)
 		return err == nil && len(letters) == 7
 	})
@@ -308,7 +308,7 @@ func TestOthersCallsAreNotThere(t *testing.T) {
 		{"GET", "/v1/async/" + id, "Simple nobody", 401},
 		{"GET", "/v1/async/" + id, "", 200},
 		{"GET", "/v1/async/req-00000000-0000-8000-8000-000000000000", "", 404},
-		{"GET", "/v1/async/" + async.NewMint([]byte("other")).ID(async.NewMint([]byte("other")).Draw("foo/bar"), async.Place{Seq: 1}), "", 404},
+		{"GET", "/v1/async/" + async.NewIDCodec([]byte("other")).Encode(async.NewIDCodec([]byte("other")).NewTicket("foo/bar"), async.Position{Seq: 1}), "", 404},
 		{"GET", "/v1/async/", "", 404},
 		{"GET", "/v1/async/" + id + "/else", "", 404},
 		{"POST", "/v1/async/" + id, "", 405},

@@ -24,8 +24,8 @@ const (
 func (e *Engine) newBatches(q *queue.Queue, settings config.QueueSettings) *batch.Service {
 	return batch.New(batch.Options{
 		Queue: q, Runner: runner{e}, Spend: e.spendLater, Algorithms: e.servedURLs,
-		Keep: settings.Keep(), Ahead: min(max(settings.SizeBytes/aheadPart, minAhead), maxAhead),
-		Drain: e.opts.DrainTimeout, Log: e.log, Now: e.now,
+		Retention: settings.Keep(), MaxPending: min(max(settings.SizeBytes/aheadPart, minAhead), maxAhead),
+		DrainTimeout: e.opts.DrainTimeout, Log: e.log, Now: e.now,
 	})
 }
 

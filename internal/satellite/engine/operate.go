@@ -36,17 +36,17 @@ type seen struct {
 func (e *Engine) operatorHandler() http.Handler {
 	return operate.Handler(operate.Options{
 		Token: e.Token(), Log: e.log, Now: e.now,
-		Launch:  func() string { return e.table.Load().Launch },
-		Opening: func() bool { return e.queueSettings() != nil },
+		Launch:   func() string { return e.table.Load().Launch },
+		Starting: func() bool { return e.queueSettings() != nil },
 		Queue: func() operate.Queue {
 			if d := e.durable.Load(); d != nil {
 				return operator{e, d}
 			}
 			return nil
 		},
-		Letters: func() operate.Letters {
+		DeadLetters: func() operate.DeadLetterStore {
 			if d := e.durable.Load(); d != nil {
-				return letters{d}
+				return deadLetters{d}
 			}
 			return nil
 		},
@@ -66,7 +66,7 @@ func (e *Engine) watchQueue(ctx context.Context) {
 			looking, cancel := context.WithTimeout(ctx, lookEvery)
 			status := operator{e, d}.Status(looking)
 			e.queueStatus.Store(&status)
-			if n, err := callback.Waiting(looking, d.queue); err == nil {
+			if n, err := callback.Pending(looking, d.queue); err == nil {
 				d.seen.posts.Store(n)
 			}
 			// One of several engines is the first to write it down.
@@ -104,7 +104,7 @@ func (o operator) Status(ctx context.Context) operate.Status {
 	for _, l := range state.Losses {
 		s.Lost = append(s.Lost, operate.Loss{At: l.At, Calls: l.Calls})
 	}
-	s.State, s.Reason = o.judge(&state)
+	s.State, s.Reason = o.queueHealth(&state)
 	if !state.Reachable {
 		return s
 	}
@@ -125,8 +125,8 @@ func (o operator) Status(ctx context.Context) operate.Status {
 	return s
 }
 
-// judge returns the state that a queue is in, and why it is not ok.
-func (o operator) judge(state *queue.State) (name, reason string) {
+// queueHealth returns the state that a queue is in, and why it is not ok.
+func (o operator) queueHealth(state *queue.State) (name, reason string) {
 	if err := o.d.queue.Ready(); err != nil {
 		return operate.StateUnreachable, err.Error()
 	}
@@ -252,26 +252,26 @@ func notNow(err error) error {
 	return err
 }
 
-// letters are a queue's dead letters as its operator sees them.
-type letters struct{ d *durable }
+// deadLetters are a queue's dead letters as its operator sees them.
+type deadLetters struct{ d *durable }
 
 // List returns the newest.
-func (l letters) List(ctx context.Context, vanityURL string, limit int) (operate.DeadLetters, error) {
+func (l deadLetters) List(ctx context.Context, vanityURL string, limit int) (operate.DeadLetters, error) {
 	list, total, err := l.d.calls.DeadLetters(ctx, vanityURL, limit)
 	if err != nil {
 		return operate.DeadLetters{}, notNow(err)
 	}
-	out := operate.DeadLetters{Letters: []operate.DeadLetter{}, Total: total}
+	out := operate.DeadLetters{Items: []operate.DeadLetter{}, Total: total}
 	for _, letter := range list {
-		short := ofLetter(&letter)
+		short := ofDeadLetter(&letter)
 		short.Input, short.LastOutput, short.ContentType = nil, nil, ""
-		out.Letters = append(out.Letters, short)
+		out.Items = append(out.Items, short)
 	}
 	return out, nil
 }
 
 // Show returns one, all of it.
-func (l letters) Show(ctx context.Context, id string) (operate.DeadLetter, error) {
+func (l deadLetters) Show(ctx context.Context, id string) (operate.DeadLetter, error) {
 	letter, err := l.d.calls.DeadLetter(ctx, id)
 	if errors.Is(err, queue.ErrNotFound) {
 		return operate.DeadLetter{}, fmt.Errorf("%s is no dead letter (any more): %w", id, operate.ErrNotFound)
@@ -279,10 +279,10 @@ func (l letters) Show(ctx context.Context, id string) (operate.DeadLetter, error
 	if err != nil {
 		return operate.DeadLetter{}, notNow(err)
 	}
-	return ofLetter(letter), nil
+	return ofDeadLetter(letter), nil
 }
 
-func ofLetter(l *async.Letter) operate.DeadLetter {
+func ofDeadLetter(l *async.DeadLetterEntry) operate.DeadLetter {
 	return operate.DeadLetter{
 		ID: l.ID, VanityURL: l.VanityURL, Reason: l.Reason, Attempts: l.Attempts, CreatedAt: l.CreatedAt, DiedAt: l.DiedAt,
 		ContentType: l.ContentType(), InputBytes: len(l.Input), Input: l.Input, LastStatus: l.LastStatus, LastOutput: l.LastOutput,
@@ -290,25 +290,25 @@ func ofLetter(l *async.Letter) operate.DeadLetter {
 }
 
 // Retry puts dead letters back into the queue.
-func (l letters) Retry(ctx context.Context, ids []string) (operate.Done, error) {
+func (l deadLetters) Retry(ctx context.Context, ids []string) (operate.BulkResult, error) {
 	return l.each(ctx, ids, l.d.calls.RetryDead)
 }
 
 // Drop forgets dead letters.
-func (l letters) Drop(ctx context.Context, ids []string) (operate.Done, error) {
+func (l deadLetters) Drop(ctx context.Context, ids []string) (operate.BulkResult, error) {
 	return l.each(ctx, ids, l.d.calls.DropDead)
 }
 
-func (l letters) each(ctx context.Context, ids []string, do func(context.Context, []string) (int, []async.Undone, error)) (operate.Done, error) {
+func (l deadLetters) each(ctx context.Context, ids []string, do func(context.Context, []string) (int, []async.ItemError, error)) (operate.BulkResult, error) {
 	n, left, err := do(ctx, ids)
 	l.d.seen.dead.Store(nil)
 	if err != nil {
-		return operate.Done{}, notNow(err)
+		return operate.BulkResult{}, notNow(err)
 	}
-	done := operate.Done{Done: n, Left: []operate.Undone{}}
+	done := operate.BulkResult{Done: n, Failed: []operate.ItemError{}}
 	for _, u := range left {
-		done.Left = append(done.Left, operate.Undone{ID: u.ID, Reason: cmp.Or(u.Reason, "it could not be done")})
+		done.Failed = append(done.Failed, operate.ItemError{ID: u.ID, Reason: cmp.Or(u.Reason, "it could not be done")})
 	}
-	slices.SortFunc(done.Left, func(a, b operate.Undone) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(done.Failed, func(a, b operate.ItemError) int { return strings.Compare(a.ID, b.ID) })
 	return done, nil
 }

@@ -75,17 +75,17 @@ func (w work) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, erro
 	if d == nil {
 		return 0, errors.New("this satellite's queue is off, or not open yet")
 	}
-	do := letters{d}.Retry
+	do := deadLetters{d}.Retry
 	if command.Action == apiv1.QueueDrop {
-		do = letters{d}.Drop
+		do = deadLetters{d}.Drop
 	}
 	done, err := do(ctx, command.RequestIDs)
 	if err != nil {
 		return 0, err
 	}
-	if len(done.Left) > 0 {
-		err = fmt.Errorf("%d of %d: %s", len(done.Left), len(command.RequestIDs), done.Left[0].Reason)
+	if len(done.Failed) > 0 {
+		err = fmt.Errorf("%d of %d: %s", len(done.Failed), len(command.RequestIDs), done.Failed[0].Reason)
 	}
-	w.e.log.Info("the mothership had dead letters looked after", "action", command.Action, "done", done.Done, "left", len(done.Left))
+	w.e.log.Info("the mothership had dead letters looked after", "action", command.Action, "done", done.Done, "left", len(done.Failed))
 	return done.Done, err
 }

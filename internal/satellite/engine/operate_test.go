@@ -66,18 +66,18 @@ func TestOperatorSeesAndRetriesDeadLetters(t *testing.T) {
 	var list operate.DeadLetters
 	eventually(t, "what cannot be read is a dead letter too", func() (ok bool) {
 		var err error
-		if list, err = operator.Dead(t.Context(), "foo/bar", 10); err != nil {
+		if list, err = operator.DeadLetters(t.Context(), "foo/bar", 10); err != nil {
 			t.Fatal(err)
 		}
 		return list.Total == 4
 	})
-	if l := list.Letters[0]; !strings.HasPrefix(l.ID, "unreadable-") || l.VanityURL != "foo/bar" || l.Input != nil {
+	if l := list.Items[0]; !strings.HasPrefix(l.ID, "unreadable-") || l.VanityURL != "foo/bar" || l.Input != nil {
 		t.Errorf("the newest letter is %+v, want the one that cannot be read", l)
 	}
-	if none, err := operator.Dead(t.Context(), "foo/idle", 10); err != nil || len(none.Letters) != 0 || none.Total != 0 {
+	if none, err := operator.DeadLetters(t.Context(), "foo/idle", 10); err != nil || len(none.Items) != 0 || none.Total != 0 {
 		t.Errorf("letters of another algorithm = %+v, %v", none, err)
 	}
-	letter, err := operator.Letter(t.Context(), ids[0])
+	letter, err := operator.DeadLetter(t.Context(), ids[0])
 	if err != nil || string(letter.Input) != "one" || letter.ID != ids[0] || letter.Attempts != 1 || letter.Reason == "" || letter.ContentType == "" {
 		t.Errorf("Letter = %+v, %v", letter, err)
 	}
@@ -92,7 +92,7 @@ func TestOperatorSeesAndRetriesDeadLetters(t *testing.T) {
 	broken.Store(false)
 	const gone = "req-00000000-0000-8000-8000-000000000000"
 	done, err := operator.Retry(t.Context(), []string{ids[0], ids[1], ids[0], gone})
-	if err != nil || done.Done != 2 || len(done.Left) != 1 || done.Left[0].ID != gone {
+	if err != nil || done.Done != 2 || len(done.Failed) != 1 || done.Failed[0].ID != gone {
 		t.Errorf("Retry = %+v, %v; want two done and one that is none", done, err)
 	}
 	for i, want := range []string{"one", "two"} {
@@ -101,10 +101,10 @@ func TestOperatorSeesAndRetriesDeadLetters(t *testing.T) {
 			t.Errorf("result = %s, want %s", got.body, want)
 		}
 	}
-	if done, err := operator.Drop(t.Context(), []string{ids[2], list.Letters[0].ID}); err != nil || done.Done != 2 {
+	if done, err := operator.Drop(t.Context(), []string{ids[2], list.Items[0].ID}); err != nil || done.Done != 2 {
 		t.Errorf("Drop = %+v, %v", done, err)
 	}
-	if list, err := operator.Dead(t.Context(), "", 10); err != nil || list.Total != 0 {
+	if list, err := operator.DeadLetters(t.Context(), "", 10); err != nil || list.Total != 0 {
 		t.Errorf("Dead at last = %+v, %v", list, err)
 	}
 	if state := e.ended(ids[2])["state"]; state != "dead" {
@@ -271,7 +271,7 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 	if n := len(runs); n != 3 {
 		t.Errorf("%d runs after the restore, want those 3 that waited", n)
 	}
-	if list, err := operator.Dead(t.Context(), "", 10); err != nil || len(list.Letters) != 1 || list.Letters[0].ID != dead {
+	if list, err := operator.DeadLetters(t.Context(), "", 10); err != nil || len(list.Items) != 1 || list.Items[0].ID != dead {
 		t.Errorf("dead letters = %+v, %v", list, err)
 	}
 	if _, err := operator.Restore(t.Context(), header, uint64(len(items)), nil); err != nil {

@@ -86,7 +86,7 @@ func TestTwoEnginesNeverShareASlot(t *testing.T) {
 	if total != 400 {
 		t.Errorf("%d calls reached the replicas, want 400", total)
 	}
-	granters := 0
+	owners := 0
 	for _, e := range engines {
 		eventually(t, "nothing is in use", func() bool {
 			s := e.table.Load().Routes[0].Pool.State()
@@ -96,11 +96,11 @@ func TestTwoEnginesNeverShareASlot(t *testing.T) {
 		if !p.State().OwnsSlots {
 			continue
 		}
-		granters++
+		owners++
 		eventually(t, "the slot owner counts no slot in use", func() bool { return p.State().SlotsInUse == 0 })
 	}
-	if granters != 1 {
-		t.Errorf("%d engines grant the algorithm's slots, want one", granters)
+	if owners != 1 {
+		t.Errorf("%d engines grant the algorithm's slots, want one", owners)
 	}
 	eventually(t, "the counts of all engines come together", func() bool {
 		return engines[0].Totals().Algorithms[0].Calls == 400 && engines[0].Totals().Engines == 3
@@ -197,9 +197,9 @@ func TestEnginesComeAndGo(t *testing.T) {
 	}
 }
 
-// granterAndOther are two engines before one replica, whose calls say on enter
+// ownerAndOther are two engines before one replica, whose calls say on enter
 // that they run, and end with leave.
-func granterAndOther(t *testing.T) (s *strictLangserver, granter, other *testEngine, enter <-chan bool, leave chan<- bool) {
+func ownerAndOther(t *testing.T) (s *strictLangserver, owner, other *testEngine, enter <-chan bool, leave chan<- bool) {
 	t.Helper()
 	entered, left := make(chan bool, 8), make(chan bool)
 	s = newStrict(t, func(lsCall) (int, string) {
@@ -209,26 +209,26 @@ func granterAndOther(t *testing.T) (s *strictLangserver, granter, other *testEng
 	})
 	engines := startEngines(t, 2, oneAlgorithm(10, s.addr), "secret")
 	linked(t, 1, engines...)
-	granter, other = engines[0], engines[1]
-	if !granter.table.Load().Routes[0].Pool.State().OwnsSlots {
-		granter, other = other, granter
+	owner, other = engines[0], engines[1]
+	if !owner.table.Load().Routes[0].Pool.State().OwnsSlots {
+		owner, other = other, owner
 	}
-	return s, granter, other, entered, left
+	return s, owner, other, entered, left
 }
 
 // TestCallsOfALostGranter: calls that wait at an engine that is gone at once,
 // with no goodbye, wait on at the next.
 func TestCallsOfALostGranter(t *testing.T) {
-	s, granter, other, enter, leave := granterAndOther(t)
+	s, owner, other, enter, leave := ownerAndOther(t)
 	answers := make(chan response, 2)
 	go func() { answers <- other.do(request{}) }()
 	waittest.Receive(t, "a call reaches its replica", enter)
 	go func() { answers <- other.do(request{}) }()
-	eventually(t, "the second call waits at the granter", func() bool {
-		return granter.table.Load().Routes[0].Pool.State().QueueLength == 1
+	eventually(t, "the second call waits at the owner", func() bool {
+		return owner.table.Load().Routes[0].Pool.State().QueueLength == 1
 	})
-	granter.mesh.Cut(peer.ErrHungUp)
-	granter.stop()
+	owner.mesh.Cut(peer.ErrHungUp)
+	owner.stop()
 	eventually(t, "the other engine grants", func() bool { return other.table.Load().Routes[0].Pool.State().OwnsSlots })
 	waittest.Send(t, "a call that runs", leave, true)
 	waittest.Receive(t, "a call reaches its replica", enter)
@@ -246,19 +246,19 @@ func TestCallsOfALostGranter(t *testing.T) {
 // TestCallsOfADrainingGranter: calls that wait at an engine when it begins to
 // drain are asked for at the next one, which may not know yet that it is.
 func TestCallsOfADrainingGranter(t *testing.T) {
-	s, granter, other, enter, leave := granterAndOther(t)
+	s, owner, other, enter, leave := ownerAndOther(t)
 	answers := make(chan response, 4)
 	call := func(e *testEngine) { answers <- e.do(request{}) }
-	go call(granter)
+	go call(owner)
 	waittest.Receive(t, "a call reaches its replica", enter)
 	for range 2 {
-		go call(granter)
+		go call(owner)
 	}
 	go call(other)
-	eventually(t, "the others wait at the granter", func() bool {
-		return granter.table.Load().Routes[0].Pool.State().QueueLength == 3
+	eventually(t, "the others wait at the owner", func() bool {
+		return owner.table.Load().Routes[0].Pool.State().QueueLength == 3
 	})
-	granter.stop()
+	owner.stop()
 	eventually(t, "they wait at the other engine", func() bool {
 		s := other.table.Load().Routes[0].Pool.State()
 		return s.OwnsSlots && s.QueueLength == 3
@@ -297,7 +297,7 @@ func TestCallsOfAnAlgorithmThatItsGranterDoesNotKnowYet(t *testing.T) {
 	}
 	answer := make(chan response)
 	go func() { answer <- engines[0].do(request{path: callPrefix + early}) }()
-	eventually(t, "the call waits, and its granter was asked more than once", func() bool {
+	eventually(t, "the call waits, and its owner was asked more than once", func() bool {
 		return engines[0].mesh.State().Requests > 1
 	})
 	engines[1].writeRoutes(routes)

@@ -136,8 +136,8 @@ func (e *Engine) openQueue(ctx context.Context, settings config.QueueSettings) (
 		return nil, err
 	}
 	d.calls = async.New(e.background, async.Options{
-		Queue: d.queue, Runner: runner{e}, Mint: async.NewMint(secret), Algorithms: e.served,
-		Attempts: e.opts.durableAttempts, Keep: settings.Keep(), Metrics: e.counts, Log: e.log, Now: e.now, OnEnded: d.callBack,
+		Queue: d.queue, Runner: runner{e}, IDs: async.NewIDCodec(secret), Algorithms: e.served,
+		Attempts: e.opts.durableAttempts, Retention: settings.Keep(), Metrics: e.counts, Log: e.log, Now: e.now, OnEnded: d.callBack,
 	})
 	sender := callback.New(callback.Options{
 		Queue: d.queue, Fetch: d.fetch, Secret: secret, Outcomes: e.callbacks, Log: e.log, Now: e.now,
@@ -187,13 +187,13 @@ func (d *durable) stop() {
 }
 
 // callBack stores that a call's result is to be posted.
-func (d *durable) callBack(ctx context.Context, c async.Ended) error {
+func (d *durable) callBack(ctx context.Context, c async.EndedCall) error {
 	return callback.Enqueue(ctx, d.queue, callback.Message{Ticket: c.Ticket, RequestID: c.RequestID, KeyID: c.KeyID, URL: c.URL})
 }
 
 // fetch returns the result that is to be posted.
 func (d *durable) fetch(ctx context.Context, ticket string) (callback.Result, error) {
-	kept, ok, err := d.calls.Kept(ctx, ticket)
+	kept, ok, err := d.calls.Result(ctx, ticket)
 	if err == nil && !ok {
 		err = callback.ErrGone
 	}
@@ -276,7 +276,7 @@ func (e *Engine) askAsync(r *http.Request) (protocol.Reply, *protocol.Failure) {
 	d := e.durable.Load()
 	switch {
 	case d != nil && r.URL.Path == callbackSecretPath:
-		body, err := json.Marshal(map[string]string{"secret": callback.Secret(callback.Key(d.secret, key.ID))})
+		body, err := json.Marshal(map[string]string{"secret": callback.FormatSecret(callback.SigningKey(d.secret, key.ID))})
 		if err != nil || r.Method != http.MethodGet {
 			return protocol.Reply{}, protocol.Refuse(http.StatusMethodNotAllowed, "the secret is read with GET")
 		}

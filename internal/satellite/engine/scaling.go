@@ -16,7 +16,7 @@ func newScaler(e *Engine, cluster discovery.Cluster) (*scale.Scaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scale.New(scale.Options{Source: scaleSource{e}, Deployments: deployments, Holds: e.decides, Backlog: backlog{e}, Log: e.log}), nil
+	return scale.New(scale.Options{Source: scaleSource{e}, Deployments: deployments, HoldsLease: e.decides, Backlog: backlog{e}, Log: e.log}), nil
 }
 
 // decides reports whether this engine does what one of the satellite's engines

@@ -16,10 +16,10 @@ const scheduleKey = "schedule"
 
 func (e *Engine) newSchedules(d *durable) *schedule.Service {
 	return schedule.New(schedule.Options{
-		Queue: d.queue, Schedules: e.schedules, Decides: e.decides,
+		Queue: d.queue, Schedules: e.schedules, IsLeader: e.decides,
 		Submit: func(ctx context.Context, c schedule.Call) (string, error) { return e.submitDue(ctx, d, c) },
-		Became: func(ctx context.Context, requestID, vanityURL string) (string, bool) {
-			state, err := d.calls.Became(ctx, requestID, vanityURL)
+		StateOf: func(ctx context.Context, requestID, vanityURL string) (string, bool) {
+			state, err := d.calls.StateOf(ctx, requestID, vanityURL)
 			return string(state), err == nil && state == async.Queued
 		},
 		Log: e.log, Now: e.now,

@@ -216,7 +216,7 @@ func TestTimeoutUnderRawAndInTheQueue(t *testing.T) {
 	}
 	waittest.Receive(t, "the algorithm hears that its call is cancelled", gone) // the http algorithm was told
 	if !strings.Contains(e.scrape(), `constellation_engine_replicas_ready{algorithm="foo/bar"} 1`) {
-		t.Error("an http replica is withheld after a time-out, want it ready")
+		t.Error("an http replica is quarantined after a time-out, want it ready")
 	}
 }
 
@@ -463,7 +463,7 @@ func TestEngineFault(t *testing.T) {
 }
 
 // TestNoTimeLeftIsNotARefusal: a call that gets its slot in the moment of its
-// deadline fails before it connects; the replica is not put aside for it.
+// deadline fails before it connects; the replica is not ejected for it.
 func TestNoTimeLeftIsNotARefusal(t *testing.T) {
 	e := startEngine(t, httpRoute("foo/bar", newStrict(t, nil).addr))
 	r := e.table.Load().Routes[0]

@@ -22,7 +22,7 @@ func (e *Engine) Snapshot() stats.Snapshot {
 		}
 		if scaled := e.scaler.State(r.VanityURL); scaled != nil {
 			a.Desired = scaled.Desired
-			if e.scaler.Decides() {
+			if e.scaler.IsLeader() {
 				a.Scale = scaled
 			}
 		}

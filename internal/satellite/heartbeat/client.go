@@ -145,7 +145,7 @@ func (c *client) report(ctx context.Context, r Report, body *apiv1.Heartbeat) (*
 }
 
 func refusal(response *http.Response, body []byte, at string) *refusedError {
-	e := &refusedError{status: response.StatusCode, retryAfter: retry.HeaderDelay(response.Header, longest)}
+	e := &refusedError{status: response.StatusCode, retryAfter: retry.HeaderDelay(response.Header, maxInterval)}
 	var told apiv1.ErrorBody
 	if json.Unmarshal(body, &told) == nil {
 		e.message = told.Error.Message

@@ -69,9 +69,9 @@ type Options struct {
 // Defaults of how often it reports, and how seldom when it is told so or
 // refused.
 const (
-	defaultEvery = 30 * time.Second
-	seldom       = 5 * time.Minute
-	longest      = time.Hour
+	defaultEvery       = 30 * time.Second
+	maxRoutineInterval = 5 * time.Minute
+	maxInterval        = time.Hour
 )
 
 // Sender reports until it is stopped. Make it with New.
@@ -181,9 +181,9 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		next = s.Every
 	}
 	if s.work.answered(ctx, body.CommandsDone, answer.QueueCommands) {
-		next = min(next, soon)
+		next = min(next, commandInterval)
 	}
-	return min(next, longest)
+	return min(next, maxInterval)
 }
 
 // post sends a heartbeat, and waits for its answer for a while.
@@ -279,7 +279,7 @@ func (s *Sender) failed(ctx context.Context, err error) time.Duration {
 			return refused.retryAfter
 		}
 		if refused.status < 500 {
-			return seldom // nothing will change by asking often
+			return maxRoutineInterval // nothing will change by asking often
 		}
 	}
 	return s.Every

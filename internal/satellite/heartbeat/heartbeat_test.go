@@ -196,17 +196,17 @@ func TestRefusals(t *testing.T) {
 		{"removed", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, `{"error":{"message":"there is no launch lau"}}`)
-		}, seldom, "there is no launch lau"},
+		}, maxRoutineInterval, "there is no launch lau"},
 		{"elsewhere", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
 			w.Header().Set("Location", "https://other.example.com/")
 			w.WriteHeader(http.StatusMovedPermanently)
-		}, seldom, "configure stage.fqdn"},
+		}, maxRoutineInterval, "configure stage.fqdn"},
 		{"a day", func(w http.ResponseWriter, _ apiv1.Heartbeat) {
 			w.Header().Set("Retry-After", "86400")
 			w.WriteHeader(http.StatusServiceUnavailable)
-		}, longest, "503"},
+		}, maxInterval, "503"},
 		{"not a mothership", func(w http.ResponseWriter, _ apiv1.Heartbeat) { _, _ = io.WriteString(w, "<html>") }, defaultEvery, "no mothership"},
-		{"slow from now on", says(apiv1.HeartbeatAnswer{NextSeconds: 99999, SatelliteVersion: 3}), longest, ""},
+		{"slow from now on", says(apiv1.HeartbeatAnswer{NextSeconds: 99999, SatelliteVersion: 3}), maxInterval, ""},
 		{"nonsense", says(apiv1.HeartbeatAnswer{NextSeconds: -5, SatelliteVersion: 3}), defaultEvery, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -34,12 +34,12 @@ type Scale struct{ Desired, Min, Max int }
 
 // What a heartbeat tells at most, and how long it waits for it.
 const (
-	maxDeadLetters = 100
-	maxLosses      = 20
-	maxWords       = 500 // characters of a reason
-	stateWait      = 5 * time.Second
-	commandsWait   = 30 * time.Second
-	soon           = 3 * time.Second // after a command was done: somebody looks at it
+	maxDeadLetters  = 100
+	maxLosses       = 20
+	maxWords        = 500 // characters of a reason
+	stateWait       = 5 * time.Second
+	commandsWait    = 30 * time.Second
+	commandInterval = 3 * time.Second // after a command was done: somebody looks at it
 )
 
 // work is the Sender's part in Work.

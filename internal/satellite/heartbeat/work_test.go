@@ -79,7 +79,7 @@ func TestCommandsAreDoneOnceAndTold(t *testing.T) {
 	defer server.Close()
 	work := &someWork{err: errors.New("1 of 2 is no dead letter any more")}
 	s := New(Options{Engine: engineNamed("one", server.URL), Token: "cst_token", Version: "v1", Registry: prometheus.NewRegistry(), Work: work})
-	if next := s.beat(t.Context()); next > soon {
+	if next := s.beat(t.Context()); next > commandInterval {
 		t.Errorf("after a command the next heartbeat comes in %v, want soon", next)
 	}
 	m.answer = func(w http.ResponseWriter, _ apiv1.Heartbeat) { http.Error(w, "away", http.StatusServiceUnavailable) }

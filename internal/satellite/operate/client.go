@@ -132,8 +132,8 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	return s, c.json(ctx, http.MethodGet, "status", nil, &s)
 }
 
-// Dead returns the newest dead letters, of one algorithm or with "" of all.
-func (c *Client) Dead(ctx context.Context, vanityURL string, limit int) (list DeadLetters, err error) {
+// DeadLetters returns the newest dead letters, of one algorithm or with "" of all.
+func (c *Client) DeadLetters(ctx context.Context, vanityURL string, limit int) (list DeadLetters, err error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if vanityURL != "" {
 		query.Set("algorithm", vanityURL)
@@ -141,22 +141,22 @@ func (c *Client) Dead(ctx context.Context, vanityURL string, limit int) (list De
 	return list, c.json(ctx, http.MethodGet, "dead?"+query.Encode(), nil, &list)
 }
 
-// Letter returns one dead letter, all of it.
-func (c *Client) Letter(ctx context.Context, id string) (l DeadLetter, err error) {
+// DeadLetter returns one dead letter with its input.
+func (c *Client) DeadLetter(ctx context.Context, id string) (l DeadLetter, err error) {
 	return l, c.json(ctx, http.MethodGet, "dead/"+url.PathEscape(id), nil, &l)
 }
 
 // Retry puts dead letters back into the queue.
-func (c *Client) Retry(ctx context.Context, ids []string) (d Done, err error) {
+func (c *Client) Retry(ctx context.Context, ids []string) (d BulkResult, err error) {
 	return d, c.json(ctx, http.MethodPost, "dead/retry", Requests{ids}, &d)
 }
 
-// Drop forgets dead letters.
-func (c *Client) Drop(ctx context.Context, ids []string) (d Done, err error) {
+// Drop deletes dead letters.
+func (c *Client) Drop(ctx context.Context, ids []string) (d BulkResult, err error) {
 	return d, c.json(ctx, http.MethodPost, "dead/drop", Requests{ids}, &d)
 }
 
-// Drain has new calls refused, or taken again.
+// Drain makes the engines refuse new calls, or accept them again.
 func (c *Client) Drain(ctx context.Context, on bool) (d Drain, err error) {
 	return d, c.json(ctx, http.MethodPost, "drain", Drain{on}, &d)
 }

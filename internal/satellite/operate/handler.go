@@ -32,11 +32,11 @@ const (
 // Options are what routes answer with.
 type Options struct {
 	Token string // the launch's; without one nobody is answered
-	// Queue and Letters return nil where the satellite has no queue.
-	Queue   func() Queue
-	Letters func() Letters
-	// Opening reports whether there is to be a queue where there is none yet.
-	Opening func() bool
+	// Queue and DeadLetters return nil where the satellite has no queue.
+	Queue       func() Queue
+	DeadLetters func() DeadLetterStore
+	// Starting reports whether there is to be a queue where there is none yet.
+	Starting func() bool
 	// Launch is written into backups.
 	Launch func() string
 	Log    *slog.Logger
@@ -46,8 +46,8 @@ type Options struct {
 // routes answers an operator's requests.
 type routes struct {
 	Options
-	guard *guard
-	turns chan struct{} // of what reads or writes all that is stored
+	challenger *challenger
+	turns      chan struct{} // of what reads or writes all that is stored
 }
 
 // Handler returns what answers under Path.
@@ -58,12 +58,12 @@ func Handler(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &routes{Options: o, guard: newGuard(o.Token, o.Now), turns: make(chan struct{}, 1)}
+	s := &routes{Options: o, challenger: newChallenger(o.Token, o.Now), turns: make(chan struct{}, 1)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+Path+"challenge", s.challenge)
 	mux.HandleFunc("GET "+Path+"status", s.admitted(s.status))
-	mux.HandleFunc("GET "+Path+"dead", s.admitted(s.dead))
-	mux.HandleFunc("GET "+Path+"dead/{id}", s.admitted(s.letter))
+	mux.HandleFunc("GET "+Path+"dead", s.admitted(s.listDead))
+	mux.HandleFunc("GET "+Path+"dead/{id}", s.admitted(s.deadLetter))
 	mux.HandleFunc("POST "+Path+"dead/retry", s.admitted(s.retry))
 	mux.HandleFunc("POST "+Path+"dead/drop", s.admitted(s.drop))
 	mux.HandleFunc("POST "+Path+"drain", s.admitted(s.drain))
@@ -88,7 +88,7 @@ func (s *routes) challenge(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	answer(w, http.StatusOK, struct {
 		Challenge string `json:"challenge"`
-	}{s.guard.challenge()})
+	}{s.challenger.challenge()})
 }
 
 // admitted answers those who prove to know the token, and renders errors.
@@ -97,7 +97,7 @@ func (s *routes) admitted(f func(w http.ResponseWriter, r *http.Request) error) 
 		w.Header().Set("Cache-Control", "no-store")
 		err := error(refuse(http.StatusForbidden, "%v", errNoProof))
 		if s.Token != "" {
-			if err = s.guard.admit(r); err != nil {
+			if err = s.challenger.admit(r); err != nil {
 				err = refuse(http.StatusForbidden, "%v", err)
 			} else {
 				err = f(w, r)
@@ -173,8 +173,8 @@ func (s *routes) queue() (Queue, error) {
 	return nil, errOff
 }
 
-func (s *routes) letters() (Letters, error) {
-	if l := s.Letters(); l != nil {
+func (s *routes) deadLetters() (DeadLetterStore, error) {
+	if l := s.DeadLetters(); l != nil {
 		return l, nil
 	}
 	return nil, errOff
@@ -182,7 +182,7 @@ func (s *routes) letters() (Letters, error) {
 
 func (s *routes) status(w http.ResponseWriter, r *http.Request) error {
 	status := Status{State: StateOff, Nodes: []Node{}, Algorithms: []Algorithm{}, Lost: []Loss{}}
-	if s.Opening != nil && s.Opening() {
+	if s.Starting != nil && s.Starting() {
 		status.State, status.Reason = StateUnreachable, "the engine has not opened it yet; its log says why"
 	}
 	if q := s.Queue(); q != nil {
@@ -192,8 +192,8 @@ func (s *routes) status(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (s *routes) dead(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.letters()
+func (s *routes) listDead(w http.ResponseWriter, r *http.Request) error {
+	l, err := s.deadLetters()
 	if err != nil {
 		return err
 	}
@@ -220,8 +220,8 @@ func checkID(id string) error {
 	return nil
 }
 
-func (s *routes) letter(w http.ResponseWriter, r *http.Request) error {
-	l, err := s.letters()
+func (s *routes) deadLetter(w http.ResponseWriter, r *http.Request) error {
+	l, err := s.deadLetters()
 	if err != nil {
 		return err
 	}
@@ -239,15 +239,15 @@ func (s *routes) letter(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *routes) retry(w http.ResponseWriter, r *http.Request) error {
-	return s.each(w, r, "retried", Letters.Retry)
+	return s.each(w, r, "retried", DeadLetterStore.Retry)
 }
 
 func (s *routes) drop(w http.ResponseWriter, r *http.Request) error {
-	return s.each(w, r, "dropped", Letters.Drop)
+	return s.each(w, r, "dropped", DeadLetterStore.Drop)
 }
 
-func (s *routes) each(w http.ResponseWriter, r *http.Request, what string, do func(Letters, context.Context, []string) (Done, error)) error {
-	l, err := s.letters()
+func (s *routes) each(w http.ResponseWriter, r *http.Request, what string, do func(DeadLetterStore, context.Context, []string) (BulkResult, error)) error {
+	l, err := s.deadLetters()
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (s *routes) each(w http.ResponseWriter, r *http.Request, what string, do fu
 	if err != nil {
 		return err
 	}
-	s.Log.Info("an operator had dead letters "+what, "done", done.Done, "left", len(done.Left))
+	s.Log.Info("an operator had dead letters "+what, "done", done.Done, "left", len(done.Failed))
 	answer(w, http.StatusOK, done)
 	return nil
 }

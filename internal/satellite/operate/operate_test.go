@@ -57,10 +57,10 @@ func (k *keeper) Restore(_ context.Context, _ Header, first uint64, items []Item
 }
 
 func (k *keeper) List(_ context.Context, vanityURL string, limit int) (DeadLetters, error) {
-	list := DeadLetters{Letters: []DeadLetter{}, Total: uint64(len(k.letters))}
+	list := DeadLetters{Items: []DeadLetter{}, Total: uint64(len(k.letters))}
 	for _, l := range k.letters {
-		if (vanityURL == "" || l.VanityURL == vanityURL) && len(list.Letters) < limit {
-			list.Letters = append(list.Letters, l)
+		if (vanityURL == "" || l.VanityURL == vanityURL) && len(list.Items) < limit {
+			list.Items = append(list.Items, l)
 		}
 	}
 	return list, nil
@@ -75,12 +75,12 @@ func (k *keeper) Show(_ context.Context, id string) (DeadLetter, error) {
 	return DeadLetter{}, fmt.Errorf("%s is no dead letter: %w", id, ErrNotFound)
 }
 
-func (k *keeper) Retry(_ context.Context, ids []string) (Done, error) {
-	return Done{Done: len(ids), Left: []Undone{}}, nil
+func (k *keeper) Retry(_ context.Context, ids []string) (BulkResult, error) {
+	return BulkResult{Done: len(ids), Failed: []ItemError{}}, nil
 }
 
-func (k *keeper) Drop(_ context.Context, ids []string) (Done, error) {
-	return Done{Left: []Undone{{ID: ids[0], Reason: "it is held"}}}, nil
+func (k *keeper) Drop(_ context.Context, ids []string) (BulkResult, error) {
+	return BulkResult{Failed: []ItemError{{ID: ids[0], Reason: "it is held"}}}, nil
 }
 
 const token = "cst_launch_token"
@@ -88,9 +88,9 @@ const token = "cst_launch_token"
 // serve returns an engine's routes over what k keeps, and a client of them.
 func serve(t *testing.T, k *keeper) (*Client, string) {
 	t.Helper()
-	o := Options{Token: token, Launch: func() string { return "lau" }, Queue: func() Queue { return nil }, Letters: func() Letters { return nil }}
+	o := Options{Token: token, Launch: func() string { return "lau" }, Queue: func() Queue { return nil }, DeadLetters: func() DeadLetterStore { return nil }}
 	if k != nil {
-		o.Queue, o.Letters = func() Queue { return k }, func() Letters { return k }
+		o.Queue, o.DeadLetters = func() Queue { return k }, func() DeadLetterStore { return k }
 	}
 	server := httptest.NewServer(Handler(o))
 	t.Cleanup(server.Close)
@@ -109,18 +109,18 @@ func TestOperator(t *testing.T) {
 	if err != nil || status.State != StateOK || !status.Draining || status.Dead != 2 || status.LostCalls() != 7 {
 		t.Errorf("Status = %+v, %v", status, err)
 	}
-	list, err := c.Dead(ctx, "c/d", 5)
-	if err != nil || len(list.Letters) != 1 || list.Letters[0].ID != "req-2" || list.Total != 2 {
+	list, err := c.DeadLetters(ctx, "c/d", 5)
+	if err != nil || len(list.Items) != 1 || list.Items[0].ID != "req-2" || list.Total != 2 {
 		t.Errorf("Dead = %+v, %v", list, err)
 	}
-	letter, err := c.Letter(ctx, "req-1")
+	letter, err := c.DeadLetter(ctx, "req-1")
 	if diff := cmp.Diff(k.letters[0], letter); diff != "" || err != nil {
 		t.Errorf("Letter: %v (-want +got):\n%s", err, diff)
 	}
 	if done, err := c.Retry(ctx, []string{"req-1", "req-2"}); err != nil || done.Done != 2 {
 		t.Errorf("Retry = %+v, %v", done, err)
 	}
-	if done, err := c.Drop(ctx, []string{"req-1"}); err != nil || len(done.Left) != 1 || done.Left[0].Reason != "it is held" {
+	if done, err := c.Drop(ctx, []string{"req-1"}); err != nil || len(done.Failed) != 1 || done.Failed[0].Reason != "it is held" {
 		t.Errorf("Drop = %+v, %v", done, err)
 	}
 }
@@ -138,11 +138,11 @@ func TestOperatorIsRefused(t *testing.T) {
 		status int
 		says   string
 	}{
-		"no queue":     {func() error { _, err := off.Dead(ctx, "", 1); return err }, 404, "has no queue"},
-		"no letter":    {func() error { _, err := c.Letter(ctx, "req-9"); return err }, 404, "req-9 is no dead letter"},
+		"no queue":     {func() error { _, err := off.DeadLetters(ctx, "", 1); return err }, 404, "has no queue"},
+		"no letter":    {func() error { _, err := c.DeadLetter(ctx, "req-9"); return err }, 404, "req-9 is no dead letter"},
 		"odd id":       {func() error { _, err := c.Drop(ctx, []string{"a b"}); return err }, 400, "no id of a dead letter"},
 		"no ids":       {func() error { _, err := c.Retry(ctx, nil); return err }, 400, "request_ids has 1 to"},
-		"limit":        {func() error { _, err := c.Dead(ctx, "", 0); return err }, 400, "limit is a whole number"},
+		"limit":        {func() error { _, err := c.DeadLetters(ctx, "", 0); return err }, 400, "limit is a whole number"},
 		"too large":    {func() error { _, err := c.Retry(ctx, []string{strings.Repeat("x", maxBody)}); return err }, 413, "more than"},
 		"unknown word": {func() error { return c.json(ctx, http.MethodPost, "drain", map[string]int{"off": 1}, new(Drain)) }, 400, "unknown field"},
 		"no drain":     {func() error { return c.json(ctx, http.MethodPost, "drain", struct{}{}, new(Drain)) }, 400, "the body says"},
@@ -169,7 +169,7 @@ func TestOnlyWhoKnowsTheToken(t *testing.T) {
 		t.Errorf("another token: error = %v", err)
 	}
 	now := time.Now()
-	g := newGuard(token, func() time.Time { return now })
+	g := newChallenger(token, func() time.Time { return now })
 	request := func(method, uri, challenge, signedMethod, signedURI string) *http.Request {
 		r := httptest.NewRequest(method, uri, nil)
 		r.Header.Set(digestHeader, digestOf(nil))

@@ -28,8 +28,8 @@ const (
 	maxSpent = 10000
 )
 
-// guard makes challenges and judges what is proved with them.
-type guard struct {
+// challenger issues challenges and checks the proofs made with them.
+type challenger struct {
 	key []byte
 	now func() time.Time
 
@@ -37,8 +37,8 @@ type guard struct {
 	spent map[string]time.Time
 }
 
-func newGuard(token string, now func() time.Time) *guard {
-	return &guard{key: proofKey(token), now: now, spent: map[string]time.Time{}}
+func newChallenger(token string, now func() time.Time) *challenger {
+	return &challenger{key: proofKey(token), now: now, spent: map[string]time.Time{}}
 }
 
 func proofKey(token string) []byte {
@@ -59,7 +59,7 @@ func sum(key []byte, parts ...string) []byte {
 }
 
 // challenge returns one that is good for a minute. Nothing is kept of it.
-func (g *guard) challenge() string {
+func (g *challenger) challenge() string {
 	b := binary.BigEndian.AppendUint64(nil, uint64(g.now().UnixNano()))
 	b = b[:16]
 	_, _ = rand.Read(b[8:]) // never fails
@@ -70,7 +70,7 @@ var errNoProof = errors.New("this is for the satellite's operator: whoever asks 
 
 // admit returns nil when the request was made by somebody who knows the token.
 // That the body is the one that was meant is for the caller to see.
-func (g *guard) admit(r *http.Request) error {
+func (g *challenger) admit(r *http.Request) error {
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), proofScheme)
 	challenge, proof, both := strings.Cut(text, ".")
 	if !ok || !both {
@@ -92,7 +92,7 @@ func (g *guard) admit(r *http.Request) error {
 }
 
 // spend remembers that a challenge was answered.
-func (g *guard) spend(challenge string) error {
+func (g *challenger) spend(challenge string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()

@@ -87,8 +87,8 @@ type DeadLetter struct {
 
 // DeadLetters are the newest dead letters, and how many there are.
 type DeadLetters struct {
-	Letters []DeadLetter `json:"dead_letters"`
-	Total   uint64       `json:"total"`
+	Items []DeadLetter `json:"dead_letters"`
+	Total uint64       `json:"total"`
 }
 
 // Requests names dead letters.
@@ -96,14 +96,14 @@ type Requests struct {
 	IDs []string `json:"request_ids"`
 }
 
-// Done says what was done with dead letters.
-type Done struct {
-	Done int      `json:"done"`
-	Left []Undone `json:"left"`
+// BulkResult is the outcome of an action on several dead letters.
+type BulkResult struct {
+	Done   int         `json:"done"`
+	Failed []ItemError `json:"left"`
 }
 
-// Undone is a dead letter to which something was not done.
-type Undone struct {
+// ItemError says why an action on several dead letters left one of them as it was.
+type ItemError struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"`
 }
@@ -142,11 +142,11 @@ type Queue interface {
 	Restore(ctx context.Context, from Header, first uint64, items []Item) (Restored, error)
 }
 
-// Letters are a queue's dead letters.
-type Letters interface {
+// DeadLetterStore keeps a queue's dead letters.
+type DeadLetterStore interface {
 	// List returns the newest, of one algorithm or with "" of all.
 	List(ctx context.Context, vanityURL string, limit int) (DeadLetters, error)
 	Show(ctx context.Context, id string) (DeadLetter, error)
-	Retry(ctx context.Context, ids []string) (Done, error)
-	Drop(ctx context.Context, ids []string) (Done, error)
+	Retry(ctx context.Context, ids []string) (BulkResult, error)
+	Drop(ctx context.Context, ids []string) (BulkResult, error)
 }

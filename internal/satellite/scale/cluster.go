@@ -48,7 +48,7 @@ func (c *cluster) Read(ctx context.Context, name string) (Count, error) {
 	if err != nil {
 		return Count{}, fmt.Errorf("read the Deployment %s: %w", name, err)
 	}
-	count := Count{Name: name, Replicas: 1, version: d.ResourceVersion, By: setBy(d)}
+	count := Count{Name: name, Replicas: 1, version: d.ResourceVersion, SetBy: fieldOwner(d)}
 	if d.Spec.Replicas != nil {
 		count.Replicas = int(*d.Spec.Replicas)
 	}
@@ -63,9 +63,9 @@ func (c *cluster) Read(ctx context.Context, name string) (Count, error) {
 	return count, nil
 }
 
-// setBy returns who set a Deployment's replicas. Whoever changes them takes them
+// fieldOwner returns who set a Deployment's replicas. Whoever changes them takes them
 // from the others; the API server notes no time with what goes through scale.
-func setBy(d *appsv1.Deployment) string {
+func fieldOwner(d *appsv1.Deployment) string {
 	for _, entry := range d.ManagedFields {
 		if entry.FieldsV1 != nil && entry.Subresource != "status" && strings.Contains(entry.FieldsV1.GetRawString(), `"f:replicas"`) {
 			return entry.Manager
@@ -100,15 +100,15 @@ func (c *cluster) Explain(ctx context.Context, read Count) (string, error) {
 		return "", fmt.Errorf("list the pods of %s: %w", read.Name, err)
 	}
 	for i := range pods.Items {
-		if reason := whyNot(&pods.Items[i]); reason != "" {
+		if reason := notRunningReason(&pods.Items[i]); reason != "" {
 			return reason, nil
 		}
 	}
 	return "", nil
 }
 
-// whyNot returns why a pod does not run, "" when it does or is about to.
-func whyNot(pod *corev1.Pod) string {
+// notRunningReason returns why a pod does not run, "" when it does or is about to.
+func notRunningReason(pod *corev1.Pod) string {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Message != "" {
 			return "no node has room for a replica: " + condition.Message

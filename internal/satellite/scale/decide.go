@@ -21,11 +21,11 @@ func (p Policy) withDefaults() Policy {
 }
 
 const (
-	// raiseLeast is how many replicas may be added in a short window at least.
-	raiseLeast = 4
-	// sudden is how many times the ready replicas the short window must ask for
+	// minStep is how many replicas may be added in a short window at least.
+	minStep = 4
+	// burstFactor is how many times the ready replicas the short window must ask for
 	// to be followed at once.
-	sudden = 2
+	burstFactor = 2
 )
 
 // observation is what a decision is made from.
@@ -76,7 +76,7 @@ func (d *decider) decide(now time.Time, o observation, t Target) (replicas int, 
 
 	wanted := ceil(d.loads.mean(now.Add(-d.policy.Stable)), concurrency)
 	short := ceil(d.loads.mean(now.Add(-d.policy.Short)), concurrency)
-	if short > o.ready && short > wanted && (short >= sudden*o.ready || d.room.most() < 0) {
+	if short > o.ready && short > wanted && (short >= burstFactor*o.ready || d.room.most() < 0) {
 		wanted, suddenly = short, true
 	}
 	least := t.Min
@@ -106,7 +106,7 @@ func (d *decider) raise(now time.Time, current, wanted int) int {
 	if now.Sub(d.raisedAt) >= d.policy.Short || current < d.raisedFrom {
 		d.raisedAt, d.raisedFrom = now, current
 	}
-	return max(current, min(wanted, max(2*d.raisedFrom, d.raisedFrom+raiseLeast)))
+	return max(current, min(wanted, max(2*d.raisedFrom, d.raisedFrom+minStep)))
 }
 
 // ceil returns how many replicas carry calls, rounded up. What is a thousandth

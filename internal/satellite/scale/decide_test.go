@@ -157,7 +157,7 @@ func TestReplicasStayWithinTheirBounds(t *testing.T) {
 			if n < target.Min || n > target.Max {
 				t.Fatalf("seed %d: %d replicas, want %d to %d", seed, n, target.Min, target.Max)
 			}
-			if n > max(2*current, current+raiseLeast) {
+			if n > max(2*current, current+minStep) {
 				t.Fatalf("seed %d: from %d to %d replicas at once", seed, current, n)
 			}
 			current = n

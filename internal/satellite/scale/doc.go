@@ -18,10 +18,10 @@
 //
 // averaged over a window: the stable one, or the short one when that asks for
 // twice the ready replicas, or when all through it more calls ran or waited than
-// there was room for. A count grows at most to its double, or by [raiseLeast],
+// there was room for. A count grows at most to its double, or by [minStep],
 // in each short window.
 //
-// One engine decides, the one that holds the Lease ([Options].Holds); the others
+// One engine decides, the one that holds the Lease (Options.HoldsLease); the others
 // keep what it says ([Load].Scaled), to tell it on and to take over. Two that
 // decide at once, while the API server does not say who holds it, do no harm:
 // both have the same counts, and each write names the version that it changes.

@@ -32,7 +32,7 @@ type Deployments interface {
 type Count struct {
 	Name     string
 	Replicas int
-	By       string // who set them, as the API server knows it; "" when it does not
+	SetBy    string // who set them, as the API server knows it; "" when it does not
 	Refusal  string // why the cluster makes no more pods, "" when it does
 
 	version  string
@@ -52,11 +52,11 @@ func (s *Scaler) reconcile(ctx context.Context, a *algorithm) {
 	s.mu.Unlock()
 	read, err := s.Deployments.Read(ctx, name)
 	if err == nil {
-		err = s.setIfOther(ctx, a, read)
+		err = s.setIfChanged(ctx, a, read)
 	}
 	reason := read.Refusal
 	s.mu.Lock()
-	lacks := a.lacks(s.Now())
+	lacks := a.isShort(s.Now())
 	s.mu.Unlock()
 	if err == nil && lacks && reason == "" {
 		reason, err = s.Deployments.Explain(ctx, read)
@@ -74,8 +74,8 @@ func (s *Scaler) reconcile(ctx context.Context, a *algorithm) {
 	}
 }
 
-// setIfOther sets the replicas, when they are not what the load asks for.
-func (s *Scaler) setIfOther(ctx context.Context, a *algorithm, read Count) error {
+// setIfChanged sets the replicas, when they are not what the load asks for.
+func (s *Scaler) setIfChanged(ctx context.Context, a *algorithm, read Count) error {
 	s.mu.Lock()
 	first := !a.known
 	if !first && read.Replicas != a.live && read.Replicas != a.state.Desired {
@@ -84,7 +84,7 @@ func (s *Scaler) setIfOther(ctx context.Context, a *algorithm, read Count) error
 	a.live, a.known = read.Replicas, true
 	desired := a.state.Desired
 	s.mu.Unlock()
-	if first || desired == read.Replicas || !s.Holds() {
+	if first || desired == read.Replicas || !s.IsLeader() {
 		return nil
 	}
 	if err := s.Deployments.Set(ctx, read, desired); err != nil {
@@ -105,16 +105,16 @@ func (s *Scaler) takeOver(a *algorithm, read Count) {
 		a.state.Desired = min(read.Replicas, a.target.Max)
 		return
 	}
-	by := read.By
+	by := read.SetBy
 	if by == config.ScaleManager { // an engine that decided before, or was not answered
 		return
 	}
 	if by == "" {
 		by = "somebody"
 	}
-	a.handAt = s.Now()
-	a.state.Hand = fmt.Sprintf("%s set %d replicas at %s; the load asks for %d, which was set again",
-		by, read.Replicas, a.handAt.UTC().Format("15:04:05"), a.state.Desired)
+	a.manualAt = s.Now()
+	a.state.Manual = fmt.Sprintf("%s set %d replicas at %s; the load asks for %d, which was set again",
+		by, read.Replicas, a.manualAt.UTC().Format("15:04:05"), a.state.Desired)
 	s.Log.Warn("somebody else set the replicas, which follow the load; they are set again", "algorithm", a.target.VanityURL,
 		"deployment", a.target.Deployment, "by", by, "replicas", read.Replicas, "desired", a.state.Desired)
 }

@@ -14,10 +14,10 @@ const (
 	defaultEvery = time.Second
 	// resync is how often a Deployment is read that is not changed.
 	resync = 10 * time.Second
-	// slow is how long replicas may be missing until it is asked why.
-	slow = 5 * time.Second
-	// handFor is how long it is told that somebody else set the replicas.
-	handFor = 10 * time.Minute
+	// explainAfter is how long replicas may be missing before the cluster is asked why.
+	explainAfter = 5 * time.Second
+	// reportManualFor is how long a count that somebody else set is reported.
+	reportManualFor = 10 * time.Minute
 	// backlogEvery is how often the queue is asked what waits in it.
 	backlogEvery = 2 * time.Second
 )
@@ -63,7 +63,7 @@ type Backlog interface {
 type Options struct {
 	Source      Source
 	Deployments Deployments
-	Holds       func() bool // reports whether this engine decides
+	HoldsLease  func() bool // reports whether this engine decides
 	Backlog     Backlog     // nil: there is no queue
 	Policy      Policy
 	Every       time.Duration // 1 s: how often it decides
@@ -96,7 +96,7 @@ type algorithm struct {
 	waking   bool
 	problem  string    // why no replica could be asked for when this engine was woken
 	short    time.Time // since when there are fewer ready replicas than asked for
-	handAt   time.Time // when somebody else set them
+	manualAt time.Time // when somebody else set them
 	failures int
 	retryAt  time.Time
 }
@@ -149,7 +149,7 @@ func (s *Scaler) tick(ctx context.Context) {
 	if len(targets) > 0 {
 		loads = s.Source.Loads()
 	}
-	holds, now := s.Holds(), s.Now()
+	holds, now := s.IsLeader(), s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.keep(targets)
@@ -195,8 +195,8 @@ func (a *algorithm) follow(state *State) {
 // decide decides how many replicas there are to be, and begins to ask for them.
 func (s *Scaler) decide(ctx context.Context, a *algorithm, load Load, now time.Time) {
 	a.state.Min, a.state.Max = a.target.Min, a.target.Max
-	if now.Sub(a.handAt) > handFor {
-		a.state.Hand = ""
+	if now.Sub(a.manualAt) > reportManualFor {
+		a.state.Manual = ""
 	}
 	if !a.known {
 		s.begin(ctx, a, now)
@@ -208,7 +208,7 @@ func (s *Scaler) decide(ctx context.Context, a *algorithm, load Load, now time.T
 		s.Log.Info("the load asks for other replicas", "algorithm", a.target.VanityURL, "replicas", desired, "before", a.live,
 			"calls", o.calls, "ready", o.ready, "suddenly", suddenly)
 	}
-	a.state.Desired, a.state.Suddenly, a.decided = desired, suddenly, true
+	a.state.Desired, a.state.Burst, a.decided = desired, suddenly, true
 	switch {
 	case load.Ready >= desired:
 		a.short = time.Time{}
@@ -218,13 +218,15 @@ func (s *Scaler) decide(ctx context.Context, a *algorithm, load Load, now time.T
 	case a.short.IsZero():
 		a.short = now
 	}
-	if desired != a.live || now.Sub(a.read) >= resync || a.lacks(now) && now.Sub(a.read) >= slow {
+	if desired != a.live || now.Sub(a.read) >= resync || a.isShort(now) && now.Sub(a.read) >= explainAfter {
 		s.begin(ctx, a, now)
 	}
 }
 
-// lacks reports whether replicas have been missing for a while.
-func (a *algorithm) lacks(now time.Time) bool { return !a.short.IsZero() && now.Sub(a.short) >= slow }
+// isShort reports whether replicas have been missing for a while.
+func (a *algorithm) isShort(now time.Time) bool {
+	return !a.short.IsZero() && now.Sub(a.short) >= explainAfter
+}
 
 // begin reads the Deployment and sets its replicas, unless that is under way or
 // failed just now.
@@ -253,8 +255,8 @@ func (s *Scaler) State(vanityURL string) *State {
 	return &state
 }
 
-// Decides reports whether this engine decides.
-func (s *Scaler) Decides() bool { return s.Holds() }
+// IsLeader reports whether this engine decides.
+func (s *Scaler) IsLeader() bool { return s.HoldsLease() }
 
 // readBacklogs asks the queue, again and again, what waits in it. While it does
 // not answer, what it said last holds.
@@ -262,7 +264,7 @@ func (s *Scaler) readBacklogs(ctx context.Context) {
 	tick := time.NewTicker(backlogEvery)
 	defer tick.Stop()
 	for {
-		if s.Holds() {
+		if s.IsLeader() {
 			for _, t := range s.Source.Targets() {
 				n, err := s.Backlog.Backlog(ctx, t.VanityURL)
 				if err != nil {

@@ -102,7 +102,7 @@ func (s *satellite) scaler(holds bool, c *rest.Config) *Scaler {
 		s.t.Fatal(err)
 	}
 	return New(Options{
-		Source: s, Deployments: deployments, Holds: func() bool { return holds }, Now: s.clock,
+		Source: s, Deployments: deployments, HoldsLease: func() bool { return holds }, Now: s.clock,
 		Log: slog.New(slog.DiscardHandler), Policy: Policy{Idle: time.Minute},
 	})
 }
@@ -158,7 +158,7 @@ func TestScalerSetsTheDeployment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if by := setBy(d); by != config.ScaleManager {
+	if by := fieldOwner(d); by != config.ScaleManager {
 		t.Errorf("the replicas are set by %q, want %q", by, config.ScaleManager)
 	}
 
@@ -169,7 +169,7 @@ func TestScalerSetsTheDeployment(t *testing.T) {
 	if got := s.replicas(); got != 6 {
 		t.Errorf("%d replicas after a hand set 2, want 6", got)
 	}
-	if state := sc.State("foo/bar"); state == nil || !strings.Contains(state.Hand, "kubectl set 2 replicas") {
+	if state := sc.State("foo/bar"); state == nil || !strings.Contains(state.Manual, "kubectl set 2 replicas") {
 		t.Errorf("state = %+v, want it to say who set the replicas", state)
 	}
 
@@ -218,7 +218,7 @@ func TestWakeFromZero(t *testing.T) {
 	if got := s.replicas(); got != 1 {
 		t.Errorf("%d replicas, want the one that was asked for", got)
 	}
-	if state := decides.State("foo/bar"); state.Hand != "" {
+	if state := decides.State("foo/bar"); state.Manual != "" {
 		t.Errorf("state = %+v: an engine's own count is no hand", state)
 	}
 	for range 60 {
@@ -307,7 +307,7 @@ func TestSetRefusesAnOlderVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	read, err := c.Read(t.Context(), deployment)
-	if err != nil || read.Replicas != 1 || read.By != "algo-install" {
+	if err != nil || read.Replicas != 1 || read.SetBy != "algo-install" {
 		t.Fatalf("Read = %+v, %v", read, err)
 	}
 	if err := c.Set(t.Context(), read, 2); err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// wakeQuiet is how long nothing more is asked for once a replica was.
-	wakeQuiet = 3 * time.Second
+	// wakeInterval is the least time between two requests for a replica.
+	wakeInterval = 3 * time.Second
 	// wakeRetry is the first pause after an attempt that failed.
 	wakeRetry = 100 * time.Millisecond
 )
@@ -54,7 +54,7 @@ func (s *Scaler) wake(ctx context.Context, a *algorithm) {
 		}
 		pause = min(2*pause, longestPause)
 	}
-	sleep(ctx, wakeQuiet)
+	sleep(ctx, wakeInterval)
 	s.mu.Lock()
 	a.waking = false
 	s.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *Scaler) wakeOnce(ctx context.Context, a *algorithm) error {
 		return nil
 	}
 	load := s.Source.Loads()[t.VanityURL]
-	first := min(max(ceil(float64(load.Calls), max(1, t.Concurrency)), t.Min, 1), raiseLeast, t.Max)
+	first := min(max(ceil(float64(load.Calls), max(1, t.Concurrency)), t.Min, 1), minStep, t.Max)
 	if err := s.Deployments.Set(ctx, read, first); err != nil {
 		return err
 	}

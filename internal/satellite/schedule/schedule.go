@@ -23,9 +23,9 @@ const (
 	// maxMissed bounds how many missed calls are counted at once.
 	maxMissed = 100_000
 	lookEvery = time.Second
-	// behind is how far the clock is behind the last call when that is told.
-	behind = 5 * time.Minute
-	tooFar = 25 * time.Hour
+	// maxBehind is how far the clock may be behind the last call before that is logged.
+	maxBehind = 5 * time.Minute
+	horizon   = 25 * time.Hour
 )
 
 // Call is a call that is due.
@@ -41,14 +41,14 @@ type Options struct {
 	Queue *queue.Queue
 	// Schedules returns those that the satellite has now.
 	Schedules func() []constellation.Schedule
-	// Decides reports whether this engine makes the calls now.
-	Decides func() bool
+	// IsLeader reports whether this engine makes the calls now.
+	IsLeader func() bool
 	// Submit stores a call and returns its request id. The same key is the same
 	// call.
 	Submit func(context.Context, Call) (requestID string, err error)
-	// Became returns the state of a call that Submit returned, "" when it is not
+	// StateOf returns the state of a call that Submit returned, "" when it is not
 	// known any more, and whether it waits and has not begun.
-	Became func(ctx context.Context, requestID, vanityURL string) (state string, waits bool)
+	StateOf func(ctx context.Context, requestID, vanityURL string) (state string, waits bool)
 
 	Log *slog.Logger
 	Now func() time.Time
@@ -60,14 +60,14 @@ type Service struct {
 	log  *slog.Logger
 
 	mu    sync.Mutex
-	known map[string]*known // by name
+	known map[string]*scheduleState // by name
 
 	statesMu sync.Mutex
 	states   map[string]string // of calls that have ended, by request id
 }
 
-// known is what this engine knows of a schedule.
-type known struct {
+// scheduleState is what this engine knows of a schedule.
+type scheduleState struct {
 	times    *cron.Schedule // nil when it cannot be read
 	of       constellation.Schedule
 	record   record
@@ -97,7 +97,7 @@ func New(o Options) *Service {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Service{opts: o, log: o.Log, known: map[string]*known{}, states: map[string]string{}}
+	return &Service{opts: o, log: o.Log, known: map[string]*scheduleState{}, states: map[string]string{}}
 }
 
 // Run makes calls as they fall due, until ctx ends.
@@ -105,8 +105,8 @@ func (s *Service) Run(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
-		if s.opts.Decides() {
-			s.Look(ctx)
+		if s.opts.IsLeader() {
+			s.Tick(ctx)
 		}
 		select {
 		case <-ctx.Done():
@@ -116,8 +116,8 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// Look makes the calls that are due now.
-func (s *Service) Look(ctx context.Context) {
+// Tick makes the calls that are due now.
+func (s *Service) Tick(ctx context.Context) {
 	if s.opts.Queue.Ready() != nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (s *Service) Look(ctx context.Context) {
 	there := map[string]bool{}
 	for _, schedule := range s.opts.Schedules() {
 		there[schedule.Name] = true
-		k := s.know(schedule)
+		k := s.load(schedule)
 		if k.times == nil {
 			continue
 		}
@@ -144,11 +144,11 @@ func (s *Service) Look(ctx context.Context) {
 	}
 }
 
-// know returns what is known of a schedule.
-func (s *Service) know(schedule constellation.Schedule) *known {
+// load returns what is known of a schedule.
+func (s *Service) load(schedule constellation.Schedule) *scheduleState {
 	k := s.known[schedule.Name]
 	if k == nil {
-		k = &known{}
+		k = &scheduleState{}
 		s.known[schedule.Name] = k
 	}
 	if k.times == nil && k.of == schedule {
@@ -169,7 +169,7 @@ func (s *Service) know(schedule constellation.Schedule) *known {
 func keyOf(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
 
 // look settles what of one schedule is due.
-func (s *Service) look(ctx context.Context, k *known) error {
+func (s *Service) look(ctx context.Context, k *scheduleState) error {
 	now := s.opts.Now()
 	if !k.read {
 		if err := s.read(ctx, k, now); err != nil {
@@ -177,9 +177,9 @@ func (s *Service) look(ctx context.Context, k *known) error {
 		}
 	}
 	switch ahead := k.record.Due.Sub(now); {
-	case ahead > tooFar:
+	case ahead > horizon:
 		k.record.Due = now // it was set far ahead once: nobody waits for that
-	case ahead > behind:
+	case ahead > maxBehind:
 		return fmt.Errorf("the clock is behind the schedule's last call, of %s: it waits until the clock is there again", k.record.Due.UTC().Format(time.RFC3339))
 	}
 	if next := k.times.Next(k.record.Due); next.IsZero() || next.After(now) {
@@ -198,7 +198,7 @@ func (s *Service) look(ctx context.Context, k *known) error {
 		return err
 	}
 	if n := settled.Missed - k.record.Missed; n > 0 {
-		s.tell(k, n, settled)
+		s.report(k, n, settled)
 	}
 	k.record, k.revision = settled, revision
 	return nil
@@ -206,7 +206,7 @@ func (s *Service) look(ctx context.Context, k *known) error {
 
 // settle makes the call that stands for what is due, if one does, and returns
 // what is remembered then.
-func (s *Service) settle(ctx context.Context, k *known, now time.Time) (record, error) {
+func (s *Service) settle(ctx context.Context, k *scheduleState, now time.Time) (record, error) {
 	r := k.record
 	latest := k.times.Last(r.Due, now)
 	n, _ := k.times.Count(r.Due, now, maxMissed)
@@ -218,7 +218,7 @@ func (s *Service) settle(ctx context.Context, k *known, now time.Time) (record, 
 	}
 	makes := !late || k.of.Missed == constellation.MissedOnce
 	if makes && r.LastRequestID != "" {
-		if _, waits := s.opts.Became(ctx, r.LastRequestID, k.of.VanityURL); waits {
+		if _, waits := s.opts.StateOf(ctx, r.LastRequestID, k.of.VanityURL); waits {
 			makes, missed = false, n
 		}
 	}
@@ -237,8 +237,8 @@ func (s *Service) settle(ctx context.Context, k *known, now time.Time) (record, 
 	return r, nil
 }
 
-// tell logs what was missed, once: by the engine that noted it.
-func (s *Service) tell(k *known, n int64, r record) {
+// report logs what was missed, once, on the engine that recorded it.
+func (s *Service) report(k *scheduleState, n int64, r record) {
 	made := "no call was made for them"
 	if r.LastAt.Equal(r.Due) {
 		made = "the call that was made stands for them"
@@ -249,7 +249,7 @@ func (s *Service) tell(k *known, n int64, r record) {
 
 // read reads what is remembered of a schedule. One that is new, or has other
 // times now, begins.
-func (s *Service) read(ctx context.Context, k *known, now time.Time) error {
+func (s *Service) read(ctx context.Context, k *scheduleState, now time.Time) error {
 	value, revision, err := s.opts.Queue.Record(ctx, queue.BucketSchedule, keyOf(k.of.Name))
 	var r record
 	switch {

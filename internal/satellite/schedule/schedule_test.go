@@ -77,7 +77,7 @@ func (w *world) engine() *Service {
 	return New(Options{
 		Queue:     w.queue,
 		Schedules: func() []constellation.Schedule { w.mu.Lock(); defer w.mu.Unlock(); return slices.Clone(w.schedules) },
-		Decides:   func() bool { return true },
+		IsLeader:  func() bool { return true },
 		Submit: func(_ context.Context, c Call) (string, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -87,7 +87,7 @@ func (w *world) engine() *Service {
 			w.calls[c.Key] = c.Due
 			return "req-" + c.Key, nil
 		},
-		Became: func(context.Context, string, string) (string, bool) {
+		StateOf: func(context.Context, string, string) (string, bool) {
 			if w.waits {
 				return "queued", true
 			}
@@ -103,7 +103,7 @@ func (w *world) pass(s *Service, until string, step time.Duration) {
 	w.t.Helper()
 	for end := instant(w.t, until); w.now.Before(end); {
 		w.now = w.now.Add(step)
-		s.Look(w.t.Context())
+		s.Tick(w.t.Context())
 	}
 }
 
@@ -130,7 +130,7 @@ func (w *world) want(want ...string) {
 func TestCallsWhenTheyAreDue(t *testing.T) {
 	w := newWorld(t, "2026-11-29T01:00:30Z", constellation.Schedule{Name: "often", Cron: "*/20 * * * *"}, constellation.Schedule{Name: "a..b", Cron: "30 2 * * *"})
 	s := w.engine()
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	w.want()
 	w.pass(s, "2026-11-29T03:00:30Z", time.Second*30)
 	w.want("11-29 01:20", "11-29 01:40", "11-29 02:00", "11-29 02:20", "11-29 02:30", "11-29 02:40", "11-29 03:00")
@@ -147,7 +147,7 @@ func TestTwoEnginesMakeACallOnce(t *testing.T) {
 	for range 10 {
 		var both sync.WaitGroup
 		for _, s := range engines {
-			both.Go(func() { s.Look(t.Context()) })
+			both.Go(func() { s.Tick(t.Context()) })
 		}
 		both.Wait()
 		w.now = w.now.Add(time.Minute)
@@ -178,11 +178,11 @@ func TestMissedWhileAway(t *testing.T) {
 		t.Run(c.missed+" "+c.cron+" "+c.back, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "2026-11-29T01:30:30Z", constellation.Schedule{Name: "a", Cron: c.cron, Missed: c.missed})
-			w.engine().Look(t.Context())
+			w.engine().Tick(t.Context())
 			w.away(c.back)
 			s := w.engine()
 			for range 3 {
-				s.Look(t.Context())
+				s.Tick(t.Context())
 			}
 			w.want(c.want...)
 			if got := s.State(t.Context())[0]; got.Missed != c.n {
@@ -208,7 +208,7 @@ func TestTheNightsWhenClocksChange(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, c.from, constellation.Schedule{Name: "night", Cron: "30 2 * * *", TimeZone: "Europe/Berlin"})
 			s := w.engine()
-			s.Look(t.Context())
+			s.Tick(t.Context())
 			w.pass(s, c.until, time.Minute)
 			w.want(c.want...)
 		})
@@ -219,7 +219,7 @@ func TestTheNightsWhenClocksChange(t *testing.T) {
 func TestNothingPilesUp(t *testing.T) {
 	w := newWorld(t, "2026-11-29T01:00:30Z", constellation.Schedule{Name: "a", Cron: "* * * * *"})
 	s := w.engine()
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	w.waits = true
 	w.pass(s, "2026-11-29T01:30:30Z", 30*time.Second)
 	w.want("11-29 01:01")
@@ -236,7 +236,7 @@ func TestNothingPilesUp(t *testing.T) {
 func TestAClockThatIsOff(t *testing.T) {
 	w := newWorld(t, "2026-11-29T01:00:30Z", constellation.Schedule{Name: "a", Cron: "*/10 * * * *"})
 	s := w.engine()
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	w.pass(s, "2026-11-29T01:20:30Z", time.Minute)
 	w.away("2026-11-29T00:20:30Z") // an hour back: nothing is made twice
 	w.pass(s, "2026-11-29T01:20:30Z", time.Minute)
@@ -254,10 +254,10 @@ func TestAClockThatIsOff(t *testing.T) {
 func TestASchedulesTimesAreChanged(t *testing.T) {
 	w := newWorld(t, "2026-11-29T01:00:30Z", constellation.Schedule{Name: "a", Cron: "0 3 * * *", Missed: "once"}, constellation.Schedule{Name: "bad", Cron: "0 0 30 2 *"})
 	s := w.engine()
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	w.away("2026-11-29T12:00:00Z")
 	w.schedules[0].Cron = "0 13 * * *"
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	w.want()
 	w.pass(s, "2026-11-29T13:00:30Z", time.Minute)
 	w.want("11-29 13:00")
@@ -268,7 +268,7 @@ func TestASchedulesTimesAreChanged(t *testing.T) {
 		t.Errorf("the bad schedule was told %d times", told)
 	}
 	w.schedules = nil
-	s.Look(t.Context())
+	s.Tick(t.Context())
 	if got := fmt.Sprint(s.State(t.Context())); got != "[]" {
 		t.Errorf("without schedules the state is %s", got)
 	}

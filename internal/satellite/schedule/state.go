@@ -43,7 +43,7 @@ func (s *Service) State(ctx context.Context) []State {
 		var r record
 		if value, _, err := s.opts.Queue.Record(ctx, queue.BucketSchedule, keyOf(schedule.Name)); err == nil && json.Unmarshal(value, &r) == nil {
 			state.LastAt, state.LastRequestID, state.Missed, state.MissedUntil = r.LastAt, r.LastRequestID, r.Missed, r.MissedUntil
-			state.LastState = s.became(ctx, r.LastRequestID, schedule.VanityURL)
+			state.LastState = s.stateOf(ctx, r.LastRequestID, schedule.VanityURL)
 			if r.Due.After(after) {
 				after = r.Due
 			}
@@ -54,8 +54,8 @@ func (s *Service) State(ctx context.Context) []State {
 	return all
 }
 
-// became returns the state of a call. What has ended is asked for once.
-func (s *Service) became(ctx context.Context, requestID, vanityURL string) string {
+// stateOf returns the state of a call. What has ended is asked for once.
+func (s *Service) stateOf(ctx context.Context, requestID, vanityURL string) string {
 	if requestID == "" {
 		return ""
 	}
@@ -65,7 +65,7 @@ func (s *Service) became(ctx context.Context, requestID, vanityURL string) strin
 	if ok {
 		return state
 	}
-	state, _ = s.opts.Became(ctx, requestID, vanityURL)
+	state, _ = s.opts.StateOf(ctx, requestID, vanityURL)
 	if state != "" && state != "queued" && state != "running" {
 		s.statesMu.Lock()
 		if len(s.states) >= maxStates {

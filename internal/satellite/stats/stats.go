@@ -37,12 +37,12 @@ type Algorithm struct {
 
 // Scale is what became of replicas that follow the load.
 type Scale struct {
-	Desired  int    `json:"desired"` // that the load asks for
-	Min      int    `json:"min"`
-	Max      int    `json:"max"`
-	Suddenly bool   `json:"suddenly,omitempty"` // the load came suddenly, and is followed at once
-	Reason   string `json:"reason,omitempty"`   // why there are fewer; "" when there are not, or it is not known
-	Hand     string `json:"hand,omitempty"`     // who else set the count, and what became of it
+	Desired int    `json:"desired"` // that the load asks for
+	Min     int    `json:"min"`
+	Max     int    `json:"max"`
+	Burst   bool   `json:"suddenly,omitempty"` // the load came suddenly, and is followed at once
+	Reason  string `json:"reason,omitempty"`   // why there are fewer; "" when there are not, or it is not known
+	Manual  string `json:"hand,omitempty"`     // who else set the count, and what became of it
 }
 
 // Failed is the number of calls that ended in an error of any type.

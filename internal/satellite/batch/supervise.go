@@ -9,22 +9,22 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
-// tend keeps a chunk while its lines run: the queue hears that it is worked on,
+// supervise keeps a chunk while its lines run: the queue hears that it is worked on,
 // and what has ended is stored from time to time. Then it stores the results,
 // counts them, and takes the chunk off.
-func (k *work) tend() {
+func (k *activeChunk) supervise() {
 	defer k.cancel(nil)
 	k.mu.Lock()
 	k.settle()
 	k.mu.Unlock()
-	stop := k.tell()
+	stop := k.keepAlive()
 	defer stop()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for due := time.Now().Add(tick); ; {
 		select {
 		case <-k.calls.Done():
-			k.leave()
+			k.stop()
 			<-k.settled
 		case <-k.settled:
 		case now := <-ticker.C:
@@ -46,8 +46,8 @@ func (k *work) tend() {
 // errLost cuts a chunk that another engine has now.
 var errLost = errors.New("another engine has the chunk")
 
-// tell tells the queue that the chunk is worked on, until it is stopped.
-func (k *work) tell() (stop func()) {
+// keepAlive tells the queue that the chunk is worked on, until it is stopped.
+func (k *activeChunk) keepAlive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(k.calls))
 	go func() {
 		for sleep(ctx, queue.WorkingEvery) == nil {
@@ -60,7 +60,7 @@ func (k *work) tell() (stop func()) {
 }
 
 // finish ends the work on a chunk none of whose lines runs any more.
-func (k *work) finish() {
+func (k *activeChunk) finish() {
 	ctx := context.WithoutCancel(k.calls)
 	cause := context.Cause(k.calls)
 	if errors.Is(cause, errLost) {
@@ -86,7 +86,7 @@ func (k *work) finish() {
 		})
 	}
 	if errors.Is(err, queue.ErrConflict) {
-		if err = k.reread(ctx); err == nil && !k.isStored() {
+		if err = k.reload(ctx); err == nil && !k.isStored() {
 			err = errLost
 		}
 	}
@@ -95,7 +95,7 @@ func (k *work) finish() {
 	}
 	if err != nil {
 		k.s.log.Warn("a chunk of a batch could not be ended; it is ended later", "batch_id", k.chunk.Batch, "chunk", k.chunk.N, "error", err)
-		_ = k.d.Retry(troubleWait)
+		_ = k.d.Retry(errorBackoff)
 		return
 	}
 	if err := k.d.Done(ctx); err != nil {
@@ -103,11 +103,11 @@ func (k *work) finish() {
 	}
 }
 
-// reread takes over what is stored of the chunk.
-func (k *work) reread(ctx context.Context) error {
+// reload takes over what is stored of the chunk.
+func (k *activeChunk) reload(ctx context.Context) error {
 	k.mu.Lock()
 	for i := range k.ended {
-		k.ended[i] = ended{}
+		k.ended[i] = lineOutput{}
 	}
 	k.n, k.kept = 0, 0
 	k.mu.Unlock()
@@ -115,14 +115,14 @@ func (k *work) reread(ctx context.Context) error {
 }
 
 // isWhole reports whether there is nothing more to run.
-func (k *work) isWhole() bool {
+func (k *activeChunk) isWhole() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.whole || k.n == len(k.chunk.Lines)
 }
 
 // isStored reports whether the chunk's results are stored whole.
-func (k *work) isStored() bool {
+func (k *activeChunk) isStored() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.whole
@@ -130,7 +130,7 @@ func (k *work) isStored() bool {
 
 // save stores what has ended, unless it is stored. It returns how many bytes
 // that were.
-func (k *work) save(ctx context.Context, complete bool) (int, error) {
+func (k *activeChunk) save(ctx context.Context, complete bool) (int, error) {
 	k.mu.Lock()
 	r := &results{Complete: complete}
 	for _, e := range k.ended {
@@ -155,18 +155,18 @@ func (k *work) save(ctx context.Context, complete bool) (int, error) {
 	}
 	revision, err := k.s.queue.Put(ctx, queue.BucketChunk, k.key, value, k.revision)
 	if errors.Is(err, queue.ErrUnknown) {
-		revision, err = k.look(ctx, value)
+		revision, err = k.confirmStored(ctx, value)
 	}
 	if err != nil {
 		return 0, err
 	}
 	k.revision, k.saved = revision, n
-	k.s.queue.Signal(signalNews, []byte(k.chunk.Batch))
+	k.s.queue.Signal(signalChange, []byte(k.chunk.Batch))
 	return len(value), nil
 }
 
-// look finds out whether a value of which nothing is known was stored.
-func (k *work) look(ctx context.Context, value []byte) (uint64, error) {
+// confirmStored finds out whether a value of which nothing is known was stored.
+func (k *activeChunk) confirmStored(ctx context.Context, value []byte) (uint64, error) {
 	stored, revision, err := k.s.queue.Record(ctx, queue.BucketChunk, k.key)
 	switch {
 	case err == nil && string(stored) == string(value):
@@ -180,10 +180,10 @@ func (k *work) look(ctx context.Context, value []byte) (uint64, error) {
 // tally is what of a batch waits to be counted: one write counts all that came
 // together.
 type tally struct {
-	next []*toCount
+	next []*pendingCount
 }
 
-type toCount struct {
+type pendingCount struct {
 	chunk        *chunk
 	done, failed int
 	began        time.Time
@@ -192,8 +192,8 @@ type toCount struct {
 }
 
 // count notes a chunk's results in the batch's record.
-func (s *Service) count(ctx context.Context, k *work) error {
-	c := &toCount{chunk: k.chunk, began: k.began, ended: make(chan struct{})}
+func (s *Service) count(ctx context.Context, k *activeChunk) error {
+	c := &pendingCount{chunk: k.chunk, began: k.began, ended: make(chan struct{})}
 	k.mu.Lock()
 	for _, e := range k.ended {
 		switch {
@@ -208,7 +208,7 @@ func (s *Service) count(ctx context.Context, k *work) error {
 	for {
 		s.enqueue(ctx, c)
 		<-c.ended
-		if !errors.Is(c.err, errEarly) || time.Since(began) > earlyWait {
+		if !errors.Is(c.err, errOutOfOrder) || time.Since(began) > orderRetry {
 			return c.err
 		}
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {
@@ -219,7 +219,7 @@ func (s *Service) count(ctx context.Context, k *work) error {
 }
 
 // enqueue hands c to whoever writes the batch's record now, else writes it.
-func (s *Service) enqueue(ctx context.Context, c *toCount) {
+func (s *Service) enqueue(ctx context.Context, c *pendingCount) {
 	id := c.chunk.Batch
 	s.mu.Lock()
 	if t := s.tallies[id]; t != nil {
@@ -227,7 +227,7 @@ func (s *Service) enqueue(ctx context.Context, c *toCount) {
 		s.mu.Unlock()
 		return
 	}
-	t := &tally{next: []*toCount{c}}
+	t := &tally{next: []*pendingCount{c}}
 	s.tallies[id] = t
 	for len(t.next) > 0 {
 		now := t.next
@@ -241,7 +241,7 @@ func (s *Service) enqueue(ctx context.Context, c *toCount) {
 }
 
 // countAll counts chunks of one batch by one write.
-func (s *Service) countAll(ctx context.Context, id string, all []*toCount) {
+func (s *Service) countAll(ctx context.Context, id string, all []*pendingCount) {
 	r, err := s.change(ctx, id, func(r *record) error {
 		for _, c := range all {
 			c.err = nil
@@ -249,7 +249,7 @@ func (s *Service) countAll(ctx context.Context, id string, all []*toCount) {
 			case !r.has(c.chunk):
 				// Of an upload that another one overtook: its lines run again there.
 			case !r.register(c.chunk):
-				c.err = errEarly
+				c.err = errOutOfOrder
 			default:
 				r.count(c.chunk.N, c.done, c.failed, c.chunk.FileBytes, c.began, s.now().UTC())
 			}
@@ -265,5 +265,5 @@ func (s *Service) countAll(ctx context.Context, id string, all []*toCount) {
 	if err == nil && r.ended() {
 		s.known.forget(id)
 	}
-	s.queue.Signal(signalNews, []byte(id))
+	s.queue.Signal(signalChange, []byte(id))
 }

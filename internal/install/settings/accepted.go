@@ -23,8 +23,8 @@ import (
 // configSeal notes which values count.
 const configSeal = "work/configuration.json"
 
-// takenConfig is that note.
-type takenConfig struct {
+// acceptedConfig is the note that this machine's operator accepted a configuration.
+type acceptedConfig struct {
 	Values string `json:"values"` // digest of what Config.lines gives
 }
 
@@ -88,9 +88,9 @@ func (c Config) digest() (string, error) {
 	return bundle.Digest(fmt.Appendf(nil, "%q", lines)), err
 }
 
-// Taken reports whether the configuration is one that this machine's operator
+// IsAccepted reports whether the configuration is one that this machine's operator
 // set or took. One that sets nothing always is.
-func (c *File) Taken(f store.Folder) (bool, error) {
+func (c *File) IsAccepted(f store.Folder) (bool, error) {
 	lines, err := c.lines()
 	if err != nil || len(lines) == 0 {
 		return err == nil, err
@@ -100,7 +100,7 @@ func (c *File) Taken(f store.Folder) (bool, error) {
 		return false, err
 	}
 	for _, read := range []func(name, purpose string, note any) (bool, error){f.ReadNote, f.ReadOriginalNote} {
-		var note takenConfig
+		var note acceptedConfig
 		if ours, err := read(configSeal, configPurpose(f), &note); err != nil {
 			return false, fault.Wrap(err, fault.CodeFailed, "read the configuration")
 		} else if ours && note.Values == want {
@@ -118,7 +118,7 @@ func (c *File) Write(f store.Folder, data []byte) error {
 		return err
 	}
 	if err = f.MakeNotes("work"); err == nil {
-		err = f.WriteNote(configSeal, configPurpose(f), takenConfig{digest})
+		err = f.WriteNote(configSeal, configPurpose(f), acceptedConfig{digest})
 	}
 	if err == nil {
 		err = f.WriteFile("config.yaml", data)
@@ -126,8 +126,8 @@ func (c *File) Write(f store.Folder, data []byte) error {
 	return f.NoteError(err, "write the configuration")
 }
 
-// notTaken is the error of a configuration that does not count.
-func notTaken(f store.Folder) error {
+// notAccepted is the error of a configuration that does not count.
+func notAccepted(f store.Folder) error {
 	return &fault.Error{Code: fault.CodeIntegrity, Message: fmt.Sprintf("%s was not set on this machine with configure: it came with the folder, or was edited", Path(f)),
 		Next: fmt.Sprintf("→ 'algo-install satellite %s %s configure --with-config' prints every value and takes them; or remove the file and configure anew", f.SatelliteID, f.LaunchID)}
 }
@@ -140,9 +140,9 @@ func Path(f store.Folder) string {
 	return f.Path("config.yaml")
 }
 
-// Take makes data the launch's configuration, after it has reported every
+// Accept makes data the launch's configuration, after it has reported every
 // value of it.
-func Take(f store.Folder, data []byte, from string, report *progress.Reporter) error {
+func Accept(f store.Folder, data []byte, from string, report *progress.Reporter) error {
 	c := &File{}
 	if err := yaml.Unmarshal(data, &c.document); err != nil {
 		return handEdited(from, err)
@@ -169,9 +169,9 @@ func (c *File) announce(from string, report *progress.Reporter) error {
 	return nil
 }
 
-// Adopt takes the configuration of an archive over where there is none, if that is wanted;
+// ImportConfig takes over the configuration of an archive where there is none, if that is wanted;
 // no signature covers it, so it is not taken unasked.
-func Adopt(c *store.Archive, f store.Folder, wanted bool, report *progress.Reporter) error {
+func ImportConfig(c *store.Archive, f store.Folder, wanted bool, report *progress.Reporter) error {
 	if !c.HasConfiguration() && wanted {
 		return fault.Errorf(fault.CodeUsage, "%s holds no configuration to take", c.Path)
 	}
@@ -192,5 +192,5 @@ func Adopt(c *store.Archive, f store.Folder, wanted bool, report *progress.Repor
 	if err != nil {
 		return err
 	}
-	return Take(f, data, c.Path, report)
+	return Accept(f, data, c.Path, report)
 }
