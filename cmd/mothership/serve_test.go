@@ -69,7 +69,7 @@ func serveInProcess(t *testing.T, dir string, args ...string) *instance {
 	t.Cleanup(func() { i.stop() })
 	select {
 	case i.url = <-ready:
-	case <-time.After(waittest.Patience):
+	case <-time.After(waittest.Timeout):
 		t.Fatal("serve is not ready in time")
 	}
 	if i.url == "" {

@@ -18,8 +18,8 @@ import (
 // RequestIDHeader carries the request's id, in the answer and to the log.
 const RequestIDHeader = "X-Request-Id"
 
-// reasons are the one meaning of each: the status that it is answered with, and
-// the code of reference/algorithm-api.md section 3.
+// reasons maps each reason to its HTTP status and to its numeric code, which older
+// clients read.
 var reasons = map[apiv1.Reason]struct{ status, code int }{
 	apiv1.ReasonBadKey:             {http.StatusUnauthorized, apiv1.CodeBadKey},
 	apiv1.ReasonBadLimit:           {http.StatusBadRequest, apiv1.CodeBadLimit},

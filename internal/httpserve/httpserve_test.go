@@ -43,7 +43,7 @@ func TestServeFinishesRequestsUnderWay(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, Log: quiet(), Grace: waittest.Patience, OnStop: func() time.Duration { close(stopping); return 0 },
+			Listener: listener, Log: quiet(), Grace: waittest.Timeout, OnStop: func() time.Duration { close(stopping); return 0 },
 		}, handler)
 	}()
 	type answer struct {
@@ -88,7 +88,7 @@ func TestServeStaysOpenForAWhile(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, Log: quiet(), Grace: waittest.Patience,
+			Listener: listener, Log: quiet(), Grace: waittest.Timeout,
 			OnStop: func() time.Duration { ready.Stopping(); close(stopping); return 5 * time.Second },
 		}, ready)
 	}()

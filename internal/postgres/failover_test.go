@@ -132,7 +132,7 @@ func pooler(t *testing.T, url, mode string) string {
 		waittest.Receive(t, "the end of PgBouncer", ended)
 	})
 	address := fmt.Sprintf("postgres://%s@/%s?host=%s&port=6432", config.User, config.Database, dir)
-	for deadline := time.Now().Add(waittest.Patience); ; {
+	for deadline := time.Now().Add(waittest.Timeout); ; {
 		c, err := pgx.Connect(t.Context(), address)
 		if err == nil {
 			_ = c.Close(t.Context())

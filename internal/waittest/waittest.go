@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits in vain: longer than anything takes on a
+// Timeout is how long a test waits in vain: longer than anything takes on a
 // loaded machine.
-const Patience = 2 * time.Minute
+const Timeout = 2 * time.Minute
 
 // Receive returns what comes from c, or the zero value once c is closed. It ends
 // the test when nothing comes: what says what was missed. It is called on the
 // test's own goroutine.
 func Receive[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
 	select {
 	case v := <-c:
@@ -29,7 +29,7 @@ func Receive[T any](t testing.TB, what string, c <-chan T) T {
 // what says who was missed. It is called on the test's own goroutine.
 func Send[T any](t testing.TB, what string, c chan<- T, v T) {
 	t.Helper()
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
 	select {
 	case c <- v:

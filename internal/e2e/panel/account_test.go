@@ -54,7 +54,7 @@ func TestSetUp(t *testing.T) {
 // setupLink waits until the log has the link and returns its path.
 func setupLink(t *testing.T, m *stack.Mothership) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	link := regexp.MustCompile(`/setup\?token=[A-Za-z0-9]+`)
 	tick := time.NewTicker(20 * time.Millisecond)

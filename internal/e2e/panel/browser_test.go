@@ -22,8 +22,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a test waits for what a visitor would see at once.
-const patience = 2 * time.Minute
+// timeout is how long a test waits for what a visitor would see at once.
+const timeout = 2 * time.Minute
 
 // browser is one Chromium; every visitor has a profile of their own in it.
 type browser struct {
@@ -239,7 +239,7 @@ func arguments(list []*runtime.RemoteObject) string {
 // do runs actions, and ends the test where one fails.
 func (v *visitor) do(actions ...step) {
 	v.Helper()
-	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		v.Fatalf("%v\n%s", err, v.describe())
@@ -256,7 +256,7 @@ func (v *visitor) open(path string) {
 // page that goes meanwhile takes the evaluation with it: the next one is asked.
 func js[T any](v *visitor, expression string) T {
 	v.Helper()
-	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	for left := tries; err != nil && left > 0; left-- {
@@ -303,7 +303,7 @@ func (v *visitor) stays() bool {
 // awaitAnd waits until an expression has a value, and ok is true after it.
 func awaitAnd[T any](v *visitor, expression string, ok func() bool) T {
 	v.Helper()
-	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -20,7 +20,7 @@ import (
 // waitFor waits until ok.
 func (v *visitor) waitFor(what string, ok func() bool) {
 	v.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

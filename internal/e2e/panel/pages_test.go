@@ -231,7 +231,7 @@ func (v *visitor) picture(path string) {
 	if js[bool](v, "!!document.querySelector('dialog[open]')") {
 		take = chromedp.CaptureScreenshot()
 	}
-	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
 	defer cancel()
 	image, err := chromedp.Run(ctx, take)
 	if err != nil {

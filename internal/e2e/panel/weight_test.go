@@ -136,7 +136,7 @@ func (w *world) get(t *testing.T, path string) *http.Response {
 
 func (w *world) do(t *testing.T, method, path string, form url.Values) *http.Response {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, w.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -180,7 +180,7 @@ func TestReadmePicture(t *testing.T) {
 	v.do(v.size(1280, 800))
 	v.open("/satellites/" + w.satellite)
 	v.sees("Frankfurt", "Up", "Degraded")
-	ctx, cancel := context.WithTimeout(v.ctx, patience)
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	if err != nil {

@@ -17,7 +17,7 @@ type Algorithm struct {
 	Ref       string // OWNER/NAME/HASH
 }
 
-// EndedCall is a call that has ended and whose caller asked to be called back.
+// EndedCall is a call with a callback URL that has ended.
 type EndedCall struct {
 	Ticket    string
 	RequestID string
@@ -25,23 +25,22 @@ type EndedCall struct {
 	URL       string
 }
 
-// Options are a service's settings. Queue, Runner, IDs and Algorithms are
-// required; the zero value of any other is its default.
+// Options configures a Service. Queue, Runner, IDs and Algorithms are required; the
+// zero value of any other field means its default.
 type Options struct {
 	Queue      *queue.Queue
 	Runner     Runner
 	IDs        *IDCodec
-	Algorithms func() []Algorithm // those that are served now
+	Algorithms func() []Algorithm // that are served now
 
-	Attempts      int           // runs of a call that is worth another one, 5
-	RetryTimeouts bool          // a call that timed out is worth another run
-	Retention     time.Duration // of results, for what callers are told
-	RunningAfter  time.Duration // a call that runs longer is recorded as running, 1s
+	Attempts      int           // most runs of a call that may be retried, 5
+	RetryTimeouts bool          // whether a call that timed out is retried
+	Retention     time.Duration // of results, as callers are told
+	RunningAfter  time.Duration // how long a call runs before that is recorded, 1s
 	PollInterval  time.Duration // how often the queue is polled besides its signals, 2s
 
-	// OnEnded is called with a call that has ended and asks to be called back,
-	// before it is taken off the queue; perhaps more than once. Nil calls nobody
-	// back.
+	// OnEnded is called when a call with a callback URL has ended, before it is
+	// taken off the queue. It may be called more than once. Nil posts no callbacks.
 	OnEnded func(context.Context, EndedCall) error
 
 	Metrics *Metrics // nil counts nothing
@@ -49,8 +48,8 @@ type Options struct {
 	Now     func() time.Time
 }
 
-// Service accepts calls, runs those that are in the queue, and tells callers what
-// became of theirs.
+// Service accepts calls, runs those that are in the queue, and answers callers who
+// ask for a call's state or result.
 type Service struct {
 	opts Options
 	log  *slog.Logger
@@ -61,8 +60,8 @@ type Service struct {
 	running     context.Context // calls run until it ends
 	cut         context.CancelCauseFunc
 	lanes       sync.WaitGroup // with the calls that they took
-	active      chan struct{}  // has an element for each call in hand
-	activeBytes atomic.Int64   // bytes of the inputs in hand
+	active      chan struct{}  // has an element for each active call
+	activeBytes atomic.Int64   // bytes of the inputs of active calls
 
 	mu      sync.Mutex
 	working map[Ticket]*activeCall
@@ -72,7 +71,7 @@ type Service struct {
 
 const (
 	defaultAttempts = 5
-	// maxActive bounds the calls in hand: those that run, of which there are as
+	// maxActive bounds the active calls: those that run, of which there are as
 	// many as there are slots, and those whose result is being stored.
 	maxActive = 1024
 	// maxActiveBytes bounds what their inputs take; one more may come beyond it.

@@ -11,34 +11,33 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
-// Options are what batches need. Queue, Runner, Spend and Algorithms are
-// required.
+// Options configures a Service. Queue, Runner, Spend and Algorithms are required.
 type Options struct {
 	Queue  *queue.Queue
 	Runner async.Runner
-	// Spend counts a call of an algorithm with a key. It returns how long to wait
-	// for the next one when the key's rate allows none now, and an error for the
-	// caller when the key may not make it any more.
+	// Spend counts a call of an algorithm against its key's rate. It returns how
+	// long to wait when the rate allows no call now, and an error when the key may
+	// not call the algorithm any more.
 	Spend func(keyID, vanityURL string) (wait time.Duration, err error)
-	// Algorithms returns the vanity URLs of what the satellite serves now.
+	// Algorithms returns the vanity URLs that the satellite serves now.
 	Algorithms func() []string
 
-	// Retention is how long a batch is kept. Zero is a day.
+	// Retention is how long a batch is kept. The default is a day.
 	Retention time.Duration
-	// MaxPending is how many bytes of a batch may be stored and not have run. Zero is
-	// 64 MiB.
+	// MaxPending bounds the bytes of a batch that are stored and have not run. The
+	// default is 64 MiB.
 	MaxPending int64
-	// StallTimeout is how long an upload waits for room, Idle how long for its client.
-	// Zero is a minute, and five.
+	// StallTimeout bounds how long an upload waits for room, and IdleTimeout how long
+	// it waits for its client. The defaults are one minute and five.
 	StallTimeout, IdleTimeout time.Duration
-	// DrainTimeout is how long calls in flight have when the service stops.
+	// DrainTimeout bounds how long Run waits for calls in flight once it is stopped.
 	DrainTimeout time.Duration
 
 	Log *slog.Logger
 	Now func() time.Time
 }
 
-// Service takes batches and runs them.
+// Service accepts batches and runs them.
 type Service struct {
 	opts  Options
 	queue *queue.Queue
@@ -47,8 +46,8 @@ type Service struct {
 	known cache
 
 	mu      sync.Mutex
-	waiters map[string]map[chan struct{}]bool // for news of a batch
-	works   map[*activeChunk]bool             // chunks in hand
+	waiters map[string]map[chan struct{}]bool // for changes of a batch
+	works   map[*activeChunk]bool             // chunks that are being worked on
 	tallies map[string]*tally                 // counts that are being written
 }
 
@@ -76,7 +75,7 @@ func New(o Options) *Service {
 }
 
 // Run works on the batches of all algorithms until ctx ends, and finishes the
-// calls in flight within Options.Drain.
+// calls in flight within Options.DrainTimeout.
 func (s *Service) Run(ctx context.Context) {
 	defer s.queue.OnSignal(signalChange, func(id []byte) { s.notifyChange(string(id)) })()
 	defer s.queue.OnSignal(signalCancel, func(id []byte) { s.cancelled(string(id)) })()

@@ -23,7 +23,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
-// Message is a result that is to be posted.
+// Message is a queued post of a result.
 type Message struct {
 	Ticket    string `json:"ticket"` // by which the result is fetched
 	RequestID string `json:"request_id"`
@@ -31,18 +31,18 @@ type Message struct {
 	URL       string `json:"url"`
 }
 
-// Result is what is posted.
+// Result is a call's result as it is posted.
 type Result struct {
 	State       string
 	ContentType string
 	Body        []byte
 }
 
-// ErrGone is the error of a result that is not kept any more.
+// ErrGone is returned by Options.Fetch for a result that is not kept any more.
 var ErrGone = errors.New("the result is not kept any more")
 
-// Options are a sender's settings; the zero value of any but Queue, Fetch and
-// Secret is its default.
+// Options configures a Sender. Queue, Fetch and Secret are required; the zero value
+// of any other field means its default.
 type Options struct {
 	Queue  *queue.Queue
 	Fetch  func(ctx context.Context, ticket string) (Result, error)

@@ -34,8 +34,8 @@ type lsCall struct {
 	body                           []byte
 }
 
-// strictLangserver is a second implementation of the contract in the
-// reference's section 2, on purpose apart from the hello example: it refuses
+// strictLangserver is a second implementation of the algorithm contract
+// (web/docs/guide/10-algorithm-contract.md), on purpose apart from the hello example: it refuses
 // whatever the contract refuses, and notes what it saw.
 type strictLangserver struct {
 	t      *testing.T
@@ -183,7 +183,7 @@ func (s *strictLangserver) count(field *int) int {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(waittest.Patience)
+	deadline := time.Now().Add(waittest.Timeout)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)

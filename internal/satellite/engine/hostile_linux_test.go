@@ -25,7 +25,7 @@ func (e *testEngine) dial(t *testing.T) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(waittest.Patience))
+	_ = conn.SetDeadline(time.Now().Add(waittest.Timeout))
 	return conn.(*net.TCPConn)
 }
 

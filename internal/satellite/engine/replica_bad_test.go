@@ -131,7 +131,7 @@ func TestSilentReplica(t *testing.T) {
 		}
 	}
 	got := waittest.Receive(t, "the call's answer", done)
-	if took := time.Since(start); got.status != 200 || errorMessage(t, got) != protocol.RanOut || took < time.Second || took > waittest.Patience {
+	if took := time.Since(start); got.status != 200 || errorMessage(t, got) != protocol.RanOut || took < time.Second || took > waittest.Timeout {
 		t.Errorf("call = %d %s after %v, want the time-out after a second", got.status, got.body, took)
 	}
 }
@@ -153,7 +153,7 @@ func TestSlowCaller(t *testing.T) {
 		}
 	}
 	_, _ = io.WriteString(conn, strings.Repeat("x", 80))
-	_ = conn.SetReadDeadline(time.Now().Add(waittest.Patience))
+	_ = conn.SetReadDeadline(time.Now().Add(waittest.Timeout))
 	buf := make([]byte, 4096)
 	n, err := io.ReadAtLeast(conn, buf, 200)
 	if !strings.Contains(string(buf[:n]), strings.Repeat("x", 100)) {

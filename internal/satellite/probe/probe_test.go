@@ -84,7 +84,7 @@ func TestRestart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := startLangserver(t, test.refuse, test.notReady)
-			ctx, cancel := context.WithTimeout(t.Context(), waittest.Patience)
+			ctx, cancel := context.WithTimeout(t.Context(), waittest.Timeout)
 			defer cancel()
 			if !Restart(ctx, s.addr, always, slog.New(slog.DiscardHandler)) {
 				t.Error("Restart() = false, want true")
@@ -191,7 +191,7 @@ func TestReason(t *testing.T) {
 		t.Errorf("Text() = %q before anybody was asked", got)
 	}
 	waittest.Receive(t, "the replicas' list", done)
-	for deadline := time.Now().Add(waittest.Patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waittest.Timeout); ; time.Sleep(time.Millisecond) {
 		r.mu.Lock()
 		text, asking := r.text, r.asking
 		r.mu.Unlock()

@@ -306,7 +306,7 @@ func TestTimeout(t *testing.T) {
 		answered <- got
 	}()
 	pid := 0
-	for deadline := time.Now().Add(waittest.Patience); pid == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(waittest.Timeout); pid == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		data, _ := os.ReadFile(pids)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 	}

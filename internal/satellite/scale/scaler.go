@@ -30,25 +30,25 @@ type Target struct {
 	Concurrency int // calls at once a replica
 }
 
-// Load is what an algorithm carries at one moment.
+// Load is the load of an algorithm at one moment.
 type Load struct {
-	Calls   int // of all engines, that run or wait; without what waits in the durable queue
+	Calls   int // that run or wait, of all engines; without those in the durable queue
 	Ready   int // replicas that take calls
 	Waiting int // calls that wait in this engine
-	// Scaled is what the engine that decides says, nil when none of the others does.
+	// Scaled is the state that the leader reports; nil when no other engine is it.
 	Scaled *State
 }
 
-// State is what became of an algorithm's replicas. It goes from the engine that
-// decides to the others, in their reports.
+// State is the state of an algorithm's scaling. The leader sends it to the other
+// engines, in its reports.
 type State = stats.Scale
 
-// Source says what is to be scaled, and by what. It is not asked with the
-// scaler's lock held.
+// Source provides the algorithms to scale and their loads. The scaler does not
+// hold its lock while it calls it.
 type Source interface {
 	// Targets returns the algorithms whose replicas follow their load.
 	Targets() []Target
-	// Loads returns what they carry, by vanity URL.
+	// Loads returns their loads, by vanity URL.
 	Loads() map[string]Load
 }
 
@@ -59,19 +59,19 @@ type Backlog interface {
 	Backlog(ctx context.Context, vanityURL string) (int, error)
 }
 
-// Options are what a scaler is made with. Those without a default are required.
+// Options configures a Scaler. Fields without a default are required.
 type Options struct {
 	Source      Source
 	Deployments Deployments
 	HoldsLease  func() bool // reports whether this engine decides
-	Backlog     Backlog     // nil: there is no queue
+	Backlog     Backlog     // nil without a queue
 	Policy      Policy
 	Every       time.Duration // 1 s: how often it decides
 	Now         func() time.Time
 	Log         *slog.Logger
 }
 
-// Scaler lets replicas follow their load. Make it with New.
+// Scaler makes replicas follow their load. Use New to make one.
 type Scaler struct {
 	Options
 	work sync.WaitGroup

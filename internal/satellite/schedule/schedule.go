@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// Grace is how late a call may be and still be made as the one that was due:
-	// as long as it takes another engine to notice that it is to decide now.
+	// Grace is how late a call may be made without counting as missed: as long as
+	// another engine takes to become the leader.
 	Grace = time.Minute
 	// maxMissed bounds how many missed calls are counted at once.
 	maxMissed = 100_000
@@ -36,18 +36,18 @@ type Call struct {
 	Key string
 }
 
-// Options are what schedules need. All but Log and Now are required.
+// Options configures a Service. All fields but Log and Now are required.
 type Options struct {
 	Queue *queue.Queue
-	// Schedules returns those that the satellite has now.
+	// Schedules returns the satellite's current schedules.
 	Schedules func() []constellation.Schedule
 	// IsLeader reports whether this engine makes the calls now.
 	IsLeader func() bool
-	// Submit stores a call and returns its request id. The same key is the same
-	// call.
+	// Submit stores a call and returns its request id. Another call with the same
+	// key is the same call.
 	Submit func(context.Context, Call) (requestID string, err error)
-	// StateOf returns the state of a call that Submit returned, "" when it is not
-	// known any more, and whether it waits and has not begun.
+	// StateOf returns the state of a submitted call, "" when it is not known any
+	// more, and reports whether it still waits for a replica.
 	StateOf func(ctx context.Context, requestID, vanityURL string) (state string, waits bool)
 
 	Log *slog.Logger

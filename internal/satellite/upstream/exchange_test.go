@@ -92,7 +92,7 @@ func TestExchangesShareAConnection(t *testing.T) {
 	h := NewHost(s.addr)
 	defer h.Close()
 	for _, body := range []string{"", "small", strings.Repeat("x", 1<<20), "small again"} {
-		status, got, err := send(t.Context(), h, waittest.Patience, body, 2<<20)
+		status, got, err := send(t.Context(), h, waittest.Timeout, body, 2<<20)
 		if err != nil || status != 200 || got != body {
 			t.Errorf("an exchange of %d bytes: %d, %d bytes, %v", len(body), status, len(got), err)
 		}
@@ -101,7 +101,7 @@ func TestExchangesShareAConnection(t *testing.T) {
 		t.Errorf("four exchanges took %d connections, want 1", n)
 	}
 	h.CloseIdle(time.Time{})
-	if _, _, err := send(t.Context(), h, waittest.Patience, "x", 1); err != nil {
+	if _, _, err := send(t.Context(), h, waittest.Timeout, "x", 1); err != nil {
 		t.Error(err)
 	}
 	if n := s.accepted.Load(); n != 2 {
@@ -109,7 +109,7 @@ func TestExchangesShareAConnection(t *testing.T) {
 	}
 	h.Close() // keeps none from now on
 	for range 2 {
-		if _, _, err := send(t.Context(), h, waittest.Patience, "x", 1); err != nil {
+		if _, _, err := send(t.Context(), h, waittest.Timeout, "x", 1); err != nil {
 			t.Error(err)
 		}
 	}
@@ -132,7 +132,7 @@ func TestConnectionsThatAreNotKept(t *testing.T) {
 			h := NewHost(s.addr)
 			defer h.Close()
 			for range 2 {
-				if status, got, err := send(t.Context(), h, waittest.Patience, "", 10); err != nil || status != 200 || got != "x" {
+				if status, got, err := send(t.Context(), h, waittest.Timeout, "", 10); err != nil || status != 200 || got != "x" {
 					t.Errorf("%d %q, %v; want 200 x", status, got, err)
 				}
 			}
@@ -174,13 +174,13 @@ func TestErrorsOfExchanges(t *testing.T) {
 		notStarted bool
 		is         error
 	}{
-		{"nobody listens", nobody, t.Context(), waittest.Patience, true, nil},
-		{"closed without an answer", answering(""), t.Context(), waittest.Patience, false, io.ErrUnexpectedEOF},
+		{"nobody listens", nobody, t.Context(), waittest.Timeout, true, nil},
+		{"closed without an answer", answering(""), t.Context(), waittest.Timeout, false, io.ErrUnexpectedEOF},
 		{"half an answer", answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nx"), t.Context(), 100 * time.Millisecond, false, ErrTimedOut},
-		{"only interim answers", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 6)), t.Context(), waittest.Patience, false, nil},
-		{"too large", answering("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + strings.Repeat("x", 20)), t.Context(), waittest.Patience, false, memory.ErrTooLarge},
+		{"only interim answers", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 6)), t.Context(), waittest.Timeout, false, nil},
+		{"too large", answering("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + strings.Repeat("x", 20)), t.Context(), waittest.Timeout, false, memory.ErrTooLarge},
 		{"no answer in time", hanging, t.Context(), 100 * time.Millisecond, false, ErrTimedOut},
-		{"cut", hanging, gone, waittest.Patience, false, nil},
+		{"cut", hanging, gone, waittest.Timeout, false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := NewHost(test.addr)
@@ -202,7 +202,7 @@ func TestErrorsOfExchanges(t *testing.T) {
 	defer h.Close()
 	ctx, cut := context.WithCancelCause(t.Context())
 	go cut(cause)
-	if _, _, err := send(ctx, h, waittest.Patience, "x", 10); !errors.Is(err, cause) && !errors.Is(err, context.Canceled) {
+	if _, _, err := send(ctx, h, waittest.Timeout, "x", 10); !errors.Is(err, cause) && !errors.Is(err, context.Canceled) {
 		t.Errorf("an exchange that was cut ends with %v, want %v", err, cause)
 	}
 }
@@ -218,7 +218,7 @@ func TestADeadConnectionIsNoFailure(t *testing.T) {
 	})
 	h := NewHost(s.addr)
 	defer h.Close()
-	if _, _, err := send(t.Context(), h, waittest.Patience, "x", 10); err != nil {
+	if _, _, err := send(t.Context(), h, waittest.Timeout, "x", 10); err != nil {
 		t.Fatal(err)
 	}
 	// The kernel's side of it: the idle connection is shut down under the host.
@@ -227,7 +227,7 @@ func TestADeadConnectionIsNoFailure(t *testing.T) {
 		_ = c.Conn.(*net.TCPConn).CloseWrite()
 	}
 	h.mu.Unlock()
-	if _, got, err := send(t.Context(), h, waittest.Patience, "y", 10); err != nil || got != "y" {
+	if _, got, err := send(t.Context(), h, waittest.Timeout, "y", 10); err != nil || got != "y" {
 		t.Errorf("an exchange after the connection died: %q, %v", got, err)
 	}
 	if n := s.accepted.Load(); n != 2 {

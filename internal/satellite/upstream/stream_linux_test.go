@@ -83,7 +83,7 @@ func exchangeOnLoop(t *testing.T, l *Loop, on func(func()), h *Host, body string
 	var s *Stream
 	on(func() { s = l.Reuse(h) })
 	if s == nil {
-		socket, err := h.Dial(t.Context(), time.Now().Add(waittest.Patience))
+		socket, err := h.Dial(t.Context(), time.Now().Add(waittest.Timeout))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestAnswersThatAreNotForALoop(t *testing.T) {
 			if got.rest == nil || got.rest.Large != test.large {
 				t.Fatalf("got %d, %v, rest %v; want a rest, large %t", got.status, got.err, got.rest, test.large)
 			}
-			a, err := got.rest.Read(t.Context(), time.Now().Add(waittest.Patience), len(test.body), nil)
+			a, err := got.rest.Read(t.Context(), time.Now().Add(waittest.Timeout), len(test.body), nil)
 			if err != nil || a.Status != 200 || string(a.Body.B) != test.body {
 				t.Errorf("Read() = %d, %v", a.Status, err)
 			}
