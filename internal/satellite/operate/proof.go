@@ -60,8 +60,8 @@ func sum(key []byte, parts ...string) []byte {
 
 // challenge returns one that is good for a minute. Nothing is kept of it.
 func (g *challenger) challenge() string {
-	b := binary.BigEndian.AppendUint64(nil, uint64(g.now().UnixNano()))
-	b = b[:16]
+	b := make([]byte, 16, challengeSize)
+	binary.BigEndian.PutUint64(b, uint64(g.now().UnixNano()))
 	_, _ = rand.Read(b[8:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(append(b, sum(g.key, "challenge", string(b))...))
 }
