@@ -29,6 +29,9 @@ func (s *Service) Accept(ctx context.Context, in Submission) (id string, f *prot
 	if f := in.check(); f != nil {
 		return "", f
 	}
+	if err := s.opts.Queue.AwaitReady(ctx); err != nil {
+		return "", s.refuse(err, "")
+	}
 	ticket := s.opts.IDs.NewTicket(in.VanityURL)
 	if in.IdempotencyKey != "" {
 		ticket = s.opts.IDs.DeriveTicket(in.VanityURL, in.KeyID, in.IdempotencyKey)

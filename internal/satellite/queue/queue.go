@@ -61,7 +61,8 @@ type Queue struct {
 	hints       hints
 
 	mu          sync.Mutex
-	unsettled   error // why the streams are not known to be right
+	unsettled   error         // why the streams are not known to be right
+	whenSettled chan struct{} // closed while unsettled is nil
 	incarnation string
 	behindSince time.Time // when the stream was first seen to lack messages
 	marker      MarkerState
@@ -107,7 +108,7 @@ func Connect(ctx context.Context, opts Options) (*Queue, error) {
 	if opts.Replicas == 0 {
 		opts.Replicas = 1
 	}
-	q := &Queue{opts: opts, checks: make(chan struct{}, 1), unsettled: errConnecting, consumers: map[string]bool{}}
+	q := &Queue{opts: opts, checks: make(chan struct{}, 1), unsettled: errConnecting, whenSettled: make(chan struct{}), consumers: map[string]bool{}}
 	var err error
 	if opts.Node == nil {
 		if q.credentials, err = credentials.Derive(opts.Secret); err != nil {
@@ -213,10 +214,33 @@ func (q *Queue) unsettle(err error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	was := q.unsettled
 	q.unsettled = err
+	switch {
+	case err == nil && was != nil:
+		close(q.whenSettled)
+	case err != nil && was == nil:
+		q.whenSettled = make(chan struct{})
+	}
 	if err != nil {
 		clear(q.consumers)
 	}
+}
+
+// AwaitReady waits until the streams are known to be right, for at most half the
+// time that one message may take to be stored, and returns what Ready returns then.
+func (q *Queue) AwaitReady(ctx context.Context) error {
+	q.mu.Lock()
+	settled := q.whenSettled
+	q.mu.Unlock()
+	late := time.NewTimer(q.opts.StoreTimeout / 2)
+	defer late.Stop()
+	select {
+	case <-settled:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return q.Ready()
 }
 
 // Ready returns nil when messages can be stored. Else it says why not.

@@ -125,6 +125,25 @@ func take(t testing.TB, q *Queue, k Kind, algorithm string) *Delivery {
 	return d
 }
 
+// TestTheFirstMessageWaitsForTheQueue: what comes before the streams are known
+// to be right is not refused for it.
+func TestTheFirstMessageWaitsForTheQueue(t *testing.T) {
+	q, err := Connect(t.Context(), Options{Node: startNode(t, node.Options{}), Secret: []byte(testSecret), Log: testLog(t), StoreTimeout: patience, AskTimeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	if err := q.AwaitReady(t.Context()); err != nil {
+		t.Errorf("the queue is not waited for: %v", err)
+	}
+	q.unsettle(errConnecting)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := q.AwaitReady(ctx); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("a queue that is not there, for a caller who left: %v", err)
+	}
+}
+
 func TestAMessageIsTakenOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	q := single(t)
