@@ -229,7 +229,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 		servers = append(servers, e.httpServer(e.metricsHandler()))
 		listeners = append(listeners, metrics)
 	}
-	e.log.Info("the engine serves", "listen", calls.Addr().String(), "algorithms", len(e.table.Load().Routes))
+	e.log.Info("the engine serves", "listen", calls.Addr().String(), "algorithms", len(e.table.Load().Routes), "event_loop", srv != nil)
 	// What runs beside the calls must outlive ctx: calls in flight need it
 	// until the drain is over.
 	group, failed := errgroup.WithContext(e.background)
