@@ -87,6 +87,7 @@ func TestCheckMediaType(t *testing.T) {
 	t.Parallel()
 	for contentType, ok := range map[string]bool{
 		"": true, "application/json": true, "application/json; charset=UTF-8": true, "application/merge-patch+json": true,
+		"Application/JSON; Charset=utf-8": true, "APPLICATION/MERGE-PATCH+JSON": true,
 		"text/plain": false, "application/x-www-form-urlencoded": false, "application/json; charset=latin1": false,
 		"application/jsonp": false, "image/svg+json": false, ";;": false,
 	} {

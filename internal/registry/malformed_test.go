@@ -80,6 +80,26 @@ func (w *world) wantClientError(method, path string) {
 	}
 }
 
+// TestMediaTypesIgnoreCase pushes a manifest and asks for it by a media type in
+// other letters, as RFC 9110 lets clients write it.
+func TestMediaTypesIgnoreCase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	config, layer := `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]}}`, "a layer"
+	manifest := `{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` + w.upload("neo/hello", config) + `","size":` + itoa(len(config)) + `},` +
+		`"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"` + w.upload("neo/hello", layer) + `","size":` + itoa(len(layer)) + `}]}`
+	const odd = "Application/VND.OCI.Image.Manifest.V1+JSON"
+	path := "/v2/neo/hello/manifests/" + hash(1)
+	w.wantAnswer(201, "", "PUT", path, strings.NewReader(manifest), "Content-Type", odd)
+	response, body := w.do("GET", path, nil, "Accept", odd)
+	if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || body != manifest || got != strings.ToLower(odd) {
+		t.Errorf("GET for %s = %d, Content-Type %q, %s; want what was pushed", odd, response.StatusCode, got, body)
+	}
+	if v, err := w.version("neo/hello:" + hash(1)); err != nil || v.Image.MediaType != strings.ToLower(odd) {
+		t.Errorf("version = %+v, %v; want it registered as %s", v, err, strings.ToLower(odd))
+	}
+}
+
 // TestUploadBreaksOff cuts an upload's connection in the middle.
 func TestUploadBreaksOff(t *testing.T) {
 	t.Parallel()
