@@ -39,6 +39,20 @@ func TestPushNearlyHash(t *testing.T) {
 	}
 }
 
+// TestDetailHasTheNamesOfJSON pushes an image with a label that is wrong, and
+// reads of the refusal what programs read of it.
+func TestDetailHasTheNamesOfJSON(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	config := `{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[]},"config":{"Labels":{"constellation.protcol":"http"}}}`
+	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[],` +
+		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` + w.upload("neo/hello", config) + `","size":` + itoa(len(config)) + `}}`
+	response, body := w.do("PUT", "/v2/neo/hello/manifests/"+hash(1), strings.NewReader(manifest), "Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	if want := `"detail":[{"field":"constellation.protcol"}]`; response.StatusCode != http.StatusBadRequest || !strings.Contains(body, want) {
+		t.Errorf("a label that is wrong = %d %s, want 400 with %s", response.StatusCode, body, want)
+	}
+}
+
 // TestPushedTags pushes tags that are no version, and looks where they show.
 func TestPushedTags(t *testing.T) {
 	t.Parallel()
