@@ -37,6 +37,11 @@ func TestGuideIsWhole(t *testing.T) {
 	if want := "get - --mothership " + values.URL; !strings.Contains(c.HTML, want) {
 		t.Errorf("the chapter does not have the mothership's address: %q", want)
 	}
+	for _, want := range []string{"by another way than the launch", `href="/system"`, "mothership signing-key", "GET /v1/system", "--trust KEY_ID"} {
+		if !strings.Contains(c.HTML, want) {
+			t.Errorf("the chapter does not say how the key's ID travels: it lacks %q", want)
+		}
+	}
 }
 
 // The newest entry of the changelog is of this source.
