@@ -48,7 +48,7 @@ func (v verbs) call() *cobra.Command {
 			if o.Key, err = v.callKey(keyFile); err != nil {
 				return err
 			}
-			o.Input, o.Out, o.Report = v.std.in, v.std.raw().out, v.progress()
+			o.Input, o.Out, o.Report = v.std.in, v.std.data(), v.progress()
 			switch {
 			case o.Batch != "":
 			case input == "":

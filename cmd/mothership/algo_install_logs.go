@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
-	"github.com/constellation-serving/constellation/internal/install/terminal"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 )
 
@@ -27,11 +26,7 @@ func (v verbs) logs() *cobra.Command {
 			if len(args) == 1 {
 				o.Of = args[0]
 			}
-			out := v.std.out
-			if terminal.File(out) == nil {
-				out = v.std.raw().out // a program gets the lines as the pods wrote them
-			}
-			return install.Logs(cmd.Context(), v.folder(), o, out)
+			return install.Logs(cmd.Context(), v.folder(), o, v.std.data())
 		}),
 	}
 	flags := cmd.Flags()

@@ -45,6 +45,15 @@ func (s streams) raw() streams {
 	return streams{s.in, unwrap(s.out), unwrap(s.err)}
 }
 
+// data is where the bytes of others go: a program gets them as they are, and a
+// terminal what it does not obey.
+func (s streams) data() io.Writer {
+	if terminal.File(s.out) != nil {
+		return s.out
+	}
+	return s.raw().out
+}
+
 // run executes one command line and returns the process's exit code: 0 done,
 // 2 usage, an error's own ExitCode, else 1.
 func run(ctx context.Context, args []string, std streams) int {

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/constellation-serving/constellation/internal/waittest"
+)
+
+// callAt calls an algorithm at an address, of a launch that there is.
+func callAt(t *testing.T, address string, out io.Writer) (code int, errs string) {
+	t.Helper()
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "current", "satellite", someSatellite, someLaunch)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "launch.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ALGO_DEPLOYMENT_DIR", dir)
+	t.Setenv("ALGO_API_KEY", "cst_secret")
+	var said bytes.Buffer
+	code = run(t.Context(), []string{"algo-install", "satellite", someSatellite, someLaunch, "call", "foo/bar", "--url", address}, streams{strings.NewReader(""), out, &said})
+	return code, said.String()
+}
+
+// The key of a call goes to the satellite's address, and nowhere that an answer
+// points to.
+func TestCallFollowsNoRedirect(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s was sent on, with Authorization %q", r.URL, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(elsewhere.Close)
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		front := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
+		t.Cleanup(front.Close)
+		if code, errs := callAt(t, front.URL, io.Discard); code != 1 || !strings.Contains(errs, fmt.Sprint(status)) {
+			t.Errorf("a call that is answered %d: exit code %d: %s; want 1 and what was answered", status, code, errs)
+		}
+	}
+}
+
+// What an algorithm answers is data: a program gets it as it is, and a terminal
+// obeys nothing of it.
+func TestCallsAnswerIsNotObeyed(t *testing.T) {
+	const evil = "{\"result\":\"\x1b[2K\x1b[1Averified\u202e\"}\n"
+	satellite := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, evil) }))
+	t.Cleanup(satellite.Close)
+	var piped bytes.Buffer
+	if code, errs := callAt(t, satellite.URL, &piped); code != 0 || piped.String() != evil {
+		t.Errorf("a program gets %q, exit code %d: %s; want %q", piped.String(), code, errs, evil)
+	}
+	screen, shown := openScreen(t)
+	if code, errs := callAt(t, satellite.URL, screen); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if got := shown(); !strings.Contains(got, "verified") || strings.ContainsAny(got, "\x1b\u202e") {
+		t.Errorf("a terminal gets %q, want nothing that it obeys", got)
+	}
+}
+
+// openScreen returns a real terminal, and what closes it and returns all that
+// it was given.
+func openScreen(t *testing.T) (screen *os.File, shown func() string) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = master.Close() })
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if screen, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = screen.Close() })
+	all := make(chan string, 1)
+	go func() {
+		data, _ := io.ReadAll(master) // until the screen is closed
+		all <- string(data)
+	}()
+	return screen, func() string {
+		_ = screen.Close()
+		return waittest.Receive(t, "the end of the screen", all)
+	}
+}
