@@ -167,6 +167,9 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 	if err := v.Err(); err != nil {
 		return none, nil, err
 	}
+	if err := checkRoom(specs, found, schedules); err != nil {
+		return none, nil, err
+	}
 	version := constellation.SatelliteVersion{Algorithms: make([]constellation.SatelliteAlgorithm, len(specs)), Schedules: schedules}
 	ids := make([]string, len(specs))
 	for i, spec := range specs {
@@ -176,6 +179,21 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		}
 	}
 	return version, ids, nil
+}
+
+// checkRoom says when a cluster has no room for the algorithms and schedules of a
+// version: each of them may be fine alone.
+func checkRoom(specs []AlgorithmSpec, found []*constellation.AlgorithmVersion, schedules []constellation.Schedule) error {
+	var room constellation.RouteRoom
+	for i, spec := range specs {
+		room.AddRoute(spec.VanityURL, found[i])
+	}
+	for _, schedule := range schedules {
+		room.AddSchedule(schedule)
+	}
+	var v constellation.Validation
+	room.Check(&v)
+	return v.Err()
 }
 
 // checkSchedules returns the schedules of a version with their defaults, and adds

@@ -1,10 +1,13 @@
 package control_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -137,4 +140,45 @@ func TestKeysHaveACallback(t *testing.T) {
 	if err != nil || len(events.Items) != 1 || !strings.Contains(string(events.Items[0].After), "https://host.example/results?…") {
 		t.Errorf("the audit row is %+v, %v, want the callback without its query", events.Items, err)
 	}
+}
+
+// TestAVersionHasRoomInItsCluster: algorithms and schedules that are fine alone
+// and would not fit together are refused where they are made.
+func TestAVersionHasRoomInItsCluster(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx, shell := t.Context(), control.Shell()
+	ref := constellation.AlgorithmRef{Owner: "neo", Name: "hello", Hash: hashA}
+	long := "/" + strings.Repeat("x", constellation.MaxPath-1)
+	push := control.Push{
+		Ref: ref, Image: constellation.Image{Digest: h.content.add(t, ref.Repository(), ref.String()), MediaType: string(types.OCIManifestSchema1), Size: 10, Platforms: []string{"linux/amd64"}},
+		Runtime: constellation.Runtime{Protocol: constellation.ProtocolHTTP, Path: long, HealthPath: long}.WithDefaults(),
+	}
+	if _, _, err := h.PushAlgorithm(ctx, shell, push, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	algorithms := make([]control.AlgorithmSpec, constellation.MaxAlgorithms)
+	for i := range algorithms {
+		algorithms[i] = control.AlgorithmSpec{Algorithm: ref.String(), VanityURL: fmt.Sprintf("foo/%d_%s", i, strings.Repeat("y", 190)), Replicas: 1}
+	}
+	schedules := func(size int) (list []constellation.Schedule) {
+		for i := range 4 {
+			list = append(list, constellation.Schedule{Name: fmt.Sprint("s", i), Cron: "@daily", VanityURL: algorithms[i].VanityURL, ContentType: constellation.ContentText, Input: strings.Repeat("z", size)})
+		}
+		return list
+	}
+	_, err := h.CreateSatellite(ctx, shell, control.NewSatellite{Name: "full", Algorithms: algorithms, Schedules: schedules(120_000)})
+	wantKind(t, "what does not fit together", err, constellation.KindInvalid)
+	if err != nil && !strings.Contains(err.Error(), "there is room for 1000; shorten the inputs") {
+		t.Errorf("what does not fit together: %v, want what to do", err)
+	}
+	s, err := h.CreateSatellite(ctx, shell, control.NewSatellite{Name: "full", Algorithms: algorithms, Schedules: schedules(50_000)})
+	if err != nil {
+		t.Fatalf("what fits together: %v", err)
+	}
+	if _, _, err := h.CreateSatelliteVersion(ctx, shell, s.ID, nil, control.VersionSpec{Algorithms: algorithms[:4], Schedules: schedules(120_000)}); err != nil {
+		t.Errorf("the same schedules of few algorithms: %v", err)
+	}
+	_, _, err = h.CreateSatelliteVersion(ctx, shell, s.ID, nil, control.VersionSpec{Algorithms: algorithms}) // whose schedules stay
+	wantKind(t, "more algorithms for schedules that stay", err, constellation.KindInvalid)
 }

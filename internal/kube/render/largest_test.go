@@ -2,6 +2,8 @@ package render_test
 
 import (
 	"encoding/base64"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,5 +77,44 @@ func TestLargestSatelliteFits(t *testing.T) {
 	}
 	if len(keys.Keys) != 1001 {
 		t.Errorf("%d keys, want the 1000 and the satellite's own", len(keys.Keys))
+	}
+}
+
+// The longest names with as many bytes of schedules as a mothership takes beside
+// them fit as well, with room for the mothership's certificates.
+func TestLargestSatelliteWithSchedulesFits(t *testing.T) {
+	t.Parallel()
+	in := launchtest.Largest(500, 0)
+	var room constellation.RouteRoom
+	for i := range in.Plan.Algorithms {
+		a := &in.Plan.Algorithms[i]
+		a.MinReplicas, a.MaxReplicas = new(constellation.MaxReplicas), constellation.MaxReplicas
+		ref, err := constellation.ParseAlgorithmRef(a.Algorithm)
+		if err != nil {
+			t.Fatal(err)
+		}
+		room.AddRoute(a.VanityURL, &constellation.AlgorithmVersion{Owner: ref.Owner, Name: ref.Name, GitHash: ref.Hash, SemanticVersion: a.SemanticVersion, Runtime: a.Runtime})
+	}
+	var v constellation.Validation
+	room.Check(&v)
+	if v.Err() != nil {
+		t.Fatalf("the longest names alone: %v", v.Err())
+	}
+	for i := range constellation.MaxSchedules {
+		s := constellation.Schedule{
+			Name: fmt.Sprintf("s%062d", i), Cron: "0 6 * * 1-5" + strings.Repeat(" ", 150), TimeZone: "America/Argentina/ComodRivadavia", VanityURL: in.Plan.Algorithms[i].VanityURL,
+			ContentType: constellation.ContentText, Missed: constellation.MissedOnce,
+		}
+		left := (constellation.MaxRouteRoom - room.Bytes()) / (constellation.MaxSchedules - i)
+		s.Input = strings.Repeat("\n", max(0, left-800)/2) // two bytes each as JSON
+		room.AddSchedule(s)
+		in.Plan.Schedules = append(in.Plan.Schedules, s)
+	}
+	if room.Check(&v); v.Err() != nil || room.Bytes() < constellation.MaxRouteRoom*9/10 {
+		t.Fatalf("%d bytes, %v; want it nearly full", room.Bytes(), v.Err())
+	}
+	objects := launchtest.Render(t, in)
+	if size := dataSize(t, launchtest.Find(objects, "ConfigMap/execution-engine")); size > room.Bytes() {
+		t.Errorf("the routes take %d bytes, and RouteRoom says %d at most", size, room.Bytes())
 	}
 }
