@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -147,6 +148,8 @@ func TestDrain(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write([]byte("done"))
 	})
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo) // the replica waits for its calls when it ends
 	dir := t.TempDir()
 	e, operator := startOperated(t, dir, httpRoute("foo/bar", addr))
 	id := e.void(request{body: "one"})
@@ -159,7 +162,7 @@ func TestDrain(t *testing.T) {
 	if got := e.do(request{path: "/v1/batch/foo/bar", body: "1\n"}); got.status != 503 || !strings.Contains(got.body, "takes no new asynchronous calls") {
 		t.Errorf("a new batch = %d %s", got.status, got.body)
 	}
-	close(release)
+	letGo()
 	if state := e.ended(id)["state"]; state != "succeeded" {
 		t.Errorf("the call that was there is %v, want succeeded", state)
 	}
@@ -226,6 +229,8 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write(body)
 	})
+	letGo := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(letGo) // the replica waits for its calls when it ends
 	route := httpRoute("foo/bar", addr)
 	route.Concurrency = 1
 	large := "waits" + strings.Repeat("x", 1<<20)
@@ -242,7 +247,7 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 	if done, err := operator.Restore(t.Context(), header, 0, items); err != nil || done.Added != 0 {
 		t.Errorf("restored where all is there: %+v, %v; want nothing added", done, err)
 	}
-	close(release)
+	letGo()
 	for _, id := range waits {
 		e.ended(id)
 	}
