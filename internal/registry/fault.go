@@ -38,15 +38,15 @@ func (g *Registry) fault(ctx context.Context) error {
 	return constellation.Errorf(constellation.KindInternal, "distribution failed; its own line in the log says why")
 }
 
-// guarded is a response that keeps distribution's account of a failure to
-// itself.
-type guarded struct {
+// faultRecorder is a response that records that distribution failed, and hides
+// what it writes about it from the client.
+type faultRecorder struct {
 	http.ResponseWriter
 	failed bool
 }
 
 // WriteHeader implements http.ResponseWriter.
-func (w *guarded) WriteHeader(status int) {
+func (w *faultRecorder) WriteHeader(status int) {
 	// 499 is distribution's for a client that went away, with 500 to follow.
 	if w.failed = status >= statusClientClosed; !w.failed {
 		w.ResponseWriter.WriteHeader(status)
@@ -54,7 +54,7 @@ func (w *guarded) WriteHeader(status int) {
 }
 
 // Write implements http.ResponseWriter.
-func (w *guarded) Write(p []byte) (int, error) {
+func (w *faultRecorder) Write(p []byte) (int, error) {
 	if w.failed {
 		return len(p), nil
 	}
@@ -62,7 +62,7 @@ func (w *guarded) Write(p []byte) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (w *guarded) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *faultRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // stallTimeout is how long a transfer may stand still. An image of many
 // gigabytes takes as long as it takes, as long as it moves.

@@ -27,7 +27,7 @@ func (g *Registry) forward(w http.ResponseWriter, q request, body io.ReadCloser)
 		return err
 	}
 	w.Header().Del(apiVersionHeader) // distribution adds its own
-	out := &guarded{ResponseWriter: w}
+	out := &faultRecorder{ResponseWriter: w}
 	sent := &sentBody{ReadCloser: body}
 	g.storage.app.ServeHTTP(out, g.outgoing(q.Context(), q, sent))
 	switch {

@@ -13,21 +13,21 @@ const MaxErrorBytes = 64 << 10
 // LongestWait is the most that a server's Retry-After is heeded.
 const LongestWait = 2 * time.Minute
 
-// GuardBody gives the response's body a stall timer, which calls cancel when no
+// WithStallTimer gives the response's body a stall timer, which calls cancel when no
 // byte arrives for limit, and ends the request's context when it is closed.
-func GuardBody(response *http.Response, limit time.Duration, cancel context.CancelCauseFunc) {
-	response.Body = &guardedBody{NewStallReader(response.Body, limit, cancel), response.Body, cancel}
+func WithStallTimer(response *http.Response, limit time.Duration, cancel context.CancelCauseFunc) {
+	response.Body = &stallBody{NewStallReader(response.Body, limit, cancel), response.Body, cancel}
 }
 
-// guardedBody is a body with a stall timer.
-type guardedBody struct {
+// stallBody is a body with a stall timer.
+type stallBody struct {
 	io.Reader
 	body   io.Closer
 	cancel context.CancelCauseFunc
 }
 
 // Close closes the body.
-func (b *guardedBody) Close() error {
+func (b *stallBody) Close() error {
 	defer b.cancel(nil)
 	return b.body.Close()
 }

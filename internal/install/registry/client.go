@@ -81,7 +81,7 @@ func (r *Registry) send(ctx context.Context, e exchange) (*http.Response, error)
 		cancel(nil)
 		return nil, err
 	}
-	connection.GuardBody(response, r.stall, cancel)
+	connection.WithStallTimer(response, r.stall, cancel)
 	return response, nil
 }
 

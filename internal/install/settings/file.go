@@ -32,7 +32,8 @@ func Read(f store.Folder) (*File, error) {
 	return c, nil
 }
 
-// Parse is readConfig of whatever is there, wherever it comes from.
+// Parse reads config.yaml as Read does, whether or not the operator of this machine
+// set it.
 func Parse(f store.Folder) (*File, error) {
 	path := Path(f)
 	c := &File{Config: defaultConfig()}

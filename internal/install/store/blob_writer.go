@@ -102,7 +102,7 @@ func (w *BlobWriter) CommitFile(blob bundle.Descriptor, file *os.File) error {
 	return w.journal.note(blob.Digest)
 }
 
-// CopyIn copies one blob, hashed on the way; the file is synced by commitFile.
+// CopyIn copies one blob, hashed on the way; CommitFile syncs the file.
 func (w *BlobWriter) CopyIn(ctx context.Context, c *Archive, blob bundle.Descriptor, t *progress.Transfer) (*os.File, error) {
 	from, err := c.Open(blob.Digest)
 	if err != nil {

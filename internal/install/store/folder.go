@@ -101,7 +101,7 @@ func (f Folder) WriteJSON(name string, value any) error { return f.Tree(name).wr
 // ReadJSON reads a file into value; a file that is not there leaves it as it is.
 func (f Folder) ReadJSON(name string, value any) error { return f.Tree(name).readJSON(name, value) }
 
-// ReplaceFile is WriteFile without the wait for the disk, for what can be made
+// ReplaceFile is WriteFile without waiting for the disk, for what can be made
 // again.
 func (f Folder) ReplaceFile(name string, data []byte) error {
 	return f.Tree(name).ReplaceFile(name, data)
@@ -119,7 +119,7 @@ func (f Folder) ReadNote(name, purpose string, note any) (ours bool, err error) 
 	return f.Tree(name).readSealed(name, purpose, note)
 }
 
-// ReadOriginalNote is readNote of what lies with the launch, where notes are
+// ReadOriginalNote is ReadNote of what lies with the launch, where notes are
 // kept elsewhere.
 func (f Folder) ReadOriginalNote(name, purpose string, note any) (ours bool, err error) {
 	return f.Original().readSealed(name, purpose, note)

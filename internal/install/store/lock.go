@@ -32,7 +32,7 @@ func (f Folder) Lock(ctx context.Context, verb string, report func(string, ...an
 	return f.acquire(ctx, file, verb, report)
 }
 
-// LockToRead is lock for what only reads the launch's folder. In one that this
+// LockToRead is Lock for what only reads the launch's folder. In one that this
 // user cannot write to there may be nothing to wait for, and no way to.
 func (f Folder) LockToRead(ctx context.Context, verb string, report func(string, ...any)) (unlock func(), err error) {
 	file, err := f.lockFile()

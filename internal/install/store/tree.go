@@ -142,7 +142,7 @@ func (t Tree) writeFile(name string, data []byte) error {
 	return nil
 }
 
-// ReplaceFile is writeFile without the wait for the disk, for what can be made
+// ReplaceFile writes a file without waiting for the disk, for what can be made
 // again.
 func (t Tree) ReplaceFile(name string, data []byte) error {
 	return t.write(name, data, func(*os.File) error { return nil })

@@ -18,8 +18,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
-// verifyWidth is how many blobs are hashed at a time.
-const verifyWidth = 4
+// verifyConcurrency is how many blobs are hashed at a time.
+const verifyConcurrency = 4
 
 // checked is what was found to be right.
 type checked struct {
@@ -122,7 +122,7 @@ func (l *Launch) verifyBlobs(ctx context.Context, seen map[string]stamp, report 
 	t := report.Transfer("verify", len(todo), size, nil)
 	defer t.End()
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(verifyWidth)
+	group.SetLimit(verifyConcurrency)
 	var mu sync.Mutex
 	var wrong []string
 	for _, digest := range todo {

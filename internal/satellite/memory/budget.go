@@ -186,7 +186,7 @@ func (s *Share) Expect(contentType string) {
 }
 
 // Grow waits until the share is enough for a body of n bytes. The error is
-// errNoRoom when it waited in vain.
+// ErrNoRoom when it waited in vain.
 func (s *Share) Grow(n int) error {
 	if s == nil || n <= counted {
 		return nil

@@ -14,7 +14,7 @@ const (
 	MaxInput  = 10 << 20
 	MaxOutput = 15 << 20
 	// MaxReply is the most that is read of a langserver's reply: a binary
-	// result of maxOutput in base64, and its metadata.
+	// result of MaxOutput in base64, and its metadata.
 	MaxReply = MaxOutput/3*4 + 1<<20
 	// MaxMessage bounds a message made from a body that is no error object.
 	MaxMessage = 4 << 10
