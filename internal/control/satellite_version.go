@@ -157,7 +157,7 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		constellation.Scale{Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas}.Check(&v, field+".")
 	}
 	schedules := checkSchedules(&v, spec)
-	if err := s.withhold(ctx, p, &v, refs); err != nil {
+	if err := s.checkKeyReach(ctx, p, &v, refs); err != nil {
 		return none, nil, err
 	}
 	found, err := s.find(ctx, p, &v, refs)
@@ -227,10 +227,10 @@ func checkSchedules(v *constellation.Validation, spec VersionSpec) []constellati
 	return schedules
 }
 
-// withhold keeps a key that is limited to one satellite from algorithms that
+// checkKeyReach keeps a key that is limited to one satellite from algorithms that
 // no version of its satellite has: it could pull through its bundles what it
 // may not read. They are zero then, whether they exist or not, and v says so.
-func (s *Service) withhold(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) error {
+func (s *Service) checkKeyReach(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) error {
 	if p.SatelliteID == "" {
 		return nil
 	}
