@@ -70,6 +70,9 @@ func (j *journey) newGuide(t *testing.T) *guide {
 			t.Fatal(err) // which would count only here, and in its place
 		}
 	}
+	if err := os.WriteFile(filepath.Join(g.scratch, "in.jsonl"), []byte("\"Neo\"\n{\"custom_id\":\"t\",\"body\":\"Trinity\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	keyID, err := j.Mothership.Administer(t.Context(), "", "signing-key")
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +83,7 @@ func (j *journey) newGuide(t *testing.T) *guide {
 		"https://constellation.example.com", j.Mothership.URL, "constellation.example.com", j.Mothership.Host,
 		"https://CLUSTER_DOMAIN", j.Cluster.IngressURL, "fraud/score", "demo/hello",
 		"SATELLITE_ID", j.satelliteID, "LAUNCH_ID", j.launchID, "KEY_ID", regexp.MustCompile(`[0-9a-f]{16}`).FindString(keyID),
-		"$CALLER_KEY", j.key, "$(git rev-parse HEAD)", stack.HashA,
+		"in.jsonl", filepath.Join(g.scratch, "in.jsonl"), "$CALLER_KEY", j.key, "$(git rev-parse HEAD)", stack.HashA,
 		"/v1/algorithms/demo/hello", "/v1/algorithms/neo/hello",
 		"/backups", filepath.Join(g.scratch, "media/usb"), "/media/usb", filepath.Join(g.scratch, "media/usb"), "/media/disk", filepath.Join(g.scratch, "media/disk"), "~/work", filepath.Join(g.scratch, "work"),
 		"$HOME/.kube/config", kubeconfig, "/home/algo/cust8s.conf", kubeconfig,
@@ -255,12 +258,15 @@ func (g *guide) installs(t *testing.T, words []string) error {
 		words = append(words, "--dry-run") // with another configuration than the one that runs
 	case slices.Contains(words, "import"):
 		folder = filepath.Join(g.scratch, "imported")
+	case slices.Contains(words, "call"):
+		i := slices.Index(words, ">")
+		words = words[:i:i] // the command above writes no file here
 	case slices.Contains(words, "restore"), slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(word, "req-") }):
 		words = append(words, "--help") // there is no such call, and nothing to restore
 	}
 	_, err := stack.Command{
 		Args:  append([]string{filepath.Join(g.Bin, "algo-install")}, words...),
-		Env:   append(g.OperatorEnv(), "ALGO_DEPLOYMENT_DIR="+folder, "XDG_CONFIG_HOME="+filepath.Join(g.scratch, "config"), "HOME="+g.scratch),
+		Env:   append(g.OperatorEnv(), "ALGO_API_KEY="+g.key, "ALGO_DEPLOYMENT_DIR="+folder, "XDG_CONFIG_HOME="+filepath.Join(g.scratch, "config"), "HOME="+g.scratch),
 		Stdin: stdin + "\n",
 	}.Run(t.Context())
 	if err != nil && slices.Contains(words, "queue") && strings.Contains(err.Error(), "this satellite has no queue") {
@@ -279,9 +285,16 @@ func (g *guide) asks(t *testing.T, words []string) error {
 			i++
 			name, value, _ := strings.Cut(words[i], ": ")
 			header.Set(name, strings.ReplaceAll(value, "$API_KEY", g.AdminKey))
-		case word == "-d":
+		case word == "-d", word == "--data-binary":
 			i++
 			method, body = http.MethodPost, words[i]
+			if file, ok := strings.CutPrefix(body, "@"); ok {
+				data, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				body = string(data)
+			}
 		case word == "-o":
 			i++
 		case strings.HasPrefix(word, "-"):
@@ -293,14 +306,16 @@ func (g *guide) asks(t *testing.T, words []string) error {
 	if err != nil {
 		return err
 	}
-	r.Header = header
+	if r.Header = header; body != "" && header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close() //nolint:errcheck // read to its end
 	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
+	if err == nil && answer.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s: %s", answer.Status, text)
 	}
 	return err
