@@ -45,7 +45,7 @@ func (s *Service) takeAll(ctx context.Context, vanityURL string) {
 			return
 		}
 		for range n {
-			if !s.takeOne(ctx, vanityURL) {
+			if !s.takeOne(ctx, vanityURL, p.Waiting == 0) {
 				return
 			}
 		}
@@ -53,13 +53,13 @@ func (s *Service) takeAll(ctx context.Context, vanityURL string) {
 }
 
 // takeOne reserves a slot, takes a call and runs it, and reports whether there was
-// one.
-func (s *Service) takeOne(ctx context.Context, vanityURL string) bool {
+// one. Looking says that there may be none.
+func (s *Service) takeOne(ctx context.Context, vanityURL string, looking bool) bool {
 	if !s.awaitRoom(ctx) {
 		return false
 	}
 	put := func() { <-s.active }
-	slot, err := s.opts.Runner.Reserve(ctx, vanityURL, "")
+	slot, err := s.opts.Runner.Reserve(ctx, vanityURL, looking)
 	if err != nil {
 		put()
 		return false

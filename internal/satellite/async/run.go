@@ -73,9 +73,10 @@ var ErrUnknownAlgorithm = errors.New("the satellite does not serve this algorith
 // class of durable ones.
 type Runner interface {
 	// Reserve waits for a slot of an algorithm until ctx ends, however long no
-	// replica is ready. The key is whose turn it is, "" when it is not known yet.
-	// The error is ErrUnknownAlgorithm or ctx's cause.
-	Reserve(ctx context.Context, vanityURL, keyID string) (Slot, error)
+	// replica is ready. Looking says that it is not known yet whether there is a
+	// call for it: replicas that follow the load do not follow such a wait. The
+	// error is ErrUnknownAlgorithm or ctx's cause.
+	Reserve(ctx context.Context, vanityURL string, looking bool) (Slot, error)
 	// Run reserves a slot and runs the input on it. It returns when the run has
 	// ended, or when ctx has: a run that ctx ends is cut.
 	Run(ctx context.Context, in Input) Outcome

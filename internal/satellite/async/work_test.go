@@ -15,8 +15,8 @@ import (
 // runs is a Runner whose calls are a function.
 type runs func(ctx context.Context, in Input) Outcome
 
-func (r runs) Reserve(context.Context, string, string) (Slot, error) { return slot{r}, nil }
-func (r runs) Run(ctx context.Context, in Input) Outcome             { return r(ctx, in) }
+func (r runs) Reserve(context.Context, string, bool) (Slot, error) { return slot{r}, nil }
+func (r runs) Run(ctx context.Context, in Input) Outcome           { return r(ctx, in) }
 
 type slot struct{ runs }
 

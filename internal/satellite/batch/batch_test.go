@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
 func TestLinesComeOutInOrder(t *testing.T) {
@@ -233,4 +235,23 @@ func TestKeysAndRetries(t *testing.T) {
 	}
 	e.await(s.ID, StateCompleted)
 	checkWhole(t, e.output(s.ID+"/results"), 200)
+}
+
+// TestAnEmptyQueueAsksForNoReplica: an algorithm without replicas stays so until
+// there is a batch.
+func TestAnEmptyQueueAsksForNoReplica(t *testing.T) {
+	t.Parallel()
+	q := connect(t, startNode(t))
+	defer q.Close()
+	w := newWorker(t.Context(), New(Options{Queue: q}), vanity)
+	if looking, ok := w.next(t.Context()); ok {
+		t.Errorf("an empty queue has the next line (looking: %t)", looking)
+	}
+	_, err := q.Publish(t.Context(), queue.Message{Kind: queue.KindBatch, Algorithm: vanity, ID: "c1", Data: []byte("{}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if looking, ok := w.next(t.Context()); !ok || looking {
+		t.Errorf("with a chunk in the queue the next line is there: %t, looking: %t; want true and false", ok, looking)
+	}
 }

@@ -95,7 +95,7 @@ func startReplicas(t *testing.T, slots int, answer func(r *http.Request, body []
 
 type slot struct{ r *replicas }
 
-func (r *replicas) Reserve(ctx context.Context, _, _ string) (async.Slot, error) {
+func (r *replicas) Reserve(ctx context.Context, _ string, _ bool) (async.Slot, error) {
 	select {
 	case r.slots <- struct{}{}:
 		return slot{r}, nil
@@ -105,7 +105,7 @@ func (r *replicas) Reserve(ctx context.Context, _, _ string) (async.Slot, error)
 }
 
 func (r *replicas) Run(ctx context.Context, in async.Input) async.Outcome {
-	s, err := r.Reserve(ctx, in.VanityURL, in.KeyID)
+	s, err := r.Reserve(ctx, in.VanityURL, false)
 	if err != nil {
 		return async.Outcome{Ended: protocol.OutcomeCanceled, Retry: true}
 	}

@@ -29,14 +29,14 @@ type worker struct {
 	cut       context.Context // of the calls
 	wake      chan struct{}
 	calls     sync.WaitGroup
-	more      bool // the queue may have another chunk
+	more      bool // the queue had a chunk when it was asked last
 
 	mu    sync.Mutex
 	works []*activeChunk // in the order in which they were taken
 }
 
 func newWorker(cut context.Context, s *Service, vanityURL string) *worker {
-	return &worker{s: s, vanityURL: vanityURL, cut: cut, wake: make(chan struct{}, 1), more: true}
+	return &worker{s: s, vanityURL: vanityURL, cut: cut, wake: make(chan struct{}, 1)}
 }
 
 func (w *worker) notify() {
@@ -53,12 +53,12 @@ func (w *worker) run(ctx context.Context) {
 	defer w.stop()
 	defer w.s.queue.Watch(queue.KindBatch, w.vanityURL, w.notify)()
 	for ctx.Err() == nil {
-		key, ok := w.next(ctx)
+		looking, ok := w.next(ctx)
 		if !ok {
 			w.wait(ctx)
 			continue
 		}
-		slot, err := w.s.opts.Runner.Reserve(ctx, w.vanityURL, key)
+		slot, err := w.s.opts.Runner.Reserve(ctx, w.vanityURL, looking)
 		if err != nil {
 			w.pause(ctx, errorBackoff)
 			continue
@@ -67,29 +67,29 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// next reports whether there is something to run, and whose it is.
-func (w *worker) next(ctx context.Context) (keyID string, ok bool) {
+// next reports whether there is something to run, or, looking, whether there may
+// be.
+func (w *worker) next(ctx context.Context) (looking, ok bool) {
 	w.mu.Lock()
 	var size int64
 	works := len(w.works)
 	for _, k := range w.works {
 		if k.hasLine() {
-			keyID = k.chunk.KeyID
 			w.mu.Unlock()
-			return keyID, true
+			return false, true
 		}
 		size += k.size()
 	}
 	w.mu.Unlock()
 	if works >= maxActiveChunks || size > maxActiveBytes {
-		return "", false
+		return false, false
 	}
 	if w.more {
-		return "", true
+		return true, true
 	}
 	p, err := w.s.queue.Pending(ctx, queue.KindBatch, w.vanityURL)
 	// What runs elsewhere may be on its way back.
-	return "", err == nil && (p.Waiting > 0 || p.Running > uint64(works))
+	return p.Waiting == 0, err == nil && (p.Waiting > 0 || p.Running > uint64(works))
 }
 
 // wait waits for a hint.

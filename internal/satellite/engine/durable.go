@@ -28,13 +28,13 @@ type durableSlot struct {
 }
 
 // Reserve waits for a slot until ctx ends.
-func (r runner) Reserve(ctx context.Context, vanityURL, _ string) (async.Slot, error) {
+func (r runner) Reserve(ctx context.Context, vanityURL string, looking bool) (async.Slot, error) {
 	for {
 		route := r.e.table.Load().ByVanityURL[vanityURL]
 		if route == nil {
 			return nil, async.ErrUnknownAlgorithm
 		}
-		slot, err := route.Pool.WaitDurable(ctx, time.Time{}, false)
+		slot, err := route.Pool.Reserve(ctx, looking)
 		if err == nil {
 			return &durableSlot{r.e, route, slot}, nil
 		}
@@ -48,7 +48,7 @@ func (r runner) Reserve(ctx context.Context, vanityURL, _ string) (async.Slot, e
 
 // Run reserves a slot and runs the input on it.
 func (r runner) Run(ctx context.Context, in async.Input) async.Outcome {
-	slot, err := r.Reserve(ctx, in.VanityURL, in.KeyID)
+	slot, err := r.Reserve(ctx, in.VanityURL, false)
 	if err != nil {
 		c := r.e.newDurable(&in)
 		return r.e.outcome(c, protocol.Reply{}, notReserved(err, in.VanityURL))

@@ -377,3 +377,30 @@ func TestACallAsksAgainAnOwnerThatKnowsNoReplica(t *testing.T) {
 		}
 	}
 }
+
+// TestALookIsNoLoad: a wait for a slot of which it is not known whether there is a
+// call for it counts only while no replica is ready.
+func TestALookIsNoLoad(t *testing.T) {
+	m, now := newModel(t, 1, Limits{Concurrency: 1}), 0
+	m.start(ClassDurable, &now, 1)
+	look := &modelCall{m: m, granted: -1, now: &now}
+	look.w = Waiter{Caller: look, Class: ClassDurable, Looking: true}
+	if r, err := m.p.Acquire(&look.w); r != nil || err != nil {
+		t.Fatalf("Acquire = %v, %v; want it to wait", r, err)
+	}
+	if s := m.p.State(); s.SeekingDurable != 0 {
+		t.Errorf("a look beside a running call counts as %d calls that wait", s.SeekingDurable)
+	}
+	m.start(ClassDurable, &now, 1)
+	if s := m.p.State(); s.SeekingDurable != 1 {
+		t.Errorf("%d calls wait, want 1", s.SeekingDurable)
+	}
+	m.p.SetReplicas(nil)
+	if s := m.p.State(); s.SeekingDurable != 2 {
+		t.Errorf("%d calls wait without a replica, want 2", s.SeekingDurable)
+	}
+	m.p.Cancel(&look.w)
+	if s := m.p.State(); s.SeekingDurable != 1 {
+		t.Errorf("%d calls wait after the look, want 1", s.SeekingDurable)
+	}
+}

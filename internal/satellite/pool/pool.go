@@ -82,6 +82,7 @@ type Pool struct {
 	durable   durable
 	recent    demand
 	waiting   counts // our own calls that wait, here or at the slot owner
+	looking   int    // of those, durable ones that may be none
 	owner     Peer   // nil is this engine
 	closed    bool
 	ramping   bool
@@ -107,8 +108,8 @@ func (p *Pool) Acquire(w *Waiter) (*Replica, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r, err := p.acquire(w)
-	if w.state != notWaiting && w.Borrower == nil {
-		p.waiting[w.Class]++
+	if w.state != notWaiting {
+		p.countWaiter(w, 1)
 	}
 	return r, err
 }
@@ -151,6 +152,17 @@ func (p *Pool) acquire(w *Waiter) (*Replica, error) {
 	return nil, nil
 }
 
+// countWaiter counts what begins or ends to wait.
+func (p *Pool) countWaiter(w *Waiter, n int) {
+	if w.Borrower != nil {
+		return
+	}
+	p.waiting[w.Class] += n
+	if w.Looking {
+		p.looking += n
+	}
+}
+
 // noteStarved says that calls wait for which there is no replica.
 func (p *Pool) noteStarved(usable int) {
 	if usable == 0 && p.queue.n+p.durable.n() > 0 && p.starved != nil && !p.closed {
@@ -161,9 +173,7 @@ func (p *Pool) noteStarved(usable int) {
 // notify ends w's wait.
 func (p *Pool) notify(w *Waiter, r *Replica, err error) {
 	w.state = notWaiting
-	if w.Borrower == nil {
-		p.waiting[w.Class]--
-	}
+	p.countWaiter(w, -1)
 	w.Caller.OnSlot(r, err)
 }
 
@@ -185,9 +195,7 @@ func (p *Pool) Cancel(w *Waiter) bool {
 		return false
 	}
 	w.state = notWaiting
-	if w.Borrower == nil {
-		p.waiting[w.Class]--
-	}
+	p.countWaiter(w, -1)
 	return true
 }
 

@@ -102,7 +102,8 @@ type State struct {
 	// InFlight and Queued count the calls of this engine; InFlight has those of
 	// both classes, DurableInFlight is a part of it, and Queued has synchronous
 	// calls alone: durable ones wait elsewhere, but for those that SeekingDurable
-	// counts.
+	// counts. One that may be none counts there while no replica is ready, which
+	// alone would find out.
 	InFlight, Queued                int
 	DurableInFlight, SeekingDurable int
 	// SlotsInUse and QueueLength count the calls of all engines, as the slot
@@ -133,6 +134,9 @@ func (p *Pool) State() State {
 		s.DurableInFlight += r.own[ClassDurable]
 		s.SlotsInUse += r.calls()
 		s.DurableInUse += r.inFlight[ClassDurable]
+	}
+	if s.Ready > 0 {
+		s.SeekingDurable -= p.looking
 	}
 	for _, r := range p.lingering {
 		s.InFlight += r.own.sum()

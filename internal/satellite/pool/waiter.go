@@ -22,6 +22,7 @@ type Waiter struct {
 	Borrower Peer   // whose call it is; nil is this engine
 	Retry    bool   // the call comes back from a replica that refused it
 	Class    Class  // who waits for its answer
+	Looking  bool   // it is not known yet whether there is a call for the slot
 
 	state   waitState
 	moved   uint8  // how often an engine that is no owner was asked, up to 4
@@ -65,6 +66,12 @@ func (p *Pool) Wait(ctx context.Context, key string, deadline time.Time, retry b
 // retry alone.
 func (p *Pool) WaitDurable(ctx context.Context, deadline time.Time, retry bool) (*Replica, error) {
 	return p.wait(ctx, &Waiter{Class: ClassDurable, Retry: retry}, deadline)
+}
+
+// Reserve acquires a slot for a durable call that is still in the queue, and waits
+// for it until ctx ends. Looking says that there may be none.
+func (p *Pool) Reserve(ctx context.Context, looking bool) (*Replica, error) {
+	return p.wait(ctx, &Waiter{Class: ClassDurable, Looking: looking}, time.Time{})
 }
 
 func (p *Pool) wait(ctx context.Context, w *Waiter, deadline time.Time) (*Replica, error) {
