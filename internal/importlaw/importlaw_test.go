@@ -54,6 +54,8 @@ var direct = map[string][]string{
 	"internal/satellite/batch":     {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/callback":  {"internal/constellation", "internal/satellite/config", "internal/satellite/queue"},
 	"internal/satellite/discovery": {"internal/kube/cluster/transport"},
+	"internal/satellite/durable": {"internal/constellation", "internal/satellite/async", "internal/satellite/batch", "internal/satellite/callback", "internal/satellite/config", "internal/satellite/discovery",
+		"internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/queue", "internal/satellite/routing", "internal/satellite/schedule"},
 	"internal/satellite/eventloop": {},
 	"internal/satellite/jsonscan":  {},
 	"internal/satellite/keyring":   {"internal/constellation", "internal/satellite/config"},
@@ -66,6 +68,8 @@ var direct = map[string][]string{
 	"internal/satellite/schedule":  {"internal/constellation", "internal/cron", "internal/satellite/queue"},
 	"internal/satellite/scale":     {"internal/satellite/config", "internal/satellite/stats"},
 	"internal/satellite/upstream":  {"internal/satellite/eventloop", "internal/satellite/http1", "internal/satellite/memory", "internal/satellite/protocol"},
+	"internal/satellite/upkeep": {"internal/apiv1", "internal/satellite/async", "internal/satellite/callback", "internal/satellite/durable", "internal/satellite/heartbeat", "internal/satellite/operate",
+		"internal/satellite/queue"},
 	"internal/satellite/routing":   {"internal/constellation", "internal/satellite/config", "internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/telemetry"},
 	"internal/satellite/queue":     {},
 

@@ -107,7 +107,7 @@ func TestAnEngineThatDiesLeavesItsCallToAnother(t *testing.T) {
 	g.await(t)
 	// As kill -9 does: nothing is told to the queue any more.
 	first.opts.DrainTimeout = 10 * time.Millisecond
-	first.durable.Load().queue.Close()
+	first.durable.Session().Queue.Close()
 	second := startShared(t, q, lsRoute("foo/bar", fast.addr))
 	deadline := time.Now().Add(2 * time.Minute) // the queue hears nothing for 30 s first
 	for second.state(id) != "succeeded" {
@@ -205,7 +205,7 @@ func TestRetriesAndDeadLetters(t *testing.T) {
 	if state["state"] != "dead" || state["attempts"] != 3.0 || state["error"] == nil {
 		t.Errorf("a call whose replica always goes is %v, want it dead after 3", state)
 	}
-	letters, err := e.durable.Load().queue.Keys(t.Context(), queue.BucketDead, "", 10)
+	letters, err := e.durable.Session().Queue.Keys(t.Context(), queue.BucketDead, "", 10)
 	if err != nil || len(letters) != 1 {
 		t.Fatalf("dead letters = %v %v, want one", letters, err)
 	}
@@ -215,12 +215,12 @@ func TestRetriesAndDeadLetters(t *testing.T) {
 func TestPoisonIsADeadLetter(t *testing.T) {
 	s := newStrict(t, nil)
 	e := startDurable(t, Options{}, lsRoute("foo/bar", s.addr))
-	d := e.durable.Load()
+	d := e.durable.Session()
 	for i, header := range []map[string]string{
 		nil, {"Call": ""}, {"Call": "{"}, {"Call": `{"v":99}`}, {"Call": `{"v":1,"ticket":"0000000000000000000000","key_id":"k"}`}, {"Call": `[]`}, {"Call": `{"surprise":1}`},
 	} {
 		m := queue.Message{Kind: queue.KindCall, Algorithm: "foo/bar", ID: fmt.Sprint("poison-", i), Header: header, Data: []byte("x")}
-		if _, err := d.queue.Publish(t.Context(), m); err != nil {
+		if _, err := d.Queue.Publish(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -228,7 +228,7 @@ func TestPoisonIsADeadLetter(t *testing.T) {
 		t.Errorf("the call behind the poison is %v", state)
 	}
 	eventually(t, "the poison becomes a dead letter", func() bool {
-		letters, err := d.queue.Keys(t.Context(), queue.BucketDead, "", 100)
+		letters, err := d.Queue.Keys(t.Context(), queue.BucketDead, "", 100)
 		return err == nil && len(letters) == 7
 	})
 	if n := s.count(&s.calls); n != 1 {

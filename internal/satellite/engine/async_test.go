@@ -28,8 +28,8 @@ func startDurable(t *testing.T, opts Options, routes ...config.Route) *testEngin
 func (e *testEngine) awaitQueue() {
 	e.t.Helper()
 	eventually(e.t, "the queue takes calls", func() bool {
-		d := e.durable.Load()
-		return d != nil && d.queue.Ready() == nil
+		d := e.durable.Session()
+		return d != nil && d.Queue.Ready() == nil
 	})
 }
 

@@ -77,7 +77,7 @@ func (e *Engine) admit(c *call, q *callRequest) *protocol.Failure {
 		return f
 	}
 	if c.Void {
-		if e.queueSettings() == nil {
+		if e.durable.Settings() == nil {
 			return protocol.Refuse(http.StatusBadRequest, "output=void is not available: this satellite has no queue; call without it")
 		}
 		c.callback = key.CallbackURL

@@ -16,15 +16,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/satellite/async"
-	"github.com/constellation-serving/constellation/internal/satellite/callback"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
+	"github.com/constellation-serving/constellation/internal/satellite/durable"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
@@ -34,6 +32,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 	"github.com/constellation-serving/constellation/internal/satellite/scale"
 	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
+	"github.com/constellation-serving/constellation/internal/satellite/upkeep"
 )
 
 // Options are an engine's settings. Dir is required; the zero value of any
@@ -71,24 +70,22 @@ type Options struct {
 
 // Engine is a running satellite's front end. Make it with New.
 type Engine struct {
-	opts        Options
-	log         *slog.Logger
-	access      *telemetry.AccessLog
-	paths       telemetry.Paths
-	requests    *memory.Budget // for large bodies
-	replies     *memory.Budget
-	mesh        *peer.Mesh             // the links to the satellite's other engines
-	server      atomic.Pointer[server] // nil before Serve, and without a fast path
-	ownKey      ownKey
-	tracer      *telemetry.Tracer
-	durable     atomic.Pointer[durable] // nil while no durable calls are taken
-	counts      *async.Metrics
-	queueStatus atomic.Pointer[operate.Status] // as last seen, for metrics; nil without a queue
-	callbacks   *prometheus.CounterVec
-	port        string // of the calls' listener
-	now         func() time.Time
-	background  context.Context // ends with Run, after the last call
-	stop        context.CancelFunc
+	opts       Options
+	log        *slog.Logger
+	access     *telemetry.AccessLog
+	paths      telemetry.Paths
+	requests   *memory.Budget // for large bodies
+	replies    *memory.Budget
+	mesh       *peer.Mesh             // the links to the satellite's other engines
+	server     atomic.Pointer[server] // nil before Serve, and without a fast path
+	ownKey     ownKey
+	tracer     *telemetry.Tracer
+	durable    *durable.Service
+	upkeep     *upkeep.Service
+	port       string // of the calls' listener
+	now        func() time.Time
+	background context.Context // ends with Run, after the last call
+	stop       context.CancelFunc
 
 	table    atomic.Pointer[routing.Table]
 	keys     *keyring.Ring
@@ -148,7 +145,8 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e.report = newReporting(e.now())
 	e.keys = keyring.New(opts.KeyRate)
-	e.counts, e.callbacks = async.NewMetrics(), callback.NewOutcomes()
+	e.durable = newDurable(e)
+	e.upkeep = upkeep.New(upkeep.Options{Durable: e.durable, Launch: func() string { return e.table.Load().Launch }, Log: e.log, Now: e.now})
 	e.metrics = newMetrics(e)
 	e.routesFile = reload.NewFile(opts.Dir, config.RoutesFile, e.applyRoutes)
 	e.keysFile = reload.NewFile(opts.Dir, config.KeysFile, e.applyKeys)
@@ -246,8 +244,8 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	}
 	group.Go(func() error { e.poll(failed); return nil })
 	group.Go(func() error { e.mesh.Run(failed); return nil })
-	group.Go(func() error { e.keepQueue(failed); return nil })
-	group.Go(func() error { e.watchQueue(failed); return nil })
+	group.Go(func() error { e.durable.Run(failed); return nil })
+	group.Go(func() error { e.upkeep.Run(failed); return nil })
 	if e.watcher != nil {
 		group.Go(func() error { e.watcher.Run(failed, e.refresh); return nil })
 		group.Go(func() error { e.keeper.Run(failed); return nil })
@@ -265,7 +263,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	srv.close()
 	e.stop()
 	err = group.Wait()
-	e.durable.Load().close(context.WithoutCancel(ctx))
+	e.durable.Close(context.WithoutCancel(ctx))
 	e.restarts.Wait()
 	e.closeIdle(time.Time{})
 	e.access.Flush()
@@ -295,7 +293,7 @@ func (e *Engine) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.Registry(), promhttp.HandlerOpts{}))
 	mux.Handle("POST "+heartbeat.PeerPath, heartbeat.PeerHandler(e, e.Token()))
-	mux.Handle(operate.Path, e.operatorHandler())
+	mux.Handle(operate.Path, e.upkeep.Handler(e.Token()))
 	mux.HandleFunc("GET /healthz", e.serveHealth)
 	mux.HandleFunc("GET /readyz", e.serveReady)
 	return mux
@@ -304,8 +302,7 @@ func (e *Engine) metricsHandler() http.Handler {
 func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	e.draining.Store(true)
 	e.mesh.Drain()
-	d := e.durable.Load()
-	d.stop()
+	e.durable.Stop()
 	e.log.Info("draining", "delay", e.opts.DrainDelay.String(), "timeout", e.opts.DrainTimeout.String())
 	if e.opts.DrainDelay > 0 {
 		select {
@@ -328,7 +325,7 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 			_ = server.Close()
 		}
 	}
-	d.drain(ctx)
+	e.durable.Drain(ctx)
 	e.log.Info("drained")
 }
 

@@ -61,7 +61,7 @@ func TestOperatorSeesAndRetriesDeadLetters(t *testing.T) {
 			t.Fatalf("call %s is %v, want dead", id, state)
 		}
 	}
-	if _, err := e.durable.Load().queue.Publish(t.Context(), queue.Message{Kind: queue.KindCall, Algorithm: "foo/bar", ID: "odd", Data: []byte("?")}); err != nil {
+	if _, err := e.durable.Session().Queue.Publish(t.Context(), queue.Message{Kind: queue.KindCall, Algorithm: "foo/bar", ID: "odd", Data: []byte("?")}); err != nil {
 		t.Fatal(err)
 	}
 	var list operate.DeadLetters

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -130,4 +131,26 @@ func (e *Engine) isOwnPod(host string) bool {
 		return true
 	}
 	return t.Lists(host)
+}
+
+// spendLater counts a call that was accepted with a key and runs now. It returns
+// how long to wait when the key's rate allows none, and an error when the key may
+// not make the call any more.
+func (e *Engine) spendLater(keyID, vanityURL string) (time.Duration, error) {
+	now := e.now()
+	key, err := e.keys.Of(keyID, now)
+	if err != nil {
+		return 0, err
+	}
+	if !key.May(vanityURL) {
+		return 0, fmt.Errorf("the API key %q may not call %s any more", key.Name, vanityURL)
+	}
+	err = key.Spend(now)
+	if refusal, ok := errors.AsType[*keyring.Refusal](err); ok {
+		return refusal.RetryAfter, nil
+	}
+	if key.Limited() && !keyring.IsOwn(key.Key) {
+		e.mesh.NotifySpent(key.ID)
+	}
+	return 0, nil
 }

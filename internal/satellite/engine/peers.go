@@ -8,14 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/peer"
 	"github.com/constellation-serving/constellation/internal/satellite/pool"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 	"github.com/constellation-serving/constellation/internal/satellite/stats"
 )
-
-// tokenFile is beside routes.json and keys.json in a pod: the launch's token.
-const tokenFile = "token"
 
 // newMesh returns the links to the satellite's other engines.
 func newMesh(e *Engine) (*peer.Mesh, error) {
@@ -31,7 +29,7 @@ func newMesh(e *Engine) (*peer.Mesh, error) {
 func readSecret(opts Options) ([]byte, error) {
 	path := opts.TokenFile
 	if path == "" {
-		path = filepath.Join(opts.Dir, tokenFile)
+		path = filepath.Join(opts.Dir, config.TokenFile)
 	}
 	token, err := os.ReadFile(path)
 	switch {

@@ -126,3 +126,6 @@ func (e *Engine) Token() string {
 
 // Registry is where the heartbeat's metrics go too.
 func (e *Engine) Registry() prometheus.Registerer { return e.metrics.Registry() }
+
+// Work is what the heartbeat asks of calls that outlive their callers.
+func (e *Engine) Work() heartbeat.Work { return e.upkeep }

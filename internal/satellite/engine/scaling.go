@@ -1,11 +1,7 @@
 package engine
 
 import (
-	"context"
-	"time"
-
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
-	"github.com/constellation-serving/constellation/internal/satellite/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 	"github.com/constellation-serving/constellation/internal/satellite/scale"
 )
@@ -16,7 +12,7 @@ func newScaler(e *Engine, cluster discovery.Cluster) (*scale.Scaler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scale.New(scale.Options{Source: scaleSource{e}, Deployments: deployments, HoldsLease: e.decides, Backlog: backlog{e}, Log: e.log}), nil
+	return scale.New(scale.Options{Source: scaleSource{e}, Deployments: deployments, HoldsLease: e.decides, Backlog: e.durable, Log: e.log}), nil
 }
 
 // decides reports whether this engine does what one of the satellite's engines
@@ -72,33 +68,4 @@ func (s scaleSource) Loads() map[string]scale.Load {
 		}
 	}
 	return loads
-}
-
-// chunkCalls is how many calls a chunk of a batch counts for that waits: chunks are
-// made to have so many lines, and have fewer when the lines are long.
-const chunkCalls = 16
-
-// mostBacklog is what there is no need to count beyond.
-const mostBacklog = 1_000_000
-
-// backlog is what waits in the queue of durable calls.
-type backlog struct{ e *Engine }
-
-// Backlog returns how many durable calls of an algorithm wait and have no slot.
-func (b backlog) Backlog(ctx context.Context, vanityURL string) (int, error) {
-	d := b.e.durable.Load()
-	if d == nil {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	calls, err := d.queue.Pending(ctx, queue.KindCall, vanityURL)
-	if err != nil {
-		return 0, err
-	}
-	chunks, err := d.queue.Pending(ctx, queue.KindBatch, vanityURL)
-	if err != nil {
-		return 0, err
-	}
-	return int(min(calls.Waiting+chunkCalls*chunks.Waiting, mostBacklog)), nil //nolint:gosec // bounded
 }

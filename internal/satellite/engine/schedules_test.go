@@ -16,13 +16,13 @@ func TestScheduleCallsThroughTheQueue(t *testing.T) {
 	var ahead atomic.Int64
 	e := startDurable(t, Options{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}, route)
 	eventually(t, "the schedule is known", func() bool {
-		states := e.scheduleStates(t.Context())
-		return len(states) == 1 && states[0].NextAt != nil && e.durable.Load().times.State(t.Context())[0].LastAt.IsZero()
+		states := e.Work().State(t.Context()).Schedules
+		return len(states) == 1 && states[0].NextAt != nil && e.durable.Session().Times.State(t.Context())[0].LastAt.IsZero()
 	})
 	var id string
 	eventually(t, "its call has been made", func() bool {
 		ahead.Add(int64(time.Second)) // a test's minute
-		states := e.scheduleStates(t.Context())
+		states := e.Work().State(t.Context()).Schedules
 		if len(states) != 1 || states[0].LastState != "succeeded" {
 			return false
 		}

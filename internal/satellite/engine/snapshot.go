@@ -34,7 +34,7 @@ func (e *Engine) Snapshot() stats.Snapshot {
 
 // newMetrics returns the engine's metrics.
 func newMetrics(e *Engine) *telemetry.Metrics {
-	more := append(e.counts.Collectors(), e.callbacks, queueCollector{e}, telemetry.NewPathCollector(&e.paths, func() (uint64, bool) { return e.server.Load().calls() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+	more := append(e.durable.Collectors(), e.upkeep.Collector(), telemetry.NewPathCollector(&e.paths, func() (uint64, bool) { return e.server.Load().calls() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "constellation_engine_own_key_refused_total", Help: "Calls with the satellite's own key from elsewhere than its algorithms' pods.",
 	}, func() float64 { return float64(e.ownKey.refused.Load()) }))
 	return telemetry.NewMetrics(gaugeSource{e}, more...)

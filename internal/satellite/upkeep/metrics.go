@@ -1,4 +1,4 @@
-package engine
+package upkeep
 
 import (
 	"time"
@@ -8,9 +8,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
-// queueCollector tells what an engine last saw of the queue: a scrape asks the
+// Collector returns the metrics of the queue.
+func (s *Service) Collector() prometheus.Collector { return collector{s} }
+
+// collector tells what was last seen of the queue: a scrape asks the
 // queue nothing.
-type queueCollector struct{ e *Engine }
+type collector struct{ s *Service }
 
 var (
 	queueReady     = prometheus.NewDesc("constellation_queue_ready", "1 while the queue takes durable calls.", nil, nil)
@@ -25,15 +28,15 @@ var (
 )
 
 // Describe sends what Collect collects.
-func (queueCollector) Describe(ch chan<- *prometheus.Desc) {
+func (collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{queueReady, queueCalls, queueOldest, queueBytes, queueLimit, queueNodes, queueNodesUp, queueLost, callbacksQueue} {
 		ch <- d
 	}
 }
 
 // Collect sends what was last seen.
-func (c queueCollector) Collect(ch chan<- prometheus.Metric) {
-	s, d := c.e.queueStatus.Load(), c.e.durable.Load()
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s, d := c.s.status.Load(), c.s.Durable.Session()
 	if s == nil || d == nil {
 		return
 	}
@@ -45,7 +48,7 @@ func (c queueCollector) Collect(ch chan<- prometheus.Metric) {
 		ready = 1
 	}
 	gauge(queueReady, ready)
-	gauge(queueNodes, float64(d.settings.Replicas))
+	gauge(queueNodes, float64(d.Settings.Replicas))
 	up := 0
 	for _, n := range s.Nodes {
 		if n.Ready {
@@ -59,7 +62,7 @@ func (c queueCollector) Collect(ch chan<- prometheus.Metric) {
 		return // what it holds is not known
 	}
 	gauge(queueBytes, float64(s.Used))
-	gauge(callbacksQueue, float64(d.seen.posts.Load()))
+	gauge(callbacksQueue, float64(c.s.posts.Load()))
 	for _, a := range s.Algorithms {
 		for state, n := range map[string]uint64{"waiting": a.Waiting, "running": a.Running, "dead": a.Dead} {
 			gauge(queueCalls, float64(n), a.VanityURL, state)

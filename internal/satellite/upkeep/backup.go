@@ -1,4 +1,4 @@
-package engine
+package upkeep
 
 import (
 	"context"
@@ -25,10 +25,10 @@ const operatorKeys = "operate."
 
 // Backup hands everything that is stored to put: results and other records first,
 // then what waits and runs, then the results of what ended meanwhile.
-func (o operator) Backup(ctx context.Context, put func(operate.Item) error) error {
+func (v view) Backup(ctx context.Context, put func(operate.Item) error) error {
 	last := uint64(0)
 	for _, bucket := range backedUp {
-		n, err := o.backupRecords(ctx, bucket, 0, put)
+		n, err := v.backupRecords(ctx, bucket, 0, put)
 		if err != nil {
 			return notNow(err)
 		}
@@ -36,22 +36,22 @@ func (o operator) Backup(ctx context.Context, put func(operate.Item) error) erro
 			last = n
 		}
 	}
-	err := o.d.queue.Walk(ctx, func(p *queue.Peeked) error {
+	err := v.d.Queue.Walk(ctx, func(p *queue.Peeked) error {
 		return put(operate.Item{
 			Kind: string(p.Kind), Algorithm: p.Algorithm, ID: p.ID, Header: p.Header, Seq: p.Seq, Stored: p.Stored, Data: p.Data,
 		})
 	})
 	if err == nil {
-		_, err = o.backupRecords(ctx, queue.BucketCall, last, put)
+		_, err = v.backupRecords(ctx, queue.BucketCall, last, put)
 	}
 	return notNow(err)
 }
 
 // backupRecords hands the records of a bucket to put that were written after a
 // revision, and returns the last one's. A call that has not ended has its message.
-func (o operator) backupRecords(ctx context.Context, bucket queue.Bucket, after uint64, put func(operate.Item) error) (last uint64, err error) {
+func (v view) backupRecords(ctx context.Context, bucket queue.Bucket, after uint64, put func(operate.Item) error) (last uint64, err error) {
 	last = after
-	keys, err := o.d.queue.Keys(ctx, bucket, "", maxKeys)
+	keys, err := v.d.Queue.Keys(ctx, bucket, "", maxKeys)
 	if err != nil {
 		return last, err
 	}
@@ -62,7 +62,7 @@ func (o operator) backupRecords(ctx context.Context, bucket queue.Bucket, after 
 		if strings.HasPrefix(key, operatorKeys) {
 			continue
 		}
-		value, revision, err := o.d.queue.Record(ctx, bucket, key)
+		value, revision, err := v.d.Queue.Record(ctx, bucket, key)
 		switch {
 		case errors.Is(err, queue.ErrNotFound): // its time was over
 			continue
@@ -85,23 +85,23 @@ func (o operator) backupRecords(ctx context.Context, bucket queue.Bucket, after 
 // Restore stores items of a backup that are not there. Without any it is the end
 // of the backup, which is remembered: once results are forgotten, nothing else
 // would tell which of its calls have run.
-func (o operator) Restore(ctx context.Context, from operate.Header, first uint64, items []operate.Item) (operate.Restored, error) {
+func (v view) Restore(ctx context.Context, from operate.Header, first uint64, items []operate.Item) (operate.Restored, error) {
 	done := operate.Restored{Next: first + uint64(len(items))}
-	if launch := o.e.table.Load().Launch; from.LaunchID != launch {
+	if launch := v.s.Launch(); from.LaunchID != launch {
 		return done, fmt.Errorf("%w: the backup is of launch %s, and this is %s", operate.ErrConflict, from.LaunchID, launch)
 	}
 	key := operatorKeys + "restored." + from.ID
-	switch at, _, err := o.d.queue.Record(ctx, queue.BucketSchedule, key); {
+	switch at, _, err := v.d.Queue.Record(ctx, queue.BucketSchedule, key); {
 	case err == nil:
 		return done, fmt.Errorf("%w: this backup was restored here on %s", operate.ErrConflict, at)
 	case !errors.Is(err, queue.ErrNotFound):
 		return done, notNow(err)
 	}
 	if len(items) == 0 {
-		return done, notNow(o.d.queue.Set(ctx, queue.BucketSchedule, key, []byte(o.e.now().UTC().Format("2006-01-02 15:04Z"))))
+		return done, notNow(v.d.Queue.Set(ctx, queue.BucketSchedule, key, []byte(v.s.Now().UTC().Format("2006-01-02 15:04Z"))))
 	}
 	for i, item := range items {
-		added, err := o.restore(ctx, &item)
+		added, err := v.restore(ctx, &item)
 		if err != nil {
 			return done, fmt.Errorf("item %d of the backup: %w", first+uint64(i), notNow(err))
 		}
@@ -115,13 +115,13 @@ func (o operator) Restore(ctx context.Context, from operate.Header, first uint64
 }
 
 // restore stores one item, and reports whether it was not there.
-func (o operator) restore(ctx context.Context, item *operate.Item) (bool, error) {
+func (v view) restore(ctx context.Context, item *operate.Item) (bool, error) {
 	if item.Bucket != "" {
 		bucket := queue.Bucket(item.Bucket)
 		if !slices.Contains(backedUp, bucket) || strings.HasPrefix(item.Key, operatorKeys) {
 			return false, fmt.Errorf("there is no place for a record %s of %s", item.Key, item.Bucket)
 		}
-		_, err := o.d.queue.Put(ctx, bucket, item.Key, item.Data, 0)
+		_, err := v.d.Queue.Put(ctx, bucket, item.Key, item.Data, 0)
 		if errors.Is(err, queue.ErrConflict) {
 			return false, nil
 		}
@@ -129,15 +129,15 @@ func (o operator) restore(ctx context.Context, item *operate.Item) (bool, error)
 	}
 	m := queue.Message{Kind: queue.Kind(item.Kind), Algorithm: item.Algorithm, ID: item.ID, Header: item.Header, Data: item.Data}
 	if m.Kind == queue.KindCall {
-		return o.d.calls.Restore(ctx, m, item.Seq)
+		return v.d.Calls.Restore(ctx, m, item.Seq)
 	}
-	return o.restoreMessage(ctx, m, item.Seq)
+	return v.restoreMessage(ctx, m, item.Seq)
 }
 
 // restoreMessage stores a message that is no call's: those have no record of
 // their own, and get one here.
-func (o operator) restoreMessage(ctx context.Context, m queue.Message, seq uint64) (bool, error) {
-	there, err := o.d.queue.Peek(ctx, seq)
+func (v view) restoreMessage(ctx context.Context, m queue.Message, seq uint64) (bool, error) {
+	there, err := v.d.Queue.Peek(ctx, seq)
 	if err == nil && there.Kind == m.Kind && there.ID == m.ID {
 		return false, nil
 	}
@@ -146,12 +146,12 @@ func (o operator) restoreMessage(ctx context.Context, m queue.Message, seq uint6
 	}
 	sum := sha256.Sum256([]byte(m.ID))
 	key := "restored." + string(m.Kind) + "." + hex.EncodeToString(sum[:16])
-	if _, _, err := o.d.queue.Record(ctx, queue.BucketIdem, key); !errors.Is(err, queue.ErrNotFound) {
+	if _, _, err := v.d.Queue.Record(ctx, queue.BucketIdem, key); !errors.Is(err, queue.ErrNotFound) {
 		return false, err
 	}
-	receipt, err := o.d.queue.Publish(ctx, m)
+	receipt, err := v.d.Queue.Publish(ctx, m)
 	if err != nil {
 		return false, err
 	}
-	return !receipt.Duplicate, o.d.queue.Set(ctx, queue.BucketIdem, key, nil)
+	return !receipt.Duplicate, v.d.Queue.Set(ctx, queue.BucketIdem, key, nil)
 }

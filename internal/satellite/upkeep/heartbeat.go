@@ -1,11 +1,13 @@
-package engine
+package upkeep
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/satellite/durable"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
@@ -13,30 +15,22 @@ import (
 // maxTold is how many dead letters a heartbeat tells.
 const maxTold = 100
 
-// Work returns what the heartbeat asks of calls that outlive their callers.
-func (e *Engine) Work() heartbeat.Work { return work{e} }
-
-type work struct{ e *Engine }
-
 // State returns how the queue and the schedules do.
-func (w work) State(ctx context.Context) heartbeat.WorkState {
-	d := w.e.durable.Load()
+func (s *Service) State(ctx context.Context) heartbeat.WorkState {
+	d := s.Durable.Session()
 	if d == nil {
 		state := apiv1.HeartbeatQueue{State: operate.StateOff}
-		if w.e.queueSettings() != nil {
+		if s.Durable.Settings() != nil {
 			state.State, state.Reason = operate.StateUnreachable, "the engine has not opened it yet"
 		}
 		return heartbeat.WorkState{Queue: &state}
 	}
-	s := operator{w.e, d}.Status(ctx)
-	state := heartbeat.WorkState{Queue: reported(&s), Schedules: w.e.scheduleStates(ctx)}
-	if s.State != operate.StateUnreachable {
-		state.Schedules = w.e.scheduleStates(ctx)
-	}
-	if s.Dead == 0 || s.State == operate.StateUnreachable {
+	status := view{s, d}.Status(ctx)
+	state := heartbeat.WorkState{Queue: reported(&status), Schedules: schedules(ctx, d)}
+	if status.Dead == 0 || status.State == operate.StateUnreachable {
 		return state
 	}
-	list, _, err := d.calls.DeadLetters(ctx, "", maxTold)
+	list, _, err := d.Calls.DeadLetters(ctx, "", maxTold)
 	if err != nil {
 		return state // the number is told
 	}
@@ -70,14 +64,14 @@ func reported(s *operate.Status) *apiv1.HeartbeatQueue {
 }
 
 // Do does what somebody asked for at the mothership.
-func (w work) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, error) {
-	d := w.e.durable.Load()
+func (s *Service) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, error) {
+	d := s.Durable.Session()
 	if d == nil {
 		return 0, errors.New("this satellite's queue is off, or not open yet")
 	}
-	do := deadLetters{d}.Retry
+	do := deadLetters{s, d}.Retry
 	if command.Action == apiv1.QueueDrop {
-		do = deadLetters{d}.Drop
+		do = deadLetters{s, d}.Drop
 	}
 	done, err := do(ctx, command.RequestIDs)
 	if err != nil {
@@ -86,6 +80,25 @@ func (w work) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, erro
 	if len(done.Failed) > 0 {
 		err = fmt.Errorf("%d of %d: %s", len(done.Failed), len(command.RequestIDs), done.Failed[0].Reason)
 	}
-	w.e.log.Info("the mothership had dead letters looked after", "action", command.Action, "done", done.Done, "left", len(done.Failed))
+	s.Log.Info("the mothership had dead letters looked after", "action", command.Action, "done", done.Done, "left", len(done.Failed))
 	return done.Done, err
+}
+
+// schedules returns how the schedules do, as heartbeats have it.
+func schedules(ctx context.Context, d *durable.Session) []apiv1.HeartbeatSchedule {
+	var all []apiv1.HeartbeatSchedule
+	for _, one := range d.Times.State(ctx) {
+		all = append(all, apiv1.HeartbeatSchedule{
+			Name: one.Name, LastAt: known(one.LastAt), LastState: one.LastState, LastRequestID: one.LastRequestID, NextAt: known(one.NextAt), Missed: one.Missed,
+		})
+	}
+	return all
+}
+
+// known returns a time, nil when it is zero.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
