@@ -50,8 +50,10 @@ var direct = map[string][]string{
 	"internal/admin":              {"internal/control", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
 	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle"},
 
-	"internal/satellite/async":     {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
-	"internal/satellite/batch":     {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/batch": {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/call": {"internal/satellite/async", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol",
+		"internal/satellite/routing", "internal/satellite/telemetry", "internal/satellite/upstream"},
 	"internal/satellite/callback":  {"internal/constellation", "internal/satellite/config", "internal/satellite/queue"},
 	"internal/satellite/discovery": {"internal/kube/cluster/transport"},
 	"internal/satellite/durable": {"internal/constellation", "internal/satellite/async", "internal/satellite/batch", "internal/satellite/callback", "internal/satellite/config", "internal/satellite/discovery",

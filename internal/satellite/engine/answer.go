@@ -14,13 +14,13 @@ func (l *loop) answer(cl *client, out *protocol.Reply, f *protocol.Failure) {
 	cl.body.Release()
 	cl.body = nil
 	l.account(cl)
-	if cl.gone {
+	if cl.Gone {
 		cl.Share.Release()
 		if out != nil {
 			out.Release()
 		}
 		if f == nil {
-			cl.outcome = protocol.OutcomeCanceled
+			cl.Outcome = protocol.OutcomeCanceled
 		}
 		l.finishCall(cl, f)
 		cl.state = clientIdle
@@ -42,15 +42,15 @@ func (l *loop) answer(cl *client, out *protocol.Reply, f *protocol.Failure) {
 func (l *loop) finishCall(cl *client, f *protocol.Failure) {
 	if !cl.counted {
 		cl.counted = true
-		l.e.finish(&cl.call, f)
+		l.e.finish(&cl.Call, f)
 	}
 }
 
 // write sends a reply, as much of it as goes; the rest when there is room.
 func (l *loop) write(cl *client, out protocol.Reply) {
-	cl.answering = true
+	cl.Answering = true
 	cl.close = cl.close || out.Close || l.e.draining.Load()
-	l.out = out.AppendHead(l.out[:0], cl.ID, cl.warning, l.dateHeader(), cl.close)
+	l.out = out.AppendHead(l.out[:0], cl.ID, cl.Warning, l.dateHeader(), cl.close)
 	small := out.Length() <= protocol.SmallBody
 	if small {
 		for _, part := range out.Parts {
@@ -84,7 +84,7 @@ func (l *loop) write(cl *client, out protocol.Reply) {
 		copy(parts[1:], out.Parts[:])
 	}
 	if !l.keepRest(cl, &out, &parts, n) {
-		l.e.log.Warn("a reply is cut: its caller does not read, and replies of this key have no room", "request_id", cl.ID, "key_id", cl.keyID)
+		l.e.log.Warn("a reply is cut: its caller does not read, and replies of this key have no room", "request_id", cl.ID, "key_id", cl.KeyID)
 		l.unwritten(cl)
 		return
 	}
@@ -108,7 +108,7 @@ func (l *loop) keepRest(cl *client, out *protocol.Reply, parts *[4][]byte, n int
 		cl.restOut, cl.rest = *out, *parts
 		return true
 	}
-	share, ok := l.e.replies.TryShare(cl.keyID, memory.BufferSize(left))
+	share, ok := l.e.replies.TryShare(cl.KeyID, memory.BufferSize(left))
 	if !ok {
 		out.Release()
 		return false
@@ -147,7 +147,7 @@ func (l *loop) writeRest(cl *client) {
 // unwritten ends a call whose answer its caller will not have.
 func (l *loop) unwritten(cl *client) {
 	if !cl.counted {
-		cl.outcome = protocol.OutcomeCanceled
+		cl.Outcome = protocol.OutcomeCanceled
 	}
 	l.finishCall(cl, nil)
 	cl.state = clientIdle

@@ -7,13 +7,14 @@ import (
 	"os"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 )
 
 // readBody reads the whole body before a replica is asked for, so that a slow
 // caller holds none. A large body waits for room in memory.
-func (e *Engine) readBody(c *call, w http.ResponseWriter, r *http.Request, share *memory.Share) (*memory.Buffer, *protocol.Failure) {
+func (e *Engine) readBody(c *call.Call, w http.ResponseWriter, r *http.Request, share *memory.Share) (*memory.Buffer, *protocol.Failure) {
 	body, err := memory.ReadAll(r.Body, r.ContentLength, protocol.MaxInput, share)
 	switch {
 	case errors.Is(err, memory.ErrTooLarge):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/eventloop"
 	"github.com/constellation-serving/constellation/internal/satellite/http1"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
@@ -30,7 +31,7 @@ type client struct {
 	rest    [4][]byte // of an answer that is being written
 	restOut protocol.Reply
 
-	call
+	call.Call
 	body    *memory.Buffer
 	holds   int // what in and body have of the loop's memory for calls
 	waiter  pool.Waiter
@@ -79,7 +80,7 @@ func (l *loop) clientEvent(cl *client, ev eventloop.Events) {
 // help: one who closed only their half may wait for it, and one who left
 // costs no more than a write. Any other call of theirs is dropped.
 func (cl *client) willBeAnswered(now time.Time) bool {
-	return cl.state == clientWriting || cl.state == clientCalling && cl.endsWithoutCaller(now)
+	return cl.state == clientWriting || cl.state == clientCalling && cl.EndsWithoutCaller(now)
 }
 
 // read reads what there is and starts the call when it is complete.
@@ -205,21 +206,21 @@ func (l *loop) closeClient(cl *client) {
 
 // leave is a caller who left during a call.
 func (l *loop) leave(cl *client) {
-	if cl.gone {
+	if cl.Gone {
 		return
 	}
-	cl.gone, cl.ended = true, true
+	cl.Gone, cl.ended = true, true
 	switch cl.state {
 	case clientCalling:
 		switch {
-		case cl.phase == phaseQueued:
-			if cl.route.Pool.Cancel(&cl.waiter) {
-				l.answer(cl, nil, cl.notServed(pool.ErrCallerGone))
+		case cl.Queued():
+			if cl.Route.Pool.Cancel(&cl.waiter) {
+				l.answer(cl, nil, cl.NotServed(pool.ErrCallerGone))
 			}
-		case cl.endsWithoutCaller(l.Now()):
+		case cl.EndsWithoutCaller(l.Now()):
 		case cl.up != nil:
 			l.endExchange(cl)
-			l.answer(cl, nil, cl.breakOff(pool.ErrCallerGone, l.Now()))
+			l.answer(cl, nil, cl.BreakOff(pool.ErrCallerGone, l.Now()))
 		case cl.cut != nil:
 			cl.cut()
 		}
@@ -243,16 +244,16 @@ func (l *loop) sweepClient(cl *client, now time.Time) {
 		}
 	case clientCalling:
 		switch {
-		case cl.ended && cl.phase == phaseQueued && !cl.willBeAnswered(now):
+		case cl.ended && cl.Queued() && !cl.willBeAnswered(now):
 			l.leave(cl)
 		case !now.After(cl.Deadline()):
-		case cl.phase == phaseQueued:
-			if cl.route.Pool.Cancel(&cl.waiter) {
-				l.answer(cl, nil, cl.timeOutWait(now))
+		case cl.Queued():
+			if cl.Route.Pool.Cancel(&cl.waiter) {
+				l.answer(cl, nil, cl.TimeOutWait(now))
 			}
 		case cl.up != nil:
 			l.endExchange(cl)
-			l.answer(cl, nil, cl.breakOff(upstream.ErrTimedOut, now))
+			l.answer(cl, nil, cl.BreakOff(upstream.ErrTimedOut, now))
 		}
 	case clientWriting:
 		if now.Sub(cl.since) > clientWriteFor {

@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/pool"
@@ -76,7 +77,7 @@ func (e *Engine) newPool(r *routing.Route, l pool.Limits) *pool.Pool {
 	var p *pool.Pool
 	o := pool.Options{
 		Algorithm: r.VanityURL, Limits: l,
-		Connect: func(addr string) pool.Connections { return newReplica(addr) },
+		Connect: func(addr string) pool.Connections { return call.NewReplica(addr) },
 		Starved: func() { e.scaler.Wake(r.VanityURL) },
 	}
 	if r.IsLangserver() {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/durable"
@@ -29,19 +30,19 @@ func newDurable(e *Engine) *durable.Service {
 }
 
 // accept stores a call whose caller does not wait, and answers with its id.
-func (e *Engine) accept(r *http.Request, c *call, body *memory.Buffer) (protocol.Reply, *protocol.Failure) {
+func (e *Engine) accept(r *http.Request, c *call.Call, body *memory.Buffer) (protocol.Reply, *protocol.Failure) {
 	d, f := e.durable.Taking(r.Context())
 	if f != nil {
 		return protocol.Reply{}, f
 	}
-	c.accepted = true
+	c.Accepted = true
 	id, f := d.Calls.Accept(r.Context(), async.Submission{
 		Input: async.Input{
-			VanityURL: c.route.VanityURL, KeyID: c.keyID, Query: r.URL.RawQuery,
+			VanityURL: c.Route.VanityURL, KeyID: c.KeyID, Query: r.URL.RawQuery,
 			ContentType: r.Header.Get("Content-Type"), Encoding: r.Header.Get("Content-Encoding"),
 			Traceparent: c.Trace.Parent, Tracestate: c.Trace.State, Body: body.B,
 		},
-		Algorithm: c.route.Algorithm, IdempotencyKey: r.Header.Get("Idempotency-Key"), Callback: cmp.Or(r.Header.Get("X-Callback-Url"), c.callback),
+		Algorithm: c.Route.Algorithm, IdempotencyKey: r.Header.Get("Idempotency-Key"), Callback: cmp.Or(r.Header.Get("X-Callback-Url"), c.Callback),
 	})
 	if f != nil {
 		return protocol.Reply{}, f

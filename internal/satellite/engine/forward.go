@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/eventloop"
 	"github.com/constellation-serving/constellation/internal/satellite/http1"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
@@ -17,9 +18,9 @@ import (
 func (l *loop) begin(cl *client, data []byte, h *http1.Call) {
 	body := memory.NewBuffer(h.Length)
 	body.B = append(body.B, data[h.End:]...)
-	cl.call = call{Call: protocol.Call{ID: protocol.RequestID(string(h.RequestID)), Start: l.Now()}, lifecycle: lifecycle{log: l.e.log}, status: http.StatusOK}
+	cl.Call = call.Call{Call: protocol.Call{ID: protocol.RequestID(string(h.RequestID)), Start: l.Now()}, Log: l.e.log, Status: http.StatusOK}
 	cl.waiter, cl.counted, cl.close, cl.body = pool.Waiter{}, false, h.Close, body
-	f := l.e.admit(&cl.call, &callRequest{
+	f := l.e.admit(&cl.Call, &callRequest{
 		method: http.MethodPost, path: string(h.Path), query: string(h.Query),
 		authorization: h.Authorization, contentType: protocol.MediaType(h.ContentType), encoding: string(h.Encoding),
 		traceparent: string(h.Traceparent), tracestate: string(h.Tracestate),
@@ -48,13 +49,13 @@ func (l *loop) begin(cl *client, data []byte, h *http1.Call) {
 // acquire asks the pool for a slot.
 func (l *loop) acquire(cl *client) {
 	l.set(cl, clientCalling)
-	cl.waiter = pool.Waiter{Caller: cl, Key: cl.keyID, Retry: cl.enqueue(l.Now())}
+	cl.waiter = pool.Waiter{Caller: cl, Key: cl.KeyID, Retry: cl.Enqueue(l.Now())}
 	if cl.ended && !cl.Langserver { // as when it ends a moment later
-		cl.gone = true
-		l.answer(cl, nil, cl.notServed(pool.ErrCallerGone))
+		cl.Gone = true
+		l.answer(cl, nil, cl.NotServed(pool.ErrCallerGone))
 		return
 	}
-	slot, err := cl.route.Pool.Acquire(&cl.waiter)
+	slot, err := cl.Route.Pool.Acquire(&cl.waiter)
 	if slot != nil || err != nil {
 		l.connect(cl, slot, err)
 	}
@@ -80,11 +81,11 @@ func (t *slotTask) Run() {
 // connect sends a call that has its slot on an idle connection, or else on a new
 // one.
 func (l *loop) connect(cl *client, slot *pool.Replica, err error) {
-	if f := cl.endWait(slot, err, l.Now()); f != nil {
+	if f := cl.EndWait(slot, err, l.Now()); f != nil {
 		l.answer(cl, nil, f)
 		return
 	}
-	r := replicaOf(slot)
+	r := call.ReplicaOf(slot)
 	for s := l.upstreams.Reuse(r.Host); s != nil; s = l.upstreams.Reuse(r.Host) {
 		if l.send(cl, s) {
 			return
@@ -97,16 +98,16 @@ func (l *loop) connect(cl *client, slot *pool.Replica, err error) {
 // send sends the call on a connection, and reports false when not one byte of it
 // went out.
 func (l *loop) send(cl *client, s *upstream.Stream) bool {
-	if !s.Send(cl, &cl.Call, cl.body.B) {
+	if !s.Send(cl, &cl.Call.Call, cl.body.B) {
 		return false
 	}
 	cl.up = s
-	cl.markSent()
+	cl.MarkSent()
 	return true
 }
 
 // dial connects to the call's replica, on a goroutine.
-func (l *loop) dial(cl *client, r *replica) {
+func (l *loop) dial(cl *client, r *call.Replica) {
 	deadline := cl.Deadline()
 	go func() {
 		socket, err := r.Dial(l.e.background, deadline)
@@ -114,10 +115,10 @@ func (l *loop) dial(cl *client, r *replica) {
 	}()
 }
 
-func (l *loop) dialed(cl *client, r *replica, socket eventloop.Socket, err error) {
+func (l *loop) dialed(cl *client, r *call.Replica, socket eventloop.Socket, err error) {
 	switch {
 	case err != nil:
-	case cl.gone:
+	case cl.Gone:
 		socket.Close()
 		err = pool.ErrCallerGone
 	default:
@@ -131,7 +132,7 @@ func (l *loop) dialed(cl *client, r *replica, socket eventloop.Socket, err error
 		s.Close()
 		err = upstream.ErrEndedAtOnce
 	}
-	if f := cl.retryOrEnd(err, l.Now()); f != nil {
+	if f := cl.RetryOrEnd(err, l.Now()); f != nil {
 		l.answer(cl, nil, f)
 		return
 	}
@@ -156,7 +157,7 @@ func (cl *client) OnAnswer(a protocol.Answer) {
 // OnBroken is called when the exchange ended before its answer did.
 func (cl *client) OnBroken(err error) {
 	cl.up = nil
-	cl.l.answer(cl, nil, cl.breakOff(err, cl.l.Now()))
+	cl.l.answer(cl, nil, cl.BreakOff(err, cl.l.Now()))
 }
 
 // OnRest is called with an answer that is read as any other call's is: on a
@@ -172,7 +173,7 @@ func (cl *client) OnRest(rest *upstream.Rest) {
 	deadline, limit := cl.Deadline(), cl.AnswerLimit()
 	ctx, cancel := context.WithDeadline(l.e.background, deadline)
 	cl.cut = cancel
-	share := l.e.replyShare(ctx, &cl.call)
+	share := l.e.replyShare(ctx, &cl.Call)
 	cl.Share = share
 	go func() {
 		defer cancel()
@@ -183,7 +184,7 @@ func (cl *client) OnRest(rest *upstream.Rest) {
 
 // ran answers the caller with what the replica answered.
 func (l *loop) ran(cl *client, a protocol.Answer) {
-	res, f := cl.complete(a, l.Now())
+	res, f := cl.Complete(a, l.Now())
 	var out protocol.Reply
 	if f == nil {
 		out, f = cl.Reply(&res)
@@ -198,7 +199,7 @@ func (l *loop) ran(cl *client, a protocol.Answer) {
 func (l *loop) slowlyAnswered(cl *client, a protocol.Answer, err error) {
 	cl.cut = nil
 	if err != nil {
-		l.answer(cl, nil, cl.breakOff(err, l.Now()))
+		l.answer(cl, nil, cl.BreakOff(err, l.Now()))
 		return
 	}
 	l.ran(cl, a)

@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/waittest"
@@ -128,55 +126,4 @@ func TestHalfClosedHTTP(t *testing.T) {
 			return strings.Contains(h.access.String(), `"outcome":"canceled"`) && h.Snapshot().Algorithms[0].InFlight == 0
 		})
 	})
-}
-
-// TestWaitContext: a langserver's call goes on waiting for a moment after
-// net/http ended its caller's context; any other call ends at once.
-func TestWaitContext(t *testing.T) {
-	for name, langserver := range map[string]bool{"langserver": true, "http": false} {
-		t.Run(name, func(t *testing.T) {
-			c := track(t, langserver, 0)
-			caller, leave := context.WithCancel(t.Context())
-			began := time.Now()
-			ctx, release := c.waitContext(caller)
-			defer release()
-			leave()
-			waittest.Receive(t, "the wait ends", ctx.Done())
-			if took := time.Since(began); langserver && took < halfClosedFor {
-				t.Errorf("the wait ended after %v, want at least %v", took, halfClosedFor)
-			}
-			if ended := c.exchangeContext(caller).Err() != nil; ended == langserver {
-				t.Errorf("the exchange ends with the caller = %v", ended)
-			}
-		})
-	}
-}
-
-// TestEndsWithoutCaller: in which phases a call goes on whose caller sends no
-// more.
-func TestEndsWithoutCaller(t *testing.T) {
-	for _, test := range []struct {
-		langserver bool
-		phase      phase
-		waited     time.Duration
-		want       bool
-	}{
-		{true, phaseQueued, 0, true},
-		{true, phaseQueued, halfClosedFor - 1, true},
-		{true, phaseQueued, halfClosedFor, false},
-		{true, phaseGranted, time.Hour, true},
-		{true, phaseSent, time.Hour, true},
-		{true, phaseAnswered, 0, false},
-		{false, phaseQueued, 0, false},
-		{false, phaseGranted, 0, false},
-		{false, phaseSent, 0, false},
-	} {
-		c := track(t, test.langserver, 0)
-		now := time.Now()
-		c.enqueue(now)
-		c.phase = test.phase
-		if got := c.endsWithoutCaller(now.Add(test.waited)); got != test.want {
-			t.Errorf("langserver %v, %v for %v: endsWithoutCaller = %v, want %v", test.langserver, test.phase, test.waited, got, test.want)
-		}
-	}
 }

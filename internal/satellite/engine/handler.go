@@ -10,6 +10,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
 	"github.com/constellation-serving/constellation/internal/satellite/batch"
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/http1"
 	"github.com/constellation-serving/constellation/internal/satellite/jsonscan"
@@ -58,7 +59,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // here, is written, counted and logged.
 func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) {
 	e.paths.NetHTTP.Add(1)
-	c := &call{Call: protocol.Call{ID: protocol.RequestID(r.Header.Get("X-Request-Id")), Start: time.Now()}, lifecycle: lifecycle{log: e.log}, status: http.StatusOK}
+	c := &call.Call{Call: protocol.Call{ID: protocol.RequestID(r.Header.Get("X-Request-Id")), Start: time.Now()}, Log: e.log, Status: http.StatusOK}
 	defer func() {
 		c.Share.Release()
 		p := recover()
@@ -69,7 +70,7 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 			panic(p)
 		}
 		f := e.panicked(c, p)
-		if c.answering {
+		if c.Answering {
 			panic(http.ErrAbortHandler) // part of an answer is out already
 		}
 		_ = e.write(w, c, c.ErrorReply(f))
@@ -83,9 +84,9 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 		}
 		out = c.ErrorReply(f)
 	}
-	c.answering = true
+	c.Answering = true
 	if err := e.write(w, c, out); err != nil && f == nil {
-		c.outcome = protocol.OutcomeCanceled // the caller is gone
+		c.Outcome = protocol.OutcomeCanceled // the caller is gone
 	}
 	e.finish(c, f)
 }
@@ -107,7 +108,7 @@ func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request, path string) {
 }
 
 // panicked logs a panic and returns the failure that its caller reads.
-func (e *Engine) panicked(c *call, p any) *protocol.Failure {
+func (e *Engine) panicked(c *call.Call, p any) *protocol.Failure {
 	e.log.Error("the engine panicked", "request_id", c.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	f := &protocol.Failure{Status: http.StatusInternalServerError, Outcome: protocol.OutcomeFault, Message: "the engine failed; its log has request " + c.ID}
 	e.finish(c, f)
@@ -115,7 +116,7 @@ func (e *Engine) panicked(c *call, p any) *protocol.Failure {
 }
 
 // call makes the call and returns its reply.
-func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path string) (protocol.Reply, *protocol.Failure) {
+func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, path string) (protocol.Reply, *protocol.Failure) {
 	from := remote(r.RemoteAddr)
 	ask := &callRequest{
 		method: r.Method, path: path, query: r.URL.RawQuery,
@@ -134,7 +135,7 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 		discard(w, r)
 		return protocol.Reply{}, f
 	}
-	share := e.requests.Share(r.Context(), c.keyID, c.Deadline(), nil)
+	share := e.requests.Share(r.Context(), c.KeyID, c.Deadline(), nil)
 	defer share.Release()
 	body, f := e.readBody(c, w, r, share)
 	if f != nil {
@@ -144,7 +145,7 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 		defer body.Release()
 		return e.accept(r, c, body)
 	}
-	c.Share = e.replyShare(c.exchangeContext(r.Context()), c)
+	c.Share = e.replyShare(c.ExchangeContext(r.Context()), c)
 	res, f := e.dispatch(r.Context(), c, body, nil)
 	body.Release()
 	share.Release()
@@ -155,11 +156,11 @@ func (e *Engine) call(c *call, w http.ResponseWriter, r *http.Request, path stri
 }
 
 // write puts a reply on an HTTP connection and releases it.
-func (e *Engine) write(w http.ResponseWriter, c *call, out protocol.Reply) error {
+func (e *Engine) write(w http.ResponseWriter, c *call.Call, out protocol.Reply) error {
 	defer out.Release()
 	id, warning := "", ""
 	if c != nil {
-		id, warning = c.ID, c.warning
+		id, warning = c.ID, c.Warning
 	}
 	header := w.Header()
 	out.Headers(id, warning, out.Close || e.draining.Load(), func(name, value string) { header[name] = []string{value} })

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
@@ -58,8 +59,8 @@ func (e *Engine) takeInsights(r *http.Request) *protocol.Failure {
 		event.RequestID = protocol.RequestID(id)
 	}
 	if running != nil {
-		event.RequestID = running.id
-		ms := now.Sub(running.start).Milliseconds()
+		event.RequestID = running.ID
+		ms := now.Sub(running.Start).Milliseconds()
 		event.Duration = &ms
 	}
 	event.SessionID = event.RequestID
@@ -70,31 +71,25 @@ func (e *Engine) takeInsights(r *http.Request) *protocol.Failure {
 	return nil
 }
 
-// running is the call of a replica that has one call at a time.
-type running struct {
-	id    string
-	start time.Time
-}
-
 // sender returns the algorithm that has a replica at host, and the call that
 // runs there when that is certain.
-func (e *Engine) sender(host string) (*routing.Route, *running) {
+func (e *Engine) sender(host string) (*routing.Route, *call.Running) {
 	var (
 		found *routing.Route
-		call  *running
+		runs  *call.Running
 		n     int
 	)
 	for _, route := range e.table.Load().Routes {
 		for _, at := range route.Pool.At(host) {
-			found, call = route, nil
+			found, runs = route, nil
 			if at.Sole {
-				call = replicaOf(at.Replica).current.Load()
+				runs = call.ReplicaOf(at.Replica).Running()
 			}
 			n++
 		}
 	}
 	if n > 1 {
-		call = nil
+		runs = nil
 	}
-	return found, call
+	return found, runs
 }

@@ -73,7 +73,7 @@ func (l *loop) guard(cl *client, f func()) {
 
 // fail ends a call that panicked, and the event loops with it.
 func (l *loop) fail(cl *client, p any) {
-	failure := l.e.panicked(&cl.call, p)
+	failure := l.e.panicked(&cl.Call, p)
 	l.Group().TurnOff()
 	defer func() {
 		if recover() != nil { // it is too broken to be answered
@@ -84,11 +84,11 @@ func (l *loop) fail(cl *client, p any) {
 	if cl.up != nil {
 		l.endExchange(cl)
 	}
-	if cl.state == clientCalling && cl.phase == phaseQueued && cl.route.Pool != nil && !cl.route.Pool.Cancel(&cl.waiter) {
-		defer func() { cl.gone = true }() // its slot is on the way, and goes back
+	if cl.state == clientCalling && cl.Queued() && cl.Route.Pool != nil && !cl.Route.Pool.Cancel(&cl.waiter) {
+		defer func() { cl.Gone = true }() // its slot is on the way, and goes back
 	}
-	cl.release(pool.OutcomeOK)
-	if cl.answering || !cl.conn.IsOpen() {
+	cl.Release(pool.OutcomeOK)
+	if cl.Answering || !cl.conn.IsOpen() {
 		cl.state = clientIdle
 		l.closeClient(cl)
 		return

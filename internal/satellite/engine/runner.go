@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/pool"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
@@ -70,7 +71,7 @@ func (s *durableSlot) Release() { s.route.Pool.Release(s.replica, pool.ClassDura
 // Run makes the call on the slot, as it is made for a caller who waits.
 func (s *durableSlot) Run(ctx context.Context, in async.Input) (out async.Outcome) {
 	c := s.e.durableCall(&in)
-	c.to(s.route)
+	c.To(s.route)
 	defer func() {
 		if p := recover(); p != nil {
 			c.Share.Release()
@@ -82,7 +83,7 @@ func (s *durableSlot) Run(ctx context.Context, in async.Input) (out async.Outcom
 	return s.e.outcome(c, reply, f)
 }
 
-func (s *durableSlot) run(ctx context.Context, c *call, in *async.Input) (protocol.Reply, *protocol.Failure) {
+func (s *durableSlot) run(ctx context.Context, c *call.Call, in *async.Input) (protocol.Reply, *protocol.Failure) {
 	body := memory.NewBuffer(len(in.Body))
 	defer body.Release()
 	body.B = append(body.B, in.Body...)
@@ -98,7 +99,7 @@ func (s *durableSlot) run(ctx context.Context, c *call, in *async.Input) (protoc
 		s.Release()
 		return protocol.Reply{}, f
 	}
-	c.span = s.e.tracer.Start(s.e.background, &c.Call, c.route.VanityURL, c.route.Algorithm)
+	c.Span = s.e.tracer.Start(s.e.background, &c.Call, c.Route.VanityURL, c.Route.Algorithm)
 	c.Share = s.e.replyShare(ctx, c)
 	res, f := s.e.dispatch(ctx, c, body, s.replica)
 	if f != nil {
@@ -107,18 +108,18 @@ func (s *durableSlot) run(ctx context.Context, c *call, in *async.Input) (protoc
 	return c.Reply(&res)
 }
 
-func (e *Engine) durableCall(in *async.Input) *call {
-	c := &call{
-		Call:      protocol.Call{ID: in.RequestID, Start: time.Now()},
-		lifecycle: lifecycle{log: e.log, durable: true}, status: http.StatusOK, keyID: in.KeyID,
+func (e *Engine) durableCall(in *async.Input) *call.Call {
+	c := &call.Call{
+		Call: protocol.Call{ID: in.RequestID, Start: time.Now()},
+		Log:  e.log, Durable: true, Status: http.StatusOK, KeyID: in.KeyID,
 	}
 	c.Trace = protocol.ReadTrace(in.Traceparent, in.Tracestate)
 	return c
 }
 
 // outcome returns what becomes of a call that has ended with reply, or with f.
-func (e *Engine) outcome(c *call, reply protocol.Reply, f *protocol.Failure) async.Outcome {
-	out := async.Outcome{Ended: c.outcome, Replica: c.replica, Run: c.Run}
+func (e *Engine) outcome(c *call.Call, reply protocol.Reply, f *protocol.Failure) async.Outcome {
+	out := async.Outcome{Ended: c.Outcome, Replica: c.Replica, Run: c.Run}
 	if f != nil {
 		out.Ended, out.Message, out.ErrorType, out.Retry = f.Outcome, f.Message, f.ErrorType, mayEndOtherwise(f)
 		if f.Cause != nil {

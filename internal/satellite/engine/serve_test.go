@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
@@ -471,8 +472,8 @@ func TestNoTimeLeftIsNotARefusal(t *testing.T) {
 		"no time left":    t.Context,
 		"caller who left": func() context.Context { ctx, cancel := context.WithCancel(t.Context()); cancel(); return ctx },
 	} {
-		c := &call{Call: protocol.Call{ID: "req-x", Start: time.Now().Add(-time.Minute)}, lifecycle: lifecycle{log: e.Engine.log}}
-		c.to(r)
+		c := &call.Call{Call: protocol.Call{ID: "req-x", Start: time.Now().Add(-time.Minute)}, Log: e.Engine.log}
+		c.To(r)
 		c.Timeout = 30 * time.Second
 		body := memory.NewBuffer(1)
 		if _, f := e.dispatch(ctx(), c, body, nil); f == nil {

@@ -1,10 +1,9 @@
-package engine
+package call
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -55,40 +54,32 @@ func (p phase) mayBecome(next phase) bool {
 	return false
 }
 
-// lifecycle is a call between its admission and its end. It decides what becomes
-// of the call and of its slot; what drives it, an event loop or net/http, waits,
-// sends, reads and writes. No method blocks. Those that return a failure have
-// ended the call with it, and have released its slot.
-type lifecycle struct {
-	phase    phase
-	gone     bool // the caller left, and the call is not made without them
-	durable  bool // nobody waits for it: what ends it for its caller cuts it off
-	tries    int
-	queuedAt time.Time
-	started  time.Time // when the slot was granted
-	slot     *pool.Replica
-	log      *slog.Logger
-}
+// The methods of a call decide what becomes of it and of its slot. None blocks.
+// Those that return a failure have ended the call with it, and have released its
+// slot.
 
 // class returns who waits for the call's answer, as its pool knows it.
-func (c *lifecycle) class() pool.Class {
-	if c.durable {
+func (c *Call) class() pool.Class {
+	if c.Durable {
 		return pool.ClassDurable
 	}
 	return pool.ClassSync
 }
 
+// Queued reports whether the call waits for a slot.
+func (c *Call) Queued() bool { return c.phase == phaseQueued }
+
 // enter makes next the call's phase.
-func (c *call) enter(next phase) {
+func (c *Call) enter(next phase) {
 	if !c.phase.mayBecome(next) {
 		panic(fmt.Sprintf("a call that is %v became %v", c.phase, next))
 	}
 	c.phase = next
 }
 
-// enqueue begins the wait for a slot, and reports whether the call comes back
+// Enqueue begins the wait for a slot, and reports whether the call comes back
 // from a replica that refused it.
-func (c *call) enqueue(now time.Time) (retry bool) {
+func (c *Call) Enqueue(now time.Time) (retry bool) {
 	c.enter(phaseQueued)
 	if retry = c.tries > 0; !retry {
 		c.queuedAt = now
@@ -97,64 +88,64 @@ func (c *call) enqueue(now time.Time) (retry bool) {
 	return retry
 }
 
-// endWait ends the wait: with a slot, or with the reason why there is none.
-func (c *call) endWait(slot *pool.Replica, err error, now time.Time) *protocol.Failure {
-	c.started, c.wait = now, now.Sub(c.queuedAt)
-	if err == nil && c.gone {
-		c.route.Pool.Release(slot, c.class(), pool.OutcomeOK)
+// EndWait ends the wait: with a slot, or with the reason why there is none.
+func (c *Call) EndWait(slot *pool.Replica, err error, now time.Time) *protocol.Failure {
+	c.started, c.Wait = now, now.Sub(c.queuedAt)
+	if err == nil && c.Gone {
+		c.Route.Pool.Release(slot, c.class(), pool.OutcomeOK)
 		err = pool.ErrCallerGone
 	}
 	if err != nil {
-		return c.notServed(err)
+		return c.NotServed(err)
 	}
 	c.enter(phaseGranted)
-	r := replicaOf(slot)
-	c.slot, c.replica = slot, r.Addr()
+	r := ReplicaOf(slot)
+	c.slot, c.Replica = slot, r.Addr()
 	r.runs(c)
 	return nil
 }
 
-// timeOutWait ends the wait of a call that is in no queue any more.
-func (c *call) timeOutWait(now time.Time) *protocol.Failure {
-	c.wait = now.Sub(c.queuedAt)
-	if !c.route.Pool.Usable() {
-		return c.notServed(pool.ErrNoReplica)
+// TimeOutWait ends the wait of a call that is in no queue any more.
+func (c *Call) TimeOutWait(now time.Time) *protocol.Failure {
+	c.Wait = now.Sub(c.queuedAt)
+	if !c.Route.Pool.Usable() {
+		return c.NotServed(pool.ErrNoReplica)
 	}
-	return c.notServed(pool.ErrWaitTimeout)
+	return c.NotServed(pool.ErrWaitTimeout)
 }
 
-// retryOrEnd is called when the replica got not one byte of the call. Without a
+// RetryOrEnd is called when the replica got not one byte of the call. Without a
 // failure another replica is to be asked.
-func (c *call) retryOrEnd(err error, now time.Time) *protocol.Failure {
+func (c *Call) RetryOrEnd(err error, now time.Time) *protocol.Failure {
 	c.Run = now.Sub(c.started)
 	// A caller who left, or had no time left, says nothing of the replica.
 	switch {
-	case c.gone:
-		c.release(pool.OutcomeOK)
-		return c.notServed(pool.ErrCallerGone)
+	case c.Gone:
+		c.Release(pool.OutcomeOK)
+		return c.NotServed(pool.ErrCallerGone)
 	case !now.Before(c.Deadline()):
-		c.release(pool.OutcomeOK)
-		return c.notServed(pool.ErrWaitTimeout)
+		c.Release(pool.OutcomeOK)
+		return c.NotServed(pool.ErrWaitTimeout)
 	}
-	c.log.Warn("the replica refused the connection", "request_id", c.ID, "algorithm", c.route.VanityURL, "replica", c.replica, "error", err)
-	c.release(pool.OutcomeRefused)
+	c.Log.Warn("the replica refused the connection", "request_id", c.ID, "algorithm", c.Route.VanityURL, "replica", c.Replica, "error", err)
+	c.Release(pool.OutcomeRefused)
 	return nil
 }
 
-// markSent is called when the replica has the call, or part of it.
-func (c *call) markSent() { c.enter(phaseSent) }
+// MarkSent is called when the replica has the call, or part of it.
+func (c *Call) MarkSent() { c.enter(phaseSent) }
 
-// complete ends the call with what its replica answered.
-func (c *call) complete(a protocol.Answer, now time.Time) (protocol.Result, *protocol.Failure) {
+// Complete ends the call with what its replica answered.
+func (c *Call) Complete(a protocol.Answer, now time.Time) (protocol.Result, *protocol.Failure) {
 	c.Run = now.Sub(c.started)
 	c.enter(phaseAnswered)
-	c.release(pool.OutcomeOK)
+	c.Release(pool.OutcomeOK)
 	return c.ReadAnswer(a)
 }
 
-// breakOff ends a call that was sent and has no answer: it may have run, and is
+// BreakOff ends a call that was sent and has no answer: it may have run, and is
 // not tried again.
-func (c *call) breakOff(err error, now time.Time) *protocol.Failure {
+func (c *Call) BreakOff(err error, now time.Time) *protocol.Failure {
 	c.Run = now.Sub(c.started)
 	end, outcome, f := phaseAnswered, pool.OutcomeOK, protocol.Lost(err)
 	switch {
@@ -162,38 +153,38 @@ func (c *call) breakOff(err error, now time.Time) *protocol.Failure {
 		end, outcome, f = phaseTimedOut, c.timedOutOutcome(), protocol.TimedOut()
 	case errors.Is(err, memory.ErrTooLarge):
 		f = protocol.TooLarge()
-	case c.gone && c.durable:
-		c.release(c.cutOutcome(err))
-		return c.notServed(pool.ErrCallerGone)
-	case c.gone && (!c.Langserver || errors.Is(err, memory.ErrNoRoom)):
-		c.release(pool.OutcomeOK)
-		return c.notServed(pool.ErrCallerGone)
+	case c.Gone && c.Durable:
+		c.Release(c.cutOutcome(err))
+		return c.NotServed(pool.ErrCallerGone)
+	case c.Gone && (!c.Langserver || errors.Is(err, memory.ErrNoRoom)):
+		c.Release(pool.OutcomeOK)
+		return c.NotServed(pool.ErrCallerGone)
 	case errors.Is(err, memory.ErrNoRoom):
 		f = protocol.NoRoomForReply()
 	}
 	c.enter(end)
-	c.release(outcome)
+	c.Release(outcome)
 	return f
 }
 
 // timedOutOutcome returns what a call that timed out means for its replica: a
 // langserver cannot cancel, so its process is replaced.
-func (c *call) timedOutOutcome() pool.Outcome {
+func (c *Call) timedOutOutcome() pool.Outcome {
 	if !c.Langserver {
 		return pool.OutcomeOK
 	}
-	c.log.Warn("the call timed out: ending its replica", "request_id", c.ID, "algorithm", c.route.VanityURL, "replica", c.replica)
+	c.Log.Warn("the call timed out: ending its replica", "request_id", c.ID, "algorithm", c.Route.VanityURL, "replica", c.Replica)
 	return pool.OutcomeStuck
 }
 
 // cutOutcome returns what a durable call that was cut off means for its replica.
 // One that was cancelled is like one that timed out; when the engine stops, the
 // replica may still end it.
-func (c *call) cutOutcome(err error) pool.Outcome {
+func (c *Call) cutOutcome(err error) pool.Outcome {
 	if !c.Langserver || !errors.Is(err, async.ErrCancelled) {
 		return pool.OutcomeOK
 	}
-	c.log.Info("the call was cancelled: ending its replica", "request_id", c.ID, "algorithm", c.route.VanityURL, "replica", c.replica)
+	c.Log.Info("the call was cancelled: ending its replica", "request_id", c.ID, "algorithm", c.Route.VanityURL, "replica", c.Replica)
 	return pool.OutcomeStuck
 }
 
@@ -204,10 +195,10 @@ func (c *call) cutOutcome(err error) pool.Outcome {
 // nobody.
 const halfClosedFor = time.Second
 
-// endsWithoutCaller reports whether the call ends in an answer though its caller
+// EndsWithoutCaller reports whether the call ends in an answer though its caller
 // sends no more: a langserver cannot cancel, so that its call runs on and holds
 // its slot. Any other call is cancelled.
-func (c *call) endsWithoutCaller(now time.Time) bool {
+func (c *Call) EndsWithoutCaller(now time.Time) bool {
 	switch c.phase {
 	case phaseQueued:
 		return c.Langserver && now.Sub(c.queuedAt) < halfClosedFor
@@ -217,22 +208,22 @@ func (c *call) endsWithoutCaller(now time.Time) bool {
 	return false
 }
 
-// runsOn reports whether the call is made once it has its slot, whatever becomes
+// RunsOn reports whether the call is made once it has its slot, whatever becomes
 // of its caller.
-func (c *call) runsOn() bool { return c.Langserver && !c.durable }
+func (c *Call) RunsOn() bool { return c.Langserver && !c.Durable }
 
-// exchangeContext returns the context in which the call runs, of its caller's.
-func (c *call) exchangeContext(ctx context.Context) context.Context {
-	if c.runsOn() {
+// ExchangeContext returns the context in which the call runs, of its caller's.
+func (c *Call) ExchangeContext(ctx context.Context) context.Context {
+	if c.RunsOn() {
 		return context.WithoutCancel(ctx)
 	}
 	return ctx
 }
 
-// waitContext returns the context in which the call waits for its slot, of its
+// WaitContext returns the context in which the call waits for its slot, of its
 // caller's, which net/http ends when the caller ends their half. Release it.
-func (c *call) waitContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !c.runsOn() {
+func (c *Call) WaitContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !c.RunsOn() {
 		return ctx, func() {}
 	}
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -241,22 +232,22 @@ func (c *call) waitContext(ctx context.Context) (context.Context, context.Cancel
 	return later, func() { stop(); cancel() }
 }
 
-// release releases the call's slot, once.
-func (c *call) release(o pool.Outcome) {
+// Release releases the call's slot, once.
+func (c *Call) Release(o pool.Outcome) {
 	if slot := c.slot; slot != nil {
 		c.slot = nil
-		c.route.Pool.Release(slot, c.class(), o)
+		c.Route.Pool.Release(slot, c.class(), o)
 	}
 }
 
-// notServed ends a call that no replica started.
-func (c *call) notServed(err error) *protocol.Failure {
+// NotServed ends a call that no replica started.
+func (c *Call) NotServed(err error) *protocol.Failure {
 	switch {
 	case errors.Is(err, pool.ErrQueueFull):
 		c.enter(phaseAnswered)
 		return &protocol.Failure{
 			Status: http.StatusTooManyRequests, Outcome: protocol.OutcomeFull, RetryAfter: 1,
-			Message: fmt.Sprintf("%s is busy: %d calls wait already; try again later", c.route.VanityURL, c.route.Queue.Limit),
+			Message: fmt.Sprintf("%s is busy: %d calls wait already; try again later", c.Route.VanityURL, c.Route.Queue.Limit),
 		}
 	case errors.Is(err, pool.ErrWaitTimeout):
 		c.enter(phaseTimedOut)
@@ -268,6 +259,6 @@ func (c *call) notServed(err error) *protocol.Failure {
 	c.enter(phaseAnswered)
 	return &protocol.Failure{
 		Status: http.StatusServiceUnavailable, Outcome: protocol.OutcomeNone, RetryAfter: 2,
-		Message: fmt.Sprintf("no replica of %s is ready%s; try again later", c.route.VanityURL, c.route.Because()),
+		Message: fmt.Sprintf("no replica of %s is ready%s; try again later", c.Route.VanityURL, c.Route.Because()),
 	}
 }
