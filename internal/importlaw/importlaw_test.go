@@ -51,6 +51,7 @@ var direct = map[string][]string{
 	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
+	"internal/satellite/authn": {"internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/routing"},
 	"internal/satellite/batch": {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/call": {"internal/satellite/async", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol",
 		"internal/satellite/routing", "internal/satellite/telemetry", "internal/satellite/upstream"},

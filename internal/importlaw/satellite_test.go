@@ -9,7 +9,7 @@ import (
 // engineParts are the engine's alone: it wires them, and nobody else knows them,
 // but for those parts whose rule in direct names them.
 var engineParts = []string{
-	"internal/satellite/async", "internal/satellite/batch", "internal/satellite/call", "internal/satellite/callback",
+	"internal/satellite/async", "internal/satellite/authn", "internal/satellite/batch", "internal/satellite/call", "internal/satellite/callback",
 	"internal/satellite/discovery", "internal/satellite/durable", "internal/satellite/eventloop", "internal/satellite/keyring", "internal/satellite/memory",
 	"internal/satellite/peer", "internal/satellite/pool", "internal/satellite/probe", "internal/satellite/protocol",
 	"internal/satellite/reload", "internal/satellite/routing", "internal/satellite/scale", "internal/satellite/schedule", "internal/satellite/telemetry", "internal/satellite/upkeep", "internal/satellite/upstream",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
@@ -19,7 +20,7 @@ type callRequest struct {
 	contentType, encoding string
 	traceparent           string
 	tracestate            string
-	from                  caller
+	from                  authn.Caller
 }
 
 // admit finds out who calls what, and how; nil when the call may go on.
@@ -32,7 +33,7 @@ func (e *Engine) admit(c *call.Call, q *callRequest) *protocol.Failure {
 	}
 	t := e.table.Load()
 	now := e.now()
-	key, f := e.authorize(q.authorization, q.from)
+	key, f := e.callers.Authenticate(q.authorization, q.from)
 	c.KeyID = key.ID
 	if f != nil {
 		return f

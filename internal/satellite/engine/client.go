@@ -262,8 +262,8 @@ func (l *loop) sweepClient(cl *client, now time.Time) {
 	}
 }
 
-// host returns the caller's address; "" when the kernel does not know it.
-func (cl *client) host() string { return cl.conn.RemoteHost() }
+// Host returns the caller's address; "" when the kernel does not know it.
+func (cl *client) Host() string { return cl.conn.RemoteHost() }
 
 // Ready is called when the caller's connection can be read or written.
 func (cl *client) Ready(ev eventloop.Events) {

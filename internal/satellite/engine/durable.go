@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
@@ -18,7 +19,7 @@ import (
 func newDurable(e *Engine) *durable.Service {
 	return durable.New(e.background, durable.Options{
 		Dir: e.opts.QueueDir, TokenFile: cmp.Or(e.opts.TokenFile, filepath.Join(e.opts.Dir, config.TokenFile)), OwnSecret: e.opts.TokenFile == "",
-		Table: e.table.Load, Runner: runner{e}, Spend: e.spendLater, Decides: e.decides,
+		Table: e.table.Load, Runner: runner{e}, Spend: e.callers.SpendLater, Decides: e.decides,
 		Cluster: func() *discovery.Cluster {
 			if e.watcher == nil {
 				return nil
@@ -54,7 +55,7 @@ func (e *Engine) accept(r *http.Request, c *call.Call, body *memory.Buffer) (pro
 // serveAsync answers what became of durable calls.
 func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 	var reply protocol.Reply
-	key, f := e.authorize([]byte(r.Header.Get("Authorization")), remote(r.RemoteAddr))
+	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
 	if f == nil {
 		reply, f = e.durable.Answer(r, &key)
 	}
@@ -69,7 +70,7 @@ func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 // stands after batch.Path.
 func (e *Engine) serveBatch(w http.ResponseWriter, r *http.Request, rest string) {
 	w.Header()["Cache-Control"] = []string{"no-store"}
-	key, f := e.authorize([]byte(r.Header.Get("Authorization")), remote(r.RemoteAddr))
+	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
 	if f == nil {
 		f = e.durable.ServeBatch(w, r, &key, rest)
 	}

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/durable"
@@ -78,7 +79,7 @@ type Engine struct {
 	replies    *memory.Budget
 	mesh       *peer.Mesh             // the links to the satellite's other engines
 	server     atomic.Pointer[server] // nil before Serve, and without a fast path
-	ownKey     ownKey
+	callers    *authn.Authenticator
 	tracer     *telemetry.Tracer
 	durable    *durable.Service
 	upkeep     *upkeep.Service
@@ -133,7 +134,6 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	e.background, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 	e.access = telemetry.NewAccessLog(opts.AccessLog, opts.AccessSample)
 	e.requests, e.replies = memory.NewBudget(memory.DefaultSize(), bodyMaxWait), cmp.Or(opts.replies, memory.NewBudget(memory.DefaultSize(), replyMaxWait))
-	e.ownKey.waiters = make(chan struct{}, maxPodWaiters)
 	var err error
 	if e.mesh, err = newMesh(e); err != nil {
 		e.stop()
@@ -145,6 +145,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e.report = newReporting(e.now())
 	e.keys = keyring.New(opts.KeyRate)
+	e.callers = authn.New(authn.Options{Keys: e.keys, Table: e.table.Load, OnSpent: e.mesh.NotifySpent, Now: e.now, Engines: opts.PeerService})
 	e.durable = newDurable(e)
 	e.upkeep = upkeep.New(upkeep.Options{Durable: e.durable, Launch: func() string { return e.table.Load().Launch }, Log: e.log, Now: e.now})
 	e.metrics = newMetrics(e)
@@ -167,6 +168,7 @@ func (e *Engine) start() error {
 	if err := e.watchCluster(routes); err != nil {
 		return err
 	}
+	e.callers.Watcher = e.watcher
 	if e.watcher != nil {
 		cluster := e.watcher.Cluster()
 		if e.keeper, err = keyring.NewKeeper(cluster.Config, cluster.Namespace, routes.Satellite.ID, e.keys, keySetter{e}, e.log); err != nil {

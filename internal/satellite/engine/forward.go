@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/eventloop"
 	"github.com/constellation-serving/constellation/internal/satellite/http1"
@@ -26,7 +27,7 @@ func (l *loop) begin(cl *client, data []byte, h *http1.Call) {
 		traceparent: string(h.Traceparent), tracestate: string(h.Tracestate),
 		from: cl,
 	})
-	if isUnknownPod(f) { // net/http waits until it is known
+	if authn.IsUnknownPod(f) { // net/http waits until it is known
 		body.Release()
 		cl.body = nil
 		l.handOver(cl, data, telemetry.CallUnknownPod)

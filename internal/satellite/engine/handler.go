@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/batch"
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
@@ -117,7 +118,7 @@ func (e *Engine) panicked(c *call.Call, p any) *protocol.Failure {
 
 // call makes the call and returns its reply.
 func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, path string) (protocol.Reply, *protocol.Failure) {
-	from := remote(r.RemoteAddr)
+	from := authn.Remote(r.RemoteAddr)
 	ask := &callRequest{
 		method: r.Method, path: path, query: r.URL.RawQuery,
 		authorization: []byte(r.Header.Get("Authorization")),
@@ -126,8 +127,8 @@ func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, path
 		from: from,
 	}
 	f := e.admit(c, ask)
-	if isUnknownPod(f) {
-		if f = e.awaitPod(r.Context(), from.host()); f == nil {
+	if authn.IsUnknownPod(f) {
+		if f = e.callers.AwaitPod(r.Context(), from.Host()); f == nil {
 			f = e.admit(c, ask)
 		}
 	}

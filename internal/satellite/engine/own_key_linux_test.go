@@ -134,7 +134,7 @@ func TestAPodThatCallsBeforeItIsKnown(t *testing.T) {
 			e, api := ownKeyEngine(t, opts, func(*config.Routes) {})
 			answer := make(chan response, 1)
 			go func() { answer <- e.from(t, "127.0.0.21", ownTestKey) }()
-			eventually(t, "the call waits", func() bool { return len(e.ownKey.waiters) == 1 })
+			eventually(t, "the call waits", func() bool { return len(e.callers.Waiting) == 1 })
 			api.tell(t, "ADDED", podSlice("algo-new", "launch-1", "127.0.0.21", discoveryv1.EndpointConditions{Ready: new(false)}))
 			if got := waittest.Receive(t, "the answer to the call that waits", answer); got.status != 200 {
 				t.Errorf("the call of a pod that became known = %d %s, want 200", got.status, got.body)
@@ -152,19 +152,19 @@ func TestAPodThatCallsBeforeItIsKnown(t *testing.T) {
 func TestManyCallsOfUnknownPods(t *testing.T) {
 	t.Parallel()
 	e, _ := ownKeyEngine(t, Options{}, func(*config.Routes) {})
-	for range maxPodWaiters - 1 {
-		e.ownKey.waiters <- struct{}{}
+	for range cap(e.callers.Waiting) - 1 {
+		e.callers.Waiting <- struct{}{}
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan *protocol.Failure)
-	go func() { left <- e.awaitPod(ctx, "127.0.0.31") }()
-	eventually(t, "every place is taken", func() bool { return len(e.ownKey.waiters) == maxPodWaiters })
+	go func() { left <- e.callers.AwaitPod(ctx, "127.0.0.31") }()
+	eventually(t, "every place is taken", func() bool { return len(e.callers.Waiting) == cap(e.callers.Waiting) })
 	if got := e.from(t, "127.0.0.32", ownTestKey); got.status != 503 || got.header.Get("Retry-After") != "1" {
 		t.Errorf("a call without a place to wait = %d %s, want 503 with Retry-After", got.status, got.body)
 	}
 	leave()
-	if f := waittest.Receive(t, "the end of the wait", left); f == nil || len(e.ownKey.waiters) != maxPodWaiters-1 {
-		t.Errorf("who left: %v, and %d places are taken; want %d", f, len(e.ownKey.waiters), maxPodWaiters-1)
+	if f := waittest.Receive(t, "the end of the wait", left); f == nil || len(e.callers.Waiting) != cap(e.callers.Waiting)-1 {
+		t.Errorf("who left: %v, and %d places are taken; want %d", f, len(e.callers.Waiting), cap(e.callers.Waiting)-1)
 	}
 }
 

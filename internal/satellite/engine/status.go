@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/stats"
@@ -65,7 +66,7 @@ func (e *Engine) serveStatus(w http.ResponseWriter, r *http.Request) {
 		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return
 	}
-	key, f := e.authorize([]byte(r.Header.Get("Authorization")), remote(r.RemoteAddr))
+	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
 	if f != nil {
 		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return

@@ -1,4 +1,4 @@
-package engine
+package authn
 
 import (
 	"context"
@@ -12,15 +12,41 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
 
-// ownKey holds the satellite's own key to the satellite's own pods. It stands
-// in the environment of every algorithm, and whoever reads it there is not to
-// call from elsewhere.
-type ownKey struct {
-	waiters chan struct{} // has an element for each call that waits in awaitPod
-	refused atomic.Uint64 // calls from elsewhere
+// Options are what an authenticator is made with. Those without a default are
+// required.
+type Options struct {
+	Keys    *keyring.Ring
+	Table   func() *routing.Table
+	OnSpent func(keyID string) // is called with a key that SpendLater counted, and the other engines are to count too
+	Now     func() time.Time
+
+	Watcher *discovery.Watcher // nil without a cluster
+	Engines string             // the service of the satellite's engines, whose pods are no algorithms'
+	// Waiting has an element for each call that waits in AwaitPod, of which there
+	// are never more than it takes; nil is 64.
+	Waiting chan struct{}
 }
+
+// Authenticator finds out who calls. Make it with New.
+type Authenticator struct {
+	Options
+	refused atomic.Uint64
+}
+
+// New returns an authenticator.
+func New(o Options) *Authenticator {
+	if o.Waiting == nil {
+		o.Waiting = make(chan struct{}, maxPodWaiters)
+	}
+	return &Authenticator{Options: o}
+}
+
+// Refused returns how many calls with the own key came from elsewhere than the
+// satellite's pods.
+func (a *Authenticator) Refused() uint64 { return a.refused.Load() }
 
 const (
 	// podKnownWithin is how long a call may wait until its pod is known. The
@@ -31,17 +57,18 @@ const (
 	maxPodWaiters  = 64
 )
 
-// caller is where a request comes from.
-type caller interface {
-	// host returns the address of the other end of the connection, without its
+// Caller is where a request comes from.
+type Caller interface {
+	// Host returns the address of the other end of the connection, without its
 	// port; "" when it is not known.
-	host() string
+	Host() string
 }
 
-// remote is a caller as net/http knows it.
-type remote string
+// Remote is a caller as net/http knows it.
+type Remote string
 
-func (r remote) host() string {
+// Host returns the address.
+func (r Remote) Host() string {
 	host, _, _ := net.SplitHostPort(string(r))
 	return discovery.CanonicalHost(host)
 }
@@ -50,25 +77,25 @@ func (r remote) host() string {
 // turn out to be a pod's.
 var errUnknownPod = errors.New("the pod is not known yet")
 
-// isUnknownPod reports whether it may help to wait until a pod is known.
-func isUnknownPod(f *protocol.Failure) bool { return f != nil && errors.Is(f, errUnknownPod) }
+// IsUnknownPod reports whether it may help to wait until a pod is known.
+func IsUnknownPod(f *protocol.Failure) bool { return f != nil && errors.Is(f, errUnknownPod) }
 
-// authorize returns the key of an Authorization header and counts a call with
+// Authenticate returns the key of an Authorization header and counts a call with
 // it. The satellite's own key is refused from elsewhere than its algorithms'
 // pods; the failure is caused by errUnknownPod when waiting may help.
-func (e *Engine) authorize(authorization []byte, from caller) (keyring.Key, *protocol.Failure) {
-	now := e.now()
-	key, err := e.keys.Find(authorization, now)
+func (a *Authenticator) Authenticate(authorization []byte, from Caller) (keyring.Key, *protocol.Failure) {
+	now := a.Now()
+	key, err := a.Keys.Find(authorization, now)
 	if err != nil {
 		return key, refuseKey(err)
 	}
-	if keyring.IsOwn(key.Key) && !e.table.Load().OwnKeyAny {
-		if host := from.host(); !e.isOwnPod(host) {
+	if keyring.IsOwn(key.Key) && !a.Table().OwnKeyAny {
+		if host := from.Host(); !a.isOwnPod(host) {
 			f := notOwnPod(host)
-			if e.watcher != nil {
+			if a.Watcher != nil {
 				f.Cause = errUnknownPod
 			} else {
-				e.ownKey.refused.Add(1)
+				a.refused.Add(1)
 			}
 			return key, f
 		}
@@ -95,11 +122,11 @@ func notOwnPod(host string) *protocol.Failure {
 		"the satellite's own key works from its algorithms' pods alone, and this call came from "+host+", which is none of them; see stage.own_key if something between them changes the address")
 }
 
-// awaitPod waits until an address is that of one of the satellite's algorithms.
-func (e *Engine) awaitPod(ctx context.Context, host string) *protocol.Failure {
+// AwaitPod waits until an address is that of one of the satellite's algorithms.
+func (a *Authenticator) AwaitPod(ctx context.Context, host string) *protocol.Failure {
 	select {
-	case e.ownKey.waiters <- struct{}{}:
-		defer func() { <-e.ownKey.waiters }()
+	case a.Waiting <- struct{}{}:
+		defer func() { <-a.Waiting }()
 	default:
 		f := protocol.Refuse(http.StatusServiceUnavailable, "it is not known yet whether "+host+" is one of the satellite's pods, and many calls wait to know; try again later")
 		f.RetryAfter = 1
@@ -109,11 +136,11 @@ func (e *Engine) awaitPod(ctx context.Context, host string) *protocol.Failure {
 	defer cancel()
 	look := time.NewTicker(podLookEvery)
 	defer look.Stop()
-	for !e.isOwnPod(host) {
+	for !a.isOwnPod(host) {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			e.ownKey.refused.Add(1)
+			a.refused.Add(1)
 			return notOwnPod(host)
 		}
 	}
@@ -123,22 +150,22 @@ func (e *Engine) awaitPod(ctx context.Context, host string) *protocol.Failure {
 // isOwnPod reports whether an address is that of one of the satellite's
 // algorithms. The engines' own addresses are none: they call nobody with the
 // key, and a proxy in the engine's pod would lend its address to all.
-func (e *Engine) isOwnPod(host string) bool {
-	t := e.table.Load()
-	if e.watcher != nil && e.watcher.IsPod(host, func(service, launch string) bool {
-		return service != e.opts.PeerService && (t.LooksUp(service) || launch != "" && launch == t.Launch)
+func (a *Authenticator) isOwnPod(host string) bool {
+	t := a.Table()
+	if a.Watcher != nil && a.Watcher.IsPod(host, func(service, launch string) bool {
+		return service != a.Engines && (t.LooksUp(service) || launch != "" && launch == t.Launch)
 	}) {
 		return true
 	}
 	return t.Lists(host)
 }
 
-// spendLater counts a call that was accepted with a key and runs now. It returns
+// SpendLater counts a call that was accepted with a key and runs now. It returns
 // how long to wait when the key's rate allows none, and an error when the key may
 // not make the call any more.
-func (e *Engine) spendLater(keyID, vanityURL string) (time.Duration, error) {
-	now := e.now()
-	key, err := e.keys.Of(keyID, now)
+func (a *Authenticator) SpendLater(keyID, vanityURL string) (time.Duration, error) {
+	now := a.Now()
+	key, err := a.Keys.Of(keyID, now)
 	if err != nil {
 		return 0, err
 	}
@@ -150,7 +177,7 @@ func (e *Engine) spendLater(keyID, vanityURL string) (time.Duration, error) {
 		return refusal.RetryAfter, nil
 	}
 	if key.Limited() && !keyring.IsOwn(key.Key) {
-		e.mesh.NotifySpent(key.ID)
+		a.OnSpent(key.ID)
 	}
 	return 0, nil
 }
