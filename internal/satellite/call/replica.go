@@ -15,6 +15,7 @@ type Replica struct {
 	current atomic.Pointer[Running] // the call that started last
 }
 
+// NewReplica returns the replica at an address, without a connection as yet.
 func NewReplica(addr string) *Replica { return &Replica{Host: upstream.NewHost(addr)} }
 
 // ReplicaOf returns what the engine has of a pool's replica.

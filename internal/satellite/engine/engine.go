@@ -25,6 +25,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/durable"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/insight"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
@@ -81,6 +82,7 @@ type Engine struct {
 	server     atomic.Pointer[server] // nil before Serve, and without a fast path
 	callers    *authn.Authenticator
 	tracer     *telemetry.Tracer
+	insights   insight.Taker
 	durable    *durable.Service
 	upkeep     *upkeep.Service
 	port       string // of the calls' listener
@@ -149,6 +151,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	e.durable = newDurable(e)
 	e.upkeep = upkeep.New(upkeep.Options{Durable: e.durable, Launch: func() string { return e.table.Load().Launch }, Log: e.log, Now: e.now})
 	e.metrics = newMetrics(e)
+	e.insights = insight.Taker{Table: e.table.Load, Metrics: e.metrics, Access: e.access}
 	e.routesFile = reload.NewFile(opts.Dir, config.RoutesFile, e.applyRoutes)
 	e.keysFile = reload.NewFile(opts.Dir, config.KeysFile, e.applyKeys)
 	e.probe = reload.NewProbe(opts.Dir)

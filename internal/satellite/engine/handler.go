@@ -193,6 +193,15 @@ func writeParts(w http.ResponseWriter, out *protocol.Reply) error {
 	return nil
 }
 
+// serveInsights takes what an algorithm reports.
+func (e *Engine) serveInsights(w http.ResponseWriter, r *http.Request) {
+	if f := e.insights.Take(r); f != nil {
+		_ = e.write(w, nil, protocol.ErrorReply(f))
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 func (e *Engine) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	writeStatus(w, http.StatusOK, "ok")
 }

@@ -1,13 +1,12 @@
 package engine
 
 import (
-	"net"
 	"sync/atomic"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/eventloop"
 	"github.com/constellation-serving/constellation/internal/satellite/http1"
-	"github.com/constellation-serving/constellation/internal/satellite/peer"
+	"github.com/constellation-serving/constellation/internal/satellite/peerloop"
 	"github.com/constellation-serving/constellation/internal/satellite/pool"
 	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
 	"github.com/constellation-serving/constellation/internal/satellite/upstream"
@@ -24,7 +23,7 @@ type loop struct {
 	calls     atomic.Uint64
 	clients   client // the ring of all callers' connections
 	count     int
-	peers     map[*peer.Conn]*peerSocket
+	links     *peerloop.Carrier
 	held      int // what calls' bytes take of memory
 	mayHold   int
 	in        []byte // what is read of a caller, or of another engine
@@ -43,9 +42,10 @@ const (
 
 func newLoop(s *server, on *eventloop.Loop, mayHold int) *loop {
 	l := &loop{
-		Loop: on, s: s, e: s.e, upstreams: upstream.NewLoop(on), peers: map[*peer.Conn]*peerSocket{}, mayHold: mayHold,
+		Loop: on, s: s, e: s.e, upstreams: upstream.NewLoop(on), mayHold: mayHold,
 		in: make([]byte, http1.MaxHead+http1.MaxBody), out: make([]byte, 0, http1.MaxHead+http1.MaxBody),
 	}
+	l.links = peerloop.New(on, l.in)
 	l.clients.next, l.clients.prev = &l.clients, &l.clients
 	return l
 }
@@ -56,9 +56,7 @@ func (l *loop) Close() {
 		l.clients.next.state = clientIdle
 		l.closeClient(l.clients.next)
 	}
-	for c := range l.peers {
-		l.endPeer(c, net.ErrClosed)
-	}
+	l.links.Close()
 }
 
 // guard keeps a panic in one call from being the others' too.

@@ -113,5 +113,10 @@ func (f peerFinder) Complete() bool {
 // peerLoop has links' connections served by the fast path, if there is one.
 type peerLoop struct{ e *Engine }
 
-// Carry hands a connection to the event loop.
-func (l peerLoop) Carry(c *peer.Conn) (stop func()) { return l.e.server.Load().carry(c) }
+// Carry hands a connection to an event loop, and returns nil when there is none.
+func (l peerLoop) Carry(c *peer.Conn) (stop func()) {
+	if s := l.e.server.Load(); s != nil {
+		return s.loops[0].links.Carry(c)
+	}
+	return nil
+}

@@ -52,7 +52,7 @@ func (r runner) Run(ctx context.Context, in async.Input) async.Outcome {
 	slot, err := r.Reserve(ctx, in.VanityURL, false)
 	if err != nil {
 		c := r.e.durableCall(&in)
-		return r.e.outcome(c, protocol.Reply{}, notReserved(err, in.VanityURL))
+		return c.Kept(protocol.Reply{}, notReserved(err, in.VanityURL))
 	}
 	return slot.Run(ctx, in)
 }
@@ -75,12 +75,12 @@ func (s *durableSlot) Run(ctx context.Context, in async.Input) (out async.Outcom
 	defer func() {
 		if p := recover(); p != nil {
 			c.Share.Release()
-			out = s.e.outcome(c, protocol.Reply{}, s.e.panicked(c, p))
+			out = c.Kept(protocol.Reply{}, s.e.panicked(c, p))
 		}
 	}()
 	reply, f := s.run(ctx, c, &in)
 	s.e.finish(c, f)
-	return s.e.outcome(c, reply, f)
+	return c.Kept(reply, f)
 }
 
 func (s *durableSlot) run(ctx context.Context, c *call.Call, in *async.Input) (protocol.Reply, *protocol.Failure) {
@@ -115,40 +115,6 @@ func (e *Engine) durableCall(in *async.Input) *call.Call {
 	}
 	c.Trace = protocol.ReadTrace(in.Traceparent, in.Tracestate)
 	return c
-}
-
-// outcome returns what becomes of a call that has ended with reply, or with f.
-func (e *Engine) outcome(c *call.Call, reply protocol.Reply, f *protocol.Failure) async.Outcome {
-	out := async.Outcome{Ended: c.Outcome, Replica: c.Replica, Run: c.Run}
-	if f != nil {
-		out.Ended, out.Message, out.ErrorType, out.Retry = f.Outcome, f.Message, f.ErrorType, mayEndOtherwise(f)
-		if f.Cause != nil {
-			out.Cause = f.Cause.Error()
-		}
-		reply.Release()
-		reply = c.ErrorReply(f)
-	}
-	out.Status, out.ContentType = reply.Status, reply.ContentType
-	out.Body = make([]byte, 0, reply.Length())
-	for _, part := range reply.Parts {
-		out.Body = append(out.Body, part...)
-	}
-	share := reply.Share
-	reply.Share = nil
-	reply.Release()
-	return out.WithRelease(share.Release)
-}
-
-// mayEndOtherwise reports whether a call that failed is worth another run: not
-// what the algorithm raised or refused, and not an answer that cannot be read.
-func mayEndOtherwise(f *protocol.Failure) bool {
-	switch f.Outcome {
-	case protocol.OutcomeLost:
-		return f.Cause != nil
-	case protocol.OutcomeFull, protocol.OutcomeNone, protocol.OutcomeFault, protocol.OutcomeCanceled:
-		return true
-	}
-	return false
 }
 
 // Runner returns what makes calls that nobody waits for.

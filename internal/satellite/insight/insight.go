@@ -1,4 +1,4 @@
-package engine
+package insight
 
 import (
 	"encoding/json"
@@ -9,10 +9,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
+	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
 )
 
-// insightEvent is the line in the access log that insights become.
-type insightEvent struct {
+// event is the line in the access log that insights become.
+type event struct {
 	Time      time.Time         `json:"time"`
 	Level     string            `json:"level"`
 	Message   string            `json:"msg"`
@@ -25,17 +26,16 @@ type insightEvent struct {
 	Insights  map[string]string `json:"insights"`
 }
 
-// serveInsights takes what an algorithm reports. It is not authenticated: who
-// sends is known by the address, which has to be a replica's.
-func (e *Engine) serveInsights(w http.ResponseWriter, r *http.Request) {
-	if f := e.takeInsights(r); f != nil {
-		_ = e.write(w, nil, protocol.ErrorReply(f))
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+// Taker takes insights.
+type Taker struct {
+	Table   func() *routing.Table
+	Metrics *telemetry.Metrics
+	Access  *telemetry.AccessLog
 }
 
-func (e *Engine) takeInsights(r *http.Request) *protocol.Failure {
+// Take takes what an algorithm reports. It is not authenticated: who sends is
+// known by the address, which has to be a replica's.
+func (t *Taker) Take(r *http.Request) *protocol.Failure {
 	if r.Method != http.MethodPost {
 		f := protocol.Refuse(http.StatusMethodNotAllowed, "insights are reported with POST")
 		f.Allow = http.MethodPost
@@ -46,40 +46,40 @@ func (e *Engine) takeInsights(r *http.Request) *protocol.Failure {
 		return f
 	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	route, running := e.sender(host)
+	route, running := t.sender(host)
 	if route == nil {
 		return protocol.Refuse(http.StatusForbidden, "insights are taken from this satellite's algorithms only")
 	}
 	now := time.Now()
-	event := insightEvent{
+	line := event{
 		Time: now.UTC(), Level: "INFO", Message: "insight", Insights: insights,
 		Owner: route.Ref.Owner, Name: route.Ref.Name, Version: route.Ref.Hash,
 	}
 	if id := r.Header.Get("X-Request-Id"); id != "" {
-		event.RequestID = protocol.RequestID(id)
+		line.RequestID = protocol.RequestID(id)
 	}
 	if running != nil {
-		event.RequestID = running.ID
+		line.RequestID = running.ID
 		ms := now.Sub(running.Start).Milliseconds()
-		event.Duration = &ms
+		line.Duration = &ms
 	}
-	event.SessionID = event.RequestID
-	e.metrics.AddInsights(route.VanityURL, n)
-	if line, err := json.Marshal(event); err == nil {
-		e.access.WriteLine(line)
+	line.SessionID = line.RequestID
+	t.Metrics.AddInsights(route.VanityURL, n)
+	if data, err := json.Marshal(line); err == nil {
+		t.Access.WriteLine(data)
 	}
 	return nil
 }
 
 // sender returns the algorithm that has a replica at host, and the call that
 // runs there when that is certain.
-func (e *Engine) sender(host string) (*routing.Route, *call.Running) {
+func (t *Taker) sender(host string) (*routing.Route, *call.Running) {
 	var (
 		found *routing.Route
 		runs  *call.Running
 		n     int
 	)
-	for _, route := range e.table.Load().Routes {
+	for _, route := range t.Table().Routes {
 		for _, at := range route.Pool.At(host) {
 			found, runs = route, nil
 			if at.Sole {
