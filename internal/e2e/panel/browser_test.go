@@ -175,7 +175,7 @@ func (w *world) errors(t *testing.T) string {
 	return strings.Join(said[max(0, len(said)-10):], "")
 }
 
-var failure = regexp.MustCompile(`ERROR|WARN|\b5\d\d\b`)
+var failure = regexp.MustCompile(`"level":"(?:ERROR|WARN)"|"status":5`)
 
 func (v *visitor) size(width, height int64) step {
 	return call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
