@@ -44,6 +44,10 @@ const (
 	knownIngress = 5 * time.Second
 	reachTry     = 5 * time.Second
 	reachEvery   = 500 * time.Millisecond
+	// A controller has several workers, and often several pods, which take up an
+	// Ingress one after the other: so many answers in a row stand for all.
+	freshAnswers = 5
+	freshEvery   = 100 * time.Millisecond
 )
 
 // AsCallers asks for a proof that the engines of a launch are behind the
@@ -56,19 +60,34 @@ func AsCallers(ctx context.Context, cluster *cluster.Cluster, launchID, base str
 	client := NewClient(known)
 	defer client.CloseIdleConnections()
 	fresh := slices.ContainsFunc(changes, func(c apply.Change) bool { return c.Object.Kind == "Ingress" })
-	timeout := knownIngress
+	return untilSure(ctx, fresh, func() *Answer {
+		client.CloseIdleConnections() // another connection may be another worker's
+		return Ask(ctx, client, launchID, base+"/v1/status")
+	})
+}
+
+// untilSure asks until the launch answers, as often as it takes to be sure of it,
+// or until the time for it is over.
+func untilSure(ctx context.Context, fresh bool, ask func() *Answer) *Answer {
+	timeout, wanted := knownIngress, 1
 	if fresh {
-		timeout = freshIngress
+		timeout, wanted = freshIngress, freshAnswers
 	}
+	right := 0 // answers in a row
 	for deadline := time.Now().Add(timeout); ; {
-		r := Ask(ctx, client, launchID, base+"/v1/status")
-		if r.Answers == ThisLaunch || ctx.Err() != nil || r.Answers == Nobody && !fresh || time.Now().After(deadline) {
+		r, pause := ask(), reachEvery
+		if r.Answers == ThisLaunch {
+			right, pause = right+1, freshEvery
+		} else {
+			right = 0
+		}
+		if right == wanted || ctx.Err() != nil || r.Answers == Nobody && !fresh || time.Now().After(deadline) {
 			return r
 		}
 		select {
 		case <-ctx.Done():
 			return r
-		case <-time.After(reachEvery):
+		case <-time.After(pause):
 		}
 	}
 }
