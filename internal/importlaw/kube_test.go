@@ -9,7 +9,8 @@ import (
 // kubeDirect is the part of direct for what puts a launch on a cluster.
 var kubeDirect = map[string][]string{
 	"internal/kube/render":            {"internal/bundle", "internal/constellation", "internal/satellite/config"},
-	"internal/kube/cluster":           {"internal/kube/render", "internal/retry"},
+	"internal/kube/kubeconfig":        {},
+	"internal/kube/cluster":           {"internal/kube/kubeconfig", "internal/kube/render", "internal/retry"},
 	"internal/kube/cluster/transport": {"internal/retry"},
 	"internal/kube/apply":             {"internal/kube/cluster", "internal/kube/render", "internal/bundle"},
 	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},

@@ -12,7 +12,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
-	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 )
 
 // Configured is what configure shows.
@@ -100,11 +100,11 @@ func together(c *settings.File, online bool) error {
 	if k.KubeconfigPath == "" {
 		return nil
 	}
-	if !online && !slices.ContainsFunc(cluster.KubeconfigFiles(k.KubeconfigPath), isThere) {
+	if !online && !slices.ContainsFunc(kubeconfig.Files(k.KubeconfigPath), isThere) {
 		return nil // it is on the machine that deploys
 	}
-	err := cluster.CheckKubeconfig(k.KubeconfigPath, k.Context)
-	if err != nil && (online || !errors.Is(err, cluster.ErrPlugin)) {
+	err := kubeconfig.Check(k.KubeconfigPath, k.Context)
+	if err != nil && (online || !errors.Is(err, kubeconfig.ErrPlugin)) {
 		return fault.Wrap(err, fault.CodeUsage, "nothing was changed: stage.kubernetes")
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/registry"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
-	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -63,7 +63,7 @@ func remark(ctx context.Context, c *settings.File, f store.Folder, l *store.Laun
 		}
 	}
 	if touches("stage.kubernetes.namespace", "stage.kubernetes.context", "stage.kubernetes.kubeconfig_path") {
-		server, err := cluster.KubeconfigServer(c.Stage.Kubernetes.KubeconfigPath, c.Stage.Kubernetes.Context)
+		server, err := kubeconfig.Server(c.Stage.Kubernetes.KubeconfigPath, c.Stage.Kubernetes.Context)
 		if err != nil {
 			return // where the launch goes now is known where it is deployed
 		}
@@ -118,7 +118,7 @@ func lookupCause(err error) string {
 // origins fills in where a value comes from that was not set and has no fixed
 // default.
 func origins(c *settings.File, l *store.Launch, values []settings.Value) []settings.Value {
-	context, err := cluster.CurrentContext(c.Stage.Kubernetes.KubeconfigPath)
+	context, err := kubeconfig.CurrentContext(c.Stage.Kubernetes.KubeconfigPath)
 	for i, v := range values {
 		if v.State != "unset" {
 			continue

@@ -15,7 +15,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/registry"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
-	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 )
 
 // claimsIn returns the repository that the claims on a registry path are in, as
@@ -50,7 +50,7 @@ func (s *session) ownClaim() (registry.Claim, error) {
 // as this machine knows: one that only pushes has no kubeconfig.
 func (s *session) place() (server, namespace string) {
 	k := s.config.Stage.Kubernetes
-	server, err := cluster.KubeconfigServer(k.KubeconfigPath, k.Context)
+	server, err := kubeconfig.Server(k.KubeconfigPath, k.Context)
 	if err != nil || k.Namespace == "" {
 		return "", ""
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/transfer"
 	"github.com/constellation-serving/constellation/internal/install/waitview"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -105,7 +106,7 @@ func (s *session) connect(ctx context.Context) (*cluster.Cluster, error) {
 	}
 	connected, err := cluster.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace, policy)
 	switch {
-	case errors.Is(err, cluster.ErrKubeconfig):
+	case errors.Is(err, kubeconfig.ErrUnusable):
 		return nil, fault.Wrap(err, fault.CodePreflight, "stage.kubernetes")
 	case apierrors.IsUnauthorized(err):
 		return nil, fault.Wrap(err, fault.CodeAuth, "the cluster refuses the kubeconfig's credentials")

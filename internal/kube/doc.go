@@ -3,7 +3,8 @@
 //
 //   - render makes the objects of a launch from its plan and the operator's
 //     settings. It is pure.
-//   - cluster is the client: kubeconfig, discovery, retries, logs.
+//   - kubeconfig reads kubeconfigs as kubectl does.
+//   - cluster is the client: discovery, retries, logs.
 //   - apply writes objects server-side, compares, prunes, and keeps the
 //     inventory and the history.
 //   - health waits for pods, and finds out why they are not ready.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/registry"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/google/go-containerregistry/pkg/name"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -100,7 +101,7 @@ func checkPath(value string) (string, error) {
 // checkKubeconfigPath makes each path of a list absolute. Of several, those that
 // are not there are left out, as kubectl does.
 func checkKubeconfigPath(value string) (string, error) {
-	files := kubeconfigPaths(value)
+	files := kubeconfig.Files(value)
 	if len(files) < 2 || strings.Contains(value, "://") {
 		return checkPath(value)
 	}
@@ -122,15 +123,6 @@ func checkKubeconfigPath(value string) (string, error) {
 		return "", &noFileError{strings.Join(all, separator), missing.err}
 	}
 	return strings.Join(there, separator), nil
-}
-
-// kubeconfigPaths returns the files of a list as in KUBECONFIG. One with an empty
-// place in it is a single path.
-func kubeconfigPaths(value string) []string {
-	if separator := string(filepath.ListSeparator); strings.Contains(value, separator+separator) {
-		return []string{value}
-	}
-	return filepath.SplitList(value)
 }
 
 // noFileError is a path at which nothing can be read.

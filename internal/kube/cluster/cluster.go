@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/constellation-serving/constellation/internal/kube/cluster/transport"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -41,9 +42,10 @@ type RetryPolicy = transport.RetryPolicy
 var ErrUnreachable = transport.ErrUnreachable
 
 // Connect reaches the cluster of a kubeconfig's context and asks for its
-// version and APIs. The Cluster's requests are retried by the same policy.
+// version and APIs. The Cluster's requests are retried by the same policy. A
+// kubeconfig of no use is a kubeconfig.ErrUnusable.
 func Connect(ctx context.Context, path, contextName, namespace string, policy RetryPolicy) (*Cluster, error) {
-	config, err := loadKubeconfig(path, contextName)
+	config, err := kubeconfig.Load(path, contextName)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func Connect(ctx context.Context, path, contextName, namespace string, policy Re
 	config.Wrap(policy.Wrap)
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, kubeconfig.ErrUnusable)
 	}
 	// An API server sends no request on, and client-go would give its
 	// credentials to wherever an answer points.
@@ -64,11 +66,11 @@ func Connect(ctx context.Context, path, contextName, namespace string, policy Re
 	}
 	typed, err := kubernetes.NewForConfigAndClient(config, client)
 	if err != nil {
-		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, kubeconfig.ErrUnusable)
 	}
 	untyped, err := dynamic.NewForConfigAndClient(config, client)
 	if err != nil {
-		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+		return nil, fmt.Errorf("use kubeconfig %s: %w: %w", path, err, kubeconfig.ErrUnusable)
 	}
 	c := &Cluster{Namespace: namespace, Server: config.Host, Dynamic: untyped, Typed: typed, budget: policy.Budget, config: plain}
 	if c.APIs, c.Version, err = discover(ctx, typed.Discovery()); err != nil {

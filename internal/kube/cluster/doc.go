@@ -1,10 +1,8 @@
 // Package cluster is the client of one namespace of one Kubernetes cluster.
 //
-// It reads kubeconfigs as kubectl does and says what is wrong with one before a
-// request fails for it, finds out which API versions the server serves, reads
-// objects, and reads logs on behind a connection that broke. Every request is
-// retried by one policy while the API server does not answer; an error that
-// wraps ErrUnreachable is no refusal.
+// It finds out which API versions the server serves, reads objects, and reads logs
+// on behind a connection that broke. Every request is retried by one policy while
+// the API server does not answer; an error that wraps ErrUnreachable is no refusal.
 //
 // It knows nothing of launches but the names that their objects have.
 package cluster

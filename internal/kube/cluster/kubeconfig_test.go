@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -23,6 +22,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/launchtest"
 )
 
@@ -116,15 +116,15 @@ func TestKubeconfigAsKubectlReadsIt(t *testing.T) {
 		{"proxy", c.file(t, "proxy", c.cluster+`, proxy-url: "`+proxy+`"`, certificate), ""},
 		{"TLS name", c.file(t, "name", c.cluster+`, tls-server-name: "`+nameOf(t, c.server)+`"`, certificate), ""},
 	} {
-		if err := cluster.CheckKubeconfig(test.path, test.context); err != nil {
-			t.Errorf("%s: CheckKubeconfig: %v", test.name, err)
+		if err := kubeconfig.Check(test.path, test.context); err != nil {
+			t.Errorf("%s: Check: %v", test.name, err)
 		}
 		connected, err := cluster.Connect(t.Context(), test.path, test.context, "default", cluster.RetryPolicy{})
 		if err != nil || connected.Version != "v1.37.2" {
 			t.Errorf("%s: Connect: %v", test.name, err)
 		}
-		if at, err := cluster.KubeconfigServer(test.path, test.context); at != c.server {
-			t.Errorf("%s: KubeconfigServer = %q, %v; want %q", test.name, at, err, c.server)
+		if at, err := kubeconfig.Server(test.path, test.context); at != c.server {
+			t.Errorf("%s: Server = %q, %v; want %q", test.name, at, err, c.server)
 		}
 	}
 	if through.Load() == 0 {
@@ -171,42 +171,6 @@ func connectProxy(t *testing.T) (address string, through *atomic.Int64) {
 	}))
 	t.Cleanup(proxy.Close)
 	return proxy.URL, through
-}
-
-// What cannot work is told before anything is asked, with what to do.
-func TestKubeconfigThatCannotWork(t *testing.T) {
-	t.Parallel()
-	c := conf{dir: t.TempDir()}
-	const away = `server: "https://127.0.0.1:1"`
-	write(t, filepath.Join(c.dir, "closed"), "", 0o600)
-	for _, test := range []struct {
-		name, path string
-		says       []string
-	}{
-		{"gcp", c.file(t, "gcp", away, "auth-provider: {name: gcp}"), []string{`user "u"`, `auth-provider "gcp"`, "gke-gcloud-auth-plugin", "get-credentials"}},
-		{"azure", c.file(t, "azure", away, "auth-provider: {name: azure}"), []string{`auth-provider "azure"`, "kubelogin convert-kubeconfig"}},
-		{"oidc", c.file(t, "oidc", away, "auth-provider: {name: oidc}"), []string{`auth-provider "oidc"`, "oidc-login"}},
-		{"another", c.file(t, "another", away, "auth-provider: {name: tencent}"), []string{`auth-provider "tencent"`, "a user with 'exec', a token or a certificate"}},
-		{"no user", write(t, filepath.Join(c.dir, "no-user"), "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: gone}}]\nclusters: [{name: k, cluster: {"+away+"}}]\nusers: [{name: u, user: {token: x}}]\n", 0o600),
-			[]string{`context "c"`, `user "gone", which is not there`, "it has u"}},
-		{"no cluster", write(t, filepath.Join(c.dir, "no-cluster"), "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: gone, user: u}}]\nusers: [{name: u, user: {token: x}}]\n", 0o600),
-			[]string{`cluster "gone", which is not there`}},
-		{"no plugin", c.file(t, "no-plugin", away, execPlugin+"./nothing}"), []string{filepath.Join(c.dir, "nothing"), "not installed"}},
-		{"closed plugin", c.file(t, "closed-plugin", away, execPlugin+"./closed}"), []string{"may not be executed"}},
-		{"no key", c.file(t, "no-key", away, "client-certificate: pki/none.crt, client-key: pki/none.key"), []string{filepath.Join(c.dir, "pki", "none.crt")}},
-		{"no files", filepath.Join(c.dir, "x") + string(filepath.ListSeparator) + filepath.Join(c.dir, "y"), []string{"there is no file"}},
-	} {
-		err := cluster.CheckKubeconfig(test.path, "")
-		if !errors.Is(err, cluster.ErrKubeconfig) {
-			t.Errorf("%s: %v, want an ErrKubeconfig", test.name, err)
-			continue
-		}
-		for _, text := range append(test.says, "") {
-			if !strings.Contains(err.Error(), text) {
-				t.Errorf("%s: %q does not say %q", test.name, err, text)
-			}
-		}
-	}
 }
 
 // The credentials of a kubeconfig go to its API server alone.

@@ -1,4 +1,4 @@
-package cluster
+package kubeconfig
 
 import (
 	"errors"
@@ -16,44 +16,42 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// ErrKubeconfig is wrapped by Connect and CheckKubeconfig when the file cannot
-// be used.
-var ErrKubeconfig = errors.New("the kubeconfig cannot be used")
+// ErrUnusable is wrapped by every error of a kubeconfig that cannot be used.
+var ErrUnusable = errors.New("the kubeconfig cannot be used")
 
-// ErrPlugin is an ErrKubeconfig that another machine may not have: the
+// ErrPlugin is an ErrUnusable that another machine may not have: the
 // credential plugin is not installed.
-var ErrPlugin = fmt.Errorf("%w", ErrKubeconfig)
+var ErrPlugin = fmt.Errorf("%w", ErrUnusable)
 
-// KubeconfigFiles returns the files of a path, which may be a list as that of the
+// Files returns the files of a path, which may be a list as that of the
 // environment's KUBECONFIG. One with nothing between two separators is the name
 // of one file.
-func KubeconfigFiles(path string) []string {
+func Files(path string) []string {
 	if separator := string(filepath.ListSeparator); strings.Contains(path, separator+separator) {
 		return []string{path}
 	}
 	return filepath.SplitList(path)
 }
 
-// CheckKubeconfig reads a kubeconfig and finds the context, "" being the
-// file's current one. It does not connect.
-func CheckKubeconfig(path, context string) error {
-	_, err := loadKubeconfig(path, context)
+// Check reads a kubeconfig and finds the context, "" being the file's current one.
+func Check(path, context string) error {
+	_, err := Load(path, context)
 	return err
 }
 
 // CurrentContext returns the context that a kubeconfig itself chooses.
 func CurrentContext(path string) (string, error) {
-	file, err := readKubeconfig(path)
+	file, err := read(path)
 	if err != nil {
 		return "", err
 	}
 	return file.CurrentContext, nil
 }
 
-// KubeconfigServer returns the address of a context's API server, without asking
+// Server returns the address of a context's API server, without asking
 // it or looking for credentials.
-func KubeconfigServer(path, context string) (string, error) {
-	file, err := readKubeconfig(path)
+func Server(path, context string) (string, error) {
+	file, err := read(path)
 	if err != nil {
 		return "", err
 	}
@@ -63,13 +61,13 @@ func KubeconfigServer(path, context string) (string, error) {
 	if c := file.Contexts[context]; c != nil && file.Clusters[c.Cluster] != nil {
 		return file.Clusters[c.Cluster].Server, nil
 	}
-	return "", fmt.Errorf("kubeconfig %s has no context %q with a cluster: %w", path, context, ErrKubeconfig)
+	return "", fmt.Errorf("kubeconfig %s has no context %q with a cluster: %w", path, context, ErrUnusable)
 }
 
-// readKubeconfig merges the files of a path as kubectl does: what a file names
+// read merges the files of a path as kubectl does: what a file names
 // relatively, a certificate, a key, a token or a plugin, is beside that file.
-func readKubeconfig(path string) (*clientcmdapi.Config, error) {
-	files := KubeconfigFiles(path)
+func read(path string) (*clientcmdapi.Config, error) {
+	files := Files(path)
 	var there []string
 	for _, file := range files {
 		if _, err := os.Stat(file); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -77,20 +75,22 @@ func readKubeconfig(path string) (*clientcmdapi.Config, error) {
 		}
 	}
 	if len(there) == 0 {
-		return nil, fmt.Errorf("there is no file %s: %w", path, ErrKubeconfig)
+		return nil, fmt.Errorf("there is no file %s: %w", path, ErrUnusable)
 	}
 	config, err := (&clientcmd.ClientConfigLoadingRules{Precedence: there}).Load()
 	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig %s: %w: %w", path, err, ErrKubeconfig)
+		return nil, fmt.Errorf("read kubeconfig %s: %w: %w", path, err, ErrUnusable)
 	}
 	if len(config.Contexts) == 0 {
-		return nil, fmt.Errorf("%s has no contexts, so it is no kubeconfig: %w", path, ErrKubeconfig)
+		return nil, fmt.Errorf("%s has no contexts, so it is no kubeconfig: %w", path, ErrUnusable)
 	}
 	return config, nil
 }
 
-func loadKubeconfig(path, context string) (*rest.Config, error) {
-	file, err := readKubeconfig(path)
+// Load returns how to connect to the cluster of a context, "" being the file's
+// current one.
+func Load(path, context string) (*rest.Config, error) {
+	file, err := read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -99,21 +99,21 @@ func loadKubeconfig(path, context string) (*rest.Config, error) {
 		name = file.CurrentContext
 	}
 	if name == "" {
-		return nil, fmt.Errorf("kubeconfig %s names no current context; set stage.kubernetes.context to one of %s: %w", path, keyList(file.Contexts), ErrKubeconfig)
+		return nil, fmt.Errorf("kubeconfig %s names no current context; set stage.kubernetes.context to one of %s: %w", path, keyList(file.Contexts), ErrUnusable)
 	}
 	chosen, ok := file.Contexts[name]
 	if !ok {
-		return nil, fmt.Errorf("kubeconfig %s has no context %q; it has %s: %w", path, name, keyList(file.Contexts), ErrKubeconfig)
+		return nil, fmt.Errorf("kubeconfig %s has no context %q; it has %s: %w", path, name, keyList(file.Contexts), ErrUnusable)
 	}
 	if _, ok := file.Clusters[chosen.Cluster]; !ok {
-		return nil, fmt.Errorf("context %q of kubeconfig %s is of cluster %q, which is not there; it has %s: %w", name, path, chosen.Cluster, keyList(file.Clusters), ErrKubeconfig)
+		return nil, fmt.Errorf("context %q of kubeconfig %s is of cluster %q, which is not there; it has %s: %w", name, path, chosen.Cluster, keyList(file.Clusters), ErrUnusable)
 	}
 	if err := checkUser(path, name, chosen.AuthInfo, file.AuthInfos); err != nil {
 		return nil, err
 	}
 	config, err := clientcmd.NewNonInteractiveClientConfig(*file, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("use context %q of kubeconfig %s: %w: %w", name, path, err, ErrKubeconfig)
+		return nil, fmt.Errorf("use context %q of kubeconfig %s: %w: %w", name, path, err, ErrUnusable)
 	}
 	return config, nil
 }
@@ -126,10 +126,10 @@ func checkUser(path, context, name string, users map[string]*clientcmdapi.AuthIn
 	case name == "":
 		return nil // nobody: a proxy may log in
 	case !ok:
-		return fmt.Errorf("context %q of kubeconfig %s is for user %q, which is not there; it has %s: %w", context, path, name, keyList(users), ErrKubeconfig)
+		return fmt.Errorf("context %q of kubeconfig %s is for user %q, which is not there; it has %s: %w", context, path, name, keyList(users), ErrUnusable)
 	case user.AuthProvider != nil:
 		return fmt.Errorf("user %q of kubeconfig %s logs in with auth-provider %q, which Kubernetes gave up; %s: %w",
-			name, path, user.AuthProvider.Name, insteadOf(user.AuthProvider.Name), ErrKubeconfig)
+			name, path, user.AuthProvider.Name, insteadOf(user.AuthProvider.Name), ErrUnusable)
 	}
 	return checkPlugin(path, user)
 }
