@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -70,7 +71,7 @@ func calledAt(ctx context.Context, f store.Folder) (string, error) {
 		host = render.EngineName + "." + s.config.Stage.Kubernetes.Namespace
 	case host == "":
 		if host, err = health.IngressAddress(ctx, cluster); err != nil {
-			return "", refusedByCluster(err)
+			return "", target.Refused(err)
 		}
 		if host == "" {
 			return "", fault.Errorf(fault.CodeFailed, "the launch's Ingress has no address yet: give the satellite's with --url")

@@ -15,6 +15,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/health"
@@ -141,7 +142,7 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	}
 	if in.Settings.CreateNamespace {
 		if err := r.EnsureNamespace(ctx); err != nil {
-			return nil, refusedByCluster(err)
+			return nil, target.Refused(err)
 		}
 	}
 	if err := places.Note(s.folder(), s.config.Stage.Kubernetes, cluster.Server, cluster.Namespace); err != nil {
@@ -159,7 +160,7 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	}
 	if in.Settings.Queue.On {
 		if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
-			return nil, refusedByCluster(err)
+			return nil, target.Refused(err)
 		}
 	}
 	if result.Ready && in.Settings.Ingress.Provider != "none" {
@@ -189,7 +190,7 @@ func (s *session) revoke(ctx context.Context, cluster *cluster.Cluster, prefligh
 	revoked, err := rollout.Revoke(ctx, cluster, s.launch.Plan)
 	switch {
 	case err != nil && preflight == nil:
-		return refusedByCluster(err)
+		return target.Refused(err)
 	case err != nil:
 		s.report.Line("! whether keys that were revoked still work here is not known: %v", err)
 	case len(revoked) > 0:
@@ -218,7 +219,7 @@ func (s *session) dryRun(ctx context.Context, cluster *cluster.Cluster, in rende
 	}
 	missing, err := cluster.NamespaceMissing(ctx)
 	if err != nil {
-		return refusedByCluster(err)
+		return target.Refused(err)
 	}
 	if missing { // nothing can be tried in it
 		for _, object := range append([]*unstructured.Unstructured{render.Namespace(in.Settings.Namespace)}, r.Objects...) {
@@ -228,7 +229,7 @@ func (s *session) dryRun(ctx context.Context, cluster *cluster.Cluster, in rende
 	}
 	changes, err := r.Preview(ctx)
 	if err != nil {
-		return refusedByCluster(err)
+		return target.Refused(err)
 	}
 	result.Changes = apply.Touched(changes)
 	_, err = s.endpoints(ctx, cluster, in, result)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/health"
@@ -26,7 +27,7 @@ func (s *session) endpoints(ctx context.Context, cluster *cluster.Cluster, in re
 	default:
 		address, err := s.ingressAddress(ctx, cluster, result)
 		if err != nil {
-			return "", refusedByCluster(err)
+			return "", target.Refused(err)
 		}
 		base = "http://" + address
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -41,7 +42,7 @@ func Diff(ctx context.Context, f store.Folder, report *progress.Reporter) (*Diff
 		return nil, err
 	}
 	defer s.close()
-	s.retryTimeout = lookRetryTimeout
+	s.retryTimeout = target.LookRetryTimeout
 	result, err := s.diff(ctx)
 	return result, fault.Interrupted(ctx, err, "the diff")
 }
@@ -87,7 +88,7 @@ func (s *session) diff(ctx context.Context) (*DiffResult, error) {
 func (s *session) preview(ctx context.Context, cluster *cluster.Cluster, r rollout.Rollout) (changes []apply.Change, installed int, err error) {
 	missing, err := cluster.NamespaceMissing(ctx)
 	if err != nil {
-		return nil, 0, refusedByCluster(err)
+		return nil, 0, target.Refused(err)
 	}
 	if missing {
 		if s.config.Stage.Kubernetes.CreateNamespace {
@@ -100,7 +101,7 @@ func (s *session) preview(ctx context.Context, cluster *cluster.Cluster, r rollo
 	}
 	inventory, err := apply.ReadInventory(ctx, cluster)
 	if err != nil {
-		return nil, 0, refusedByCluster(err)
+		return nil, 0, target.Refused(err)
 	}
 	if inventory != nil && inventory.LaunchID != s.launch.Folder.LaunchID {
 		return nil, 0, fault.Errorf(fault.CodePreflight, "namespace %s holds another launch, %s of satellite %s; configure another stage.kubernetes.namespace",
@@ -110,7 +111,7 @@ func (s *session) preview(ctx context.Context, cluster *cluster.Cluster, r rollo
 		installed = inventory.Installed
 	}
 	if changes, err = r.Preview(ctx); err != nil {
-		return nil, 0, refusedByCluster(err)
+		return nil, 0, target.Refused(err)
 	}
 	return changes, installed, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -25,7 +26,7 @@ func Doctor(ctx context.Context, f store.Folder, ignored []string, report *progr
 		return nil, err
 	}
 	defer s.close()
-	s.retryTimeout = lookRetryTimeout
+	s.retryTimeout = target.LookRetryTimeout
 	checks, _, _, err := s.preflight(ctx, ignored)
 	return checks, fault.Interrupted(ctx, err, "the check")
 }

@@ -5,12 +5,12 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -34,14 +34,10 @@ func Logs(ctx context.Context, f store.Folder, o health.LogOptions, out io.Write
 		return fault.Errorf(fault.CodeUsage, "this launch has nothing called %q; it has %s; did you mean %s", o.Of, strings.Join(known, ", "), constellation.Nearest(o.Of, known))
 	}
 	if err := health.WriteLogs(ctx, cluster, f.LaunchID, o, out); err != nil && ctx.Err() == nil {
-		return refusedByCluster(err)
+		return target.Refused(err)
 	}
 	return nil
 }
-
-// lookRetryTimeout is the retry budget of verbs that only look: an answer that
-// breaks off is asked for again, and a cluster that is away is reported soon.
-const lookRetryTimeout = 10 * time.Second
 
 // look opens a launch and its cluster only to read: without its lock, so that
 // it works while a deploy runs.
@@ -60,7 +56,7 @@ func look(ctx context.Context, f store.Folder) (*session, *cluster.Cluster, erro
 	if err := c.CheckComplete(f, nil); err != nil {
 		return nil, nil, err
 	}
-	s := &session{launch: l, config: c, retryTimeout: lookRetryTimeout}
+	s := &session{launch: l, config: c, retryTimeout: target.LookRetryTimeout}
 	cluster, err := s.connect(ctx)
 	return s, cluster, err
 }

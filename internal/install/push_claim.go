@@ -14,8 +14,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/registry"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
-	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 )
 
 // claimsIn returns the repository that the claims on a registry path are in, as
@@ -46,15 +46,9 @@ func (s *session) ownClaim() (registry.Claim, error) {
 	return own, nil
 }
 
-// place returns the API server and the namespace that the launch goes to, as far
-// as this machine knows: one that only pushes has no kubeconfig.
+// place is the cluster and the namespace of the launch.
 func (s *session) place() (server, namespace string) {
-	k := s.config.Stage.Kubernetes
-	server, err := kubeconfig.Server(k.KubeconfigPath, k.Context)
-	if err != nil || k.Namespace == "" {
-		return "", ""
-	}
-	return server, k.Namespace
+	return target.Place(s.config.Stage.Kubernetes)
 }
 
 // claim puts the launch's claim into the registry, before anything that it names

@@ -15,6 +15,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
@@ -99,7 +100,7 @@ func enginePods(ctx context.Context, c *cluster.Cluster, launchID string) ([]cor
 		LabelSelector: render.LabelLaunch + "=" + launchID + ",app.kubernetes.io/name=" + render.EngineName,
 	})
 	if err != nil {
-		return nil, refusedByCluster(fmt.Errorf("list the engines' pods: %w", err))
+		return nil, target.Refused(fmt.Errorf("list the engines' pods: %w", err))
 	}
 	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
 		return p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil

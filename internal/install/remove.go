@@ -10,6 +10,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 )
 
@@ -76,7 +77,7 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	}
 	objects, err := apply.Owned(ctx, cluster, inventory)
 	if err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	result := &RemoveResult{Namespace: cluster.Namespace, Server: cluster.Server, Version: inventory.Installed, DryRun: o.DryRun, Objects: objects}
 	if err := s.volumes(ctx, cluster, o.Volumes, result); err != nil {
@@ -108,7 +109,7 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 		if errors.Is(limited.Err(), context.DeadlineExceeded) {
 			return nil, &fault.Error{Code: fault.CodeTimeout, Message: fmt.Sprintf("not gone after %s", o.Timeout), Err: err}
 		}
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	if err := s.removeVolumes(limited, r, result); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/rollout"
@@ -19,7 +20,7 @@ func (s *session) volumes(ctx context.Context, c *cluster.Cluster, wanted bool, 
 	case apierrors.IsForbidden(err) && !wanted:
 		return nil
 	case err != nil:
-		return refusedByCluster(err)
+		return target.Refused(err)
 	case wanted:
 		result.Volumes = claims
 	default:
@@ -36,7 +37,7 @@ func (s *session) removeVolumes(ctx context.Context, r rollout.Rollout, result *
 	r.Wait = false
 	held, err := r.Remove(ctx, result.Volumes)
 	if err != nil {
-		return refusedByCluster(err)
+		return target.Refused(err)
 	}
 	result.Held = append(result.Held, held...)
 	return nil

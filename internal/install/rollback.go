@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -64,14 +65,14 @@ func (s *session) rollback(ctx context.Context, o RollbackOptions) (*RollbackRes
 	if err != nil {
 		return nil, err
 	}
-	target, err := inventory.RollbackTo(o.Version)
+	past, err := inventory.RollbackTo(o.Version)
 	if err != nil {
 		return nil, fault.Errorf(fault.CodeUsage, "%s", err.Error())
 	}
-	result := &RollbackResult{From: inventory.Installed, To: target.Version, Direction: target.Direction, Failed: target.Failed, Downloaded: s.launch.Root.Version,
+	result := &RollbackResult{From: inventory.Installed, To: past.Version, Direction: past.Direction, Failed: past.Failed, Downloaded: s.launch.Root.Version,
 		Namespace: cluster.Namespace, DryRun: o.DryRun, Kept: inventory.History}
-	s.report.Line("%s", result.Describe(target.GoingOn))
-	objects, err := apply.LoadVersion(ctx, cluster, s.launch.Plan, inventory, target.Version)
+	s.report.Line("%s", result.Describe(past.GoingOn))
+	objects, err := apply.LoadVersion(ctx, cluster, s.launch.Plan, inventory, past.Version)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeFailed, "go back")
 	}
@@ -79,14 +80,14 @@ func (s *session) rollback(ctx context.Context, o RollbackOptions) (*RollbackRes
 		return nil, err
 	}
 	plan := *s.launch.Plan
-	plan.Satellite.Version = target.Version
+	plan.Satellite.Version = past.Version
 	r := s.newRollout(cluster, objects, true)
 	r.ForceConflicts = o.ForceConflicts
 	r.Plan, r.Back = &plan, true
 	if o.DryRun {
 		changes, err := r.Preview(ctx)
 		if err != nil {
-			return nil, refusedByCluster(err)
+			return nil, target.Refused(err)
 		}
 		result.Changes = apply.Touched(changes)
 		return result, nil
@@ -109,7 +110,7 @@ func (s *session) installation(ctx context.Context) (*cluster.Cluster, *apply.In
 	inventory, err := apply.ReadInventory(ctx, cluster)
 	switch {
 	case err != nil:
-		return nil, nil, refusedByCluster(err)
+		return nil, nil, target.Refused(err)
 	case inventory == nil:
 		return cluster, nil, notInstalled{fault.Errorf(fault.CodeFailed, "this launch is not installed in namespace %s", cluster.Namespace)}
 	case inventory.LaunchID != s.launch.Folder.LaunchID:

@@ -8,10 +8,10 @@ import (
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/install/waitview"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
@@ -142,20 +142,5 @@ func (s *session) runRollout(ctx context.Context, r rollout.Rollout, timeout tim
 	case errors.As(err, &late), errors.Is(limited.Err(), context.DeadlineExceeded):
 		return changes, &fault.Error{Code: fault.CodeTimeout, Message: fmt.Sprintf("not ready after %s", timeout), Err: err}
 	}
-	return changes, refusedByCluster(err)
-}
-
-// refusedByCluster returns what the API server would not do. What the preflight
-// found allowed may be taken away while a deploy runs.
-func refusedByCluster(err error) error {
-	switch {
-	case errors.Is(err, cluster.ErrUnreachable):
-		return fault.Wrap(err, fault.CodeNetwork, "the cluster gave no answer")
-	case apierrors.IsUnauthorized(err):
-		return fault.Wrap(err, fault.CodeAuth, "the cluster refuses the kubeconfig's credentials")
-	case apierrors.IsForbidden(err):
-		return &fault.Error{Code: fault.CodeFailed, Message: "the cluster forbids it", Err: err,
-			Next: "→ 'doctor' lists every right that is missing, and the Role that gives them"}
-	}
-	return fault.Wrap(err, fault.CodeFailed, "the cluster refuses")
+	return changes, target.Refused(err)
 }

@@ -3,23 +3,20 @@ package install
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/registry"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
 	"github.com/constellation-serving/constellation/internal/install/waitview"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
-	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -99,23 +96,7 @@ func (s *session) close() {
 
 // connect reaches the configured cluster.
 func (s *session) connect(ctx context.Context) (*cluster.Cluster, error) {
-	k := s.config.Stage.Kubernetes
-	policy := cluster.RetryPolicy{Budget: s.retryTimeout}
-	if s.report != nil {
-		policy.Report = s.report.Line
-	}
-	connected, err := cluster.Connect(ctx, k.KubeconfigPath, k.Context, k.Namespace, policy)
-	switch {
-	case errors.Is(err, kubeconfig.ErrUnusable):
-		return nil, fault.Wrap(err, fault.CodePreflight, "stage.kubernetes")
-	case apierrors.IsUnauthorized(err):
-		return nil, fault.Wrap(err, fault.CodeAuth, "the cluster refuses the kubeconfig's credentials")
-	case errors.Is(err, cluster.ErrUnreachable):
-		return nil, fault.Wrap(err, fault.CodeNetwork, "stage.kubernetes")
-	case err != nil:
-		return nil, fault.Wrap(err, fault.CodePreflight, "the cluster refuses")
-	}
-	return connected, nil
+	return target.Connect(ctx, s.config.Stage.Kubernetes, s.retryTimeout, s.report)
 }
 
 // inputFor is the input for a cluster, by which it is settled what the operator
@@ -126,7 +107,7 @@ func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Inpu
 		return in, err
 	}
 	if in.Settings.Queue, err = preflight.SettleQueue(ctx, c, in); err != nil {
-		return in, refusedByCluster(err)
+		return in, target.Refused(err)
 	}
 	return in, nil
 }

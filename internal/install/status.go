@@ -10,6 +10,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
@@ -78,32 +79,32 @@ func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	inventory, err := apply.ReadInventory(ctx, cluster)
 	switch {
 	case err != nil:
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	case inventory == nil || inventory.LaunchID != f.LaunchID:
 		return result, nil
 	}
 	result.Wanted, result.Installed, result.Acknowledged = inventory.Wanted, inventory.Installed, inventory.Config != ""
 	result.History = append(result.History, inventory.History...)
 	if result.Running, err = health.RoutedVersion(ctx, cluster); err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	var wanted []string // that all have to be there
 	if inventory.RolloutID == "" && inventory.Wanted == inventory.Installed {
 		wanted = inventory.Deployments()
 	}
 	if result.Deployments, err = health.Deployments(ctx, cluster, f.LaunchID, wanted); err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	if note, err := preflight.QueueNote(ctx, cluster, f.LaunchID); err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	} else if note != "" {
 		result.Notes = append(result.Notes, note)
 	}
 	if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	if result.Heartbeat, err = health.LastHeartbeat(ctx, cluster); err != nil {
-		return nil, refusedByCluster(err)
+		return nil, target.Refused(err)
 	}
 	return result, nil
 }
