@@ -12,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
@@ -56,7 +57,7 @@ func launchCommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command 
 }
 
 // asked asks the launch's queue.
-func asked[T any](ctx context.Context, v verbs, ask func(*install.Queue) (T, error)) (T, error) {
+func asked[T any](ctx context.Context, v verbs, ask func(*queue.Client) (T, error)) (T, error) {
 	q, err := install.OpenQueue(ctx, v.folder())
 	if err != nil {
 		var none T
@@ -64,7 +65,7 @@ func asked[T any](ctx context.Context, v verbs, ask func(*install.Queue) (T, err
 	}
 	defer q.Close()
 	answer, err := ask(q)
-	return answer, install.QueueError(err)
+	return answer, queue.Explain(err)
 }
 
 func (v verbs) queueStatus() *cobra.Command {
@@ -78,7 +79,7 @@ takes no calls.`,
   ` + launchPath + ` queue status -o json | jq .waiting`,
 		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
-			s, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.Status, error) { return q.Status(cmd.Context()) })
+			s, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.Status, error) { return q.Status(cmd.Context()) })
 			if err != nil {
 				return err
 			}
@@ -158,7 +159,7 @@ when engines start anew, until --off.`,
   ` + launchPath + ` queue drain --off`,
 		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
-			d, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.Drain, error) { return q.Drain(cmd.Context(), !off) })
+			d, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.Drain, error) { return q.Drain(cmd.Context(), !off) })
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 )
 
 func (v verbs) queueBackup() *cobra.Command {
@@ -21,7 +22,7 @@ a checksum of itself. It has your callers' data: keep it as safe as that.`,
 		Example: `  ` + launchPath + ` queue backup /backups/queue-2026-11-29.backup`,
 		Args:    oneArgument("FILE"),
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			s, err := asked(cmd.Context(), v, func(q *install.Queue) (*install.BackupSummary, error) {
+			s, err := asked(cmd.Context(), v, func(q *queue.Client) (*queue.Summary, error) {
 				return q.Backup(cmd.Context(), args[0], v.progress())
 			})
 			if err != nil {
@@ -35,7 +36,7 @@ a checksum of itself. It has your callers' data: keep it as safe as that.`,
 	}
 }
 
-func printBackup(w io.Writer, s *install.BackupSummary) {
+func printBackup(w io.Writer, s *queue.Summary) {
 	fmt.Fprintf(w, "%d calls that waited or ran, %d results, %d dead letters and %d other records, %s, of %s\n",
 		s.Calls, s.Results, s.Dead, s.Items-s.Calls-s.Results-s.Dead, inBytes(s.Bytes), s.At.UTC().Format(time.RFC3339))
 }
@@ -54,7 +55,7 @@ and nothing else would tell which of its calls have run. It asks for --yes.`,
   ` + launchPath + ` queue restore /backups/queue-2026-11-29.backup --yes`,
 		Args: oneArgument("FILE"),
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			s, err := install.CheckBackup(v.folder(), args[0], v.progress())
+			s, err := queue.CheckBackup(v.folder().LaunchID, args[0], v.progress())
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ and nothing else would tell which of its calls have run. It asks for --yes.`,
 				printBackup(v.std.err, s)
 				return usageError{fmt.Errorf("%w: calls of it that are not in the queue, and have not ended here, run from then on", errNotAsked)}
 			}
-			r, err := install.Restore(cmd.Context(), v.folder(), args[0], v.progress())
+			r, err := install.RestoreQueue(cmd.Context(), v.folder(), args[0], v.progress())
 			if err != nil {
 				return err
 			}

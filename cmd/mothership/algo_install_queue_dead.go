@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
@@ -41,7 +41,7 @@ func (v verbs) queueDeadList() *cobra.Command {
 			if limit < 1 || limit > operate.MaxLimit {
 				return usageError{fmt.Errorf("--limit is a whole number from 1 to %d; not %d", operate.MaxLimit, limit)}
 			}
-			list, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.DeadLetters, error) {
+			list, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.DeadLetters, error) {
 				return q.DeadLetters(cmd.Context(), algorithm, limit)
 			})
 			if err != nil {
@@ -84,7 +84,7 @@ func (v verbs) queueDeadShow() *cobra.Command {
 		Example: `  ` + launchPath + ` queue dead show req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52 -o json`,
 		Args:    oneArgument("ID"),
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
-			l, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.DeadLetter, error) { return q.DeadLetter(cmd.Context(), args[0]) })
+			l, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.DeadLetter, error) { return q.DeadLetter(cmd.Context(), args[0]) })
 			if err != nil {
 				return err
 			}
@@ -129,7 +129,7 @@ const maxAtOnce = 500
 func (v verbs) queueDeadRetry() *cobra.Command {
 	return v.queueDeadEach("retry", "Put calls that were given up back into the queue",
 		"Put dead letters back at the end of the queue. Each keeps its request id, and\nhas all its attempts again.", false,
-		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.BulkResult, error) {
+		func(cmd *cobra.Command, q *queue.Client, ids []string) (operate.BulkResult, error) {
 			return q.Retry(cmd.Context(), ids)
 		})
 }
@@ -137,12 +137,12 @@ func (v verbs) queueDeadRetry() *cobra.Command {
 func (v verbs) queueDeadDrop() *cobra.Command {
 	return v.queueDeadEach("drop", "Forget calls that were given up",
 		"Forget dead letters: their inputs are deleted and cannot be tried again. What\ntheir callers are told stays as long as results are kept. It asks for --yes.", true,
-		func(cmd *cobra.Command, q *install.Queue, ids []string) (operate.BulkResult, error) {
+		func(cmd *cobra.Command, q *queue.Client, ids []string) (operate.BulkResult, error) {
 			return q.Drop(cmd.Context(), ids)
 		})
 }
 
-func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.Command, *install.Queue, []string) (operate.BulkResult, error)) *cobra.Command {
+func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.Command, *queue.Client, []string) (operate.BulkResult, error)) *cobra.Command {
 	var (
 		all, yes  bool
 		algorithm string
@@ -161,7 +161,7 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 			case ask && !yes:
 				return usageError{fmt.Errorf("%w: the inputs of these calls are deleted and cannot be tried again", errNotAsked)}
 			}
-			done, err := asked(cmd.Context(), v, func(q *install.Queue) (operate.BulkResult, error) {
+			done, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.BulkResult, error) {
 				return eachDead(cmd, q, ids, algorithm, do)
 			})
 			if err != nil {
@@ -186,7 +186,7 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 }
 
 // eachDead does something with the dead letters of some ids, or with all.
-func eachDead(cmd *cobra.Command, q *install.Queue, ids []string, algorithm string, do func(*cobra.Command, *install.Queue, []string) (operate.BulkResult, error)) (operate.BulkResult, error) {
+func eachDead(cmd *cobra.Command, q *queue.Client, ids []string, algorithm string, do func(*cobra.Command, *queue.Client, []string) (operate.BulkResult, error)) (operate.BulkResult, error) {
 	sum := operate.BulkResult{Failed: []operate.ItemError{}}
 	for listed := len(ids) == 0; ; {
 		if listed {

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
-	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
@@ -100,7 +100,7 @@ func (j *journey) drainQueue(t *testing.T) {
 
 func (j *journey) backUpQueue(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue.backup")
-	var s install.BackupSummary
+	var s queue.Summary
 	if out := j.operate(t, "queue", "backup", file, "-o", "json"); json.Unmarshal([]byte(out), &s) != nil || s.Results < 1 || s.LaunchID != j.launchID {
 		t.Errorf("backup: %s", out)
 	}
@@ -109,7 +109,7 @@ func (j *journey) backUpQueue(t *testing.T) {
 	}
 	j.refused(t, 2, "is there already", j.satelliteID, j.launchID, "queue", "backup", file)
 	j.refused(t, 2, "give --yes", j.satelliteID, j.launchID, "queue", "restore", file)
-	var r install.RestoreResult
+	var r queue.Restored
 	if out := j.operate(t, "queue", "restore", file, "--yes", "-o", "json"); json.Unmarshal([]byte(out), &r) != nil || r.Added != 0 || r.Skipped != s.Items {
 		t.Errorf("restore where all is there: %s; want nothing added of %d", out, s.Items)
 	}

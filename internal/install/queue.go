@@ -1,153 +1,26 @@
 package install
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"net"
-	"net/http"
-	"slices"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/install/store"
-	"github.com/constellation-serving/constellation/internal/install/target"
-	"github.com/constellation-serving/constellation/internal/kube/cluster"
-	"github.com/constellation-serving/constellation/internal/kube/render"
-	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
-// metricsPortName is that of the engines' port with the operator's routes.
-const metricsPortName = "metrics"
-
-// Queue is a launch's queue, as its operator reaches it: by an engine, which is
-// reached through the API server.
-type Queue struct {
-	*operate.Client
-	forward   *cluster.Forward
-	transport *http.Transport
-	folder    store.Folder
-}
-
-// OpenQueue reaches a launch's queue. Close ends it.
-func OpenQueue(ctx context.Context, f store.Folder) (*Queue, error) {
-	s, c, err := look(ctx, f)
+// OpenQueue reaches the queue of a launch, for the verbs that look after it. Close
+// ends it.
+func OpenQueue(ctx context.Context, f store.Folder) (*queue.Client, error) {
+	s, cluster, err := look(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	return s.openQueue(ctx, c)
+	return queue.Open(ctx, cluster, f.LaunchID, s.launch.Plan.Launch.Token)
 }
 
-func (s *session) openQueue(ctx context.Context, c *cluster.Cluster) (*Queue, error) {
-	pods, err := enginePods(ctx, c, s.folder().LaunchID)
-	if err != nil {
-		return nil, err
-	}
-	for _, pod := range pods {
-		q, tried := s.openQueueBy(ctx, c, &pod)
-		if tried == nil {
-			return q, nil
-		}
-		err = tried
-		if ctx.Err() != nil || errors.Is(err, cluster.ErrNoForward) {
-			break
-		}
-	}
-	return nil, noWay(err)
-}
-
-// noWay explains why no engine is reached.
-func noWay(err error) error {
-	if errors.Is(err, cluster.ErrNoForward) {
-		return &fault.Error{Code: fault.CodePreflight, Message: "the queue is operated through an engine's pod", Err: err,
-			Next: "→ have an admin of the cluster add this to the account's Role:\n- apiGroups: [\"\"]\n  resources: [pods/portforward]\n  verbs: [get, create]"}
-	}
-	return fault.Wrap(err, fault.CodeNetwork, "no engine is reached through the API server")
-}
-
-func (s *session) openQueueBy(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod) (*Queue, error) {
-	port, ok := metricsPortOf(pod)
-	if !ok {
-		return nil, fmt.Errorf("pod %s has no port %s", pod.Name, metricsPortName)
-	}
-	forward, err := c.ForwardTo(ctx, pod.Name)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return forward.Dial(ctx, port) },
-		DisableCompression: true,
-		// A connection by this way has no deadlines, and may end unseen.
-		ResponseHeaderTimeout: 5 * time.Minute,
-	}
-	client := operate.NewClient(s.launch.Plan.Launch.Token, "http://"+pod.Name, transport)
-	return &Queue{Client: client, forward: forward, transport: transport, folder: s.folder()}, nil
-}
-
-// Close ends what OpenQueue began.
-func (q *Queue) Close() {
-	q.transport.CloseIdleConnections()
-	_ = q.forward.Close()
-}
-
-// enginePods returns the launch's engines that run, those that are ready first.
-func enginePods(ctx context.Context, c *cluster.Cluster, launchID string) ([]corev1.Pod, error) {
-	list, err := c.Typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: render.LabelLaunch + "=" + launchID + ",app.kubernetes.io/name=" + render.EngineName,
-	})
-	if err != nil {
-		return nil, target.Refused(fmt.Errorf("list the engines' pods: %w", err))
-	}
-	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
-		return p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil
-	})
-	if len(pods) == 0 {
-		return nil, &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("no engine of this launch runs in namespace %s", c.Namespace),
-			Next: "→ 'status' says what runs, and 'deploy' brings the launch onto its cluster"}
-	}
-	slices.SortFunc(pods, func(a, b corev1.Pod) int {
-		return cmp.Or(cmp.Compare(notReady(&a), notReady(&b)), cmp.Compare(a.Name, b.Name))
-	})
-	return pods, nil
-}
-
-func notReady(pod *corev1.Pod) int {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-			return 0
-		}
-	}
-	return 1
-}
-
-func metricsPortOf(pod *corev1.Pod) (int, bool) {
-	for _, container := range pod.Spec.Containers {
-		for _, port := range container.Ports {
-			if port.Name == metricsPortName {
-				return int(port.ContainerPort), true
-			}
-		}
-	}
-	return 0, false
-}
-
-// QueueError explains an error of what was asked of a queue.
-func QueueError(err error) error {
-	var answered *operate.AnswerError
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled), errors.As(err, new(*fault.Error)):
-		return err
-	case !errors.As(err, &answered):
-		return fault.Wrap(err, fault.CodeNetwork, "the engine gave no answer")
-	case answered.Status == http.StatusForbidden:
-		return &fault.Error{Code: fault.CodeAuth, Message: "the engine refuses: " + answered.Message,
-			Next: "→ the engine has another token than this folder's launch: 'deploy' brings this one's, or 'get' the launch that runs"}
-	}
-	return fault.Errorf(fault.CodeFailed, "%s", answered.Message)
+// RestoreQueue puts back what a backup of the launch's queue has and the queue has
+// not. The file is one that queue.CheckBackup found whole.
+func RestoreQueue(ctx context.Context, f store.Folder, file string, report *progress.Reporter) (*queue.Restored, error) {
+	open := func(ctx context.Context) (*queue.Client, error) { return OpenQueue(ctx, f) }
+	return queue.Restore(ctx, file, open, report)
 }

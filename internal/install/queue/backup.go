@@ -1,4 +1,4 @@
-package install
+package queue
 
 import (
 	"context"
@@ -11,13 +11,12 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
-	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/retry"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
-// BackupSummary says what a backup has.
-type BackupSummary struct {
+// Summary says what a backup has.
+type Summary struct {
 	File     string    `json:"file"`
 	LaunchID string    `json:"launch_id"`
 	At       time.Time `json:"at"`
@@ -28,7 +27,7 @@ type BackupSummary struct {
 	Bytes    int64     `json:"bytes"`
 }
 
-func (s *BackupSummary) count(item *operate.Item) {
+func (s *Summary) count(item *operate.Item) {
 	s.Items++
 	switch {
 	case item.Kind == "call":
@@ -45,7 +44,7 @@ const saidEvery = 10000
 
 // Backup writes what the queue holds into a file, which appears once it is whole
 // and on disk. One that is there is left alone.
-func (q *Queue) Backup(ctx context.Context, file string, report *progress.Reporter) (*BackupSummary, error) {
+func (q *Client) Backup(ctx context.Context, file string, report *progress.Reporter) (*Summary, error) {
 	if _, err := os.Lstat(file); err == nil {
 		return nil, fault.Errorf(fault.CodeUsage, "%s is there already: name a new file", file)
 	}
@@ -70,7 +69,7 @@ func (q *Queue) Backup(ctx context.Context, file string, report *progress.Report
 	if err != nil {
 		_ = os.Remove(part)
 		if errors.As(err, new(*operate.AnswerError)) {
-			return nil, QueueError(err)
+			return nil, Explain(err)
 		}
 		return nil, fault.Wrap(err, fault.CodeFailed, "the backup is not written")
 	}
@@ -78,7 +77,7 @@ func (q *Queue) Backup(ctx context.Context, file string, report *progress.Report
 	return s, nil
 }
 
-func (q *Queue) backup(ctx context.Context, out io.Writer, report *progress.Reporter) (*BackupSummary, error) {
+func (q *Client) backup(ctx context.Context, out io.Writer, report *progress.Reporter) (*Summary, error) {
 	answer, err := q.Client.Backup(ctx)
 	if err != nil {
 		return nil, err
@@ -103,13 +102,13 @@ func syncFolder(dir string) error {
 }
 
 // readBackup reads a backup to its end, and hands each item to f.
-func readBackup(in io.Reader, report *progress.Reporter, verb string, f func(operate.Header, *operate.Item) error) (*BackupSummary, error) {
+func readBackup(in io.Reader, report *progress.Reporter, verb string, f func(operate.Header, *operate.Item) error) (*Summary, error) {
 	counted := &countingReader{in: in}
 	r, err := operate.NewReader(counted)
 	if err != nil {
 		return nil, err
 	}
-	s := &BackupSummary{LaunchID: r.Header().LaunchID, At: r.Header().At}
+	s := &Summary{LaunchID: r.Header().LaunchID, At: r.Header().At}
 	for {
 		item, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -140,8 +139,8 @@ func (c *countingReader) Read(p []byte) (int, error) {
 }
 
 // CheckBackup reads a file to its end and returns what it has, when it is a whole
-// backup of this launch's queue.
-func CheckBackup(f store.Folder, file string, report *progress.Reporter) (*BackupSummary, error) {
+// backup of the queue of this launch.
+func CheckBackup(launchID, file string, report *progress.Reporter) (*Summary, error) {
 	in, err := os.Open(file) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeUsage, "read the backup")
@@ -151,16 +150,16 @@ func CheckBackup(f store.Folder, file string, report *progress.Reporter) (*Backu
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeIntegrity, "%s is not restored", file)
 	}
-	if s.LaunchID != f.LaunchID {
-		return nil, fault.Errorf(fault.CodeUsage, "%s is a backup of launch %s, and this is launch %s", file, s.LaunchID, f.LaunchID)
+	if s.LaunchID != launchID {
+		return nil, fault.Errorf(fault.CodeUsage, "%s is a backup of launch %s, and this is launch %s", file, s.LaunchID, launchID)
 	}
 	s.File = file
 	return s, nil
 }
 
-// RestoreResult says what a restore did.
-type RestoreResult struct {
-	BackupSummary
+// Restored says what a restore did.
+type Restored struct {
+	Summary
 	Added   uint64 `json:"added"`
 	Skipped uint64 `json:"skipped"` // since they were there, or had ended
 }
@@ -177,15 +176,15 @@ var restoreBackoff = retry.Backoff{First: time.Second, Most: 10 * time.Second}
 
 const restoreAttempts = 6
 
-// Restore stores what a backup has and the queue has not. A file that CheckBackup
-// has not found whole is not for it.
-func Restore(ctx context.Context, f store.Folder, file string, report *progress.Reporter) (*RestoreResult, error) {
+// Restore stores what a backup has and the queue has not; open reaches that, again
+// after no answer came. A file that CheckBackup has not found whole is not for it.
+func Restore(ctx context.Context, file string, open func(context.Context) (*Client, error), report *progress.Reporter) (*Restored, error) {
 	in, err := os.Open(file) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeUsage, "read the backup")
 	}
 	defer in.Close() //nolint:errcheck // read only
-	r := &restorer{folder: f, report: report}
+	r := &restorer{open: open, report: report}
 	defer r.close()
 	summary, err := readBackup(in, report, "restored", func(h operate.Header, item *operate.Item) error { return r.put(ctx, h, item) })
 	if err == nil && len(r.items) > 0 {
@@ -198,14 +197,14 @@ func Restore(ctx context.Context, f store.Folder, file string, report *progress.
 		return nil, err
 	}
 	summary.File = file
-	return &RestoreResult{BackupSummary: *summary, Added: r.added, Skipped: r.skipped}, nil
+	return &Restored{Summary: *summary, Added: r.added, Skipped: r.skipped}, nil
 }
 
 // restorer sends a backup's items in parts.
 type restorer struct {
-	folder store.Folder
+	open   func(context.Context) (*Client, error)
 	report *progress.Reporter
-	queue  *Queue // nil until it is reached, and after it gave no answer
+	queue  *Client // nil until it is reached, and after it gave no answer
 
 	header         operate.Header
 	first          uint64
@@ -238,7 +237,7 @@ func (r *restorer) send(ctx context.Context) error {
 		var answered *operate.AnswerError
 		again := !errors.As(err, &answered) || answered.Status == 503
 		if !again || attempt+1 >= restoreAttempts || ctx.Err() != nil {
-			return QueueError(err)
+			return Explain(err)
 		}
 		r.report.Line("no answer to items from %d on: trying again (%v)", r.first, err)
 		r.close()
@@ -252,7 +251,7 @@ func (r *restorer) send(ctx context.Context) error {
 
 func (r *restorer) try(ctx context.Context) (operate.Restored, error) {
 	if r.queue == nil {
-		q, err := OpenQueue(ctx, r.folder)
+		q, err := r.open(ctx)
 		if err != nil {
 			return operate.Restored{}, err
 		}
