@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/call"
 )
 
 const callHelp = `Call an algorithm of the launch, and write its answer on stdout.
@@ -26,7 +27,7 @@ with --api-key-file (- is stdin).`
 
 // call is the verb that calls an algorithm.
 func (v verbs) call() *cobra.Command {
-	var o install.CallOptions
+	var o call.Options
 	var input, keyFile string
 	cmd := &cobra.Command{
 		Use:   "call VANITY_URL",
@@ -76,7 +77,7 @@ func (v verbs) call() *cobra.Command {
 }
 
 // checkCall refuses options that do not go together.
-func checkCall(o *install.CallOptions, input, keyFile string) error {
+func checkCall(o *call.Options, input, keyFile string) error {
 	switch {
 	case o.Batch != "" && (input != "" || o.Void || o.Wait || o.ContentType != ""):
 		return usageError{errors.New("--batch goes without --input, --content-type, --void and --wait")}

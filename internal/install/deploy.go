@@ -1,9 +1,12 @@
 package install
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,27 +41,18 @@ type DeployOptions struct {
 
 // DeployResult is what a deploy did, and how to call what it deployed.
 type DeployResult struct {
-	SatelliteVersion int            `json:"satellite_version"`
-	Namespace        string         `json:"namespace"`
-	DryRun           bool           `json:"dry_run,omitempty"`
-	Ready            bool           `json:"ready"`
-	Pending          bool           `json:"pending,omitempty"` // comes up beside the version that serves
-	Pushed           int            `json:"images_pushed"`
-	Reach            *reach.Answer  `json:"reach,omitempty"` // by the Ingress, when all is ready
-	Changes          []apply.Change `json:"changes"`         // without what is as it was
-	Algorithms       []Endpoint     `json:"algorithms"`
-	Queue            *health.Queue  `json:"queue,omitempty"`
-	Keys             []string       `json:"keys"`      // names of the keys that may call
-	KeysPage         string         `json:"keys_page"` // of the mothership, where keys are made
-}
-
-// Endpoint is how to call one algorithm.
-type Endpoint struct {
-	VanityURL string `json:"vanity_url"`
-	Algorithm string `json:"algorithm"`
-	Replicas  int    `json:"replicas"`
-	URL       string `json:"url"`
-	Curl      string `json:"curl"`
+	SatelliteVersion int              `json:"satellite_version"`
+	Namespace        string           `json:"namespace"`
+	DryRun           bool             `json:"dry_run,omitempty"`
+	Ready            bool             `json:"ready"`
+	Pending          bool             `json:"pending,omitempty"` // comes up beside the version that serves
+	Pushed           int              `json:"images_pushed"`
+	Reach            *reach.Answer    `json:"reach,omitempty"` // by the Ingress, when all is ready
+	Changes          []apply.Change   `json:"changes"`         // without what is as it was
+	Algorithms       []reach.Endpoint `json:"algorithms"`
+	Queue            *health.Queue    `json:"queue,omitempty"`
+	Keys             []string         `json:"keys"`      // names of the keys that may call
+	KeysPage         string           `json:"keys_page"` // of the mothership, where keys are made
 }
 
 // Deploy brings a launch onto its cluster: verify, preflight, push, render,
@@ -253,4 +247,46 @@ func (s *session) reportReach(result *DeployResult) error {
 		s.report.Line("! whether this launch answers at %s is not known, since nobody does as seen from here: %s", r.URL, r.Detail)
 	}
 	return nil
+}
+
+// addressTimeout is how long a new Ingress has to get its address.
+const addressTimeout = 10 * time.Second
+
+// endpoints notes how to call each algorithm, and returns where the satellite
+// is called.
+func (s *session) endpoints(ctx context.Context, cluster *cluster.Cluster, in render.Input, result *DeployResult) (base string, err error) {
+	var wait time.Duration
+	if result.Ready && slices.ContainsFunc(result.Changes, func(c apply.Change) bool { return c.Action == apply.Created && c.Object.Kind == "Ingress" }) {
+		wait = addressTimeout
+	}
+	host, err := reach.Host(ctx, cluster, in.Settings.Ingress, in.Settings.Namespace, wait)
+	if err != nil {
+		return "", target.Refused(err)
+	}
+	base = reach.Base(in.Settings.Ingress, cmp.Or(host, "INGRESS_ADDRESS"))
+	result.Algorithms = reach.Endpoints(in, base)
+	return base, nil
+}
+
+// keys names the keys that this launch came with and that still work.
+func (s *session) keys() []string {
+	names := []string{}
+	for _, k := range s.launch.Plan.Keys {
+		if k.ExpiresAt == nil || time.Now().Before(*k.ExpiresAt) {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// record keeps what the last deploy did in the launch's logs.
+func (s *session) record(result *DeployResult) error {
+	data, err := json.Marshal(struct {
+		At time.Time `json:"at"`
+		*DeployResult
+	}{time.Now().UTC(), result})
+	if err != nil {
+		return fault.Wrap(err, fault.CodeFailed, "note the deploy")
+	}
+	return s.folder().WriteFile("logs/deploy-"+time.Now().UTC().Format("20060102T150405.000")+".json", append(data, '\n'))
 }
