@@ -46,6 +46,7 @@ var direct = map[string][]string{
 	"internal/install/target":     {"internal/install/fault", "internal/install/progress", "internal/install/settings", "internal/kube"},
 	"internal/install/queue":      {"internal/install/fault", "internal/install/progress", "internal/install/target", "internal/kube", "internal/retry", "internal/satellite/operate"},
 	"internal/install/call":       {"internal/install/fault", "internal/install/progress", "internal/install/store"},
+	"internal/install/claim":      {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/transfer"},
 	"internal/install/fault":      {},
 	"internal/install/terminal":   {"internal/constellation"},
 	"internal/install/connection": {"internal/install/fault"},

@@ -149,7 +149,7 @@ func (s *session) push(ctx context.Context) (*PushResult, error) {
 			todo = append(todo, i)
 		}
 	}
-	if err := s.claim(ctx, all); err != nil {
+	if err := s.claims().Put(ctx, all); err != nil {
 		return nil, err
 	}
 	if len(todo) > 0 {

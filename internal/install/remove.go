@@ -6,12 +6,17 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/constellation-serving/constellation/internal/install/claim"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
 // RemoveOptions are a removal's choices.
@@ -40,9 +45,9 @@ type RemoveResult struct {
 	Volumes     []apply.Object `json:"volumes,omitempty"`      // claims of the queue's volumes, to delete
 	KeptVolumes []apply.Object `json:"kept_volumes,omitempty"` // which stay, with the calls and results on them
 
-	Images []string    `json:"images,omitempty"` // of the registry, which no other launch uses
-	Kept   []KeptImage `json:"kept,omitempty"`   // of the registry, which others use or may use
-	Unsure string      `json:"unsure,omitempty"` // why no image can be deleted with certainty
+	Images []string     `json:"images,omitempty"` // of the registry, which no other launch uses
+	Kept   []claim.Kept `json:"kept,omitempty"`   // of the registry, which others use or may use
+	Unsure string       `json:"unsure,omitempty"` // why no image can be deleted with certainty
 }
 
 // Remove takes the launch off its cluster: every object that it made there and
@@ -86,15 +91,15 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	if absent != nil && !o.Registry && len(result.Volumes) == 0 {
 		return nil, absent
 	}
-	var images *unclaimed
+	var images *claim.Unclaimed
 	if o.Registry {
-		if images, err = s.unclaimed(ctx, absent == nil); err != nil {
+		if images, err = s.claims().Unclaimed(ctx, absent == nil); err != nil {
 			return nil, err
 		}
-		if absent != nil && images.unsure != "" {
+		if absent != nil && images.Unsure != "" {
 			return nil, absent
 		}
-		result.Images, result.Kept, result.Unsure = images.free, images.kept, images.unsure
+		result.Images, result.Kept, result.Unsure = images.Free, images.Kept, images.Unsure
 	}
 	if o.DryRun {
 		return result, nil
@@ -116,7 +121,7 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	}
 	result.Removed = true
 	places.Drop(s.folder(), cluster.Server, cluster.Namespace)
-	if o.Registry && images.unsure == "" {
+	if o.Registry && images.Unsure == "" {
 		s.phase("registry")
 		if err := s.removeImages(ctx, result, absent == nil); err != nil {
 			return nil, err
@@ -124,4 +129,50 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	}
 	s.phase("done")
 	return result, nil
+}
+
+// volumes notes the claims of the queue's volumes: to delete, when that is
+// wanted, else to stay. An account that may not list claims cannot have made
+// any.
+func (s *session) volumes(ctx context.Context, c *cluster.Cluster, wanted bool, result *RemoveResult) error {
+	claims, err := apply.Volumes(ctx, c, s.folder().LaunchID)
+	switch {
+	case apierrors.IsForbidden(err) && !wanted:
+		return nil
+	case err != nil:
+		return target.Refused(err)
+	case wanted:
+		result.Volumes = claims
+	default:
+		result.KeptVolumes = claims
+	}
+	return nil
+}
+
+// removeVolumes deletes the claims once nothing uses them.
+func (s *session) removeVolumes(ctx context.Context, r rollout.Rollout, result *RemoveResult) error {
+	if len(result.Volumes) == 0 {
+		return nil
+	}
+	r.Wait = false
+	held, err := r.Remove(ctx, result.Volumes)
+	if err != nil {
+		return target.Refused(err)
+	}
+	result.Held = append(result.Held, held...)
+	return nil
+}
+
+// removeImages deletes what was shown and is still nobody else's.
+func (s *session) removeImages(ctx context.Context, result *RemoveResult, installed bool) error {
+	now, err := s.claims().Delete(ctx, result.Images, installed)
+	if err != nil {
+		return err
+	}
+	if now.Unsure != "" {
+		result.Images, result.Unsure = nil, now.Unsure
+		return nil
+	}
+	result.Images, result.Kept = now.Free, now.Kept
+	return nil
 }

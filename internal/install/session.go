@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/install/claim"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/registry"
@@ -97,6 +98,12 @@ func (s *session) close() {
 // connect reaches the configured cluster.
 func (s *session) connect(ctx context.Context) (*cluster.Cluster, error) {
 	return target.Connect(ctx, s.config.Stage.Kubernetes, s.retryTimeout, s.report)
+}
+
+// claims is the launch with what it uses of its registry.
+func (s *session) claims() claim.Launch {
+	server, namespace := target.Place(s.config.Stage.Kubernetes)
+	return claim.Launch{Plan: s.launch.Plan, Registry: s.registry, Images: s.images, Server: server, Namespace: namespace, Attempts: s.attempts, Report: s.report}
 }
 
 // inputFor is the input for a cluster, by which it is settled what the operator

@@ -1,4 +1,4 @@
-package install
+package claim
 
 import (
 	"context"
@@ -13,25 +13,36 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/registry"
-	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
 )
 
+// Launch is a launch with what it uses of a registry.
+type Launch struct {
+	Plan      *bundle.Plan
+	Registry  *registry.Registry // opened
+	Images    map[string]transfer.Mapping
+	Server    string // of the cluster that it goes to,
+	Namespace string // and the namespace; "" where this machine knows none
+	Attempts  transfer.Retrier
+	Report    *progress.Reporter
+}
+
 // claimsIn returns the repository that the claims on a registry path are in, as
 // the registry's API names it.
-func (s *session) claimsIn() (string, error) {
-	repository, _, err := s.registry.Split(s.images[s.launch.Plan.System.Image.Digest].Tag)
+func (l Launch) claimsIn() (string, error) {
+	repository, _, err := l.Registry.Split(l.Images[l.Plan.System.Image.Digest].Tag)
 	return repository, err
 }
 
 // ownClaim makes the launch's own, but for what was found.
-func (s *session) ownClaim() (registry.Claim, error) {
-	plan := s.launch.Plan
-	own := registry.Claim{SatelliteID: plan.Satellite.ID, SatelliteName: plan.Satellite.Name, LaunchID: plan.Launch.ID, LaunchName: plan.Launch.Name, Version: plan.Satellite.Version}
-	own.Server, own.Namespace = s.place()
+func (l Launch) ownClaim() (registry.Claim, error) {
+	plan := l.Plan
+	own := registry.Claim{SatelliteID: plan.Satellite.ID, SatelliteName: plan.Satellite.Name, LaunchID: plan.Launch.ID, LaunchName: plan.Launch.Name, Version: plan.Satellite.Version,
+		Server: l.Server, Namespace: l.Namespace}
 	for _, image := range plan.Images() {
-		name, err := s.registry.ImageName(s.images[image.Digest].Destination)
+		name, err := l.Registry.ImageName(l.Images[image.Digest].Destination)
 		if err != nil {
 			return own, err
 		}
@@ -46,40 +57,35 @@ func (s *session) ownClaim() (registry.Claim, error) {
 	return own, nil
 }
 
-// place is the cluster and the namespace of the launch.
-func (s *session) place() (server, namespace string) {
-	return target.Place(s.config.Stage.Kubernetes)
-}
-
-// claim puts the launch's claim into the registry, before anything that it names
+// Put puts the launch's claim into the registry, before anything that it names
 // is pushed. A registry that takes none only costs the removal of images: that
 // is said, and the push goes on.
-func (s *session) claim(ctx context.Context, all []*transfer.Image) error {
-	own, err := s.ownClaim()
+func (l Launch) Put(ctx context.Context, all []*transfer.Image) error {
+	own, err := l.ownClaim()
 	if err != nil {
 		return err
 	}
-	r := s.attempts
+	r := l.Attempts
 	err = r.Do(ctx, "note what the launch uses", transfer.PlanAttempts, func() error {
-		return s.registry.Classify(ctx, s.putClaim(ctx, own, all), "note what the launch uses")
+		return l.Registry.Classify(ctx, l.putClaim(ctx, own, all), "note what the launch uses")
 	})
 	if err != nil && ctx.Err() == nil {
-		s.report.Line("! the registry keeps no note of what this launch uses, so 'remove --registry' will delete nothing there: %v", err)
+		l.Report.Line("! the registry keeps no note of what this launch uses, so 'remove --registry' will delete nothing there: %v", err)
 		return nil
 	}
 	return ctx.Err()
 }
 
-func (s *session) putClaim(ctx context.Context, own registry.Claim, all []*transfer.Image) error {
-	repository, err := s.claimsIn()
+func (l Launch) putClaim(ctx context.Context, own registry.Claim, all []*transfer.Image) error {
+	repository, err := l.claimsIn()
 	if err != nil {
 		return err
 	}
-	there, err := s.registry.Resolve(ctx, repository, own.Tag)
+	there, err := l.Registry.Resolve(ctx, repository, own.Tag)
 	if err != nil || there != "" {
 		return err
 	}
-	if own.Found, err = s.found(ctx, repository, all); err != nil {
+	if own.Found, err = l.found(ctx, repository, all); err != nil {
 		return err
 	}
 	content, err := json.Marshal(own)
@@ -94,14 +100,14 @@ func (s *session) putClaim(ctx context.Context, own registry.Claim, all []*trans
 	if err != nil {
 		return fmt.Errorf("write the launch's claim: %w", err)
 	}
-	if err := s.registry.PutSmall(ctx, repository, blob.Digest.String(), content); err != nil {
+	if err := l.Registry.PutSmall(ctx, repository, blob.Digest.String(), content); err != nil {
 		return err
 	}
-	return s.registry.PutManifest(ctx, repository, own.Tag, string(types.OCIManifestSchema1), manifest)
+	return l.Registry.PutManifest(ctx, repository, own.Tag, string(types.OCIManifestSchema1), manifest)
 }
 
 // found returns the images that are there already and that no claim names.
-func (s *session) found(ctx context.Context, repository string, all []*transfer.Image) ([]string, error) {
+func (l Launch) found(ctx context.Context, repository string, all []*transfer.Image) ([]string, error) {
 	there := map[string]bool{}
 	for _, i := range all {
 		if i.There {
@@ -111,14 +117,14 @@ func (s *session) found(ctx context.Context, repository string, all []*transfer.
 	if len(there) == 0 {
 		return nil, nil
 	}
-	tags, err := s.registry.Tags(ctx, repository)
+	tags, err := l.Registry.Tags(ctx, repository)
 	if errors.Is(err, registry.ErrNoTags) {
 		return slices.Sorted(maps.Keys(there)), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	claims, err := s.registry.Claims(ctx, repository, tags)
+	claims, err := l.Registry.Claims(ctx, repository, tags)
 	if err != nil {
 		return nil, err
 	}
