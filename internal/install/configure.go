@@ -7,9 +7,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/constellation-serving/constellation/internal/install/checks"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
@@ -27,7 +31,7 @@ type Configured struct {
 
 // configured returns what configure shows of c.
 func configured(c *settings.File, l *store.Launch, set []string) *Configured {
-	result := &Configured{Needed: []string{}, Values: origins(c, l, c.Values())}
+	result := &Configured{Needed: []string{}, Values: c.ValuesFor(l.Plan)}
 	for _, v := range result.Values {
 		if v.State == "missing" {
 			result.Needed = append(result.Needed, v.Key)
@@ -150,4 +154,58 @@ func AcceptConfig(ctx context.Context, f store.Folder, report *progress.Reporter
 		return fault.Wrap(err, fault.CodeFailed, "read the configuration")
 	}
 	return settings.Accept(f, data, settings.Path(f), report)
+}
+
+// tryFor is how long a registry or a name server has to answer.
+const tryFor = 15 * time.Second
+
+// try finds out whether what was set works from this machine.
+func try(ctx context.Context, c *settings.File, l *store.Launch, set []string) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	refuse := func(err error) error {
+		told := fault.Error{Code: fault.CodeFailed, Message: err.Error()}
+		if e := (*fault.Error)(nil); errors.As(err, &e) {
+			told = *e
+		}
+		told.Message += "; nothing was changed (--no-check sets it without trying)"
+		return &told
+	}
+	if c.Stage.ContainerRegistry != "" && slices.ContainsFunc(set, func(key string) bool {
+		return key == "stage.container_registry" || key == "stage.registry.insecure" || key == "stage.registry.ca_file"
+	}) {
+		repository, _, _ := strings.Cut(mapImages(l.Plan, c.Stage)[l.Plan.System.Image.Digest].Destination, "@")
+		if err := checks.Login(ctx, c.Stage, repository); err != nil {
+			return refuse(err)
+		}
+	}
+	if c.Stage.FQDN != "" && slices.Contains(set, "stage.fqdn") {
+		if err := checks.Resolves(ctx, c.Stage.FQDN); err != nil {
+			return refuse(err)
+		}
+	}
+	return nil
+}
+
+// remark reports what of the settings that were set is no fault, and may be no
+// intention: a mothership that does not answer, and an installation that stays
+// where the launch goes no more.
+func remark(ctx context.Context, c *settings.File, f store.Folder, l *store.Launch, set []string, online bool, report *progress.Reporter) {
+	touches := func(keys ...string) bool {
+		return slices.ContainsFunc(set, func(key string) bool { return slices.Contains(keys, key) })
+	}
+	if online && touches("stage.fqdn", "stage.mothership.proxy", "stage.mothership.ca_file", "stage.heartbeat") {
+		if told := reach.Mothership(ctx, c.Stage, l.Plan.Mothership.URL); told != "" {
+			report.Line("! %s", told)
+		}
+	}
+	if touches("stage.kubernetes.namespace", "stage.kubernetes.context", "stage.kubernetes.kubeconfig_path") {
+		server, err := kubeconfig.Server(c.Stage.Kubernetes.KubeconfigPath, c.Stage.Kubernetes.Context)
+		if err != nil {
+			return // where the launch goes now is known where it is deployed
+		}
+		for _, told := range places.Elsewhere(ctx, f, c.Stage, server, nil) {
+			report.Line("! %s", told)
+		}
+	}
 }

@@ -6,5 +6,7 @@
 // text describes it, and the session that a verb works in. What a verb is made of
 // lies beneath and knows no verb: store is the launch's folder, settings its
 // configuration, mothership and registry the two servers, transfer the moving of
-// blobs, and internal/kube the cluster.
+// blobs, claim what a launch uses of the registry, checks what that will do, target
+// and internal/kube the cluster, reach where the launch is called, call its callers'
+// side, and queue its operator's side of stored calls.
 package install

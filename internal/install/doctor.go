@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/checks"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
@@ -39,15 +40,15 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 			return nil, nil, render.Input{}, fault.Errorf(fault.CodeUsage, "there is no check %q to ignore; did you mean %q", name, constellation.Nearest(name, preflight.CheckNames))
 		}
 	}
-	checks := s.expiry(time.Now())
+	found := s.expiry(time.Now())
 	if told := reach.Mothership(ctx, s.config.Stage, s.launch.Plan.Mothership.URL); told != "" {
-		checks = append(checks, preflight.Check{Name: "mothership", State: preflight.Warning, Message: told})
+		found = append(found, preflight.Check{Name: "mothership", State: preflight.Warning, Message: told})
 	}
-	pushes, err := pushChecks(ctx, s.registry, s.images)
+	pushes, err := checks.Pushes(ctx, s.registry, s.images)
 	if err != nil {
-		return checks, nil, render.Input{}, err
+		return found, nil, render.Input{}, err
 	}
-	checks = append(checks, pushes...)
+	found = append(found, pushes...)
 	cluster, err := s.connect(ctx)
 	var in render.Input
 	if err != nil {
@@ -55,22 +56,22 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 		if fault.CodeOf(err) == fault.CodeAuth {
 			fix = "configure stage.kubernetes.kubeconfig_path=FILE with credentials that are still valid"
 		}
-		checks = append(checks, preflight.Check{Name: "cluster", State: preflight.Problem, Message: err.Error(), Fix: fix})
+		found = append(found, preflight.Check{Name: "cluster", State: preflight.Problem, Message: err.Error(), Fix: fix})
 	} else {
 		if in, err = s.inputFor(ctx, cluster); err != nil {
-			return checks, cluster, in, err
+			return found, cluster, in, err
 		}
-		checks = append(checks, s.pullChecks(ctx, cluster, in)...)
-		checks = append(checks, preflight.Run(ctx, cluster, in)...)
+		found = append(found, checks.Pulls(ctx, cluster, s.config.Stage, s.registry.Host(), in)...)
+		found = append(found, preflight.Run(ctx, cluster, in)...)
 		for _, told := range places.Elsewhere(ctx, s.folder(), s.config.Stage, cluster.Server, cluster) {
-			checks = append(checks, preflight.Check{Name: "elsewhere", State: preflight.Warning, Message: told})
+			found = append(found, preflight.Check{Name: "elsewhere", State: preflight.Warning, Message: told})
 		}
 	}
 	if ctx.Err() != nil {
-		return checks, cluster, in, ctx.Err()
+		return found, cluster, in, ctx.Err()
 	}
-	checks = preflight.Ignore(checks, ignored)
-	return checks, cluster, in, problems(checks)
+	found = preflight.Ignore(found, ignored)
+	return found, cluster, in, problems(found)
 }
 
 // nothingChanged is what a preflight that found problems says of the cluster.

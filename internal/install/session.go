@@ -2,9 +2,6 @@ package install
 
 import (
 	"context"
-	"crypto/x509"
-	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -121,33 +118,14 @@ func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Inpu
 
 // input is what the cluster's objects are rendered from.
 func (s *session) input(apis render.APIs) (render.Input, error) {
-	stage := s.config.Stage
 	in := render.Input{
 		Plan: s.launch.Plan, APIs: apis,
 		Images: destinations(s.images), Users: map[string]string{}, Processes: map[string]render.Process{},
-		Settings: render.Settings{
-			Namespace: stage.Kubernetes.Namespace, CreateNamespace: stage.Kubernetes.CreateNamespace,
-			Ingress: render.Ingress(stage.Ingress), Profile: stage.Profile, OwnKey: stage.OwnKey,
-			Replicas: map[string]int{}, Scale: map[string]render.Bounds{}, Resources: map[string]render.Resources{},
-			MothershipURL: stage.HeartbeatURL(s.launch.Plan.Mothership.URL),
-		},
 	}
-	allow, err := render.ParseMetricsAllow(stage.Metrics.Allow)
-	if err != nil {
-		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.allow")
-	}
-	in.Settings.MetricsAllow = allow
-	if err := durable(stage, &in.Settings); err != nil {
-		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
-	}
-	if err := mothershipWay(stage, &in.Settings); err != nil {
+	var err error
+	if in.Settings, err = s.config.Stage.Render(s.launch.Plan.Mothership.URL); err != nil {
 		return in, err
 	}
-	for of, r := range stage.Resources {
-		in.Settings.Resources[of] = render.Resources(r)
-	}
-	in.Settings.Engine = in.Settings.Resources[render.EngineResources]
-	in.Settings.Queue.Resources = in.Settings.Resources[render.QueueResources]
 	for _, a := range s.launch.Plan.Algorithms {
 		config, err := s.launch.ImageConfig(a.Image.Digest)
 		if err != nil {
@@ -157,49 +135,6 @@ func (s *session) input(apis render.APIs) (render.Input, error) {
 		in.Processes[a.Image.Digest] = render.Process{Entrypoint: config.Config.Entrypoint, Cmd: config.Config.Cmd}
 	}
 	return in, s.pull(&in.Settings)
-}
-
-// durable adds what the operator set of the queue, of callbacks and of replicas.
-func durable(stage settings.Stage, settings *render.Settings) (err error) {
-	if settings.Queue, err = stage.Queue.Render(); err != nil {
-		return err
-	}
-	if settings.CallbackAllow, err = stage.Callbacks.Targets(); err != nil {
-		return fmt.Errorf("stage.callbacks.allow %w", err)
-	}
-	for vanity, value := range stage.Replicas {
-		count, bounds, err := render.ParseReplicas(string(value))
-		switch {
-		case err != nil:
-			return fmt.Errorf("stage.replicas.%s %w", vanity, err)
-		case bounds != nil:
-			settings.Scale[vanity] = *bounds
-		default:
-			settings.Replicas[vanity] = count
-		}
-	}
-	return nil
-}
-
-// mothershipWay adds the proxy and the certificates of the engines' way to the
-// mothership, when they go there.
-func mothershipWay(stage settings.Stage, settings *render.Settings) error {
-	if settings.MothershipURL == "" {
-		return nil
-	}
-	settings.MothershipProxy = stage.Mothership.Proxy
-	if stage.Mothership.CAFile == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(stage.Mothership.CAFile)
-	if err != nil {
-		return fault.Wrap(err, fault.CodeUsage, "stage.mothership.ca_file")
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return fault.Errorf(fault.CodeUsage, "stage.mothership.ca_file: %s has no certificate in PEM form", stage.Mothership.CAFile)
-	}
-	settings.MothershipCA = string(pem)
-	return nil
 }
 
 // pull settles which Secret pods pull with.

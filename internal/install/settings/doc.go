@@ -7,6 +7,6 @@
 // It promises that a value which is set is one that its key allows, in its normal
 // form, that a value which did not come from this machine's operator is never
 // used, and that an error names the key, or the line, that it is about.
-// It knows no verb and no cluster: of a kubeconfig it knows the path, and of the
-// objects on a cluster only the rules that render has for settings.
+// It knows no verb and no cluster: it reads the kubeconfig for what that chooses by
+// itself, and of the objects on a cluster it knows only the settings of render.
 package settings

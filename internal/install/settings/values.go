@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -94,7 +95,34 @@ func (c *File) Values() []Value {
 	return list
 }
 
-// Values lists every key; of the open ones those that are set.
+// ValuesFor is Values, with where a value comes from that was not set and has no
+// fixed default: the kubeconfig, or the plan of the launch.
+func (c *File) ValuesFor(plan *bundle.Plan) []Value {
+	values := c.Values()
+	context, err := kubeconfig.CurrentContext(c.Stage.Kubernetes.KubeconfigPath)
+	for i, v := range values {
+		if v.State != "unset" {
+			continue
+		}
+		switch v.Key {
+		case "stage.kubernetes.context":
+			if err == nil && context != "" {
+				values[i] = Value{Key: v.Key, Value: context, State: "default", From: "the kubeconfig"}
+			}
+		case "stage.fqdn":
+			if c.Stage.Heartbeat != "off" {
+				values[i] = Value{Key: v.Key, Value: plan.Mothership.URL, State: "default", From: "the launch's plan"}
+			}
+		case "stage.ingress.class":
+			if class := render.Ingress(c.Stage.Ingress).IngressClass(); class != "" {
+				values[i] = Value{Key: v.Key, Value: class, State: "default", From: "stage.ingress.provider"}
+			}
+		}
+	}
+	return values
+}
+
+// valueOf returns the value of a key, and where it comes from when it is not set.
 func valueOf(s setting, key, value string) Value {
 	switch {
 	case value != "":

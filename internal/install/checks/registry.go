@@ -1,4 +1,4 @@
-package install
+package checks
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/registry"
+	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/health"
@@ -17,18 +18,19 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
-// pullChecks finds out whether pods will have the login that the registry
-// wants, each way to give them one by itself.
-func (s *session) pullChecks(ctx context.Context, cluster *cluster.Cluster, in render.Input) []preflight.Check {
-	choice, host := s.config.Stage.Registry.PullSecret, s.registry.Host()
+// Pulls finds out whether pods will have the login that the registry wants, each
+// way to give them one by itself.
+func Pulls(ctx context.Context, cluster *cluster.Cluster, stage settings.Stage, host string, in render.Input) []preflight.Check {
+	p := puller{stage: stage, host: host, image: in.Images[in.Plan.System.Image.Digest]}
+	choice := stage.Registry.PullSecret
 	note := func(state preflight.State, fix, format string, args ...any) []preflight.Check {
 		return []preflight.Check{{Name: "pull secret", State: state, Message: fmt.Sprintf(format, args...), Fix: fix}}
 	}
 	name, existing := strings.CutPrefix(choice, "existing:")
 	switch {
 	case existing:
-		return s.existingSecret(ctx, cluster, name, note)
-	case choice == "none" && s.refusesPulls(ctx, registry.Login{}):
+		return p.existingSecret(ctx, cluster, name, note)
+	case choice == "none" && p.refusesPulls(ctx, registry.Login{}):
 		return note(preflight.Warning, "run 'docker login "+host+"' and configure stage.registry.pull_secret=create, unless the nodes have a login of their own",
 			"the registry %s wants a login, and with stage.registry.pull_secret=none pods have none: they can pull only where the nodes have one", host)
 	case choice == "create" && in.Settings.PullConfig == nil:
@@ -38,9 +40,16 @@ func (s *session) pullChecks(ctx context.Context, cluster *cluster.Cluster, in r
 	return nil
 }
 
+// puller pulls as pods will.
+type puller struct {
+	stage settings.Stage
+	host  string // of the registry
+	image string // that every launch has
+}
+
 // existingSecret looks at a Secret that somebody else makes.
-func (s *session) existingSecret(ctx context.Context, in *cluster.Cluster, name string, note func(preflight.State, string, string, ...any) []preflight.Check) []preflight.Check {
-	host := s.registry.Host()
+func (p puller) existingSecret(ctx context.Context, in *cluster.Cluster, name string, note func(preflight.State, string, string, ...any) []preflight.Check) []preflight.Check {
+	host := p.host
 	command := health.CreatePullSecret(in.Namespace, name, host)
 	otherwise := "', or run 'docker login " + host + "' and configure stage.registry.pull_secret=create"
 	data, err := in.PullSecret(ctx, name)
@@ -60,7 +69,7 @@ func (s *session) existingSecret(ctx context.Context, in *cluster.Cluster, name 
 	switch {
 	case err != nil:
 		return note(preflight.Problem, anew, "Secret %s of namespace %s holds no docker configuration", name, in.Namespace)
-	case !s.refusesPulls(ctx, has):
+	case !p.refusesPulls(ctx, has):
 		return note(preflight.OK, "", "the registry takes what Secret %s has", name)
 	case has.None():
 		return note(preflight.Problem, anew, "Secret %s of namespace %s has no login for %s, and the registry wants one", name, in.Namespace, host)
@@ -70,8 +79,8 @@ func (s *session) existingSecret(ctx context.Context, in *cluster.Cluster, name 
 
 // refusesPulls reports whether the registry is known to refuse who pulls with a
 // login. That it does not answer is told by the registry's own check.
-func (s *session) refusesPulls(ctx context.Context, with registry.Login) bool {
-	r, err := registry.Open(s.config.Stage.RegistryConfig())
+func (p puller) refusesPulls(ctx context.Context, with registry.Login) bool {
+	r, err := registry.Open(p.stage.RegistryConfig())
 	if err != nil {
 		return false
 	}
@@ -79,15 +88,15 @@ func (s *session) refusesPulls(ctx context.Context, with registry.Login) bool {
 	r.UseLogin(with)
 	err = r.Connect(ctx)
 	if err == nil {
-		err = r.Pullable(ctx, s.images[s.launch.Plan.System.Image.Digest].Destination)
+		err = r.Pullable(ctx, p.image)
 	}
 	return err != nil && r.Explain(err, "pull").Code == fault.CodeAuth
 }
 
-// pushChecks finds out whether the registry answers and takes a push into every
+// Pushes finds out whether the registry answers and takes a push into every
 // repository; it begins an upload and cancels it. The error is for a docker
 // login that cannot be read.
-func pushChecks(ctx context.Context, r *registry.Registry, images map[string]transfer.Mapping) ([]preflight.Check, error) {
+func Pushes(ctx context.Context, r *registry.Registry, images map[string]transfer.Mapping) ([]preflight.Check, error) {
 	var repositories []string
 	for _, m := range images {
 		repository, _, _ := strings.Cut(m.Destination, "@")
