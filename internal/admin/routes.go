@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
 // anyone is the role of a route that needs nobody signed in.
@@ -226,8 +227,8 @@ func (s *server) admit(r *request, role constellation.Role) error {
 func narrow(r *request) {
 	const most, within = 256 << 10, 10 * time.Second
 	if r.Method == http.MethodPost {
+		httpserve.BodyWithin(r.w, r.Request, within)
 		r.Body = http.MaxBytesReader(r.w, r.Body, most)
-		_ = http.NewResponseController(r.w).SetReadDeadline(time.Now().Add(within)) // a writer without deadlines, as in tests, has none to set
 	}
 }
 

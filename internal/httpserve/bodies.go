@@ -104,8 +104,7 @@ const (
 // Refuse answers with answer before the body has been read, and reads on for a
 // moment without keeping anything.
 func Refuse(w http.ResponseWriter, r *http.Request, answer func()) {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(unwantedTime)) // a writer without deadlines, as in tests, has none to set
+	BodyWithin(w, r, unwantedTime)
 	if r.ContentLength >= 0 && r.ContentLength <= smallBody {
 		answer()
 		return
@@ -113,7 +112,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, answer func()) {
 	w.Header().Set("Connection", "close")
 	answer()
 	if r.Header.Get("Expect") == "" {
-		_ = c.Flush()
+		_ = http.NewResponseController(w).Flush()
 		_, _ = io.CopyN(io.Discard, r.Body, maxUnwanted)
 	}
 }

@@ -1,6 +1,7 @@
 package httpserve_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -255,6 +256,43 @@ func TestTimeouts(t *testing.T) {
 	got, err := io.ReadAll(conn) // until the server closes
 	if err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 401") {
 		t.Errorf("a body that never comes: %q, %v; want 401 and the end of the connection", got, err)
+	}
+}
+
+// TestAnAnswerLongerThanABodyMayTake: the time for a body is not over for a
+// request without one, nor for what follows it on the same connection, as behind
+// a proxy.
+func TestAnAnswerLongerThanABodyMayTake(t *testing.T) {
+	t.Parallel()
+	const within = 50 * time.Millisecond
+	server := httptest.NewServer(httpserve.Timeouts(within, time.Minute)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/long" {
+			time.Sleep(4 * within)
+		}
+		if r.Context().Err() != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})))
+	defer server.Close()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for _, request := range []string{"GET /long HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("the context of %q had ended", request)
+		}
+		_ = answer.Body.Close()
 	}
 }
 

@@ -150,12 +150,20 @@ func LimitBody(limit int64) func(http.Handler) http.Handler {
 func Timeouts(read, write time.Duration) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			// A writer without deadlines, as in tests, has none to set.
-			c := http.NewResponseController(w)
-			_ = c.SetReadDeadline(time.Now().Add(read))
-			_ = c.SetWriteDeadline(time.Now().Add(write))
+			BodyWithin(w, r, read)
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(write)) // a writer without deadlines, as in tests, has none to set
 			next.ServeHTTP(w, r)
 		})
+	}
+}
+
+// BodyWithin bounds how long the request's body may take to arrive. Without a body
+// there is no bound: net/http then reads on to see whether the client stays, and
+// a deadline that passed there would end the context of this request and of all
+// later ones of its connection.
+func BodyWithin(w http.ResponseWriter, r *http.Request, within time.Duration) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within)) // a writer without deadlines, as in tests, has none to set
 	}
 }
 
