@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -39,7 +41,18 @@ func (e *testEngine) void(r request) string {
 	if r.path == "" {
 		r.path = "/v1/algo/foo/bar?output=void"
 	}
-	got := e.do(r)
+	if r.header["Idempotency-Key"] == "" {
+		r.header = maps.Clone(r.header)
+		if r.header == nil {
+			r.header = map[string]string{}
+		}
+		r.header["Idempotency-Key"] = rand.Text()
+	}
+	var got response
+	eventually(e.t, "the queue answers", func() bool { // on a busy machine it may take its time
+		got = e.do(r)
+		return got.status != http.StatusServiceUnavailable
+	})
 	match := voidAnswer.FindStringSubmatch(got.body)
 	if got.status != 200 || match == nil {
 		e.t.Fatalf("%s = %d %s, want 200 and a request id", r.path, got.status, got.body)
