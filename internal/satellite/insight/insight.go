@@ -41,14 +41,14 @@ func (t *Taker) Take(r *http.Request) *protocol.Failure {
 		f.Allow = http.MethodPost
 		return f
 	}
-	insights, n, f := protocol.ReadInsights(r.Body)
-	if f != nil {
-		return f
-	}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	route, running := t.sender(host)
 	if route == nil {
 		return protocol.Refuse(http.StatusForbidden, "insights are taken from this satellite's algorithms only")
+	}
+	insights, n, f := protocol.ReadInsights(r.Body)
+	if f != nil {
+		return f
 	}
 	now := time.Now()
 	line := event{
