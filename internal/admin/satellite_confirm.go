@@ -50,7 +50,7 @@ func (s *server) askRemove(r *request) error {
 
 func (s *server) renderRemove(r *request, status int, problems component.Problems) error {
 	return s.showLaunches(r, "Remove satellite", status, page.RemoveSatelliteLayer(component.Confirm{
-		Dialog: component.Dialog{Title: "Remove satellite?", Close: r.satelliteURL()}, Action: r.satelliteURL("remove"), Token: newToken(),
+		Dialog: component.Dialog{Title: "Remove satellite?", Close: r.satelliteURL("edit")}, Action: r.satelliteURL("remove"), Token: newToken(),
 		Does: "Remove satellite", Problems: problems,
 	}, r.satellite))
 }

@@ -159,7 +159,7 @@ document.addEventListener('click', (event) => {
 const memory = 'constellation-focus';
 const inReach = () => all('main :is(a[href], button, input:not([type="hidden"]), select, textarea, summary)').filter((e) => e.checkVisibility() && !e.closest('dialog, [aria-hidden="true"]') && e.tabIndex >= 0);
 const opens = (element) => element.dataset.opens ?? element.getAttribute('href');
-const keyOf = (address) => { const u = new URL(address, location.href); return u.pathname + (u.searchParams.get('row') ?? ''); };
+const keyOf = (address) => { const u = new URL(address, location.href); return u.pathname + (u.searchParams.get('row') ?? u.searchParams.get('action') ?? ''); };
 
 function remember(element) {
   const button = element.matches('button[name], button[formaction]') ? { name: element.name, value: element.value, action: element.getAttribute('formaction') } : undefined;

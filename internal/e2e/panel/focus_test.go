@@ -2,10 +2,13 @@ package panel
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/apiv1"
 )
 
@@ -19,23 +22,66 @@ func (v *visitor) has(name string) {
 	v.until(fmt.Sprintf("%s === %q", focusedName, name))
 }
 
-// layers are the dialogs and side sheets of a page by what opens them; in is
-// those that one of them opens.
+// layers are the dialogs and side sheets of a page, by what opens them.
 type layers struct {
-	page    string
-	openers []string
-	in      string // what opens the side sheet that they are in
+	page  string
+	in    []string // what opens the side sheets that they are in
+	tick  string   // what is chosen before
+	opens []opener
 }
 
+// opener is a link or button and the route of the layer that it opens.
+type opener struct{ name, route string }
+
+const (
+	ofSatellite = "/satellites/{satellite_id}"
+	ofLaunch    = ofSatellite + "/launches/{launch_id}"
+	ofUser      = "/users/{username}"
+)
+
 var walkedLayers = []layers{
-	{page: "/satellites/{satellite_id}", openers: []string{"New launch instance", "Renew", "Line 1"}},
-	{page: "/satellites/{satellite_id}", in: "Line 1", openers: []string{"Edit launch instance", "Promote", "Roll back", "Remove launch instance"}},
-	{page: "/satellites/{satellite_id}/versions", openers: []string{"Make new version from it"}},
-	{page: "/satellites/{satellite_id}/authentication", openers: []string{"New key", "Revoke"}},
-	{page: "/satellites/{satellite_id}/edit", openers: []string{"Add an algorithm", "Change fraud/score"}},
-	{page: "/account", openers: []string{"Change password", "New API key", "Sign out everywhere", "Revoke old laptop"}},
-	{page: "/users", openers: []string{"Invite user"}},
-	{page: "/users/{username}", openers: []string{"Reset password", "Disable user", "New API key", "Sign out everywhere", "Revoke laptop"}},
+	{page: ofSatellite, opens: []opener{{"New launch instance", ofSatellite + "/launches/new"}, {"Renew", ofSatellite + "/renew"}, {"Line 1", ofLaunch}}},
+	{page: ofSatellite, in: []string{"Line 1"}, opens: []opener{{"Edit launch instance", ofLaunch + "/edit"}, {"Promote", ofLaunch + "/promote"}, {"Roll back", ofLaunch + "/rollback"}, {"Remove launch instance", ofLaunch + "/remove"}, {"240", ofLaunch + "/dead-letters"}}},
+	{page: ofSatellite, in: []string{"Line 1", "240"}, tick: "req-1", opens: []opener{{"Retry the chosen calls", ofLaunch + "/dead-letters/decide"}, {"Drop the chosen calls", ofLaunch + "/dead-letters/decide"}}},
+	{page: ofSatellite + "/versions", opens: []opener{{"Make new version from it", ofSatellite + "/versions/{number}/again"}}},
+	{page: ofSatellite + "/authentication", opens: []opener{{"New key", ofSatellite + "/keys/new"}, {"Revoke", ofSatellite + "/keys/{key_id}/revoke"}}},
+	{page: ofSatellite + "/edit", opens: []opener{{"Add an algorithm", ofSatellite + "/edit/algorithm"}, {"Change fraud/score", ofSatellite + "/edit/algorithm"}, {"Add a schedule", ofSatellite + "/edit/schedule"}, {"Remove satellite", ofSatellite + "/remove"}}},
+	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
+	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
+	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},
+	{page: "/users/disabled-{run}", opens: []opener{{"Enable user", ofUser + "/enable"}}},
+}
+
+// wholePages are the routes that are no layers, and those of a new satellite's
+// editor, which is the one that is walked.
+var wholePages = []string{
+	"/", "/account", "/algorithms", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
+	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
+	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/users", ofUser,
+}
+
+// TestLayersAreThoseOfTheRouteTable has the walk below leave out no dialog and no
+// side sheet.
+func TestLayersAreThoseOfTheRouteTable(t *testing.T) {
+	t.Parallel()
+	walked := slices.Clone(wholePages)
+	for _, l := range walkedLayers {
+		for _, o := range l.opens {
+			walked = append(walked, o.route)
+		}
+	}
+	var table []string
+	for _, r := range admin.Routes() {
+		if r.Method == "GET" {
+			table = append(table, r.Pattern)
+		}
+	}
+	slices.Sort(walked)
+	walked = slices.Compact(walked)
+	slices.Sort(table)
+	if !slices.Equal(walked, table) {
+		t.Errorf("the walk and the whole pages are\n%s\nthe route table shows\n%s", strings.Join(walked, "\n"), strings.Join(table, "\n"))
+	}
 }
 
 // walker is a signed-in administrator with a ground of their own.
@@ -55,16 +101,29 @@ func TestFocusIsGivenBackByLayers(t *testing.T) {
 	need(t)
 	t.Parallel()
 	v, g := walker(t, "layered")
+	const disabled = "disabled-layered"
+	if _, err := v.w.api.CreateUser(t.Context(), apiv1.UserCreate{Username: disabled, Role: "viewer", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	v.open("/users/" + disabled + "/disable")
+	v.click("Disable")
+	v.sees("signed out everywhere")
+	g.report()
 	for _, l := range walkedLayers {
-		closed := "!document.querySelector('dialog[open]')"
-		for _, opener := range l.openers {
+		for _, o := range l.opens {
 			for _, way := range []string{"Esc", "cross", "Back"} {
+				closed := "!document.querySelector('dialog[open]')"
 				v.open(g.fill.Replace(l.page))
-				if l.in != "" {
-					v.click(l.in)
-					closed = "document.querySelector('#layer-title')?.textContent === " + fmt.Sprintf("%q", l.in)
+				for _, sheet := range l.in {
+					v.click(sheet)
+					v.until("document.querySelector('dialog:modal')?.contains(document.activeElement) && !(" + closed + ")")
+					v.settles()
+					closed = fmt.Sprintf("document.querySelector('#layer-title')?.textContent === %q", js[string](v, "document.querySelector('#layer-title').textContent"))
 				}
-				v.click(opener)
+				if l.tick != "" {
+					v.do(clickOn(fmt.Sprintf("input[name=id][value=%q]", l.tick)))
+				}
+				v.click(o.name)
 				v.until("document.querySelector('dialog:modal')?.contains(document.activeElement) && !(" + closed + ")")
 				v.settles()
 				switch way {
@@ -77,7 +136,7 @@ func TestFocusIsGivenBackByLayers(t *testing.T) {
 				}
 				v.until(closed)
 				v.settles()
-				v.has(opener)
+				v.has(o.name)
 			}
 		}
 	}
