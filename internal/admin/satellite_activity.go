@@ -30,7 +30,7 @@ func (s *server) showActivity(r *request) error {
 }
 
 func activityLine(r *request, e constellation.Event) page.ActivityLine {
-	l := page.ActivityLine{Actor: e.Actor, Does: inActionWords(e.Action), Name: e.TargetName, At: e.At, Address: e.Address, Changes: inWordsOf(e.Before, e.After)}
+	l := page.ActivityLine{Actor: e.Actor, Does: inActionWords(e.Action), Name: e.TargetName, At: e.At, Address: e.Address, Changes: changesOf(e.Before, e.After)}
 	if e.TargetKind == "launch" && e.After != nil {
 		l.URL = r.satelliteURL("launches", e.TargetID)
 	}
@@ -40,9 +40,9 @@ func activityLine(r *request, e constellation.Event) page.ActivityLine {
 // hidden are values of an audit row that say nothing to who reads it here.
 var hidden = map[string]bool{"satellite_id": true, "prefix": true, "username": true}
 
-// inWordsOf returns the values of an audit row that differ before and after, by
+// changesOf returns the values of an audit row that differ before and after, by
 // name, each in words.
-func inWordsOf(before, after []byte) []page.Change {
+func changesOf(before, after []byte) []page.Change {
 	old, current := values(before), values(after)
 	var names []string
 	for name := range old {
@@ -71,12 +71,12 @@ func values(data []byte) map[string]string {
 	}
 	m := make(map[string]string, len(raw))
 	for name, value := range raw {
-		m[name] = inWords(value)
+		m[name] = describeValue(value)
 	}
 	return m
 }
 
-func inWords(value json.RawMessage) string {
+func describeValue(value json.RawMessage) string {
 	var text string
 	if json.Unmarshal(value, &text) == nil {
 		if at, err := time.Parse(time.RFC3339, text); err == nil {

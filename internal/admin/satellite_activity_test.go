@@ -20,8 +20,8 @@ func TestWhatChangedIsInWords(t *testing.T) {
 		`true`:                          "true",
 		`[{"vanity_url":"demo/hello","algorithm":"neo/hello/a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1","replicas":2}]`: "demo/hello: neo/hello/a1a1a1a1a1a1 × 2",
 	} {
-		if got := inWords(json.RawMessage(value)); got != want {
-			t.Errorf("inWords(%s) = %q, want %q", value, got, want)
+		if got := describeValue(json.RawMessage(value)); got != want {
+			t.Errorf("describeValue(%s) = %q, want %q", value, got, want)
 		}
 	}
 }

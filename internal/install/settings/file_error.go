@@ -26,12 +26,12 @@ func handEdited(path string, err error) error {
 	}
 	var told []string
 	for _, text := range wrong.Errors {
-		told = append(told, inWords(text))
+		told = append(told, describe(text))
 	}
 	return fault.Errorf(fault.CodeUsage, "%s: %s; mend it with an editor, or remove the line and use configure", path, strings.Join(told, "; "))
 }
 
-func inWords(text string) string {
+func describe(text string) string {
 	if m := noField.FindStringSubmatch(text); m != nil {
 		var names []string
 		for _, key := range settingKeys() {

@@ -11,7 +11,7 @@ import (
 func (c *Call) Kept(reply protocol.Reply, f *protocol.Failure) async.Outcome {
 	out := async.Outcome{Ended: c.Outcome, Replica: c.Replica, Run: c.Run}
 	if f != nil {
-		out.Ended, out.Message, out.ErrorType, out.Retry = f.Outcome, f.Message, f.ErrorType, mayEndOtherwise(f)
+		out.Ended, out.Message, out.ErrorType, out.Retry = f.Outcome, f.Message, f.ErrorType, isRetryable(f)
 		if f.Cause != nil {
 			out.Cause = f.Cause.Error()
 		}
@@ -29,9 +29,9 @@ func (c *Call) Kept(reply protocol.Reply, f *protocol.Failure) async.Outcome {
 	return out.WithRelease(share.Release)
 }
 
-// mayEndOtherwise reports whether a call that failed is worth another run: not
+// isRetryable reports whether a call that failed is worth another run: not
 // what the algorithm raised or refused, and not an answer that cannot be read.
-func mayEndOtherwise(f *protocol.Failure) bool {
+func isRetryable(f *protocol.Failure) bool {
 	switch f.Outcome {
 	case protocol.OutcomeLost:
 		return f.Cause != nil

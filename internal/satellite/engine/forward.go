@@ -146,8 +146,8 @@ func (l *loop) endExchange(cl *client) {
 	cl.up = nil
 }
 
-// Guard keeps a panic in f, which is about this call, from being others' too.
-func (cl *client) Guard(f func()) { cl.l.guard(cl, f) }
+// Recover keeps a panic in f, which is about this call, from being others' too.
+func (cl *client) Recover(f func()) { cl.l.guard(cl, f) }
 
 // OnAnswer is called with the replica's answer.
 func (cl *client) OnAnswer(a protocol.Answer) {

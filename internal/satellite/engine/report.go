@@ -49,7 +49,7 @@ func (e *Engine) Report() heartbeat.Report {
 			state.Desired, state.MinReplicas, state.MaxReplicas = &a.Scale.Desired, &a.Scale.Min, a.Scale.Max
 		}
 		if route := t.ByVanityURL[a.VanityURL]; route != nil && a.Ready < a.Desired {
-			state.Reason = inWords(route.Because())
+			state.Reason = boundedReason(route.Because())
 		}
 		r.Algorithms = append(r.Algorithms, state)
 		if a.Calls == 0 {
@@ -74,14 +74,14 @@ func unserved(t *routing.Table) []apiv1.HeartbeatAlgorithm {
 		var v constellation.Validation
 		constellation.CheckVanityURL(&v, "vanity_url", part.Name)
 		if t.ByVanityURL[part.Name] == nil && v.Err() == nil {
-			list = append(list, apiv1.HeartbeatAlgorithm{VanityURL: part.Name, Wanted: 1, Reason: inWords("its route is refused: " + part.Reason)})
+			list = append(list, apiv1.HeartbeatAlgorithm{VanityURL: part.Name, Wanted: 1, Reason: boundedReason("its route is refused: " + part.Reason)})
 		}
 	}
 	return list
 }
 
-// inWords is a reason as a heartbeat takes it: at most 500 characters.
-func inWords(because string) string {
+// boundedReason is a reason as a heartbeat takes it: at most 500 characters.
+func boundedReason(because string) string {
 	words := []rune(strings.TrimPrefix(because, ": "))
 	return string(words[:min(len(words), 500)])
 }

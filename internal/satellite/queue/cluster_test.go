@@ -184,7 +184,7 @@ func (n *testNode) started() {
 		if said != "started" {
 			n.t.Fatalf("%s says %q", n.opts.Name, said)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		n.t.Fatalf("%s does not start", n.opts.Name)
 	}
 }
@@ -245,7 +245,7 @@ func (n *testNode) stop() {
 		if err != nil {
 			n.t.Errorf("%s ended: %v", n.opts.Name, err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		n.t.Fatalf("%s does not stop", n.opts.Name)
 	}
 	_ = n.stdin.Close()

@@ -20,13 +20,13 @@ import (
 
 const testSecret = " a launch's token\n"
 
-// patience bounds every wait for something that comes: on a machine that is
+// testTimeout bounds every wait for something that comes: on a machine that is
 // slow, it comes late.
-const patience = 4 * time.Minute
+const testTimeout = 4 * time.Minute
 
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -73,7 +73,7 @@ func connect(t testing.TB, opts Options) *Queue {
 	t.Helper()
 	opts.Secret, opts.Log = []byte(testSecret), testLog(t)
 	if opts.StoreTimeout == 0 {
-		opts.StoreTimeout, opts.AskTimeout = patience, patience
+		opts.StoreTimeout, opts.AskTimeout = testTimeout, testTimeout
 	}
 	q, err := Connect(t.Context(), opts)
 	if err != nil {
@@ -128,7 +128,7 @@ func take(t testing.TB, q *Queue, k Kind, algorithm string) *Delivery {
 // TestTheFirstMessageWaitsForTheQueue: what comes before the streams are known
 // to be right is not refused for it.
 func TestTheFirstMessageWaitsForTheQueue(t *testing.T) {
-	q, err := Connect(t.Context(), Options{Node: startNode(t, node.Options{}), Secret: []byte(testSecret), Log: testLog(t), StoreTimeout: patience, AskTimeout: patience})
+	q, err := Connect(t.Context(), Options{Node: startNode(t, node.Options{}), Secret: []byte(testSecret), Log: testLog(t), StoreTimeout: testTimeout, AskTimeout: testTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,8 @@ func NewLoop(l *eventloop.Loop) *Loop {
 // the connection's loop; after the last three the connection is not the call's
 // any more.
 type Exchange interface {
-	// Guard calls f, and keeps a panic in it from being other calls' too.
-	Guard(f func())
+	// Recover calls f, and keeps a panic in it from being other calls' too.
+	Recover(f func())
 	// OnAnswer is called with the answer, whose body is valid until it returns.
 	OnAnswer(a protocol.Answer)
 	// OnRest is called with an answer that is not for an event loop to read.
@@ -133,7 +133,7 @@ func (s *Stream) Send(x Exchange, c *protocol.Call, body []byte) bool {
 // Ready is called when the connection can be read or written.
 func (s *Stream) Ready(ev eventloop.Events) {
 	if s.exchange != nil {
-		s.exchange.Guard(func() { s.proceed(ev) })
+		s.exchange.Recover(func() { s.proceed(ev) })
 	} else if (ev.Readable() || ev.Ended()) && s.host.removeStream(s) {
 		s.conn.Close() // the replica ended an idle connection
 	}

@@ -64,7 +64,7 @@ type outcome struct {
 
 type exchange chan outcome
 
-func (x exchange) Guard(f func()) { f() }
+func (x exchange) Recover(f func()) { f() }
 func (x exchange) OnAnswer(a protocol.Answer) {
 	x <- outcome{status: a.Status, typ: a.ContentType, body: string(a.Body.B)}
 }
