@@ -132,6 +132,11 @@ func TestAPodThatCallsBeforeItIsKnown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e, api := ownKeyEngine(t, opts, func(*config.Routes) {})
+			const handovers = `constellation_engine_handovers_total{of="call",reason="unknown_pod"}`
+			before, err := strconv.Atoi(e.metric(handovers)) // the replica may have called before it was known
+			if err != nil {
+				t.Fatal(err)
+			}
 			answer := make(chan response, 1)
 			go func() { answer <- e.from(t, "127.0.0.21", ownTestKey) }()
 			eventually(t, "the call waits", func() bool { return len(e.callers.Waiting) == 1 })
@@ -139,9 +144,12 @@ func TestAPodThatCallsBeforeItIsKnown(t *testing.T) {
 			if got := waittest.Receive(t, "the answer to the call that waits", answer); got.status != 200 {
 				t.Errorf("the call of a pod that became known = %d %s, want 200", got.status, got.body)
 			}
-			handed := e.metric(`constellation_engine_handovers_total{of="call",reason="unknown_pod"}`)
-			if want := map[bool]string{false: "1", true: "0"}[opts.NoFastPath]; handed != want {
-				t.Errorf("the event loop handed over %s calls of unknown pods, want %s", handed, want)
+			want := before + 1
+			if opts.NoFastPath {
+				want = 0
+			}
+			if handed := e.metric(handovers); handed != strconv.Itoa(want) {
+				t.Errorf("the event loop handed over %s calls of unknown pods, want %d", handed, want)
 			}
 		})
 	}
