@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/health"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // plugin is a kubeconfig whose user is a program that leaves a file behind.
@@ -104,7 +105,7 @@ func TestAnImportBringsNoConfiguration(t *testing.T) {
 	export := mustExport(t, f, filepath.Join(t.TempDir(), "plant.tar"), 0).Files[0]
 	evil := with(t, export, "config.yaml", evilConfig(kubeconfig))
 
-	there, said := folder(t), lockedBuffer{}
+	there, said := folder(t), waittest.Buffer{}
 	o := install.ImportOptions{Root: there.Root, From: evil, Trust: m.bundle.Signature.KeyID, Progress: progress.New(&said)}
 	if _, err := install.Import(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -123,7 +124,7 @@ func TestAnImportBringsNoConfiguration(t *testing.T) {
 	}
 
 	// With the operator's word, every value is told.
-	o.Root, o.Config, said = folder(t).Root, true, lockedBuffer{}
+	o.Root, o.Config, said = folder(t).Root, true, waittest.Buffer{}
 	o.Progress = progress.New(&said)
 	if _, err := install.Import(t.Context(), o); err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func TestAFolderFromElsewhereBringsNoConfiguration(t *testing.T) {
 		if err != nil || !shown.NotAccepted {
 			t.Errorf("%s: Configure = %+v, %v; want it told that the values are not taken", name, shown, err)
 		}
-		var said lockedBuffer
+		var said waittest.Buffer
 		if err := install.AcceptConfig(t.Context(), f, progress.New(&said)); err != nil || !strings.Contains(said.String(), "kubeconfig_path="+kubeconfig) {
 			t.Errorf("%s: TakeConfig = %v and said %q", name, err, said.String())
 		}

@@ -78,11 +78,11 @@ func wantVisible(t *testing.T, what, text string) {
 func TestProgressIsClean(t *testing.T) {
 	t.Parallel()
 	const evil = "\x1b[2K\rverified\u009b\u202e"
-	for name, make := range map[string]func(b *lockedBuffer) *progress.Reporter{
-		"lines":  func(b *lockedBuffer) *progress.Reporter { return progress.New(b) },
-		"events": func(b *lockedBuffer) *progress.Reporter { return progress.NewEvents(b) },
+	for name, make := range map[string]func(b *waittest.Buffer) *progress.Reporter{
+		"lines":  func(b *waittest.Buffer) *progress.Reporter { return progress.New(b) },
+		"events": func(b *waittest.Buffer) *progress.Reporter { return progress.NewEvents(b) },
 	} {
-		var said lockedBuffer
+		var said waittest.Buffer
 		p := make(&said)
 		p.Phase(evil)
 		p.Line("%s", evil)
@@ -100,7 +100,7 @@ func TestAWaitTellsOneCleanLine(t *testing.T) {
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
 	file := holdLock(t, f, "\x1b[2Knobody\nall is well")
-	var said lockedBuffer
+	var said waittest.Buffer
 	done := make(chan error)
 	go func() {
 		_, err := install.Configure(t.Context(), f, []string{"stage.profile=edge"}, false, progress.New(&said))

@@ -21,7 +21,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -213,24 +212,6 @@ func TestDeployKilledAtEveryStep(t *testing.T) {
 func digestOf(data []byte) string { return bundle.Digest(data) }
 
 func asCoded(err error, coded *interface{ ExitCode() int }) bool { return errors.As(err, coded) }
-
-// lockedBuffer is a writer for several goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // serverOfTomorrow serves with a certificate that is not valid before
 // tomorrow; it gives its URL and the CA file.

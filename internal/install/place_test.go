@@ -20,6 +20,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // checkOf returns the check of a name that a doctor noted.
@@ -119,7 +120,7 @@ func TestTheOldInstallationIsTold(t *testing.T) {
 	if told := notes(); told != "" {
 		t.Errorf("status of the only installation notes %q", told)
 	}
-	var said lockedBuffer
+	var said waittest.Buffer
 	progress := progress.New(&said)
 	if _, err := install.Configure(t.Context(), f, []string{"stage.kubernetes.namespace=new"}, false, progress); err != nil {
 		t.Fatal(err)
@@ -184,7 +185,7 @@ func TestAnUnreachableMothershipIsTold(t *testing.T) {
 		{other.URL, "no mothership"},
 		{there.URL, ""},
 	} {
-		var said lockedBuffer
+		var said waittest.Buffer
 		if _, err := install.Configure(t.Context(), f, []string{"stage.fqdn=" + test.fqdn}, true, progress.New(&said)); err != nil {
 			t.Fatal(err)
 		}

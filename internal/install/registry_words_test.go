@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // What the registry, or a proxy before it, says of a push reaches the operator
@@ -110,7 +111,7 @@ func TestPushTellsOfAnImmutableTag(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	})
-	var said lockedBuffer
+	var said waittest.Buffer
 	o := pushOptions()
 	o.Progress = progress.New(io.MultiWriter(&said))
 	wantPulled(t, mustPush(t, f, o))

@@ -48,7 +48,7 @@ func TestPushesAtOnce(t *testing.T) {
 	p := newPrivate(t)
 	m, f := gotten(t, p, 300_000)
 	there := copyOf(t, f, m)
-	var said lockedBuffer
+	var said waittest.Buffer
 	results, errs := make(chan *install.PushResult, 3), make(chan error, 3)
 	for _, from := range []store.Folder{f, f, there} {
 		go func() {
@@ -139,7 +139,7 @@ func replicasOf(t *testing.T, kubeconfig string) int32 {
 func TestTwoGetsAtOnce(t *testing.T) {
 	t.Parallel()
 	m, f := newMother(t, newKey(t), 1, 300_000), folder(t)
-	var said lockedBuffer
+	var said waittest.Buffer
 	errs := make(chan error)
 	for range 2 {
 		go func() {

@@ -1,7 +1,6 @@
 package rollout_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -91,30 +90,13 @@ type member struct {
 	t    *testing.T
 	dir  string
 	url  string
-	log  *logged
+	log  *waittest.Buffer
 	stop func()
-}
-
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func (f *fleet) start(dir string) *member {
 	f.t.Helper()
-	m := &member{t: f.t, dir: dir, log: &logged{}}
+	m := &member{t: f.t, dir: dir, log: &waittest.Buffer{}}
 	var err error
 	m.Engine, err = engine.New(f.t.Context(), engine.Options{
 		Dir: dir, Kubeconfig: f.kubeconfig, Namespace: f.s.Namespace, ReloadEvery: 20 * time.Millisecond, Log: slog.New(slog.NewTextHandler(m.log, nil)),

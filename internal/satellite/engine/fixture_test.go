@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -199,28 +198,11 @@ type testEngine struct {
 	dir     string
 	url     string
 	metrics string
-	log     *syncBuffer
-	access  *syncBuffer
+	log     *waittest.Buffer
+	access  *waittest.Buffer
 	client  *http.Client
 	stop    context.CancelFunc
 	done    chan error
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func lsRoute(vanity string, endpoints ...string) config.Route {
@@ -245,7 +227,7 @@ func startEngineWith(t *testing.T, opts Options, routes config.Routes) *testEngi
 
 func startEngineOn(t *testing.T, calls net.Listener, opts Options, routes config.Routes) *testEngine {
 	t.Helper()
-	e := &testEngine{t: t, dir: t.TempDir(), log: &syncBuffer{}, access: &syncBuffer{}, client: http.DefaultClient, done: make(chan error, 1)}
+	e := &testEngine{t: t, dir: t.TempDir(), log: &waittest.Buffer{}, access: &waittest.Buffer{}, client: http.DefaultClient, done: make(chan error, 1)}
 	e.writeRoutes(routes)
 	e.writeKeys(config.Key{ID: "k1", Name: "test", SHA256: config.HashKey(testKey)})
 	opts.Dir = e.dir

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -144,12 +143,10 @@ func TestMothershipRetriesDeadLetters(t *testing.T) {
 func TestDrain(t *testing.T) {
 	release := make(chan struct{})
 	addr := httpReplica(t, func(w http.ResponseWriter, _ *http.Request) {
-		<-release
+		waittest.Hold(t, release)
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write([]byte("done"))
 	})
-	letGo := sync.OnceFunc(func() { close(release) })
-	t.Cleanup(letGo) // the replica waits for its calls when it ends
 	dir := t.TempDir()
 	e, operator := startOperated(t, dir, httpRoute("foo/bar", addr))
 	id := e.void(request{body: "one"})
@@ -162,7 +159,7 @@ func TestDrain(t *testing.T) {
 	if got := e.do(request{path: "/v1/batch/foo/bar", body: "1\n"}); got.status != 503 || !strings.Contains(got.body, "takes no new asynchronous calls") {
 		t.Errorf("a new batch = %d %s", got.status, got.body)
 	}
-	letGo()
+	close(release)
 	if state := e.ended(id)["state"]; state != "succeeded" {
 		t.Errorf("the call that was there is %v, want succeeded", state)
 	}
@@ -224,13 +221,11 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		if strings.HasPrefix(string(body), "waits") {
-			<-release
+			waittest.Hold(t, release)
 		}
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = w.Write(body)
 	})
-	letGo := sync.OnceFunc(func() { close(release) })
-	t.Cleanup(letGo) // the replica waits for its calls when it ends
 	route := httpRoute("foo/bar", addr)
 	route.Concurrency = 1
 	large := "waits" + strings.Repeat("x", 1<<20)
@@ -247,7 +242,7 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 	if done, err := operator.Restore(t.Context(), header, 0, items); err != nil || done.Added != 0 {
 		t.Errorf("restored where all is there: %+v, %v; want nothing added", done, err)
 	}
-	letGo()
+	close(release)
 	for _, id := range waits {
 		e.ended(id)
 	}

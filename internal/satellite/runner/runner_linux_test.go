@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,25 +26,8 @@ import (
 // running is a runner on a free port, with a FIFO of its own.
 type running struct {
 	url  string
-	log  *lockedBuffer
+	log  *waittest.Buffer
 	stop context.CancelFunc
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // start runs a command as a pipe process; it finds its FIFO in ALGOOUT.
@@ -55,7 +37,7 @@ func start(t *testing.T, o Options, command ...string) running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &lockedBuffer{}
+	log := &waittest.Buffer{}
 	o.FIFO = filepath.Join(t.TempDir(), "algoout")
 	o.Command = append([]string{"/usr/bin/env", "ALGOOUT=" + o.FIFO}, command...)
 	o.Log = slog.New(slog.NewTextHandler(log, nil))
