@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
 
@@ -55,23 +54,7 @@ func (d *durable) deployQueue(t *testing.T) {
 	if d.hello, err = d.PushExample(t.Context(), "hello", "neo", stack.HashA); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if d.satelliteID, err = d.CreateSatellite(t.Context(), "Durable", stack.Route{Vanity: "demo/hello", Algorithm: d.hello, Replicas: 2}); err != nil {
-		t.Fatal(err)
-	}
-	key, err := d.Client.CreateSatelliteKey(t.Context(), d.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.key, d.keyID = key.Secret, key.ID
-	if d.launchID, err = d.CreateLaunch(t.Context(), d.satelliteID, 1, "durable"); err != nil {
-		t.Fatal(err)
-	}
-	d.operate(t, "get", d.AdminKey)
-	d.operate(t, append([]string{"configure", "stage.queue=on"}, d.Configure(namespace)...)...)
-	d.operate(t, "deploy")
+	d.deployNew(t, "Durable", nil, []string{"stage.queue=on"}, stack.Route{Vanity: "demo/hello", Algorithm: d.hello, Replicas: 2})
 }
 
 // systemPods are two engines and three queue nodes, each node with a volume.

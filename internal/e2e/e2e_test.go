@@ -42,10 +42,7 @@ type journey struct {
 
 func TestMainJob(t *testing.T) {
 	j := start(t)
-	for _, step := range []struct {
-		name string
-		run  func(*journey, *testing.T)
-	}{
+	j.walk(t, []step{
 		{"push algorithms", (*journey).push},
 		{"create satellite and launch", (*journey).create},
 		{"get refuses bad input", (*journey).getRefuses},
@@ -69,12 +66,7 @@ func TestMainJob(t *testing.T) {
 		{"rollback and deploy again", (*journey).rollback},
 		{"a removed launch keeps serving", (*journey).removeLaunch},
 		{"remove", (*journey).remove},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
-			j.explain(t)
-			t.FailNow()
-		}
-	}
+	})
 }
 
 func start(t *testing.T) *journey {
@@ -111,6 +103,47 @@ func start(t *testing.T) *journey {
 		t.Fatal(err)
 	}
 	return &journey{Stack: s, kube: kube}
+}
+
+// step is one step of a test, which goes on where the one before it ended.
+type step struct {
+	name string
+	run  func(*journey, *testing.T)
+}
+
+// walk takes the steps, and explains the first one that fails, which ends the test.
+func (j *journey) walk(t *testing.T, steps []step) {
+	t.Helper()
+	for _, step := range steps {
+		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
+			j.explain(t)
+			t.FailNow()
+		}
+	}
+}
+
+// deployNew brings a new satellite with a caller's key to the cluster: into a
+// namespace with those labels, with those settings beside the cluster's own.
+func (j *journey) deployNew(t *testing.T, name string, labels map[string]string, settings []string, routes ...stack.Route) {
+	t.Helper()
+	if _, err := j.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: labels}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if j.satelliteID, err = j.CreateSatellite(t.Context(), name, routes...); err != nil {
+		t.Fatal(err)
+	}
+	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.key, j.keyID = key.Secret, key.ID
+	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, strings.ToLower(name)); err != nil {
+		t.Fatal(err)
+	}
+	j.operate(t, "get", j.AdminKey)
+	j.operate(t, append(append([]string{"configure"}, settings...), j.Configure(namespace)...)...)
+	j.operate(t, "deploy")
 }
 
 // explain prints what a person would look at first when a step failed.

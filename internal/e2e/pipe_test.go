@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
@@ -20,10 +19,7 @@ import (
 // HTTP, and the runner is put in beside them.
 func TestPipe(t *testing.T) {
 	j := start(t)
-	for _, step := range []struct {
-		name string
-		run  func(*journey, *testing.T)
-	}{
+	j.walk(t, []step{
 		{"push images of Debian packages", (*journey).pushPipes},
 		{"deploy", (*journey).deployPipes},
 		{"the Python sample answers", (*journey).pythonAnswers},
@@ -34,12 +30,7 @@ func TestPipe(t *testing.T) {
 		{"the launch is seen and up", (*journey).up},
 		{"a key change comes with a heartbeat", (*journey).revoke},
 		{"the mothership goes away and comes back", (*journey).away},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
-			j.explain(t)
-			t.FailNow()
-		}
-	}
+	})
 }
 
 func (j *journey) pushPipes(t *testing.T) {
@@ -53,27 +44,8 @@ func (j *journey) pushPipes(t *testing.T) {
 }
 
 func (j *journey) deployPipes(t *testing.T) {
-	if _, err := j.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
-	}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	j.satelliteID, err = j.CreateSatellite(t.Context(), "Pipes", stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Replicas: 1}, stack.Route{Vanity: "pipe/shell", Algorithm: j.shout, Replicas: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.key, j.keyID = key.Secret, key.ID
-	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "pipes"); err != nil {
-		t.Fatal(err)
-	}
-	j.operate(t, "get", j.AdminKey)
-	j.operate(t, append([]string{"configure", "stage.resources.pipe/python.memory=192Mi"}, j.Configure(namespace)...)...)
-	j.operate(t, "deploy")
+	j.deployNew(t, "Pipes", map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, []string{"stage.resources.pipe/python.memory=192Mi"},
+		stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Replicas: 1}, stack.Route{Vanity: "pipe/shell", Algorithm: j.shout, Replicas: 1})
 }
 
 func (j *journey) pythonAnswers(t *testing.T) {

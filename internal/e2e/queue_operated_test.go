@@ -8,10 +8,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 	"github.com/constellation-serving/constellation/internal/stack"
@@ -21,20 +17,12 @@ import (
 // the API server and a kubelet.
 func TestQueueOperated(t *testing.T) {
 	j := start(t)
-	for _, step := range []struct {
-		name string
-		run  func(*journey, *testing.T)
-	}{
+	j.walk(t, []step{
 		{"deploy with the queue in the engine", (*journey).deployOperated},
 		{"status", (*journey).queueTakesCalls},
 		{"drain", (*journey).drainQueue},
 		{"backup and restore", (*journey).backUpQueue},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
-			j.explain(t)
-			t.FailNow()
-		}
-	}
+	})
 }
 
 func (j *journey) deployOperated(t *testing.T) {
@@ -42,23 +30,8 @@ func (j *journey) deployOperated(t *testing.T) {
 	if j.hello, err = j.PushExample(t.Context(), "hello", "neo", stack.HashA); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if j.satelliteID, err = j.CreateSatellite(t.Context(), "Operated", stack.Route{Vanity: "demo/hello", Algorithm: j.hello, Replicas: 1}); err != nil {
-		t.Fatal(err)
-	}
-	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.key, j.keyID = key.Secret, key.ID
-	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "operated"); err != nil {
-		t.Fatal(err)
-	}
-	j.operate(t, "get", j.AdminKey)
-	j.operate(t, append([]string{"configure", "stage.profile=edge", "stage.queue=on", "stage.queue.storage=ephemeral", "stage.queue.size=256Mi"}, j.Configure(namespace)...)...)
-	j.operate(t, "deploy")
+	j.deployNew(t, "Operated", nil, []string{"stage.profile=edge", "stage.queue=on", "stage.queue.storage=ephemeral", "stage.queue.size=256Mi"},
+		stack.Route{Vanity: "demo/hello", Algorithm: j.hello, Replicas: 1})
 }
 
 func (j *journey) queueStatus(t *testing.T) operate.Status {

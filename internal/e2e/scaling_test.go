@@ -22,10 +22,7 @@ import (
 // none, up, held back by a quota, past a hand, and down again.
 func TestScaling(t *testing.T) {
 	j := start(t)
-	for _, step := range []struct {
-		name string
-		run  func(*journey, *testing.T)
-	}{
+	j.walk(t, []step{
 		{"deploy without a replica", (*journey).deployScaled},
 		{"calls wait for the first replica", (*journey).fromZero},
 		{"a load is followed", (*journey).followsLoad},
@@ -33,12 +30,7 @@ func TestScaling(t *testing.T) {
 		{"a deploy leaves the count", (*journey).deployLeavesCount},
 		{"a quota is told as the reason", (*journey).heldBack},
 		{"replicas come back", (*journey).comesBack},
-	} {
-		if !t.Run(step.name, func(t *testing.T) { step.run(j, t) }) {
-			j.explain(t)
-			t.FailNow()
-		}
-	}
+	})
 }
 
 func (j *journey) deployScaled(t *testing.T) {
@@ -46,24 +38,8 @@ func (j *journey) deployScaled(t *testing.T) {
 	if j.hello, err = j.PushExample(t.Context(), "python", "neo", stack.HashA); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	j.satelliteID, err = j.CreateSatellite(t.Context(), "Scaled", stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Least: new(0), Most: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := j.Client.CreateSatelliteKey(t.Context(), j.satelliteID, apiv1.SatelliteKeyCreate{Name: "caller"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.key, j.keyID = key.Secret, key.ID
-	if j.launchID, err = j.CreateLaunch(t.Context(), j.satelliteID, 1, "scaled"); err != nil {
-		t.Fatal(err)
-	}
-	j.operate(t, "get", j.AdminKey)
-	j.operate(t, append([]string{"configure", "stage.resources.pipe/python.memory=64Mi", "stage.resources.pipe/python.cpu=250m"}, j.Configure(namespace)...)...)
-	j.operate(t, "deploy")
+	j.deployNew(t, "Scaled", nil, []string{"stage.resources.pipe/python.memory=64Mi", "stage.resources.pipe/python.cpu=250m"},
+		stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Least: new(0), Most: 3})
 	if d := j.scaledDeployment(t); *d.Spec.Replicas != 0 {
 		t.Errorf("%d replicas after the deploy, want none", *d.Spec.Replicas)
 	}
