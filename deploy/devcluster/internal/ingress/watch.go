@@ -13,7 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+
+	"github.com/constellation-serving/constellation/deploy/devcluster/internal/controller"
 )
 
 // settle is how long a burst of changes is gathered before nginx reloads.
@@ -22,46 +23,16 @@ const settle = 100 * time.Millisecond
 // Watch keeps nginx and the status of the Ingress objects up to date until
 // ctx ends. Trouble with one configuration is said on log and tried again.
 func Watch(ctx context.Context, client kubernetes.Interface, nginx *Nginx, log io.Writer) error {
-	for err := createClass(ctx, client); err != nil; err = createClass(ctx, client) {
-		_, _ = fmt.Fprintf(log, "ingress: %v\n", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Second):
-		}
-	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	changed := make(chan struct{}, 1)
-	poke := func(any) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	handler := cache.ResourceEventHandlerFuncs{AddFunc: poke, UpdateFunc: func(_, o any) { poke(o) }, DeleteFunc: poke}
-	for _, informer := range []cache.SharedIndexInformer{
-		factory.Networking().V1().Ingresses().Informer(), factory.Core().V1().Services().Informer(),
-		factory.Discovery().V1().EndpointSlices().Informer(), factory.Core().V1().Secrets().Informer(),
-	} {
-		if _, err := informer.AddEventHandler(handler); err != nil {
-			return fmt.Errorf("watch ingresses: %w", err)
-		}
-	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
-	poke(nil)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-		settled(ctx)
-		if err := update(ctx, client, factory, nginx); err != nil && ctx.Err() == nil {
-			_, _ = fmt.Fprintf(log, "ingress: %v\n", err)
-			time.AfterFunc(2*time.Second, func() { poke(nil) })
-		}
-	}
+	return controller.Run(ctx, controller.Controller{
+		Name: "ingress", Retry: 2 * time.Second, Log: log,
+		Prepare: func(ctx context.Context) error { return createClass(ctx, client) },
+		Update: func(ctx context.Context) error {
+			settled(ctx)
+			return update(ctx, client, factory, nginx)
+		},
+	}, factory, factory.Networking().V1().Ingresses().Informer(), factory.Core().V1().Services().Informer(),
+		factory.Discovery().V1().EndpointSlices().Informer(), factory.Core().V1().Secrets().Informer())
 }
 
 func settled(ctx context.Context) {

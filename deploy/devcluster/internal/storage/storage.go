@@ -23,7 +23,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+
+	"github.com/constellation-serving/constellation/deploy/devcluster/internal/controller"
 )
 
 // Class is the cluster's default StorageClass, and Provisioner who makes its
@@ -56,42 +57,12 @@ func Watch(ctx context.Context, client kubernetes.Interface, disk Disk, log io.W
 	if err := os.MkdirAll(disk.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the folder of volumes: %w", err)
 	}
-	for err := createClass(ctx, client); err != nil; err = createClass(ctx, client) {
-		_, _ = fmt.Fprintf(log, "storage: %v\n", err)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(again):
-		}
-	}
 	factory := informers.NewSharedInformerFactory(client, 0)
-	changed := make(chan struct{}, 1)
-	poke := func(any) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	handler := cache.ResourceEventHandlerFuncs{AddFunc: poke, UpdateFunc: func(_, o any) { poke(o) }, DeleteFunc: poke}
-	for _, informer := range []cache.SharedIndexInformer{factory.Core().V1().PersistentVolumeClaims().Informer(), factory.Core().V1().PersistentVolumes().Informer()} {
-		if _, err := informer.AddEventHandler(handler); err != nil {
-			return fmt.Errorf("watch volumes: %w", err)
-		}
-	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
-	poke(nil)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-		if err := update(ctx, client, factory, disk); err != nil && ctx.Err() == nil {
-			_, _ = fmt.Fprintf(log, "storage: %v\n", err)
-			time.AfterFunc(again, func() { poke(nil) })
-		}
-	}
+	return controller.Run(ctx, controller.Controller{
+		Name: "storage", Retry: again, Log: log,
+		Prepare: func(ctx context.Context) error { return createClass(ctx, client) },
+		Update:  func(ctx context.Context) error { return update(ctx, client, factory, disk) },
+	}, factory, factory.Core().V1().PersistentVolumeClaims().Informer(), factory.Core().V1().PersistentVolumes().Informer())
 }
 
 // createClass makes the class. Its volumes are bound when a pod is placed, as
