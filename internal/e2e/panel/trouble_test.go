@@ -10,10 +10,14 @@ import (
 // evaluate runs an expression for what it does.
 func evaluate(expression string) step { return chromedp.Evaluate[chromedp.Void](expression) }
 
+// leave runs an expression that leaves the page, once the browser has answered:
+// a page that goes takes an evaluation that still runs with it.
+func leave(expression string) step { return evaluate("setTimeout(() => { " + expression + " })") }
+
 // back goes a page back, be it loaded again or kept by the browser.
 func (v *visitor) back() {
 	v.Helper()
-	v.do(evaluate("history.back()"))
+	v.do(leave("history.back()"))
 }
 
 // TestBackAfterSave goes back to a form that was saved: it is not sent again.
@@ -41,7 +45,7 @@ func TestDoubleSubmit(t *testing.T) {
 		v.open("/account/keys/new")
 		v.fill("name", name)
 		v.until("[...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key')")
-		v.do(evaluate("(() => { const b = [...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key'); b.click(); b.click(); })()"))
+		v.do(leave("const b = [...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key'); b.click(); b.click();"))
 		v.sees("it is not shown again")
 		v.open("/account")
 		v.sees(name)

@@ -141,9 +141,16 @@ func TestWithoutAMajorityNothingIsAccepted(t *testing.T) {
 			t.Errorf("without a majority: %v, want ErrUnavailable or ErrUnknown", err)
 		}
 	}
+	// The node that is left answers for itself after a while: it is not believed.
+	eventually(t, "a node without a leader is known as one", func() error {
+		if _, err := q.find(testContext(t)); !errors.Is(err, errNoLeader) {
+			return fmt.Errorf("found with %w", err)
+		}
+		return nil
+	})
 	eventually(t, "the queue says why", func() error {
 		if err := q.Ready(); !errors.Is(err, ErrUnavailable) {
-			return fmt.Errorf("ready: %w", err)
+			return fmt.Errorf("ready: %v", err)
 		}
 		return nil
 	})

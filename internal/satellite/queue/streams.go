@@ -144,7 +144,7 @@ func (q *Queue) find(ctx context.Context) (found, error) {
 	// Nodes without a leader do not answer at all.
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	s, err := q.js.Stream(ctx, workStream)
+	s, err := q.stream(ctx, workStream)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return found{}, nil
@@ -156,6 +156,24 @@ func (q *Queue) find(ctx context.Context) (found, error) {
 		return found{incarnation: i, last: info.State.LastSeq, stored: info.State.Msgs}, nil
 	}
 	return found{}, errors.New("the queue's stream has no incarnation: it was made by something else")
+}
+
+// errNoLeader says that a node answered for a stream that nobody leads.
+var errNoLeader = errors.New("no majority of the queue's nodes is there")
+
+// stream asks for a stream, and takes no answer but its leader's. Once a stream
+// has had no leader for ten seconds, a server answers for itself, and what it has
+// may be old (jsStreamInfoRequest of nats-server): that is errNoLeader. A server
+// that runs alone names itself as the leader.
+func (q *Queue) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	s, err := q.js.Stream(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if c := s.CachedInfo().Cluster; c != nil && c.Leader == "" {
+		return nil, errNoLeader
+	}
+	return s, nil
 }
 
 // isBehind reports whether the stream lacks numbers that were given. A leader
@@ -241,7 +259,7 @@ func (q *Queue) finishMaking(ctx context.Context, incarnation string) error {
 func (q *Queue) ensure(ctx context.Context, want jetstream.StreamConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*settleTimeout)
 	defer cancel()
-	s, err := q.js.Stream(ctx, want.Name)
+	s, err := q.stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = q.js.CreateStream(ctx, want)
 		return err

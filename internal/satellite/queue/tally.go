@@ -107,7 +107,7 @@ func (q *Queue) observe(ctx context.Context, every time.Duration) error {
 
 // outstanding returns how many calls are stored, and where.
 func (q *Queue) outstanding(ctx context.Context) (uint64, found, error) {
-	s, err := q.js.Stream(ctx, workStream)
+	s, err := q.stream(ctx, workStream)
 	if err != nil {
 		return 0, found{}, asked(err)
 	}

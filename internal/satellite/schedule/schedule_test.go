@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 const secret = "0123456789abcdef0123456789abcdef"
@@ -25,7 +25,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 type world struct {
 	t     *testing.T
 	queue *queue.Queue
-	log   bytes.Buffer
+	log   waittest.Buffer
 
 	mu        sync.Mutex
 	now       time.Time
