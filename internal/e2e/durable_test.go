@@ -55,6 +55,23 @@ func (d *durable) deployQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.deployNew(t, "Durable", nil, []string{"stage.queue=on"}, stack.Route{Vanity: "demo/hello", Algorithm: d.hello, Replicas: 2})
+	// From the end of a deploy on each engine takes calls.
+	for range 6 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.Cluster.IngressURL+"/v1/algo/demo/hello?output=void", strings.NewReader("at once"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Simple "+d.key)
+		request.Header.Set("Content-Type", "text/plain")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("a durable call right after the deploy = %d %s, %v", response.StatusCode, answer, err)
+		}
+		_ = response.Body.Close()
+	}
 }
 
 // systemPods are two engines and three queue nodes, each node with a volume.

@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/manifests"
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
@@ -25,6 +26,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/constellation-serving/constellation/internal/kube/rollout"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
 // DeployOptions are a deploy's choices.
@@ -159,13 +161,24 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	}
 	if result.Ready && in.Settings.Ingress.Provider != "none" {
 		s.phase("reach")
-		result.Reach = reach.AsCallers(ctx, cluster, s.launch.Folder.LaunchID, base, result.Changes)
+		result.Reach = s.reach(ctx, cluster, base, result.Changes, o.Timeout)
 	}
 	s.phase("done")
 	if err := s.record(result); err != nil || result.Reach == nil {
 		return result, err
 	}
-	return result, s.reportReach(result)
+	return result, s.reportReach(ctx, cluster, result)
+}
+
+// queueTimeout is how long engines have to reach the queue after all is ready.
+const queueTimeout = time.Minute
+
+// reach finds out who answers callers, and waits until the engines reach the queue.
+func (s *session) reach(ctx context.Context, cluster *cluster.Cluster, base string, changes []apply.Change, timeout time.Duration) *reach.Answer {
+	timeout = min(timeout, queueTimeout)
+	return reach.AsCallers(ctx, cluster, s.launch.Folder.LaunchID, base, changes, timeout, func() {
+		s.report.Line("waiting until every engine reaches the queue (up to %s)", timeout)
+	})
 }
 
 // reportWarnings reports what the preflight found that stops nothing.
@@ -232,11 +245,14 @@ func (s *session) dryRun(ctx context.Context, cluster *cluster.Cluster, in rende
 
 // reportReach reports who answers, and fails when callers would be answered by
 // another launch.
-func (s *session) reportReach(result *DeployResult) error {
+func (s *session) reportReach(ctx context.Context, cluster *cluster.Cluster, result *DeployResult) error {
 	r := result.Reach
 	switch r.Answers {
 	case reach.ThisLaunch:
 		s.report.Line("this launch answers at %s", r.URL)
+		if r.Queue == config.QueueOpening {
+			s.reportQueue(ctx, cluster)
+		}
 	case reach.OtherLaunch:
 		return &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("version %d is ready in namespace %s, and callers do not get to it: at %s another launch answers",
 			result.SatelliteVersion, result.Namespace, r.URL),
@@ -247,6 +263,23 @@ func (s *session) reportReach(result *DeployResult) error {
 		s.report.Line("! whether this launch answers at %s is not known, since nobody does as seen from here: %s", r.URL, r.Detail)
 	}
 	return nil
+}
+
+// reportQueue reports that the engines do not reach the queue, and why if the
+// account may ask them. What serves callers who wait is not taken back for it.
+func (s *session) reportQueue(ctx context.Context, cluster *cluster.Cluster) {
+	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
+	defer cancel()
+	why := ""
+	if q, err := queue.Open(ctx, cluster, s.folder().LaunchID, s.launch.Plan.Launch.Token); err == nil {
+		if status, err := q.Status(ctx); err == nil && status.Reason != "" {
+			why = ": " + status.Reason
+		}
+		q.Close()
+	}
+	s.report.Line("! its engines do not reach the queue yet%s\n"+
+		"  synchronous calls are answered; asynchronous ones, batches and schedules are refused or wait until they do\n"+
+		"→ 'algo-install satellite %s %s queue status' says when it is reached, and what it waits for", why, s.folder().SatelliteID, s.folder().LaunchID)
 }
 
 // addressTimeout is how long a new Ingress has to get its address.

@@ -11,28 +11,35 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/engine"
+	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
-// engineOf serves as an engine of a launch does.
-func engineOf(t *testing.T, launchID string) (url string) {
+// queueToken is what engines and nodes know each other by.
+const queueToken = "a token of a launch in a test"
+
+// engineOf serves as an engine of a launch does; queue is the rest of its routes.
+func engineOf(t *testing.T, launchID, queue string) (url string) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"routes.json": `{"satellite":{"id":"s","name":"n","version":1},"launch":{"id":"` + launchID + `"},"algorithms":[]}`,
+		"routes.json": `{"satellite":{"id":"s","name":"n","version":1},"launch":{"id":"` + launchID + `"},"algorithms":[]` + queue + `}`,
 		"keys.json":   `{"keys":[]}`,
+		"token":       queueToken,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	e, err := engine.New(t.Context(), engine.Options{Dir: dir})
+	e, err := engine.New(t.Context(), engine.Options{Dir: dir, TokenFile: filepath.Join(dir, "token")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +66,7 @@ func TestReach(t *testing.T) {
 	page := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(page.Close)
 	s := &session{launch: &store.Launch{Folder: store.Folder{LaunchID: ours}}, report: progress.New(io.Discard)}
-	mine := engineOf(t, ours)
+	mine := engineOf(t, ours, "")
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(mine, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +77,7 @@ func TestReach(t *testing.T) {
 	}{
 		"ours":               {mine, "", reach.ThisLaunch},
 		"a host without DNS": {"http://satellite.invalid:" + port, "127.0.0.1", reach.ThisLaunch},
-		"theirs":             {engineOf(t, theirs), "", reach.OtherLaunch},
+		"theirs":             {engineOf(t, theirs, `,"queue":{"mode":"off"}`), "", reach.OtherLaunch},
 		"a page":             {page.URL, "", reach.SomethingElse},
 		"nobody":             {"http://127.0.0.1:1", "", reach.Nobody},
 		"no DNS, no address": {"http://satellite.invalid", "", reach.Nobody},
@@ -78,13 +85,44 @@ func TestReach(t *testing.T) {
 		client := reach.NewClient(test.known)
 		got := reach.Ask(t.Context(), client, ours, test.base+"/v1/status")
 		client.CloseIdleConnections()
-		if got.Answers != test.want {
+		if got.Answers != test.want || got.Queue != "" {
 			t.Errorf("%s: %+v, want %s", name, got, test.want)
 		}
-		err := s.reportReach(&DeployResult{SatelliteVersion: 2, Namespace: "algorithms", Reach: got})
+		err := s.reportReach(t.Context(), nil, &DeployResult{SatelliteVersion: 2, Namespace: "algorithms", Reach: got})
 		var e *fault.Error
 		if wrong := test.want == reach.OtherLaunch; wrong != (err != nil) || wrong && (!errors.As(err, &e) || e.Code != fault.CodeFailed || !strings.Contains(err.Error(), "another launch answers")) {
 			t.Errorf("%s: reached = %v", name, err)
 		}
+	}
+}
+
+// An engine says to who knows the launch, and to nobody else, whether it reaches
+// its queue.
+func TestReachOfTheQueue(t *testing.T) {
+	const ours, theirs = "9b2c3d4e-1a2b-4c3d-9e4f-abcdef012345", "11111111-2222-4333-8444-555555555555"
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	_ = free.Close()
+	status := engineOf(t, ours, `,"queue":{"mode":"cluster","replicas":1,"servers":["`+address+`"]}`) + "/v1/status"
+	client := reach.NewClient("")
+	defer client.CloseIdleConnections()
+	if got := reach.Ask(t.Context(), client, ours, status); got.Answers != reach.ThisLaunch || got.Queue != config.QueueOpening {
+		t.Errorf("before there is a node: %+v", got)
+	}
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(queueToken), ClientListen: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close(context.Background()) })
+	for deadline := time.Now().Add(waittest.Timeout); reach.Ask(t.Context(), client, ours, status).Queue != config.QueueReached; {
+		if time.Now().After(deadline) {
+			t.Fatal("the engine never says that it reaches the queue")
+		}
+	}
+	if got := reach.Ask(t.Context(), client, theirs, status); got.Answers != reach.OtherLaunch || got.Queue != "" {
+		t.Errorf("who does not know the launch learns %+v", got)
 	}
 }

@@ -24,6 +24,9 @@ type Answer struct {
 	URL     string `json:"url"`
 	Answers Who    `json:"answers"`
 	Detail  string `json:"detail,omitempty"`
+	// Queue is config.QueueReached or config.QueueOpening; "" of a launch without
+	// a queue, and of engines that do not say.
+	Queue string `json:"queue,omitempty"`
 }
 
 // Who answers.
@@ -52,7 +55,10 @@ const (
 
 // AsCallers asks for a proof that the engines of a launch are behind the
 // Ingress, by the way that callers take.
-func AsCallers(ctx context.Context, cluster *cluster.Cluster, launchID, base string, changes []apply.Change) *Answer {
+//
+// Where one of them does not reach its queue yet, it asks on until all do, for at
+// most patience; it calls waits when that begins.
+func AsCallers(ctx context.Context, cluster *cluster.Cluster, launchID, base string, changes []apply.Change, patience time.Duration, waits func()) *Answer {
 	known, err := health.IngressAddress(ctx, cluster)
 	if err != nil {
 		known = "" // then DNS has to know
@@ -60,10 +66,48 @@ func AsCallers(ctx context.Context, cluster *cluster.Cluster, launchID, base str
 	client := NewClient(known)
 	defer client.CloseIdleConnections()
 	fresh := slices.ContainsFunc(changes, func(c apply.Change) bool { return c.Object.Kind == "Ingress" })
-	return untilSure(ctx, fresh, func() *Answer {
+	ask := func() *Answer {
 		client.CloseIdleConnections() // another connection may be another worker's
 		return Ask(ctx, client, launchID, base+"/v1/status")
-	})
+	}
+	wanted := 1
+	if len(changes) > 0 {
+		wanted = freshAnswers // so many stand for all engines too
+	}
+	return untilQueue(ctx, untilSure(ctx, fresh, ask), wanted, patience, waits, ask)
+}
+
+// untilQueue asks until so many answers in a row come from engines that reach
+// their queue, or until the time for it is over. An engine that says nothing of a
+// queue is not waited for.
+func untilQueue(ctx context.Context, first *Answer, wanted int, patience time.Duration, waits func(), ask func() *Answer) *Answer {
+	if first.Answers != ThisLaunch || first.Queue == "" {
+		return first
+	}
+	last, told, right := first, false, 0
+	for deadline := time.Now().Add(patience); ; {
+		pause := freshEvery
+		if last.Queue == config.QueueOpening {
+			if !told {
+				told = true
+				waits()
+			}
+			right, pause = 0, reachEvery
+		} else if right++; right == wanted {
+			return last
+		}
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return last
+		case <-time.After(pause):
+		}
+		if next := ask(); next.Answers == ThisLaunch { // who else answers was looked at before
+			last = next
+		}
+	}
 }
 
 // untilSure asks until the launch answers, as often as it takes to be sure of it,
@@ -117,6 +161,11 @@ func Ask(ctx context.Context, client *http.Client, launchID, status string) *Ans
 	switch response.Header.Get(config.ProofHeader) {
 	case config.Proof(launchID, challenge):
 		r.Answers = ThisLaunch
+		for _, state := range []string{config.QueueReached, config.QueueOpening} {
+			if response.Header.Get(config.QueueHeader) == config.QueueProof(launchID, challenge, state) {
+				r.Queue = state
+			}
+		}
 	case "":
 		r.Answers, r.Detail = SomethingElse, "it answers "+response.Status
 	default:

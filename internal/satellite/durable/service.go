@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"reflect"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/callback"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
 
@@ -73,6 +75,23 @@ func (s *Service) Settings() *config.QueueSettings {
 		return &own
 	}
 	return nil
+}
+
+// Reached returns whether the queue that there is to be is reached, as
+// config.QueueHeader says it; "" when there is to be none. A queue that is full is
+// reached: it takes no calls, and waiting does not help.
+func (s *Service) Reached() string {
+	switch d := s.Session(); {
+	case s.Settings() == nil:
+		return ""
+	case d == nil:
+		return config.QueueOpening
+	default:
+		if err := d.Queue.Ready(); err != nil && !errors.Is(err, queue.ErrFull) {
+			return config.QueueOpening
+		}
+		return config.QueueReached
+	}
 }
 
 // retryEvery is how often it is tried to open the queue, and looked whether it is

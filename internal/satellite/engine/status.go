@@ -105,12 +105,15 @@ func (e *Engine) serveStatus(w http.ResponseWriter, r *http.Request) {
 // seconds is d to the microsecond.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }
 
-// prove answers a challenge with the proof of which launch this engine is of,
-// with a key or without: an installer that asks by the way that callers take
-// has none.
+// prove answers a challenge with the proof of which launch this engine is of and
+// whether it reaches its queue, with a key or without: an installer that asks by
+// the way that callers take has none.
 func (e *Engine) prove(w http.ResponseWriter, r *http.Request) {
 	launch, challenge := e.table.Load().Launch, r.Header.Get(config.ChallengeHeader)
 	if challenge != "" && len(challenge) <= config.ChallengeLimit && launch != "" {
 		w.Header().Set(config.ProofHeader, config.Proof(launch, challenge))
+		if state := e.durable.Reached(); state != "" {
+			w.Header().Set(config.QueueHeader, config.QueueProof(launch, challenge, state))
+		}
 	}
 }
