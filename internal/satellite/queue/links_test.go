@@ -93,25 +93,49 @@ func (l *link) set(cut bool) {
 	}
 }
 
-func TestLinksThatAreCutForAWhile(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, 0)
-	var links []*link
-	var peers []string
-	for i, n := range c.nodes {
-		host, _, _ := net.SplitHostPort(n.opts.RouteListen)
-		way := strings.TrimSuffix(host, fmt.Sprint(i+1)) + fmt.Sprint(i+101)
-		links = append(links, newLink(t, way+":6222", n.opts.RouteListen), newLink(t, way+":8222", n.opts.HealthListen))
-		peers = append(peers, way+":6222")
+// links are the ways of the nodes to each other: [i][j] those of i to j.
+type links [3][3][]*link
+
+// linkedCluster returns a cluster that runs, and the ways of its nodes to each other.
+func linkedCluster(t testing.TB) (*testCluster, *links) {
+	t.Helper()
+	c, all := newCluster(t, 0), &links{}
+	peers := [3][]string{}
+	for i := range c.nodes {
+		for j, to := range c.nodes {
+			host, _, _ := net.SplitHostPort(to.opts.RouteListen)
+			way := fmt.Sprint(strings.TrimSuffix(host, fmt.Sprint(j+1)), 100+10*i+j)
+			all[i][j] = []*link{newLink(t, way+":6222", to.opts.RouteListen), newLink(t, way+":8222", to.opts.HealthListen)}
+			peers[i] = append(peers[i], way+":6222")
+		}
 	}
-	for _, n := range c.nodes {
-		n.opts.Peers = peers
+	for i, n := range c.nodes {
+		n.opts.Peers = peers[i]
 	}
 	c.start()
+	return c, all
+}
+
+// set cuts or mends the ways that leave or reach a node.
+func (l *links) set(node int, cut bool) {
+	for i := range l {
+		for j, ways := range l[i] {
+			for _, way := range ways {
+				if i != j && (i == node || j == node) {
+					way.set(cut)
+				}
+			}
+		}
+	}
+}
+
+func TestLinksThatAreCutForAWhile(t *testing.T) {
+	t.Parallel()
+	c, links := linkedCluster(t)
 	q := connect(t, Options{Servers: c.servers(), Replicas: 3, StoreTimeout: 2 * time.Second, AskTimeout: 5 * time.Second})
 	publishMany(t, q, 0, 40)
-	for _, l := range links {
-		l.set(true)
+	for i := range c.nodes {
+		links.set(i, true)
 	}
 	unsure := map[string]bool{}
 	for i := range 5 {
@@ -126,12 +150,28 @@ func TestLinksThatAreCutForAWhile(t *testing.T) {
 			t.Errorf("%s: %v, want ErrUnknown or ErrUnavailable", id, err)
 		}
 	}
-	for _, l := range links {
-		l.set(false)
+	for i := range c.nodes {
+		links.set(i, false)
 	}
 	c.ready()
 	eventually(t, "the queue is back", q.Ready)
 	// The same ids again: those that were stored after all are not doubled.
+	publishMany(t, q, 40, 20)
+	holds(t, q, 60)
+}
+
+// TestANodeThatIsCutOff: the one that this process is connected to reaches no
+// other any more, and the other two are a majority.
+func TestANodeThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	c, links := linkedCluster(t)
+	q := connect(t, Options{Servers: c.servers(), Replicas: 3, StoreTimeout: 2 * time.Second, AskTimeout: 5 * time.Second})
+	publishMany(t, q, 0, 20)
+	cut := slices.Index(c.servers(), q.conn.ConnectedAddr())
+	links.set(cut, true)
+	publishMany(t, q, 20, 20)
+	links.set(cut, false)
+	c.ready()
 	publishMany(t, q, 40, 20)
 	holds(t, q, 60)
 }

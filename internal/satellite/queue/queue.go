@@ -59,6 +59,7 @@ type Queue struct {
 	checks      chan struct{} // asks for a look at the streams
 	nodes       nodeTable
 	hints       hints
+	unledSince  time.Time // by keep alone: when the node was first seen to reach no leader
 
 	mu          sync.Mutex
 	unsettled   error         // why the streams are not known to be right
@@ -183,6 +184,7 @@ func (q *Queue) keep(ctx context.Context) {
 		err := fmt.Errorf("%w: not connected", ErrUnavailable)
 		if q.conn.IsConnected() {
 			err = q.settle(ctx)
+			q.leaveUnled(err)
 		}
 		q.unsettle(err)
 		if err == nil {
@@ -205,6 +207,25 @@ func (q *Queue) keep(ctx context.Context) {
 		if err == nil {
 			pause = 100 * time.Millisecond
 		}
+	}
+}
+
+// leaveAfter is how long a node that does not reach a leader is asked again.
+const leaveAfter = 5 * time.Second
+
+// leaveUnled goes on to another node when the one that is connected has not
+// reached a leader for a while: it may be cut off from the others, which are a
+// majority.
+func (q *Queue) leaveUnled(err error) {
+	switch {
+	case !errors.Is(err, errUnled) || len(q.opts.Servers) < 2:
+		q.unledSince = time.Time{}
+	case q.unledSince.IsZero():
+		q.unledSince = time.Now()
+	case time.Since(q.unledSince) >= leaveAfter:
+		q.unledSince = time.Time{}
+		q.opts.Log.Warn("the queue's node does not reach a leader: another is asked", "node", q.conn.ConnectedServerName())
+		_ = q.conn.ForceReconnect() // it fails once the connection is closed
 	}
 }
 

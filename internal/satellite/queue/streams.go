@@ -97,7 +97,7 @@ func (q *Queue) settle(ctx context.Context) error {
 	}
 	found, err := q.find(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnled, err)
 	}
 	if found.incarnation != "" && found.incarnation == known.Incarnation {
 		if found.behind, err = q.isBehind(found, known); err != nil {
@@ -160,6 +160,9 @@ func (q *Queue) find(ctx context.Context) (found, error) {
 
 // errNoLeader says that a node answered for a stream that nobody leads.
 var errNoLeader = errors.New("no majority of the queue's nodes is there")
+
+// errUnled says that the node that is connected does not reach a leader.
+var errUnled = errors.New("the queue's node does not reach a leader")
 
 // stream asks for a stream, and takes no answer but its leader's. Once a stream
 // has had no leader for ten seconds, a server answers for itself, and what it has
