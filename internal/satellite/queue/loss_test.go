@@ -19,12 +19,22 @@ type memoryMarker struct {
 	mu      sync.Mutex
 	text    []byte
 	version int
+	away    bool
+}
+
+func (m *memoryMarker) set(away bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.away = away
 }
 
 func (m *memoryMarker) Load(context.Context) (MarkerState, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var s MarkerState
+	if m.away {
+		return s, errors.New("the API server is away")
+	}
 	if len(m.text) > 0 {
 		if err := json.Unmarshal(m.text, &s); err != nil {
 			return s, err
@@ -37,7 +47,7 @@ func (m *memoryMarker) Load(context.Context) (MarkerState, error) {
 func (m *memoryMarker) Save(_ context.Context, s MarkerState) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.Version != strconv.Itoa(m.version) {
+	if m.away || s.Version != strconv.Itoa(m.version) {
 		return ErrConflict
 	}
 	text, err := json.Marshal(s)
@@ -88,6 +98,42 @@ func TestAQueueThatComesBackEmptyIsTold(t *testing.T) {
 	if s := q.State(ctx); len(s.Losses) != 1 || s.Calls != 1 {
 		t.Errorf("after that: %+v", s)
 	}
+}
+
+func TestTheMarkerIsAway(t *testing.T) {
+	t.Parallel()
+	marker, n := &memoryMarker{}, startNode(t, node.Options{})
+	q := connect(t, Options{Node: n, Marker: marker})
+	ctx := testContext(t)
+	publish(t, q, call("before"))
+	if err := q.observe(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	marker.set(true)
+	if err := q.settle(ctx); err != nil {
+		t.Errorf("the same queue is not known again: %v", err)
+	}
+	publish(t, q, call("meanwhile"))
+	if err := q.settle(ctx); err != nil {
+		t.Errorf("the same queue is not known again: %v", err)
+	}
+	// Another one is neither taken for it nor made anew.
+	if err := q.js.DeleteStream(ctx, workStream); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.settle(ctx); err == nil {
+		t.Error("an empty queue is taken for the one there was")
+	}
+	if _, err := q.js.Stream(ctx, workStream); err == nil {
+		t.Error("a queue is made though nobody can say whether there was one")
+	}
+	marker.set(false)
+	eventually(t, "the loss is told", func() error {
+		if l := q.Losses(); len(l) != 1 || l[0].Calls != 2 {
+			return fmt.Errorf("losses %v", l)
+		}
+		return q.Ready()
+	})
 }
 
 func close1(t testing.TB, n *node.Node) {

@@ -88,13 +88,7 @@ func (q *Queue) streamConfig(p plan, incarnation string) jetstream.StreamConfig 
 func (q *Queue) settle(ctx context.Context) error {
 	// What is remembered is read before the queue is asked. Another engine that
 	// makes the streams in between then shows as a conflict and not as a loss.
-	var known MarkerState
-	if q.opts.Marker != nil {
-		var err error
-		if known, err = q.opts.Marker.Load(ctx); err != nil {
-			return fmt.Errorf("read the queue's incarnation: %w", err)
-		}
-	}
+	known, unread := q.known(ctx)
 	found, err := q.find(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnled, err)
@@ -103,6 +97,9 @@ func (q *Queue) settle(ctx context.Context) error {
 		if found.behind, err = q.isBehind(found, known); err != nil {
 			return err
 		}
+	}
+	if unread != nil && (known.Incarnation == "" || !known.Made || known.Incarnation != found.incarnation || found.behind) {
+		return unread
 	}
 	next := q.resolve(known, found)
 	if next.Incarnation != known.Incarnation {
@@ -127,6 +124,21 @@ func (q *Queue) settle(ctx context.Context) error {
 	}
 	q.incarnation = next.Incarnation
 	return nil
+}
+
+// known returns what is remembered of the queue. With an error it is what this
+// process knew of it last, which is enough as long as the queue is the same.
+func (q *Queue) known(ctx context.Context) (MarkerState, error) {
+	if q.opts.Marker == nil {
+		return MarkerState{}, nil
+	}
+	state, err := q.opts.Marker.Load(ctx)
+	if err == nil {
+		return state, nil
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.marker, fmt.Errorf("read the queue's incarnation: %w", err)
 }
 
 // found is the stream of calls as whoever leads it describes it.
