@@ -72,6 +72,43 @@ func TestAFullStoreOfThreeNodes(t *testing.T) {
 	drainsAndTakesAgain(t, q, make([]byte, inline))
 }
 
+func TestResultsThatFillTheirPlaceTakeNoNewWork(t *testing.T) {
+	t.Parallel()
+	q := connect(t, Options{Node: startNode(t, node.Options{Size: 64 << 20}), Size: 64 << 20})
+	ctx := testContext(t)
+	publish(t, q, call("before"))
+	n := 0
+	eventually(t, "it is full", func() error {
+		set(t, q, BucketCall, fmt.Sprint("result-", n), make([]byte, inline))
+		n++
+		if err := q.settle(ctx); err != nil {
+			return err
+		}
+		if err := q.Ready(); !errors.Is(err, ErrFull) {
+			return fmt.Errorf("ready after %d results: %w", n, err)
+		}
+		return nil
+	})
+	if _, err := q.Publish(ctx, call("new")); !errors.Is(err, ErrFull) {
+		t.Errorf("new work: %v, want ErrFull", err)
+	}
+	if _, err := q.Publish(ctx, Message{Kind: KindCallback, ID: "c"}); err != nil {
+		t.Errorf("what follows from accepted work: %v", err)
+	}
+	// What was accepted has its place.
+	set(t, q, BucketCall, "before", make([]byte, inline))
+	if err := take(t, q, KindCall, "foo/bar").Done(ctx); err != nil {
+		t.Error(err)
+	}
+	for i := range n {
+		if err := q.Delete(ctx, BucketCall, fmt.Sprint("result-", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "it takes work again", q.Ready)
+	publish(t, q, call("new"))
+}
+
 func TestAFullDiskTakesNoNewWork(t *testing.T) {
 	t.Parallel()
 	var free atomic.Int64

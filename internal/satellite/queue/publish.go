@@ -35,7 +35,7 @@ func (q *Queue) Publish(ctx context.Context, m Message) (Receipt, error) {
 	}
 	// What follows from work that was accepted still has its place.
 	if m.Kind != KindCallback {
-		if err := q.nodes.room(); err != nil {
+		if err := q.room(); err != nil {
 			return Receipt{}, err
 		}
 	}

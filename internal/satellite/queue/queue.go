@@ -62,6 +62,7 @@ type Queue struct {
 	unledSince  time.Time // by keep alone: when the node was first seen to reach no leader
 
 	mu          sync.Mutex
+	crowded     error         // why what becomes of new work has no room; nil when it has
 	unsettled   error         // why the streams are not known to be right
 	whenSettled chan struct{} // closed while unsettled is nil
 	incarnation string
@@ -268,6 +269,17 @@ func (q *Queue) AwaitReady(ctx context.Context) error {
 func (q *Queue) Ready() error {
 	if err := q.settled(); err != nil {
 		return err
+	}
+	return q.room()
+}
+
+// room returns ErrFull when there is too little of it for new work.
+func (q *Queue) room() error {
+	q.mu.Lock()
+	crowded := q.crowded
+	q.mu.Unlock()
+	if crowded != nil {
+		return crowded
 	}
 	return q.nodes.room()
 }

@@ -38,6 +38,7 @@ type plan struct {
 	percent  int64 // of the volume
 	keep     func(keep time.Duration) time.Duration
 	work     bool // work-queue retention; else the last value a subject
+	ended    bool // what became of work: no new work is taken that it has no room for
 }
 
 func forKeep(keep time.Duration) time.Duration { return keep }
@@ -48,10 +49,10 @@ func forEver(time.Duration) time.Duration      { return 0 }
 // accepted into, comes last.
 var plans = []plan{
 	{name: pieceStream, subjects: []string{pieceStream + ".>"}, percent: 15, keep: forEver},
-	{name: blobStream, subjects: []string{blobStream + ".>"}, percent: 12, keep: forKeep},
-	{name: "call", subjects: []string{recordPrefix + ".call.>", recordPrefix + ".idem.>"}, percent: 12, keep: forKeep},
-	{name: "batch", subjects: []string{recordPrefix + ".batch.>", recordPrefix + ".chunk.>"}, percent: 12, keep: forKeep},
-	{name: "dead", subjects: []string{recordPrefix + ".dead.>"}, percent: 4, keep: forDead},
+	{name: blobStream, subjects: []string{blobStream + ".>"}, percent: 12, keep: forKeep, ended: true},
+	{name: "call", subjects: []string{recordPrefix + ".call.>", recordPrefix + ".idem.>"}, percent: 12, keep: forKeep, ended: true},
+	{name: "batch", subjects: []string{recordPrefix + ".batch.>", recordPrefix + ".chunk.>"}, percent: 12, keep: forKeep, ended: true},
+	{name: "dead", subjects: []string{recordPrefix + ".dead.>"}, percent: 4, keep: forDead, ended: true},
 	{name: "schedule", subjects: []string{recordPrefix + ".schedule.>"}, percent: 1, keep: forEver},
 	{name: workStream, subjects: []string{workSubject + ".>"}, percent: 14, keep: forEver, work: true},
 }
@@ -107,9 +108,16 @@ func (q *Queue) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	var crowded error
 	for _, p := range plans {
-		if err := q.ensure(ctx, q.streamConfig(p, next.Incarnation)); err != nil {
+		want := q.streamConfig(p, next.Incarnation)
+		used, err := q.ensure(ctx, want)
+		if err != nil {
 			return fmt.Errorf("make the queue's stream %s: %w", p.name, err)
+		}
+		if p.ended && used > want.MaxBytes/100*fullPercent {
+			crowded = fmt.Errorf("%w: what is kept of calls that have ended takes %d of %d MiB (%s): there is room once some were kept for their time",
+				ErrFull, used>>20, want.MaxBytes>>20, p.name)
 		}
 	}
 	if !next.Made {
@@ -122,7 +130,7 @@ func (q *Queue) settle(ctx context.Context) error {
 	if q.incarnation != "" && q.incarnation != next.Incarnation {
 		q.last.Store(0) // the numbers begin anew
 	}
-	q.incarnation = next.Incarnation
+	q.incarnation, q.crowded = next.Incarnation, crowded
 	return nil
 }
 
@@ -271,22 +279,23 @@ func (q *Queue) finishMaking(ctx context.Context, incarnation string) error {
 }
 
 // ensure makes a stream, or changes the one there is where a setting differs.
-func (q *Queue) ensure(ctx context.Context, want jetstream.StreamConfig) error {
+// It returns how many bytes are stored in it.
+func (q *Queue) ensure(ctx context.Context, want jetstream.StreamConfig) (used int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*settleTimeout)
 	defer cancel()
 	s, err := q.stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = q.js.CreateStream(ctx, want)
-		return err
+		return 0, err
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	have := s.CachedInfo().Config
+	have, used := s.CachedInfo().Config, int64(s.CachedInfo().State.Bytes)
 	if have.MaxBytes == want.MaxBytes && have.MaxAge == want.MaxAge && have.Metadata[incarnationKey] == want.Metadata[incarnationKey] {
-		return nil
+		return used, nil
 	}
 	have.MaxBytes, have.MaxAge, have.Duplicates, have.Metadata = want.MaxBytes, want.MaxAge, want.Duplicates, want.Metadata
 	_, err = q.js.UpdateStream(ctx, have)
-	return err
+	return used, err
 }
