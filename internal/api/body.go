@@ -69,9 +69,8 @@ func checkAddress(next http.Handler) http.Handler {
 
 // checkEmpty refuses parameters without a value: a filter that a script left
 // empty would show everything.
-func checkEmpty(r *http.Request) error {
+func checkEmpty(query url.Values) error {
 	var v constellation.Validation
-	query := r.URL.Query() // checked: see checkAddress
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if slices.Contains(query[name], "") {
 			name = shorten(name)

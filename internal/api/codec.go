@@ -67,10 +67,7 @@ func newCodec(op *huma.Operation, schemas huma.Registry, input reflect.Type) *co
 // names all that is wrong with it: KindInvalid when that is in the body,
 // KindMalformed else.
 func (c *codec) decode(r *http.Request, body []byte, input any) error {
-	query := r.URL.Query() // checked: see checkAddress
-	if err := c.checkNames(query); err != nil {
-		return err
-	}
+	query := r.URL.Query() // checked: see checkAddress and checkQuery
 	v := validator{schemas: c.schemas}
 	in := reflect.ValueOf(input).Elem()
 	for _, p := range c.parameters {
@@ -99,6 +96,15 @@ func (c *codec) decode(r *http.Request, body []byte, input any) error {
 }
 
 func isObject(value any) bool { _, ok := value.(map[string]any); return ok }
+
+// checkQuery refuses query parameters that the operation does not have, and
+// then those without a value.
+func (c *codec) checkQuery(query url.Values) error {
+	if err := c.checkNames(query); err != nil {
+		return err
+	}
+	return checkEmpty(query)
+}
 
 // checkNames refuses query parameters that the operation does not have.
 func (c *codec) checkNames(query url.Values) error {

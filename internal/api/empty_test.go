@@ -41,6 +41,13 @@ func TestOnlyWhatIsAbsentIsUnlimited(t *testing.T) {
 		name := strings.TrimSuffix(path[strings.LastIndexAny(path, "?&")+1:], "=")
 		w.call(w.admin, "GET", path, "").refused(t, http.StatusUnprocessableEntity, apiv1.CodeValidationError, name, "is empty; give it a value, or leave it out")
 	}
+	// A value would not help what is no parameter here.
+	for _, r := range []route{
+		{"GET", "/v1/account?colour=", "", ""}, {"GET", "/v1/satellites?colour=&q=", "", ""}, {"DELETE", satellite + "?colour=", "", ""},
+		{"POST", satellite + "/keys?colour=", "", `{"name":"k"}`},
+	} {
+		w.call(w.admin, r.method, r.path, r.body).refused(t, http.StatusBadRequest, apiv1.CodeInvalidRequest, "colour", "there is no query parameter colour here")
+	}
 	for _, body := range []string{`{"name":"all"}`, `{"name":"one","algorithms":["foo/bar"]}`} {
 		w.call(w.admin, "POST", satellite+"/keys", body).want(t, http.StatusCreated)
 	}

@@ -78,7 +78,7 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 	if err != nil {
 		return nil, release, err
 	}
-	if err := checkEmpty(r); err != nil {
+	if err := c.checkQuery(r.URL.Query()); err != nil {
 		return nil, release, err
 	}
 	if c.op.Method == http.MethodGet {
