@@ -149,7 +149,6 @@ func (s *server) describeHeartbeat() {
 		{Name: "launch_id", In: "path", Required: true, Description: "The launch instance's UUID.", Schema: &huma.Schema{Type: huma.TypeString}},
 	}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: media(reflect.TypeFor[apiv1.Heartbeat]())}
-	delete(op.Responses, strconv.Itoa(http.StatusConflict))
 	op.Responses[strconv.Itoa(http.StatusOK)] = &huma.Response{
 		Description: "It is taken; the first of a launch is stored.", Content: media(reflect.TypeFor[apiv1.HeartbeatAnswer]()),
 	}

@@ -148,7 +148,7 @@ var meanings = map[int]string{
 	http.StatusUnauthorized:          "The key is missing, wrong, expired or revoked.",
 	http.StatusForbidden:             "The key's role or satellite does not allow this.",
 	http.StatusNotFound:              "There is no such thing, or none that this key may see.",
-	http.StatusConflict:              "The name is taken, or the thing is in use.",
+	http.StatusConflict:              "The name is taken, the thing is in use, or the Idempotency-Key came with another request.",
 	http.StatusPreconditionFailed:    "Somebody else changed it since the state that If-Match names.",
 	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json.",
@@ -181,8 +181,8 @@ func exemplify(document *huma.OpenAPI) {
 		if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-None-Match" }) {
 			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
 		}
-		if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-Match" }) {
-			delete(op.Responses, strconv.Itoa(http.StatusPreconditionFailed))
+		for _, status := range unanswered(op) {
+			delete(op.Responses, strconv.Itoa(status))
 		}
 		if op.RequestBody != nil {
 			for _, media := range op.RequestBody.Content {
@@ -198,6 +198,37 @@ func exemplify(document *huma.OpenAPI) {
 			}
 		}
 	}
+}
+
+// unanswered are the statuses that others of its sort have and an operation
+// cannot be answered with.
+func unanswered(op *huma.Operation) []int {
+	takes := func(is func(*huma.Param) bool) bool { return slices.ContainsFunc(op.Parameters, is) }
+	statuses := slices.Clone(never[op.OperationID])
+	if !takes(func(p *huma.Param) bool { return p.Name == "If-Match" }) {
+		statuses = append(statuses, http.StatusPreconditionFailed)
+	}
+	if op.RequestBody != nil {
+		return statuses
+	}
+	if !takes(func(p *huma.Param) bool { return p.In == "query" }) { // what is wrong with a path is not found, or malformed
+		statuses = append(statuses, http.StatusUnprocessableEntity)
+	}
+	if op.Method != http.MethodGet { // it waits for no turn, and sends nothing that is counted
+		statuses = append(statuses, http.StatusTooManyRequests)
+	}
+	return statuses
+}
+
+// never are statuses that nothing in an operation's own code leads to.
+var never = map[string][]int{
+	"getAccount":         {http.StatusForbidden},                      // whoever has a key may ask whose it is
+	"listSatellites":     {http.StatusForbidden},                      // a key of one satellite lists that one
+	"heartbeat":          {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
+	"deleteSatellite":    {http.StatusConflict},                       // what refers to it goes with it
+	"deleteLaunch":       {http.StatusConflict},                       // what refers to it goes with it
+	"revokeSatelliteKey": {http.StatusConflict},                       // a revoked one stays so
+	"revokeUserKey":      {http.StatusConflict},                       // a revoked one stays so
 }
 
 // example makes a value that fits schema.
