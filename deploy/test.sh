@@ -22,8 +22,10 @@ go build -modfile=deploy/tools/go.mod -o bin/gotestsum gotest.tools/gotestsum
 if [ $# -gt 0 ]; then
   gotestsum chosen . "$@"
 else
+  # Most tests wait for others more than they compute: more of them at once than
+  # there are processors.
   # shellcheck disable=SC2046 # a list of packages
-  gotestsum main . $(go list ./... | grep -v /internal/e2e)
+  gotestsum main . -parallel 4 $(go list ./... | grep -v /internal/e2e)
   # Clusters and browsers one after the other: they measure time.
   gotestsum e2e . -p 1 ./internal/e2e/...
   gotestsum devcluster deploy/devcluster ./...
