@@ -32,7 +32,7 @@ func (v verbs) queue() *cobra.Command {
   ` + launchPath + ` queue dead list --algorithm foo/bar
   ` + launchPath + ` queue dead retry req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52`,
 	}
-	return launchCommands(cmd, v.queueStatus(), v.queueDead(), v.queueDrain(), v.queueBackup(), v.queueRestore())
+	return launchCommands(cmd, v.queueStatus(), v.queueDead(), v.queueDrain(), v.queueBackup(), v.queueRestore(), v.queueRescue())
 }
 
 // launchCommands makes a verb that only has others below it.

@@ -20,6 +20,7 @@ func TestQueueHelp(t *testing.T) {
 		"queue drain --off --help":     "--off",
 		"queue backup x --help":        "queue backup",
 		"queue restore x --yes --help": "restored once",
+		"queue rescue --yes --help":    "what may be lost",
 	} {
 		code, out, errs := algoInstall(t, "", append([]string{"satellite", someSatellite, someLaunch}, strings.Fields(line)...)...)
 		if code != 0 || !strings.Contains(out, launchPath+" queue") || want != "Commands:" && !strings.Contains(out, want) {
@@ -30,7 +31,7 @@ func TestQueueHelp(t *testing.T) {
 
 func TestQueueBadInput(t *testing.T) {
 	for line, want := range map[string]string{
-		"queue":                               "takes one of backup, dead, drain, restore, status",
+		"queue":                               "takes one of backup, dead, drain, rescue, restore, status",
 		"queue stat":                          `not "stat"`,
 		"queue dead":                          "takes one of drop, list, retry, show",
 		"queue status now":                    `takes no argument; not "now"`,
@@ -44,6 +45,7 @@ func TestQueueBadInput(t *testing.T) {
 		"queue backup":                        "FILE is missing",
 		"queue backup a b":                    `unexpected argument "b"`,
 		"queue drain --on":                    "unknown flag",
+		"queue rescue queue-1":                `takes no argument; not "queue-1"`,
 		"queue status -o xml":                 "--output is text or json",
 	} {
 		code, out, errs := algoInstall(t, "", append([]string{"satellite", someSatellite, someLaunch}, strings.Fields(line)...)...)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,6 +37,7 @@ func TestDurable(t *testing.T) {
 		{"a batch", d.batch},
 		{"accepted calls survive the loss of every pod", d.killAll},
 		{"the operator sees the queue", d.operatorSees},
+		{"the last of three disks is rescued", d.rescue},
 	} {
 		if !t.Run(step.name, step.run) {
 			j.explain(t)
@@ -294,4 +296,43 @@ func (d *durable) operatorSees(t *testing.T) {
 	if strings.Contains(out, "lost") && !strings.Contains(out, "0 lost") && strings.Contains(out, "unaccounted") {
 		t.Errorf("a loss is told though there was none:\n%s", out)
 	}
+}
+
+// rescue takes two of three nodes their volumes: the queue waits for them until
+// the operator gives them up, and goes on with what the third one has.
+func (d *durable) rescue(t *testing.T) {
+	d.refused(t, 1, "nothing is to be rescued", d.satelliteID, d.launchID, "queue", "rescue")
+	for _, node := range []string{"queue-0", "queue-2"} {
+		now := metav1.DeleteOptions{GracePeriodSeconds: new(int64)}
+		if err := d.kube.CoreV1().PersistentVolumeClaims(namespace).Delete(t.Context(), "data-"+node, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.kube.CoreV1().Pods(namespace).Delete(t.Context(), node, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun := time.Now()
+	for { // until the pods are back, with volumes that are empty
+		_, err := d.Operate(t.Context(), d.satelliteID, d.launchID, "queue", "rescue")
+		var says *stack.CommandError
+		if errors.As(err, &says) && says.Code == 2 && strings.Contains(says.Stderr, "queue-1 has the only disk that is left; queue-0 and queue-2 are empty") {
+			t.Logf("queue rescue:\n%s", says.Stderr)
+			break
+		}
+		if time.Since(begun) > 4*time.Minute {
+			t.Fatalf("queue rescue: %v", err)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	t.Logf("queue rescue --yes:\n%s", d.operate(t, "queue", "rescue", "--yes", "--timeout", "4m"))
+	d.nodesReady(t, 3)
+	for i, id := range d.ids {
+		if got, want := d.result(t, id), fmt.Sprintf(`"result":"Hello call %d"`, i); !strings.Contains(got, want) {
+			t.Errorf("after the rescue the result of call %d is %s", i, got)
+		}
+	}
+	if got := d.result(t, d.accept(t, "again", "")); !strings.Contains(got, "Hello again") {
+		t.Errorf("a call after the rescue gave %s", got)
+	}
+	d.operatorSees(t)
 }

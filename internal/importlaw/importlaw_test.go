@@ -81,10 +81,10 @@ var direct = map[string][]string{
 	"internal/satellite/upkeep": {"internal/apiv1", "internal/satellite/async", "internal/satellite/callback", "internal/satellite/durable", "internal/satellite/heartbeat", "internal/satellite/operate",
 		"internal/satellite/queue"},
 	"internal/satellite/routing": {"internal/constellation", "internal/satellite/config", "internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/telemetry"},
-	"internal/satellite/queue":   {},
+	"internal/satellite/queue":   {"internal/satellite/operate"}, // its node answers operators
 
 	"internal/satellite/queue/credentials": {},
-	"internal/satellite/queue/node":        {"internal/satellite/queue/credentials"},
+	"internal/satellite/queue/node":        {"internal/satellite/operate", "internal/satellite/queue/credentials"},
 
 	"internal/satellite/reload":    {"internal/satellite/config"},
 	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},

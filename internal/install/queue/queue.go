@@ -20,8 +20,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
-// metricsPortName is that of the engines' port with the operator's routes.
-const metricsPortName = "metrics"
+// The names of the ports with the operator's routes: the engines' and the nodes'.
+const (
+	metricsPortName = "metrics"
+	healthPortName  = "health"
+)
 
 // Client asks one engine of a launch for its queue.
 type Client struct {
@@ -32,12 +35,16 @@ type Client struct {
 
 // Open reaches a launch's queue, by whichever of its engines answers. Close ends it.
 func Open(ctx context.Context, c *cluster.Cluster, launchID, token string) (*Client, error) {
-	pods, err := enginePods(ctx, c, launchID)
+	pods, err := podsOf(ctx, c, launchID, render.EngineName)
 	if err != nil {
 		return nil, err
 	}
+	if len(pods) == 0 {
+		return nil, &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("no engine of this launch runs in namespace %s", c.Namespace),
+			Next: "→ 'status' says what runs, and 'deploy' brings the launch onto its cluster"}
+	}
 	for _, pod := range pods {
-		q, tried := openBy(ctx, c, &pod, token)
+		q, tried := openBy(ctx, c, &pod, metricsPortName, token)
 		if tried == nil {
 			return q, nil
 		}
@@ -58,10 +65,10 @@ func noWay(err error) error {
 	return fault.Wrap(err, fault.CodeNetwork, "no engine is reached through the API server")
 }
 
-func openBy(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod, token string) (*Client, error) {
-	port, ok := metricsPortOf(pod)
+func openBy(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod, portName, token string) (*Client, error) {
+	port, ok := portOf(pod, portName)
 	if !ok {
-		return nil, fmt.Errorf("pod %s has no port %s", pod.Name, metricsPortName)
+		return nil, fmt.Errorf("pod %s has no port %s", pod.Name, portName)
 	}
 	forward, err := c.ForwardTo(ctx, pod.Name)
 	if err != nil {
@@ -83,21 +90,17 @@ func (q *Client) Close() {
 	_ = q.forward.Close()
 }
 
-// enginePods returns the launch's engines that run, those that are ready first.
-func enginePods(ctx context.Context, c *cluster.Cluster, launchID string) ([]corev1.Pod, error) {
+// podsOf returns a part's pods that run, those that are ready first.
+func podsOf(ctx context.Context, c *cluster.Cluster, launchID, name string) ([]corev1.Pod, error) {
 	list, err := c.Typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{
-		LabelSelector: render.LabelLaunch + "=" + launchID + ",app.kubernetes.io/name=" + render.EngineName,
+		LabelSelector: render.LabelLaunch + "=" + launchID + ",app.kubernetes.io/name=" + name,
 	})
 	if err != nil {
-		return nil, target.Refused(fmt.Errorf("list the engines' pods: %w", err))
+		return nil, target.Refused(fmt.Errorf("list the pods of %s: %w", name, err))
 	}
 	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool {
 		return p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil
 	})
-	if len(pods) == 0 {
-		return nil, &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("no engine of this launch runs in namespace %s", c.Namespace),
-			Next: "→ 'status' says what runs, and 'deploy' brings the launch onto its cluster"}
-	}
 	slices.SortFunc(pods, func(a, b corev1.Pod) int {
 		return cmp.Or(cmp.Compare(notReady(&a), notReady(&b)), cmp.Compare(a.Name, b.Name))
 	})
@@ -113,10 +116,10 @@ func notReady(pod *corev1.Pod) int {
 	return 1
 }
 
-func metricsPortOf(pod *corev1.Pod) (int, bool) {
+func portOf(pod *corev1.Pod, name string) (int, bool) {
 	for _, container := range pod.Spec.Containers {
 		for _, port := range container.Ports {
-			if port.Name == metricsPortName {
+			if port.Name == name {
 				return int(port.ContainerPort), true
 			}
 		}

@@ -310,3 +310,22 @@ func TestAQueueThatLacksTheNewestIsTold(t *testing.T) {
 		t.Errorf("the loss is told again: %v", l)
 	}
 }
+
+// An engine that ends after it told a loss, and before what is left has its new
+// name, leaves that to the next one: there is no second loss.
+func TestALossIsToldOnce(t *testing.T) {
+	t.Parallel()
+	q := &Queue{opts: Options{Log: testLog(t), Now: time.Now}}
+	known := MarkerState{Incarnation: "one", Made: true, Outstanding: 7, LastSeq: 9}
+	told := q.resolve(known, found{incarnation: "one", last: 6, stored: 4, behind: true})
+	if len(told.Losses) != 1 || told.Losses[0].Calls != 3 || told.Incarnation == "one" || told.Made {
+		t.Fatalf("a part is left: %+v", told)
+	}
+	if next := q.resolve(told, found{incarnation: "one", last: 6, stored: 4}); len(next.Losses) != 1 || next.Incarnation != told.Incarnation {
+		t.Errorf("before the part has its new name: %+v, want %+v", next, told)
+	}
+	told.Made = true
+	if next := q.resolve(told, found{incarnation: "one", last: 6}); len(next.Losses) != 2 {
+		t.Errorf("a queue that was given up came back in place of a newer one: %+v", next)
+	}
+}

@@ -44,6 +44,14 @@ type Marker interface {
 	Save(ctx context.Context, state MarkerState) error
 }
 
+// lastLost returns the incarnation that was lost last, "" for none.
+func (s *MarkerState) lastLost() string {
+	if len(s.Losses) == 0 {
+		return ""
+	}
+	return s.Losses[len(s.Losses)-1].Incarnation
+}
+
 func (s *MarkerState) lose(l Loss) {
 	s.Losses = append(s.Losses, l)
 	if over := len(s.Losses) - maxLosses; over > 0 {

@@ -230,8 +230,9 @@ func (q *Queue) resolve(known MarkerState, f found) MarkerState {
 	switch {
 	case known.Incarnation == "":
 		next.Incarnation, next.Made = f.incarnation, false
-	case known.Incarnation == f.incarnation && !f.behind, !known.Made && f.incarnation == "":
-		// It is the one that is remembered, or its maker ended while making it.
+	case known.Incarnation == f.incarnation && !f.behind, !known.Made && (f.incarnation == "" || f.incarnation == known.lastLost()):
+		// It is the one that is remembered, or its maker ended while making it or
+		// giving what is left of the lost one its new name.
 		q.learn(known)
 		return known
 	default:

@@ -77,7 +77,9 @@ func (n *Node) markComplete(ready bool) {
 	if err := n.mark(sinceFilled); err != nil {
 		n.readyLooks = 0
 		n.opts.Log.Warn("mark the queue's node as complete", "error", err)
+		return
 	}
+	n.endRescue()
 }
 
 // admit waits until this node may start.
@@ -113,6 +115,7 @@ func (n *Node) admit(ctx context.Context) error {
 func (n *Node) mayStart(ctx context.Context, port string) (string, error) {
 	others := map[string]int{}
 	var behind []string
+	filled := ""
 	for _, peer := range n.opts.Peers {
 		host, _, err := net.SplitHostPort(peer)
 		if err != nil {
@@ -124,6 +127,9 @@ func (n *Node) mayStart(ctx context.Context, port string) (string, error) {
 		}
 		if s.Name != n.opts.Name {
 			others[s.Has]++
+			if s.Has == sinceFilled {
+				filled = s.Name
+			}
 			if !s.Ready {
 				behind = append(behind, host)
 			}
@@ -132,9 +138,11 @@ func (n *Node) mayStart(ctx context.Context, port string) (string, error) {
 	switch {
 	case others[sinceFilled] == 0:
 		return "", n.mark(sinceFirst)
+	case others[""] > 0 && n.rescued() == filled:
+		return "", nil
 	case others[""] > 0:
 		return "this node's disk is empty, and so is another's: there is no majority that has what was accepted. " +
-			"Bring the other disk back. If it is gone for good, empty the third one too: the queue then begins anew, and tells how many calls are lost", nil
+			"Bring the other disk back. If it is gone for good, 'queue rescue' goes on with what the third one has, and tells what is lost", nil
 	case len(behind) > 0:
 		// Only beside a leader that has everything is an empty voter harmless.
 		return fmt.Sprintf("this node's disk is empty, and %s are not ready to fill it", strings.Join(behind, ", ")), nil

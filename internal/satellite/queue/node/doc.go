@@ -3,8 +3,8 @@
 //
 // What it promises: what a node acknowledges is synced on its disk. Two nodes
 // whose disks are empty never make a majority that has nothing: a node with an
-// empty disk starts only beside others that have all that there is, or at the
-// queue's first start. A folder that a newer program wrote is refused before
+// empty disk starts only beside others that have all that there is, at the
+// queue's first start, or once an operator gave the lost disks up. A folder that a newer program wrote is refused before
 // anything in it is touched. Nobody connects who does not have the launch's
 // secret. A node that ends hands leadership over and lets engines move.
 //

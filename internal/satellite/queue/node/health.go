@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
 // answer keeps what a handler of the server answers.
@@ -79,6 +81,7 @@ func startHealth(n *Node) (*healthServer, error) {
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET "+peerPath, n.answerPeer)
+	mux.Handle(operate.Path, n.operatorRoutes())
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	h := &healthServer{listener: l, http: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}}
 	go func() { _ = h.http.Serve(l) }()
