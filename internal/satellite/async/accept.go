@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
@@ -88,6 +89,10 @@ func (s *Service) publish(ctx context.Context, in *Submission, ticket Ticket) (u
 	return s.remember(ctx, ticket, receipt.Seq)
 }
 
+// onceTimeout bounds the look for a call of the same Idempotency-Key: its
+// caller waits meanwhile.
+const onceTimeout = 2 * time.Second
+
 // idempotencyRecord is what the bucket of idempotent calls has of one.
 type idempotencyRecord struct {
 	Seq uint64 `json:"seq"`
@@ -96,6 +101,8 @@ type idempotencyRecord struct {
 // once returns where the call of an Idempotency-Key was stored; ErrNotFound when
 // it was not.
 func (s *Service) once(ctx context.Context, t Ticket) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
 	data, _, err := s.opts.Queue.Record(ctx, queue.BucketIdem, t.String())
 	if err != nil {
 		return 0, err
