@@ -46,6 +46,9 @@ func (n *Node) announce(ctx context.Context) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
 	for {
+		if err := n.restartStalled(ctx); err != nil && ctx.Err() == nil {
+			n.opts.Log.Error("the queue's node does not start again", "node", n.opts.Name, "error", err)
+		}
 		figures := n.figures()
 		n.markComplete(figures.Reason == "")
 		if text, err := json.Marshal(figures); err == nil {

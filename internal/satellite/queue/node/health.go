@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -38,6 +39,14 @@ func (n *Node) Ready() error {
 	if ns == nil {
 		return errors.New(cmp.Or(waits, "the node starts"))
 	}
+	if n.stalled(ns) {
+		return errNoSpace
+	}
+	return health(ns)
+}
+
+// health returns what the server says is wrong with it.
+func health(ns *server.Server) error {
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://node/healthz", nil)
 	if err != nil {
 		return err

@@ -63,7 +63,8 @@ type Node struct {
 	stop        context.CancelFunc
 	ended       sync.WaitGroup
 
-	readyLooks int // by announce alone
+	readyLooks int       // by announce alone
+	restarted  time.Time // likewise
 
 	mu     sync.Mutex
 	waits  string
@@ -98,8 +99,7 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 	if err := prepare(opts.Dir); err != nil {
 		return nil, err
 	}
-	config, err := serverOptions(opts, c)
-	if err != nil {
+	if _, err := serverOptions(opts, c); err != nil {
 		return nil, err
 	}
 	n := &Node{opts: opts, credentials: c}
@@ -108,7 +108,7 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 			return nil, err
 		}
 	}
-	if err := n.start(ctx, config); err != nil {
+	if err := n.start(ctx); err != nil {
 		if n.health != nil {
 			n.health.close()
 		}
@@ -117,30 +117,19 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 	return n, nil
 }
 
-func (n *Node) start(ctx context.Context, config *server.Options) error {
+func (n *Node) start(ctx context.Context) error {
 	if err := n.admit(ctx); err != nil {
 		return err
 	}
-	ns, err := server.NewServer(config)
-	if err != nil {
-		return fmt.Errorf("set up the queue node: %w", err)
+	if err := n.serve(ctx); err != nil {
+		return err
 	}
-	log := &serverLog{log: n.opts.Log.With("node", n.opts.Name)}
-	ns.SetLoggerV2(log, false, false, false)
-	go ns.Start()
-	if err := started(ctx, ns, log); err != nil {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-		return fmt.Errorf("start the queue node: %w", err)
-	}
-	n.mu.Lock()
-	n.server = ns
-	n.mu.Unlock()
+	var err error
 	lasting := nats.GetDefaultOptions()
 	lasting.MaxReconnect = -1
 	if n.conn, err = n.Connect(lasting); err != nil {
-		ns.Shutdown()
-		ns.WaitForShutdown()
+		n.server.Shutdown()
+		n.server.WaitForShutdown()
 		return fmt.Errorf("start the queue node: %w", err)
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -240,7 +229,7 @@ func splitAddress(address string) (string, int, error) {
 // Connect returns a connection to this node that leaves the process nowhere. It
 // is as o says but for where it goes and who logs in.
 func (n *Node) Connect(o nats.Options) (*nats.Conn, error) {
-	o.InProcessServer = n.server
+	o.InProcessServer = n
 	o.User, o.Password = n.credentials.Engine.User, n.credentials.Engine.Password
 	return o.Connect()
 }
