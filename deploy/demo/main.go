@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
 
@@ -126,7 +127,9 @@ func (d demo) story(ctx context.Context, s *stack.Stack) (told, error) {
 	}
 	s.Say("Creating the satellite, a key that may call it, and a launch instance")
 	t := told{}
-	if t.satelliteID, err = s.CreateSatellite(ctx, "Demo satellite", stack.Route{Vanity: "demo/hello", Algorithm: hello, Replicas: 2}, stack.Route{Vanity: "demo/shout", Algorithm: shout, Replicas: 1}); err != nil {
+	everyMinute := apiv1.Schedule{Name: "every-minute", Cron: "* * * * *", VanityURL: "demo/hello", Input: "schedule", ContentType: "text/plain"}
+	if t.satelliteID, err = s.CreateScheduled(ctx, "Demo satellite", []apiv1.Schedule{everyMinute},
+		stack.Route{Vanity: "demo/hello", Algorithm: hello, Replicas: 2}, stack.Route{Vanity: "demo/shout", Algorithm: shout, Replicas: 1}); err != nil {
 		return t, err
 	}
 	if t.key, err = s.CreateCallerKey(ctx, t.satelliteID, "demo caller"); err != nil {
@@ -147,17 +150,71 @@ func (d demo) story(ctx context.Context, s *stack.Stack) (told, error) {
 	if _, err := s.Operate(ctx, t.satelliteID, t.launchID, "deploy"); err != nil {
 		return t, err
 	}
-	return t, d.call(ctx, s, t)
+	s.CallerKey = t.key
+	s.Say("Waiting for the cluster's ingress")
+	if err := findIngress(ctx, s); err != nil {
+		return t, err
+	}
+	for _, step := range []func(context.Context, *stack.Stack, told) error{d.callLater, d.callBatch, d.call} {
+		if err := step(ctx, s, t); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+// ingressWait is the longest that an ingress controller is waited for.
+const ingressWait = 2 * time.Minute
+
+func findIngress(ctx context.Context, s *stack.Stack) error {
+	ctx, cancel := context.WithTimeout(ctx, ingressWait)
+	defer cancel()
+	return s.Cluster.FindIngress(ctx, namespace)
+}
+
+// callLater makes a call that outlives its caller.
+func (d demo) callLater(ctx context.Context, s *stack.Stack, t told) error {
+	s.Say("Making a call that outlives its caller: it is stored first, and runs when it can")
+	input, err := d.write("input.txt", "stored Neo")
+	if err != nil {
+		return err
+	}
+	return d.callVerb(ctx, s, t, "stored Neo", "demo/hello", "--input", input, "--void", "--wait")
+}
+
+// callBatch calls once a line of a file.
+func (d demo) callBatch(ctx context.Context, s *stack.Stack, t told) error {
+	s.Say("Making a batch: a call for each line of a file")
+	input, err := d.write("in.jsonl", `"Neo"`+"\n"+`"Trinity"`+"\n"+`"Morpheus"`+"\n")
+	if err != nil {
+		return err
+	}
+	return d.callVerb(ctx, s, t, "MORPHEUS", "demo/shout", "--batch", input)
+}
+
+// callVerb runs the operator's `call`, whose answer must have a text in it.
+func (d demo) callVerb(ctx context.Context, s *stack.Stack, t told, want string, args ...string) error {
+	answer, err := s.Operate(ctx, t.satelliteID, t.launchID, append([]string{"call"}, args...)...)
+	if err == nil && !strings.Contains(answer, want) {
+		err = fmt.Errorf("the algorithm answered %s, want %s", answer, want)
+	}
+	return err
+}
+
+// write makes a file for a command to read.
+func (d demo) write(name, content string) (string, error) {
+	path := filepath.Join(d.dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		return "", fmt.Errorf("write an input: %w", err)
+	}
+	return path, nil
 }
 
 // call calls the algorithm through the cluster's ingress.
 func (d demo) call(ctx context.Context, s *stack.Stack, t told) error {
 	s.Say("Calling the algorithm through the cluster's ingress")
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, ingressWait)
 	defer cancel()
-	if err := s.Cluster.FindIngress(ctx, namespace); err != nil {
-		return err
-	}
 	fmt.Fprintf(d.out, "\n  $ %s\n", curl(s, t))
 	answer, err := s.CallUntil(ctx, t.key, "demo/hello", "text/plain", "Neo", 200)
 	if err != nil {
@@ -203,7 +260,9 @@ What next
   2. Look at what runs, in the admin panel: %[1]s%[4]s
      In a terminal, after the Operator's export above:
        %[3]s status
+       %[3]s queue status
        kubectl --kubeconfig %[6]s -n %[7]s get pods
+     A schedule calls demo/hello every minute; its last runs are on the launch instance's page: %[1]s%[5]s
   3. Change it. Give demo/hello 3 replicas and save:
        %[1]s%[4]s/edit
      Promote the launch instance to version 2, and bring it there, with the key above on standard input:

@@ -45,7 +45,9 @@ type Stack struct {
 	Client     *client.Client // with the admin's key
 
 	AdminPassword, AdminKey string
-	started                 time.Time
+	// CallerKey is what the operator's `call` sends; "" is none.
+	CallerKey string
+	started   time.Time
 }
 
 // AdminUsername is the account that a Stack makes.
@@ -149,6 +151,9 @@ func (s *Stack) OperatorEnv() []string {
 	env := []string{"ALGO_DEPLOYMENT_DIR=" + s.DeploymentDir(), "ALGO_MOTHERSHIP=" + s.Mothership.URL}
 	if s.Customer != nil {
 		env = append(env, "DOCKER_CONFIG="+s.Customer.DockerConfig)
+	}
+	if s.CallerKey != "" {
+		env = append(env, "ALGO_API_KEY="+s.CallerKey)
 	}
 	return env
 }

@@ -76,7 +76,13 @@ func buildExample(ctx context.Context, name string, labels map[string]string) (v
 
 // CreateSatellite makes a satellite and gives its ID.
 func (s *Stack) CreateSatellite(ctx context.Context, name string, list ...Route) (string, error) {
-	satellite, err := s.Client.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Algorithms: routes(list)})
+	return s.CreateScheduled(ctx, name, nil, list...)
+}
+
+// CreateScheduled makes a satellite that calls its algorithms by itself too, and
+// gives its ID.
+func (s *Stack) CreateScheduled(ctx context.Context, name string, schedules []apiv1.Schedule, list ...Route) (string, error) {
+	satellite, err := s.Client.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Algorithms: routes(list), Schedules: schedules})
 	if err != nil {
 		return "", fmt.Errorf("create satellite %s: %w", name, err)
 	}
