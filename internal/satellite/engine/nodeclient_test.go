@@ -59,7 +59,7 @@ func TestOfficialNodeClient(t *testing.T) {
 		}
 		return echo(c)
 	}
-	e := startEngine(t, lsRoute("foo/bar", replica.addr))
+	e := startDurable(t, Options{}, lsRoute("foo/bar", replica.addr))
 	run := exec.CommandContext(t.Context(), "node", "--no-deprecation", "calls.js", e.url, testKey)
 	run.Dir = dir
 	var stderr bytes.Buffer
@@ -95,6 +95,7 @@ func TestOfficialNodeClient(t *testing.T) {
 		{Name: "raw text", Status: 200, Got: "Neo"},
 		{Name: "raw binary", Status: 200, Got: map[string]any{"buffer": "0708"}},
 		{Name: "stdout", Status: 200, Got: "done", Metadata: map[string]any{"content_type": "text", "duration": 0.5, "stdout": "a line\n"}},
+		{Name: "void", Status: 200, Got: map[string]any{"async": "void", "id": "string", "result": "Neo"}},
 		failed("error", 200, map[string]any{"duration": 0.5}, "it broke", "error_type", "AlgorithmError", "stacktrace", "line 1"),
 		failed("time-out", 200, map[string]any{}, protocol.RanOut, "error_type", "TimeoutError"),
 		failed("wrong key", 401, nil, "this API key is not known to this satellite"),

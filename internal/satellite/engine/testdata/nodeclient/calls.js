@@ -20,6 +20,14 @@ const raw = (path, data, type) => new Promise((resolve) => {
   client.req('/v1/algo/' + path, 'POST', data, { 'Content-Type': type }, (body, status) => resolve({ status, got: Buffer.isBuffer(body) ? { buffer: body.toString('hex') } : body }));
 });
 
+// later makes a call that is not waited for, and asks for its result afterwards.
+const later = async (path, input) => {
+  const response = await new Promise((resolve) => client.algo(path).pipe(input).then(resolve));
+  const accepted = await new Promise((resolve) => client.req('/v1/algo/' + path, 'POST', input, { 'Content-Type': 'text/plain' }, resolve));
+  const result = await new Promise((resolve) => client.req('/v1/async/' + accepted.request_id + '/result?wait=30', 'GET', '', {}, resolve));
+  return { status: response.status, error: response.error, got: { async: accepted.async, id: typeof accepted.request_id, result: result.result } };
+};
+
 (async () => {
   const say = async (name, call) => console.log(JSON.stringify({ name, ...await call }));
   await say('text', pipe(client, 'foo/bar', 'Neo'));
@@ -29,6 +37,7 @@ const raw = (path, data, type) => new Promise((resolve) => {
   await say('raw text', raw('foo/bar?output=raw', 'Neo', 'text/plain'));
   await say('raw binary', raw('foo/bar?output=raw', Buffer.from([7, 8]), 'application/octet-stream'));
   await say('stdout', pipe(client, 'foo/bar?stdout=true', 'print'));
+  await say('void', later('foo/bar?output=void', 'Neo'));
   await say('error', pipe(client, 'foo/bar', 'raise'));
   await say('time-out', pipe(client, 'foo/bar?timeout=1', 'hang'));
   await say('wrong key', pipe(algorithmia.client('simWrong', address), 'foo/bar', 'Neo'));
