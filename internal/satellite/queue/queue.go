@@ -267,6 +267,10 @@ func (q *Queue) AwaitReady(ctx context.Context) error {
 
 // Ready returns nil when messages can be stored. Else it says why not.
 func (q *Queue) Ready() error {
+	// A disk without room is also why a node may not be among a majority.
+	if err := q.nodes.room(); err != nil {
+		return err
+	}
 	if err := q.settled(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,6 +75,12 @@ func withoutAByte(t *testing.T, q *Queue, dirs []string) {
 	if failed == 0 {
 		t.Fatal("there was room for every result")
 	}
+	eventually(t, "the disk is told as the reason", func() error {
+		if err := q.Ready(); !errors.Is(err, ErrFull) {
+			return fmt.Errorf("ready: %w", err)
+		}
+		return nil
+	})
 	for _, dir := range dirs {
 		if err := os.Remove(filepath.Join(dir, "something-else")); err != nil {
 			t.Fatal(err)
