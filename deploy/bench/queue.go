@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -219,7 +218,7 @@ type slept struct {
 }
 
 // serveSleeper is `bench sleeper`: an algorithm that takes as many nanoseconds
-// as it is told, one call at a time. Go's own sleep is one of milliseconds.
+// as it is told, one call at a time.
 func serveSleeper(out io.Writer) error {
 	var one sync.Mutex
 	replica := strconv.Itoa(os.Getpid())
@@ -228,9 +227,7 @@ func serveSleeper(out io.Writer) error {
 		n, _ := strconv.ParseInt(string(body), 10, 64)
 		one.Lock()
 		told := slept{Replica: replica, Began: time.Now()}
-		until := syscall.NsecToTimespec(n)
-		for syscall.Nanosleep(&until, &until) == syscall.EINTR { //nolint:revive // sleeps what is left
-		}
+		sleepExactly(time.Duration(n))
 		told.Ended = time.Now()
 		one.Unlock()
 		w.Header().Set("Content-Type", "application/json")

@@ -15,7 +15,7 @@ import (
 
 // Queue is what the engines keep of their queue outside of it.
 type Queue struct {
-	Outstanding uint64      `json:"outstanding"` // calls that wait or ran, as of Observed
+	Outstanding uint64      `json:"outstanding"`        // calls that wait or ran, as of Observed
 	LastSeq     uint64      `json:"last_seq,omitempty"` // highest number given to a message, as of Observed
 	Observed    time.Time   `json:"observed,omitzero"`
 	Losses      []QueueLoss `json:"losses,omitempty"`

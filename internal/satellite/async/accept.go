@@ -62,8 +62,9 @@ func (in *Submission) check() *protocol.Failure {
 	if in.Callback != "" {
 		v := new(constellation.Validation)
 		constellation.CheckCallbackURL(v, "X-Callback-URL", in.Callback)
-		if err := v.Err(); err != nil {
-			return protocol.Refuse(http.StatusBadRequest, err.Error())
+		var bad *constellation.Error
+		if errors.As(v.Err(), &bad) {
+			return protocol.Refuse(http.StatusBadRequest, "X-Callback-URL: "+bad.Message)
 		}
 	}
 	return nil

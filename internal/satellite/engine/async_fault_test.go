@@ -395,8 +395,9 @@ func TestCallbacks(t *testing.T) {
 	if one, other := secret(""), secret("Simple cst_default"); !strings.HasPrefix(one, "whsec_") || one == other {
 		t.Errorf("secrets are %q and %q, want one of each key", one, other)
 	}
-	if got := e.do(request{path: "/v1/algo/foo/bar?output=void", header: map[string]string{"X-Callback-URL": "http://user:pass@host.example"}}); got.status != 400 {
-		t.Errorf("a callback URL with a password = %d %s, want 400", got.status, got.body)
+	if got := e.do(request{path: "/v1/algo/foo/bar?output=void", header: map[string]string{"X-Callback-URL": "http://user:pass@host.example"}}); got.status != 400 ||
+		strings.Count(got.body, "X-Callback-URL: a callback's URL has no user") != 1 || strings.Count(got.body, "a callback's URL") != 1 {
+		t.Errorf("a callback URL with a password = %d %s, want 400 and one sentence", got.status, got.body)
 	}
 }
 

@@ -88,6 +88,7 @@ type algorithm struct {
 	decider *decider
 	state   State
 	decided bool // state is known
+	seen    bool // its load was looked at once
 
 	live     int // replicas that the Deployment asks for
 	known    bool
@@ -156,6 +157,10 @@ func (s *Scaler) tick(ctx context.Context) {
 	for _, t := range targets {
 		a, load := s.algorithms[t.VanityURL], loads[t.VanityURL]
 		a.target = t
+		if !a.seen && load.Waiting > 0 && load.Ready == 0 {
+			s.wakeUp(a) // it waits since before the algorithm was known here, and woke nobody
+		}
+		a.seen = true
 		if !holds {
 			a.follow(load.Scaled)
 			continue

@@ -229,6 +229,29 @@ func TestWakeFromZero(t *testing.T) {
 	}
 }
 
+// A call may come before the scaler knows its algorithm, and is then found by the
+// scaler's first look, in an engine that does not decide too.
+func TestWakeBeforeTheFirstLook(t *testing.T) {
+	s := newSatellite(t, 0, Target{Min: 0, Max: 3, Concurrency: 1})
+	other := s.scaler(false, s.config)
+	s.carry(Load{Calls: 1, Waiting: 1})
+	other.Wake("foo/bar")
+	ctx, stop := context.WithCancel(t.Context())
+	other.mu.Lock()
+	other.life = ctx // as in Run, without its clock
+	other.mu.Unlock()
+	other.tick(ctx)
+	deadline := time.Now().Add(time.Minute)
+	for s.replicas() == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("no replica is asked for")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stop()
+	other.stop()
+}
+
 // What the cluster refuses is told, from the Deployment or from its pods; so is an
 // API server that is away, and that is tried again.
 func TestScalerSaysWhyReplicasDoNotCome(t *testing.T) {

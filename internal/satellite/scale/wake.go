@@ -23,8 +23,14 @@ func (s *Scaler) Wake(vanityURL string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.algorithms[vanityURL]
-	if a == nil || a.waking || s.life == nil || s.life.Err() != nil {
+	if a := s.algorithms[vanityURL]; a != nil { // else the first look at its load finds the call
+		s.wakeUp(a)
+	}
+}
+
+// wakeUp begins to ask for a replica. The scaler's lock is held.
+func (s *Scaler) wakeUp(a *algorithm) {
+	if a.waking || s.life == nil || s.life.Err() != nil {
 		return
 	}
 	a.waking = true
