@@ -159,6 +159,10 @@ func (n *Node) askPeer(ctx context.Context, address string) (peerState, error) {
 	}
 	answer, err := peerClient.Do(r)
 	if err != nil {
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			err = asked.Err // without the address, whose nonce makes a new reason of each
+		}
 		return peerState{}, err
 	}
 	defer answer.Body.Close()
