@@ -63,6 +63,8 @@ type Service struct {
 	active      chan struct{}  // has an element for each active call
 	activeBytes atomic.Int64   // bytes of the inputs of active calls
 
+	waits waits
+
 	mu      sync.Mutex
 	working map[Ticket]*activeCall
 	waiters map[Ticket][]chan struct{}
@@ -96,6 +98,7 @@ func New(ctx context.Context, opts Options) *Service {
 	s := &Service{
 		opts: opts, log: opts.Log, now: opts.Now, active: make(chan struct{}, maxActive),
 		working: map[Ticket]*activeCall{}, waiters: map[Ticket][]chan struct{}{},
+		waits: waits{most: maxWaits, mostOfKey: maxKeyWaits, byKey: map[string]int{}},
 	}
 	s.running, s.cut = context.WithCancelCause(ctx)
 	s.taking, s.stop = context.WithCancel(s.running)

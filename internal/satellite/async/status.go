@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,18 +35,38 @@ type Status struct {
 	Error      *Problem  `json:"error,omitempty"`
 }
 
-// Answer answers a request under Path of somebody who may call the algorithms
-// that may tells. Of the calls of others it says the same as of none.
-func (s *Service) Answer(r *http.Request, may func(vanityURL string) bool) protocol.Reply {
+// Caller is who asks for calls.
+type Caller struct {
+	KeyID string
+	May   func(vanityURL string) bool // reports which algorithms it may call
+	// Room is asked for memory before a result is read, and holds it until the
+	// reply is written. Its error refuses the request.
+	Room func(size int) error
+}
+
+// errNoRoom is of a result for which Caller.Room had none.
+var errNoRoom = errors.New("no room for a result")
+
+// room is Caller.Room with an error that tells it from the queue's.
+func (c *Caller) room(size int) error {
+	if err := c.Room(size); err != nil {
+		return fmt.Errorf("%w: %w", errNoRoom, err)
+	}
+	return nil
+}
+
+// Answer answers a request under Path. Of calls that its caller may not see it
+// says the same as of none.
+func (s *Service) Answer(r *http.Request, c Caller) protocol.Reply {
 	id, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Path), "/")
-	reply, f := s.answer(r, id, rest, may)
+	reply, f := s.answer(r, id, rest, &c)
 	if f != nil {
 		return protocol.ErrorReply(f)
 	}
 	return reply
 }
 
-func (s *Service) answer(r *http.Request, id, rest string, may func(string) bool) (protocol.Reply, *protocol.Failure) {
+func (s *Service) answer(r *http.Request, id, rest string, c *Caller) (protocol.Reply, *protocol.Failure) {
 	if rest != "" && rest != "result" {
 		return protocol.Reply{}, protocol.Refuse(http.StatusNotFound, "there is nothing here; a call's state is at "+Path+"ID and its result at "+Path+"ID/result")
 	}
@@ -59,14 +80,14 @@ func (s *Service) answer(r *http.Request, id, rest string, may func(string) bool
 	if f != nil {
 		return protocol.Reply{}, f
 	}
-	at, f := s.locate(id, may)
+	at, f := s.locate(id, c.May)
 	if f != nil {
 		return protocol.Reply{}, f
 	}
 	if cancels {
-		return s.cancel(r.Context(), at)
+		return s.cancel(r.Context(), at, c)
 	}
-	seen, f := s.await(r.Context(), at, wait)
+	seen, f := s.await(r.Context(), at, wait, c)
 	switch {
 	case f != nil:
 		return protocol.Reply{}, f
@@ -108,16 +129,23 @@ func (s *Service) locate(id string, may func(string) bool) (callRef, *protocol.F
 }
 
 // await returns what is known of a call, once it has ended or wait is over.
-func (s *Service) await(ctx context.Context, at callRef, wait time.Duration) (*record, *protocol.Failure) {
+func (s *Service) await(ctx context.Context, at callRef, wait time.Duration, c *Caller) (*record, *protocol.Failure) {
 	deadline := time.Now().Add(wait)
 	pause := 250 * time.Millisecond // signals are hints, and get lost
-	for {
+	for waits := false; ; {
 		ended, forget := s.wait(at.ticket)
-		seen, f := s.look(ctx, at)
+		seen, f := s.look(ctx, at, c.room)
 		left := time.Until(deadline)
 		if f != nil || seen.State.Ended() || left <= 0 || s.taking.Err() != nil {
 			forget()
 			return seen, f
+		}
+		if !waits {
+			if waits = s.waits.begin(c.KeyID); !waits {
+				forget()
+				return nil, tooManyWait()
+			}
+			defer s.waits.end(c.KeyID)
 		}
 		timer := time.NewTimer(min(pause, left))
 		select {
@@ -135,9 +163,12 @@ func (s *Service) await(ctx context.Context, at callRef, wait time.Duration) (*r
 
 // look returns what is known of a call: its record, or what follows from where it
 // is in the queue.
-func (s *Service) look(ctx context.Context, at callRef) (*record, *protocol.Failure) {
+func (s *Service) look(ctx context.Context, at callRef, room func(size int) error) (*record, *protocol.Failure) {
 	for range 2 { // it may end between the two looks
-		rec, _, err := s.record(ctx, at.ticket)
+		rec, _, err := s.recordWithin(ctx, at.ticket, room)
+		if errors.Is(err, errNoRoom) {
+			return nil, noRoom(err)
+		}
 		if err != nil {
 			return nil, s.unreadable(err)
 		}
@@ -193,6 +224,13 @@ func (s *Service) unreadable(err error) *protocol.Failure {
 	return &protocol.Failure{
 		Status: http.StatusServiceUnavailable, Outcome: protocol.OutcomeFull, RetryAfter: unavailableRetry, Cause: err,
 		Message: "the satellite's queue is not available; ask again later",
+	}
+}
+
+func noRoom(err error) *protocol.Failure {
+	return &protocol.Failure{
+		Status: http.StatusServiceUnavailable, Outcome: protocol.OutcomeFull, RetryAfter: 1, Cause: err,
+		Message: "the engine holds too many large results at once; ask again later",
 	}
 }
 
@@ -261,7 +299,7 @@ func (s *Service) StateOf(ctx context.Context, id, vanityURL string) (State, err
 	if !ok {
 		return "", nil
 	}
-	seen, f := s.look(ctx, callRef{id, ticket, place, vanityURL})
+	seen, f := s.look(ctx, callRef{id, ticket, place, vanityURL}, func(int) error { return nil })
 	switch {
 	case f == nil:
 		return seen.State, nil
@@ -273,13 +311,16 @@ func (s *Service) StateOf(ctx context.Context, id, vanityURL string) (State, err
 
 // cancel ends a call that has not ended: by its record, which only one can make,
 // and then wherever it waits or runs.
-func (s *Service) cancel(ctx context.Context, at callRef) (protocol.Reply, *protocol.Failure) {
-	seen, f := s.look(ctx, at)
+func (s *Service) cancel(ctx context.Context, at callRef, c *Caller) (protocol.Reply, *protocol.Failure) {
+	seen, f := s.look(ctx, at, c.room)
 	if f != nil {
 		return protocol.Reply{}, f
 	}
 	for {
-		rec, rev, err := s.record(ctx, at.ticket)
+		rec, rev, err := s.recordWithin(ctx, at.ticket, c.room)
+		if errors.Is(err, errNoRoom) {
+			return protocol.Reply{}, noRoom(err)
+		}
 		if err != nil {
 			return protocol.Reply{}, s.unreadable(err)
 		}

@@ -2,7 +2,10 @@ package async
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,6 +80,8 @@ func submit(t *testing.T, s *Service) callRef {
 	return at
 }
 
+func anyRoom(int) error { return nil }
+
 func answered(body string) Outcome {
 	return Outcome{Status: 200, ContentType: "application/json", Body: []byte(body), Ended: protocol.OutcomeOK}
 }
@@ -105,12 +110,12 @@ func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the second run ends", func() bool {
-		rec, f := s.look(t.Context(), at)
+		rec, f := s.look(t.Context(), at, anyRoom)
 		return f == nil && rec.State.Ended()
 	})
 	close(leave)
 	eventually(t, "the first run ends", func() bool { return s.isActive(at.ticket) == nil })
-	if rec, f := s.look(t.Context(), at); f != nil || string(rec.body) != "second" || rec.State != Succeeded {
+	if rec, f := s.look(t.Context(), at, anyRoom); f != nil || string(rec.body) != "second" || rec.State != Succeeded {
 		t.Errorf("the result is %+v %v, want the one that was stored first", rec, f)
 	}
 	eventually(t, "the call is off the queue", func() bool {
@@ -130,7 +135,7 @@ func TestALongCallIsRecordedAsRunning(t *testing.T) {
 		return err == nil && rec != nil && rec.State == Running && rec.Attempts == 1 && !rec.StartedAt.IsZero()
 	})
 	close(leave)
-	rec, f := s.await(t.Context(), at, time.Minute)
+	rec, f := s.await(t.Context(), at, time.Minute, &Caller{Room: anyRoom})
 	if f != nil || rec.State != Succeeded {
 		t.Errorf("the call is %+v %v, want success", rec, f)
 	}
@@ -145,7 +150,7 @@ func TestTimeoutsAreTriedAgainWhereAsked(t *testing.T) {
 			}
 			return answered("done")
 		})
-		rec, f := s.await(t.Context(), submit(t, s), time.Minute)
+		rec, f := s.await(t.Context(), submit(t, s), time.Minute, &Caller{Room: anyRoom})
 		if f != nil || rec.State != map[bool]State{false: Failed, true: Succeeded}[again] {
 			t.Errorf("with RetryTimeouts %v the call is %+v %v", again, rec, f)
 		}
@@ -165,7 +170,7 @@ func TestWhatNeverEndsIsDead(t *testing.T) {
 		})
 	}
 	start(t, q, Options{}, func(context.Context, Input) Outcome { t.Error("it runs again"); return answered("") })
-	rec, f := s.await(t.Context(), at, time.Minute)
+	rec, f := s.await(t.Context(), at, time.Minute, &Caller{Room: anyRoom})
 	if f != nil || rec.State != Dead || rec.Attempts != defaultAttempts {
 		t.Errorf("the call is %+v %v, want it dead", rec, f)
 	}
@@ -176,7 +181,7 @@ func TestResultsHaveTheirTime(t *testing.T) {
 	q := startQueue(t)
 	s := start(t, q, Options{}, func(context.Context, Input) Outcome { return answered("done") })
 	at := submit(t, s)
-	if _, f := s.await(t.Context(), at, time.Minute); f != nil {
+	if _, f := s.await(t.Context(), at, time.Minute, &Caller{Room: anyRoom}); f != nil {
 		t.Fatal(f)
 	}
 	eventually(t, "the call is off the queue", func() bool {
@@ -186,11 +191,11 @@ func TestResultsHaveTheirTime(t *testing.T) {
 	if err := q.Delete(t.Context(), queue.BucketCall, at.ticket.String()); err != nil {
 		t.Fatal(err)
 	}
-	if _, f := s.look(t.Context(), at); f == nil || f.Status != 410 {
+	if _, f := s.look(t.Context(), at, anyRoom); f == nil || f.Status != 410 {
 		t.Errorf("a result whose time is over = %v, want 410", f)
 	}
 	at.position.After = true
-	if _, f := s.look(t.Context(), at); f == nil || f.Status != 404 {
+	if _, f := s.look(t.Context(), at, anyRoom); f == nil || f.Status != 404 {
 		t.Errorf("a call that may never have been stored = %v, want 404", f)
 	}
 }
@@ -210,7 +215,7 @@ func TestACallIsFoundBehindItsPlace(t *testing.T) {
 	if f != nil {
 		t.Fatal(f)
 	}
-	rec, f := s.look(t.Context(), at)
+	rec, f := s.look(t.Context(), at, anyRoom)
 	if f != nil || rec.State != Queued || rec.Seq != last.position.Seq {
 		t.Fatalf("look = %+v %v, want it queued at %d", rec, f, last.position.Seq)
 	}
@@ -239,5 +244,59 @@ func TestAnUnknownOutcomeIsToldAsOne(t *testing.T) {
 		if reply.Status != 503 || reply.RetryAfter == 0 || !strings.Contains(body, test.want) || strings.Contains(body, `"request_id":"req-1"`) != (test.id != "") {
 			t.Errorf("%v = %d, Retry-After %d, %s", test.err, reply.Status, reply.RetryAfter, body)
 		}
+	}
+}
+
+// Requests that wait for a call's end are bounded, for each key and in all; those
+// that do not wait are answered.
+func TestWaitsAreBounded(t *testing.T) {
+	q := startQueue(t)
+	leave := make(chan bool)
+	s := start(t, q, Options{}, func(context.Context, Input) Outcome { <-leave; return answered("done") })
+	release := sync.OnceFunc(func() { close(leave) })
+	t.Cleanup(release)
+	s.waits.most, s.waits.mostOfKey = 3, 2
+	at := submit(t, s)
+	ask := func(key, query string) int {
+		r := httptest.NewRequest(http.MethodGet, Path+at.id+query, nil)
+		reply := s.Answer(r, Caller{KeyID: key, May: func(string) bool { return true }, Room: anyRoom})
+		if reply.Status == http.StatusTooManyRequests && reply.RetryAfter == 0 {
+			t.Error("429 without Retry-After")
+		}
+		return reply.Status
+	}
+	wait := func() (n int) {
+		s.waits.mu.Lock()
+		defer s.waits.mu.Unlock()
+		return s.waits.all
+	}
+	var held sync.WaitGroup
+	hold := func(key string, want int) {
+		held.Go(func() {
+			if got := ask(key, "?wait=120"); got != http.StatusOK {
+				t.Errorf("a wait of %s = %d, want 200", key, got)
+			}
+		})
+		eventually(t, "it waits", func() bool { return wait() == want })
+	}
+	hold("a", 1)
+	hold("a", 2)
+	if got := ask("a", "?wait=1"); got != http.StatusTooManyRequests {
+		t.Errorf("one more wait of a key = %d, want 429", got)
+	}
+	hold("b", 3)
+	if got := ask("c", "?wait=1"); got != http.StatusTooManyRequests {
+		t.Errorf("one more wait in all = %d, want 429", got)
+	}
+	if got := ask("a", ""); got != http.StatusOK {
+		t.Errorf("without a wait = %d, want 200", got)
+	}
+	release()
+	held.Wait()
+	if n := wait(); n != 0 || len(s.waits.byKey) != 0 {
+		t.Errorf("%d waits of %v are counted after all", n, s.waits.byKey)
+	}
+	if got := ask("a", "?wait=1"); got != http.StatusOK {
+		t.Errorf("after the end = %d, want 200", got)
 	}
 }

@@ -33,8 +33,8 @@ func notOpen(so string) *protocol.Failure {
 // signed with.
 const secretPath = async.Path + "callback-secret"
 
-// Answer answers a key's owner what became of calls.
-func (s *Service) Answer(r *http.Request, key *keyring.Key) (protocol.Reply, *protocol.Failure) {
+// Answer answers a key's owner what became of calls. room is async.Caller's.
+func (s *Service) Answer(r *http.Request, key *keyring.Key, room func(size int) error) (protocol.Reply, *protocol.Failure) {
 	d := s.Session()
 	switch {
 	case d != nil && r.URL.Path == secretPath:
@@ -44,7 +44,7 @@ func (s *Service) Answer(r *http.Request, key *keyring.Key) (protocol.Reply, *pr
 		}
 		return protocol.Reply{Status: http.StatusOK, ContentType: protocol.MediaJSON, Nosniff: true, Parts: [3][]byte{body}}, nil
 	case d != nil:
-		return d.Calls.Answer(r, key.May), nil
+		return d.Calls.Answer(r, async.Caller{KeyID: key.ID, May: key.May, Room: room}), nil
 	case s.Settings() == nil:
 		return protocol.Reply{}, protocol.Refuse(http.StatusNotFound, "this satellite has no queue, and so no asynchronous calls")
 	}

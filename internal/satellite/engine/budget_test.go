@@ -109,3 +109,28 @@ func TestRepliesThatWereReadLeaveTheirRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestResultsAreCounted: what is read of the queue for a caller has its share of
+// the memory for replies, and waits for it before it is read.
+func TestResultsAreCounted(t *testing.T) {
+	s := newStrict(t, nil)
+	e := startDurable(t, Options{replies: memory.NewBudget(8<<20, 50*time.Millisecond)}, lsRoute("foo/bar", s.addr))
+	id := e.void(request{body: strings.Repeat("x", 2<<20)})
+	e.ended(id)
+	get := request{method: http.MethodGet, path: "/v1/async/" + id + "/result"}
+	if got := e.do(get); got.status != 200 || len(got.body) < 2<<20 {
+		t.Fatalf("the result = %d with %d bytes", got.status, len(got.body))
+	}
+	eventually(t, "the result leaves its room", func() bool { used, _ := e.replies.State(); return used == 0 })
+	others, ok := e.replies.TryShare("another key", 7<<20)
+	if !ok {
+		t.Fatal("there is no room for the others")
+	}
+	if got := e.do(get); got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "too many large results") {
+		t.Errorf("the result without room = %d %.200s, want 503", got.status, got.body)
+	}
+	others.Release()
+	if got := e.do(get); got.status != 200 {
+		t.Errorf("the result with room again = %d %.200s", got.status, got.body)
+	}
+}

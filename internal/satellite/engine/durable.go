@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
 	"github.com/constellation-serving/constellation/internal/satellite/authn"
@@ -56,12 +57,17 @@ func (e *Engine) accept(r *http.Request, c *call.Call, body *memory.Buffer) (pro
 func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 	var reply protocol.Reply
 	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
+	var share *memory.Share
 	if f == nil {
-		reply, f = e.durable.Answer(r, &key)
+		// How long a request waits for its call's end is its own; for memory it
+		// waits as the budget has it.
+		share = e.replies.Share(r.Context(), key.ID, time.Now().Add(time.Hour), nil)
+		reply, f = e.durable.Answer(r, &key, share.Grow)
 	}
 	if f != nil {
 		reply = protocol.ErrorReply(f)
 	}
+	reply.Share = share
 	w.Header()["Cache-Control"] = []string{"no-store"}
 	_ = e.write(w, nil, reply)
 }

@@ -53,16 +53,25 @@ func (b Bucket) subject(key string) (subject, stream string, err error) {
 
 // Record returns a record's value and its revision, or ErrNotFound.
 func (q *Queue) Record(ctx context.Context, b Bucket, key string) (value []byte, revision uint64, err error) {
+	return q.RecordWithin(ctx, b, key, func(int) error { return nil })
+}
+
+// RecordWithin is Record for a value of any size: room is called with that before
+// a large value is read, and its error ends it.
+func (q *Queue) RecordWithin(ctx context.Context, b Bucket, key string, room func(size int) error) (value []byte, revision uint64, err error) {
 	raw, err := q.record(ctx, b, key)
 	if err != nil {
 		return nil, 0, err
 	}
 	text := raw.header.Get(piecesOf)
 	if text == "" {
-		return raw.data, raw.seq, nil
+		return raw.data, raw.seq, room(len(raw.data))
 	}
 	p, err := parsePieces(text)
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := room(p.Size); err != nil {
 		return nil, 0, err
 	}
 	value, err = q.getPieces(ctx, p)
