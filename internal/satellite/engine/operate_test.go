@@ -27,13 +27,17 @@ const operatedToken = "cst_launch_token"
 // after one run, and returns an operator's client of it.
 func startOperated(t *testing.T, dir string, routes ...config.Route) (*testEngine, *operate.Client) {
 	t.Helper()
+	return startOperatedOn(t, dir, config.Routes{Algorithms: routes})
+}
+
+func startOperatedOn(t *testing.T, dir string, routes config.Routes) (*testEngine, *operate.Client) {
+	t.Helper()
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte(operatedToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := startEngineWith(t, Options{TokenFile: token, QueueDir: dir, durableAttempts: 1}, config.Routes{
-		Satellite: config.Satellite{ID: "s", Version: 1}, Launch: config.Launch{ID: "lau"}, Algorithms: routes,
-	})
+	routes.Satellite, routes.Launch = config.Satellite{ID: "s", Version: 1}, config.Launch{ID: "lau"}
+	e := startEngineWith(t, Options{TokenFile: token, QueueDir: dir, durableAttempts: 1}, routes)
 	e.awaitQueue()
 	return e, operate.NewClient(operatedToken, e.metrics, http.DefaultTransport)
 }
@@ -284,5 +288,82 @@ func TestBackupIsRestoredOnce(t *testing.T) {
 	header.LaunchID = "another"
 	if _, err := operator.Restore(t.Context(), header, 0, items); err == nil || !strings.Contains(err.Error(), "of launch another") {
 		t.Errorf("a backup of another launch: %v", err)
+	}
+}
+
+// TestCallbacksAndBatchesAreRestoredOnce: what waits beside calls comes back too: a
+// result that is to be posted is posted, a batch goes on where it was, and neither
+// is stored again however often it is restored.
+func TestCallbacksAndBatchesAreRestoredOnce(t *testing.T) {
+	var away, held atomic.Bool
+	away.Store(true)
+	held.Store(true)
+	posts := make(chan string, 10)
+	receiver := httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		posts <- r.Header.Get("webhook-id")
+	})
+	release := make(chan struct{})
+	addr := httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if string(body) != "Neo" && held.Load() {
+			waittest.Hold(t, release)
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = w.Write(body)
+	})
+	routes := config.Routes{Algorithms: []config.Route{httpRoute("foo/bar", addr)}, Callbacks: config.Callbacks{Allow: []string{"127.0.0.1"}}}
+	e, operator := startOperatedOn(t, t.TempDir(), routes)
+	id := e.void(request{body: "Neo", header: map[string]string{"X-Callback-URL": "http://" + receiver + "/"}})
+	e.ended(id)
+	batched := e.do(request{path: "/v1/batch/foo/bar", contentType: "application/jsonl", body: `"one"` + "\n" + `"two"` + "\n"})
+	batchID, _ := batched.json(t)["batch_id"].(string)
+	var header operate.Header
+	var items []operate.Item
+	eventually(t, "a callback and a part of a batch wait", func() bool {
+		header, items = readBackup(t, operator)
+		kinds := map[string]int{}
+		for _, item := range items {
+			kinds[item.Kind]++
+		}
+		return kinds["call"] == 0 && kinds[string(queue.KindCallback)] == 1 && kinds[string(queue.KindBatch)] == 1
+	})
+	if done, err := operator.Restore(t.Context(), header, 0, items); err != nil || done.Added != 0 {
+		t.Errorf("restored where all is there: %+v, %v; want nothing added", done, err)
+	}
+	away.Store(false)
+	held.Store(false)
+	close(release)
+	if got := waittest.Receive(t, "the callback", posts); got != id {
+		t.Errorf("posted %q, want %q", got, id)
+	}
+	e, operator = startOperatedOn(t, t.TempDir(), routes) // another, empty
+	if done, err := operator.Restore(t.Context(), header, 0, items); err != nil || done.Added != uint64(len(items)) {
+		t.Fatalf("restored into an empty queue: %+v, %v; want all %d", done, err, len(items))
+	}
+	if got := waittest.Receive(t, "the callback that was restored", posts); got != id {
+		t.Errorf("posted %q, want %q", got, id)
+	}
+	eventually(t, "the batch that was restored ends", func() bool {
+		got := e.do(request{method: http.MethodGet, path: "/v1/batch/" + batchID})
+		return got.status == 200 && got.json(t)["done"] == 2.0
+	})
+	if got := e.do(request{method: http.MethodGet, path: "/v1/batch/" + batchID + "/results"}); strings.Count(got.body, "\n") != 2 ||
+		!strings.Contains(got.body, "one") || !strings.Contains(got.body, "two") {
+		t.Errorf("the batch's results = %d %s", got.status, got.body)
+	}
+	// Both are off the queue by now, and only the notes of the restore tell, once
+	// the queue itself has forgotten their ids.
+	if notes, err := e.durable.Session().Queue.Keys(t.Context(), queue.BucketIdem, "restored.", 10); err != nil || len(notes) != 2 {
+		t.Errorf("notes of what was restored: %q, %v; want two", notes, err)
+	}
+	if done, err := operator.Restore(t.Context(), header, 0, items); err != nil || done.Added != 0 || done.Skipped != uint64(len(items)) {
+		t.Errorf("restored again: %+v, %v; want nothing added", done, err)
+	}
+	if n := len(posts); n != 0 {
+		t.Errorf("%d callbacks more were posted", n)
 	}
 }
