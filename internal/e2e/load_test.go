@@ -54,6 +54,7 @@ type load struct {
 	j      *journey
 	client *http.Client
 	stop   context.CancelFunc
+	ending <-chan struct{} // closed once no more calls come
 	coming sync.WaitGroup
 
 	mu       sync.Mutex
@@ -74,7 +75,7 @@ type cutCall struct {
 func newLoad(ctx context.Context, j *journey) *load {
 	ctx, stop := context.WithCancel(ctx)
 	l := &load{
-		j: j, stop: stop, outcomes: map[string]int{}, killed: map[string]int{},
+		j: j, stop: stop, ending: ctx.Done(), outcomes: map[string]int{}, killed: map[string]int{},
 		client: &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	for _, s := range sorts() {

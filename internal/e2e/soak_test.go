@@ -40,7 +40,8 @@ func soakFor(t *testing.T, name string, otherwise time.Duration) time.Duration {
 // algorithm's pod killed every 20 s, a rolling update of both in the middle,
 // and at the end the API server away. No answer is wrong; errors are 429 and
 // 503 with Retry-After, or what the reference says of a call that was killed,
-// and those no more than calls ran on killed pods. An engine that is killed at
+// and those no more than calls ran on killed pods. Each call that was stored ends
+// with its result, though nodes of the queue are killed too. An engine that is killed at
 // once takes its callers' connections with it, which is the ingress's 502.
 func TestSoak(t *testing.T) {
 	j := start(t)
@@ -50,6 +51,7 @@ func TestSoak(t *testing.T) {
 		t.FailNow()
 	}
 	l := newLoad(t.Context(), j)
+	stored := newStoredCalls(t.Context(), l)
 	memory := j.watchMemory(t)
 	kills := &kills{hard: map[string]int{}}
 	if !t.Run("kills and a rolling update", func(t *testing.T) { j.soak(t, length, kills) }) {
@@ -60,6 +62,7 @@ func TestSoak(t *testing.T) {
 	l.phase(t, fmt.Sprintf("the API server away for %s", away))
 	l.end()
 	l.check(t, kills)
+	stored.check(t)
 	memory(t, length/3)
 }
 
@@ -139,7 +142,10 @@ func (j *journey) soak(t *testing.T, length time.Duration, k *kills) {
 	}
 }
 
-const engineName = "execution-engine"
+const (
+	engineName = "execution-engine"
+	queueName  = "queue"
+)
 
 // victims are who is killed by turns: with their time to drain, as every
 // eviction gives it, and at once, as when a node fails or the kernel needs
@@ -150,9 +156,11 @@ var victims = []struct {
 }{
 	{engineName, false},
 	{"algo-mix-hello", true},
+	{queueName, true},
 	{"algo-mix-python", false},
 	{engineName, true},
 	{"algo-mix-shout", true},
+	{queueName, false},
 	{"algo-mix-hello", false},
 }
 
@@ -181,6 +189,7 @@ func (j *journey) kill(t *testing.T, k *kills) {
 	switch {
 	case victim.hard && victim.name == engineName:
 		k.engines = append(k.engines, time.Now())
+	case victim.name == queueName: // no call runs there
 	case victim.hard:
 		k.hard[strings.Replace(strings.TrimPrefix(victim.name, "algo-"), "-", "/", 1)]++
 	}

@@ -66,7 +66,7 @@ func create(t testing.TB, from string) string {
 		t.Fatalf("start the tests' PostgreSQL: %v", shared.err)
 	}
 	name := fmt.Sprintf("test_%d", shared.counter.Add(1))
-	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+from); err != nil {
+	if err := admin(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+from+" STRATEGY FILE_COPY"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
