@@ -12,6 +12,8 @@ type Loss struct {
 	Calls uint64 `json:"calls"`
 	// Incarnation is the queue's that was lost.
 	Incarnation string `json:"incarnation"`
+	// Observed is as of when Calls was known; to it each engine adds what it did since.
+	Observed time.Time `json:"observed,omitzero"`
 }
 
 // MarkerState is what is remembered of a queue outside of it.

@@ -102,10 +102,18 @@ func (q *Queue) settle(ctx context.Context) error {
 	if unread != nil && (known.Incarnation == "" || !known.Made || known.Incarnation != found.incarnation || found.behind) {
 		return unread
 	}
+	if unread == nil {
+		if known, err = q.addLost(ctx, known); err != nil {
+			return err
+		}
+	}
 	next := q.resolve(known, found)
 	if next.Incarnation != known.Incarnation {
 		if err := q.remember(ctx, next); err != nil {
 			return err
+		}
+		if len(next.Losses) > 0 && known.Incarnation != "" {
+			q.tally.drop() // it is in the loss
 		}
 	}
 	var crowded error
@@ -242,7 +250,7 @@ func (q *Queue) resolve(known MarkerState, f found) MarkerState {
 			calls -= min(calls, f.stored)
 			f.incarnation = ""
 		}
-		next.lose(Loss{At: q.opts.Now().UTC(), Calls: calls, Incarnation: known.Incarnation})
+		next.lose(Loss{At: q.opts.Now().UTC(), Calls: calls, Incarnation: known.Incarnation, Observed: known.Observed})
 		next.Incarnation, next.Made, next.Outstanding, next.LastSeq = f.incarnation, false, 0, 0
 		q.opts.Log.Error("queue lost: accepted calls are unaccounted for", "calls", calls, "incarnation", known.Incarnation)
 	}

@@ -42,6 +42,13 @@ func (t *tally) outstanding(s MarkerState) uint64 {
 	return uint64(max(n, 0))
 }
 
+// drop forgets what was counted: the queue that it was of is lost.
+func (t *tally) drop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.n = 0
+}
+
 // restart begins anew at an observation. What was counted up to it is in it.
 func (t *tally) restart(at time.Time, counted int64) {
 	t.mu.Lock()
@@ -51,10 +58,46 @@ func (t *tally) restart(at time.Time, counted int64) {
 	}
 }
 
+// after returns what was counted since an observation, 0 when that is another
+// than this count's.
+func (t *tally) after(at time.Time) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.since.Equal(at) {
+		return 0
+	}
+	return t.n
+}
+
 func (t *tally) counted() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.n
+}
+
+// addLost adds to a loss that another engine found what only this one knows of
+// the queue that was lost: the calls that it accepted since the last observation.
+func (q *Queue) addLost(ctx context.Context, known MarkerState) (MarkerState, error) {
+	q.mu.Lock()
+	mine := q.incarnation
+	q.mu.Unlock()
+	i := slices.IndexFunc(known.Losses, func(l Loss) bool { return l.Incarnation == mine })
+	if mine == "" || mine == known.Incarnation || i < 0 {
+		return known, nil
+	}
+	more := q.tally.after(known.Losses[i].Observed)
+	if more == 0 {
+		return known, nil
+	}
+	next := known
+	next.Losses = slices.Clone(known.Losses)
+	next.Losses[i].Calls = uint64(max(0, int64(next.Losses[i].Calls)+more))
+	if err := q.opts.Marker.Save(ctx, next); err != nil {
+		return known, fmt.Errorf("remember how many calls are lost: %w", err)
+	}
+	q.opts.Log.Error("queue lost: this engine had accepted calls of it", "calls", more, "incarnation", mine)
+	q.tally.drop()
+	return q.opts.Marker.Load(ctx)
 }
 
 // learn takes over what is remembered of the queue.
