@@ -27,6 +27,8 @@ type Announcement struct {
 	// told of.
 	Used int64 `json:"used"`
 	Size int64 `json:"size"`
+	// Stored is what it stores, by stream.
+	Stored map[string]Stored `json:"stored,omitempty"`
 }
 
 // OnAnnouncement calls f with what each node tells of itself, as long as conn
@@ -45,12 +47,20 @@ func OnAnnouncement(conn *nats.Conn, f func(Announcement)) error {
 func (n *Node) announce(ctx context.Context) {
 	tick := time.NewTicker(announceEvery)
 	defer tick.Stop()
+	said := ""
 	for {
 		if err := n.restartStalled(ctx); err != nil && ctx.Err() == nil {
 			n.opts.Log.Error("the queue's node does not start again", "node", n.opts.Name, "error", err)
 		}
 		figures := n.figures()
 		n.markComplete(figures.Reason == "")
+		if lacks := n.lacks(figures.Stored); lacks != "" && figures.Reason == "" {
+			figures.Reason = lacks
+			if lacks != said {
+				n.opts.Log.Error("the queue's nodes differ", "node", n.opts.Name, "reason", lacks)
+			}
+			said = lacks
+		}
 		if text, err := json.Marshal(figures); err == nil {
 			_ = n.conn.Publish(announceSubject+"."+n.opts.Name, text)
 		}
@@ -60,4 +70,24 @@ func (n *Node) announce(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// compare hears what the other nodes store, as long as the node's connection lasts.
+func (n *Node) compare() error {
+	if len(n.opts.Peers) != 3 {
+		return nil
+	}
+	return OnAnnouncement(n.conn, func(a Announcement) {
+		if a.Name != n.opts.Name {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.comparison.hear(a, time.Now())
+		}
+	})
+}
+
+func (n *Node) lacks(own map[string]Stored) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.comparison.lacks(own, time.Now())
 }

@@ -6,6 +6,7 @@ import "github.com/nats-io/nats-server/v2/server"
 type stream struct {
 	name     string
 	messages uint64
+	last     uint64
 	leads    bool
 }
 
@@ -23,7 +24,7 @@ func (n *Node) streams() []stream {
 	for _, account := range js.AccountDetails {
 		for _, s := range account.Streams {
 			leads := s.Cluster == nil || s.Cluster.Leader == n.opts.Name || s.Cluster.Leader == ""
-			all = append(all, stream{s.Name, s.State.Msgs, leads})
+			all = append(all, stream{s.Name, s.State.Msgs, s.State.LastSeq, leads})
 		}
 	}
 	return all
@@ -44,6 +45,12 @@ func (n *Node) figures() Announcement {
 	if ns, _ := n.running(); ns != nil {
 		if js, err := ns.Jsz(nil); err == nil {
 			a.Used = int64(js.Store)
+		}
+	}
+	if len(n.opts.Peers) == 3 {
+		a.Stored = map[string]Stored{}
+		for _, s := range n.streams() {
+			a.Stored[s.name] = Stored{s.messages, s.last}
 		}
 	}
 	return a

@@ -66,11 +66,12 @@ type Node struct {
 	readyLooks int       // by announce alone
 	restarted  time.Time // likewise
 
-	mu     sync.Mutex
-	waits  string
-	free   int64
-	total  int64
-	closed bool
+	mu         sync.Mutex
+	waits      string
+	free       int64
+	total      int64
+	closed     bool
+	comparison comparison
 }
 
 // Start starts a node on its folder, which it checks first, and returns
@@ -127,7 +128,10 @@ func (n *Node) start(ctx context.Context) error {
 	var err error
 	lasting := nats.GetDefaultOptions()
 	lasting.MaxReconnect = -1
-	if n.conn, err = n.Connect(lasting); err != nil {
+	if n.conn, err = n.Connect(lasting); err == nil {
+		err = n.compare()
+	}
+	if err != nil {
 		n.server.Shutdown()
 		n.server.WaitForShutdown()
 		return fmt.Errorf("start the queue node: %w", err)
