@@ -17,7 +17,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak durability lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,10 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_SOAK=$(or $(SOAK),20m) CONSTELLATION_SOAK_AWAY=$(or $(AWAY),10m) \
 	  $(GO) test -count=1 -timeout 90m -run TestSoak -v ./internal/e2e
+
+durability: build components ## What durable calls survive on real clusters, in half an hour: kills, wiped and full disks, cut links, upgrades; ONLY=Full for one test
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_DURABILITY=1 $(GO) test -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
 	@deploy/fuzz.sh

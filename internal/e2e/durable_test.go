@@ -106,33 +106,48 @@ func (d *durable) systemPods(t *testing.T) {
 // says that nothing is known to be stored.
 func (d *durable) ask(t *testing.T, method, path, contentType, body, idempotency string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	status, answer, err := d.try(t.Context(), method, path, contentType, body, idempotency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status, answer
+}
+
+// try is ask for a goroutine of its own.
+func (d *durable) try(ctx context.Context, method, path, contentType, body, idempotency string) (int, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
-		request, err := http.NewRequestWithContext(ctx, method, d.Cluster.IngressURL+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Simple "+d.key)
-		request.Header.Set("Content-Type", contentType)
-		if idempotency != "" {
-			request.Header.Set("Idempotency-Key", idempotency)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err == nil {
-			answer, readErr := io.ReadAll(response.Body)
-			_ = response.Body.Close()
-			if readErr == nil && response.StatusCode < 500 {
-				return response.StatusCode, string(answer)
-			}
-			err = fmt.Errorf("%d %s %w", response.StatusCode, answer, readErr)
+		status, answer, err := d.once(ctx, method, path, contentType, body, idempotency)
+		if err == nil && status < 500 {
+			return status, answer, nil
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s %s is not answered: %v", method, path, err)
+			return 0, "", fmt.Errorf("%s %s is not answered: %d %s %w", method, path, status, answer, err)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// once makes one request through the ingress.
+func (d *durable) once(ctx context.Context, method, path, contentType, body, idempotency string) (int, string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, d.Cluster.IngressURL+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Authorization", "Simple "+d.key)
+	request.Header.Set("Content-Type", contentType)
+	if idempotency != "" {
+		request.Header.Set("Idempotency-Key", idempotency)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close() //nolint:errcheck // read to its end
+	answer, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(answer), err
 }
 
 // accept makes a durable call and returns its ID.

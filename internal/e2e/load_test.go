@@ -278,9 +278,14 @@ func residentMB(ctx context.Context, ip string) (float64, bool) {
 
 // metric reads a metric of an engine, whose labels are part of its name.
 func metric(ctx context.Context, ip, name string) (float64, bool) {
+	return metricAt(ctx, ip+":9090", name)
+}
+
+// metricAt reads one at an address.
+func metricAt(ctx context.Context, address, name string) (float64, bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ip+":9090/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
 	if err != nil {
 		return 0, false
 	}

@@ -3,10 +3,12 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,34 +19,51 @@ import (
 // dir; the dev cluster starts it again.
 func killAPIServer(dir string) error { return signalAPIServer(dir, syscall.SIGKILL) }
 
-// signalAPIServer sends it a signal: of those that run, to the one among the
-// descendants of the dev cluster's process.
+// signalAPIServer sends it a signal.
 func signalAPIServer(dir string, signal syscall.Signal) error {
+	found, err := processes(dir, "kube-apiserver\x00")
+	if err == nil && len(found) == 0 {
+		err = errors.New("no kube-apiserver runs in the cluster")
+	}
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(found[0], signal)
+}
+
+// clusterPID returns the process that the dev cluster with its state in dir runs below.
+func clusterPID(dir string) (int, error) {
 	var cluster struct{ PID int }
 	data, err := os.ReadFile(filepath.Join(dir, "cluster.json"))
 	if err == nil {
 		err = json.Unmarshal(data, &cluster)
 	}
+	return cluster.PID, err
+}
+
+// processes returns those of the dev cluster whose command lines have all words.
+func processes(dir string, words ...string) ([]int, error) {
+	cluster, err := clusterPID(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var found []int
 	for _, line := range lines {
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if data, err := os.ReadFile(line); err != nil || !bytes.Contains(data, []byte("kube-apiserver\x00")) {
-			continue
-		}
-		if descends(pid, cluster.PID) {
-			return syscall.Kill(pid, signal)
+		data, err := os.ReadFile(line)
+		lacks := func(word string) bool { return !bytes.Contains(data, []byte(word)) }
+		if err == nil && !slices.ContainsFunc(words, lacks) && descends(pid, cluster) {
+			found = append(found, pid)
 		}
 	}
-	return fmt.Errorf("no kube-apiserver runs below process %d", cluster.PID)
+	return found, nil
 }
 
 // descends reports whether a process is another's, or a child's of it.
