@@ -171,6 +171,21 @@ func (c *checker) complain(format string, args ...any) {
 // field is where the checker is.
 func (c *checker) field() string { return strings.TrimPrefix(strings.Join(c.path, ""), ".") }
 
+// maxName is longer than the path of any field that takes a number.
+const maxName = 256
+
+// name is field, or "" where that is longer than any name of ours: to ask for it
+// costs the same for each of many numbers under a name of a megabyte.
+func (c *checker) name() string {
+	n := 0
+	for _, part := range c.path {
+		if n += len(part); n > maxName {
+			return ""
+		}
+	}
+	return c.field()
+}
+
 func (c *checker) value() {
 	token, err := c.decoder.Token()
 	if err != nil || c.tooDeep {
@@ -207,10 +222,11 @@ func (c *checker) number(text string) {
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return
 	}
-	if c.count < maxFields && c.rules.isNumber != nil && !c.rules.isNumber(c.field()) {
+	name := c.name()
+	if c.count < maxFields && c.rules.isNumber != nil && !c.rules.isNumber(name) {
 		return // of the wrong type, as the schema says better
 	}
-	if !slices.Contains(fractions, c.field()) {
+	if !slices.Contains(fractions, name) {
 		c.complain("is a whole number, written without a point or an exponent; not %s", shorten(text))
 	} else if _, err := strconv.ParseFloat(text, 64); err != nil {
 		c.complain("is a number such as 0.5, not %s", shorten(text))
