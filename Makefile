@@ -108,7 +108,7 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 
 durability: build components ## What durable calls survive on real clusters, in half an hour: kills, wiped and full disks, cut links, upgrades; ONLY=Full for one test
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_DURABILITY=1 $(GO) test -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e
+	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
 	@deploy/fuzz.sh

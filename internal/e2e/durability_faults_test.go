@@ -1,3 +1,5 @@
+//go:build durability
+
 package e2e
 
 import (

@@ -1,10 +1,11 @@
+//go:build durability
+
 package e2e
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -14,13 +15,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/stack"
 )
 
-// durability returns a new stack for one of the tests that take long. CI has
-// what is short of them in TestDurable, TestScaling and TestQueueOperated.
+// durability returns a new stack for one of the tests that take long: `make
+// durability` runs them. The ordinary run has what is short of them in TestDurable,
+// TestScaling, TestQueueOperated and TestSoak.
 func durability(t *testing.T) *durable {
 	t.Helper()
-	if os.Getenv("CONSTELLATION_DURABILITY") == "" {
-		t.Skip("takes long: run make durability")
-	}
 	return &durable{journey: start(t)}
 }
 

@@ -206,7 +206,7 @@ func TestWithoutAMajorityNothingIsAccepted(t *testing.T) {
 	})
 	eventually(t, "the queue says why", func() error {
 		if err := q.Ready(); !errors.Is(err, ErrUnavailable) {
-			return fmt.Errorf("ready: %v", err)
+			return errors.Join(errors.New("it is ready, or for another reason"), err)
 		}
 		return nil
 	})
