@@ -91,7 +91,7 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		Extensions:  map[string]any{"x-role": string(role)},
 		Responses:   map[string]*huma.Response{},
 	}
-	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if strings.Contains(path, "{") {
 		errors = append(errors, http.StatusNotFound)
 	}
@@ -104,7 +104,7 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		})
 		fallthrough
 	case http.MethodPatch:
-		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType)
 	case http.MethodDelete:
 		op.DefaultStatus = http.StatusNoContent
 		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed)
