@@ -51,7 +51,11 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 		if IsWrite(r) { // it comes through, whatever becomes of who sent it
 			p.write(1)
 			defer p.write(-1)
-			r = r.WithContext(context.WithoutCancel(r.Context()))
+			// One that can be cancelled, and is not: without such the reverse
+			// proxy ends the request itself when the sender's connection closes.
+			ctx, done := context.WithCancel(context.WithoutCancel(r.Context()))
+			defer done()
+			r = r.WithContext(ctx)
 		}
 		if fault := p.next(r); fault != nil {
 			fault(w, r, forward)
