@@ -1,7 +1,9 @@
 package panel
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -10,14 +12,21 @@ import (
 // evaluate runs an expression for what it does.
 func evaluate(expression string) step { return chromedp.Evaluate[chromedp.Void](expression) }
 
-// leave runs an expression that leaves the page, once the browser has answered:
-// a page that goes takes an evaluation that still runs with it.
-func leave(expression string) step { return evaluate("setTimeout(() => { " + expression + " })") }
+// leave runs an expression that leaves the page. A page that goes takes the
+// evaluation with it before it is answered, and has done what it asked for.
+func (v *visitor) leave(expression string) {
+	v.Helper()
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
+	defer cancel()
+	if err := chromedp.Do(ctx, evaluate(expression)); err != nil && !strings.Contains(err.Error(), "Inspected target navigated or closed") {
+		v.Fatalf("%s: %v\n%s", shorten(expression), err, v.describe())
+	}
+}
 
 // back goes a page back, be it loaded again or kept by the browser.
 func (v *visitor) back() {
 	v.Helper()
-	v.do(leave("history.back()"))
+	v.leave("history.back()")
 }
 
 // TestBackAfterSave goes back to a form that was saved: it is not sent again.
@@ -45,7 +54,7 @@ func TestDoubleSubmit(t *testing.T) {
 		v.open("/account/keys/new")
 		v.fill("name", name)
 		v.until("[...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key')")
-		v.do(leave("const b = [...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key'); b.click(); b.click();"))
+		v.leave("(() => { const b = [...document.querySelectorAll('dialog[open] button')].find((b) => b.textContent === 'Create key'); b.click(); b.click(); })()")
 		v.sees("it is not shown again")
 		v.open("/account")
 		v.sees(name)
