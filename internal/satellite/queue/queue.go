@@ -274,18 +274,22 @@ func (q *Queue) Ready() error {
 	if err := q.settled(); err != nil {
 		return err
 	}
-	return q.room()
+	return q.resultRoom()
 }
 
 // room returns ErrFull when there is too little of it for new work.
 func (q *Queue) room() error {
-	q.mu.Lock()
-	crowded := q.crowded
-	q.mu.Unlock()
-	if crowded != nil {
-		return crowded
+	if err := q.resultRoom(); err != nil {
+		return err
 	}
 	return q.nodes.room()
+}
+
+// resultRoom returns ErrFull when there is too little room for what becomes of work.
+func (q *Queue) resultRoom() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.crowded
 }
 
 func (q *Queue) settled() error {

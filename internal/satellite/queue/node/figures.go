@@ -1,12 +1,18 @@
 package node
 
-import "github.com/nats-io/nats-server/v2/server"
+import (
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
 
 // stream is what a node knows of one stream of its own.
 type stream struct {
 	name     string
 	messages uint64
 	last     uint64
+	lastAt   time.Time
+	bytes    uint64
 	leads    bool
 }
 
@@ -24,7 +30,7 @@ func (n *Node) streams() []stream {
 	for _, account := range js.AccountDetails {
 		for _, s := range account.Streams {
 			leads := s.Cluster == nil || s.Cluster.Leader == n.opts.Name || s.Cluster.Leader == ""
-			all = append(all, stream{s.Name, s.State.Msgs, s.State.LastSeq, leads})
+			all = append(all, stream{s.Name, s.State.Msgs, s.State.LastSeq, s.State.LastTime.UTC(), s.State.Bytes, leads})
 		}
 	}
 	return all

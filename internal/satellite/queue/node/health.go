@@ -39,10 +39,11 @@ func (n *Node) Ready() error {
 	if ns == nil {
 		return errors.New(cmp.Or(waits, "the node starts"))
 	}
-	if n.stalled(ns) {
+	err := health(ns)
+	if stalled(ns, err) {
 		return errNoSpace
 	}
-	return health(ns)
+	return err
 }
 
 // health returns what the server says is wrong with it.

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 )
 
@@ -70,19 +68,9 @@ func (n *Node) Disk() operate.Disk {
 		d.Reason = err.Error()
 	}
 	ns, _ := n.running()
-	if d.Running = ns != nil; !d.Running {
-		return d
-	}
-	js, err := ns.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
-	if err != nil {
-		return d
-	}
-	for _, account := range js.AccountDetails {
-		for _, s := range account.Streams {
-			d.Streams = append(d.Streams, operate.DiskStream{
-				Name: s.Name, Messages: s.State.Msgs, Last: s.State.LastSeq, LastAt: s.State.LastTime.UTC(), Bytes: s.State.Bytes,
-			})
-		}
+	d.Running = ns != nil
+	for _, s := range n.streams() {
+		d.Streams = append(d.Streams, operate.DiskStream{Name: s.name, Messages: s.messages, Last: s.last, LastAt: s.lastAt, Bytes: s.bytes})
 	}
 	return d
 }

@@ -22,20 +22,17 @@ const restartEvery = 30 * time.Second
 
 // stalled reports whether the server gave up its disk: after one write that
 // fails it stores nothing any more, however much room there is later. The server
-// says of its storage that it is off, or of a stream that writing it failed.
-func (n *Node) stalled(ns *server.Server) bool {
-	if !ns.JetStreamEnabled() {
-		return true
-	}
-	err := health(ns)
-	return err != nil && strings.Contains(err.Error(), "write error")
+// says of its storage that it is off, or in sick, what its health says, of a stream
+// that writing it failed.
+func stalled(ns *server.Server, sick error) bool {
+	return !ns.JetStreamEnabled() || sick != nil && strings.Contains(sick.Error(), "write error")
 }
 
 // restartStalled starts the server anew once its disk has room again. It is
 // called every second.
 func (n *Node) restartStalled(ctx context.Context) error {
 	ns, _ := n.running()
-	if time.Since(n.restarted) < restartEvery || !n.stalled(ns) {
+	if time.Since(n.restarted) < restartEvery || !stalled(ns, health(ns)) {
 		return nil
 	}
 	free, total, err := n.opts.Room(n.opts.Dir)
