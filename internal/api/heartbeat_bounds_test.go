@@ -1,18 +1,17 @@
 package api
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // TestNumbersThatNothingHoldsAreRefused: each number of a heartbeat is bounded
@@ -80,7 +79,7 @@ func TestCountsStopAtTheirBound(t *testing.T) {
 // launch is stale when it goes silent.
 func TestOneBadRowStopsNoSweep(t *testing.T) {
 	t.Parallel()
-	var log safeBuffer
+	var log waittest.Buffer
 	w := newWorld(t, func(o *control.Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 	first, second := w.satellite("Broken"), w.satellite("Silent")
 	stop := w.run()
@@ -109,22 +108,4 @@ func TestOneBadRowStopsNoSweep(t *testing.T) {
 	if _, err := broken.client.Heartbeat(t.Context(), broken.satelliteID, broken.launchID, &broken.beat); err == nil || !strings.Contains(err.Error(), "answered 500") {
 		t.Errorf("the next heartbeat of the launch that cannot be stored = %v, want 500", err)
 	}
-}
-
-// safeBuffer is a log that is read while it is written.
-type safeBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -104,7 +103,7 @@ func TestMediaTypesIgnoreCase(t *testing.T) {
 func TestUploadBreaksOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var log lines
+	var log waittest.Buffer
 	statuses := make(chan int, 1)
 	handler := registry.New(w.control, w.storage, registry.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
@@ -139,7 +138,7 @@ func TestCancelledHead(t *testing.T) {
 	w := newWorld(t)
 	w.mustPush("neo/hello:"+hash(1), image(t, 100, nil))
 	satelliteID, launchID := w.launch("neo/hello:" + hash(1))
-	var log lines
+	var log waittest.Buffer
 	handler := registry.New(w.control, w.storage, registry.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -171,22 +170,3 @@ func (s *status) WriteHeader(code int) {
 
 // Unwrap is for http.ResponseController.
 func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
-
-// lines is a log that is written by several.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}

@@ -83,6 +83,16 @@ func (s *satellite) replicas() int {
 	return int(*d.Spec.Replicas)
 }
 
+// awaitReplica waits until a replica is asked for.
+func (s *satellite) awaitReplica() {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); s.replicas() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatal("no replica is asked for")
+		}
+	}
+}
+
 // byHand scales as kubectl does.
 func (s *satellite) byHand(n int32) {
 	scale, err := s.client.AppsV1().Deployments("default").GetScale(s.t.Context(), deployment, metav1.GetOptions{})
@@ -202,13 +212,7 @@ func TestWakeFromZero(t *testing.T) {
 	other.Wake("foo/bar")
 	other.Wake("foo/bar")
 	other.Wake("nobody/knows")
-	deadline := time.Now().Add(time.Minute)
-	for s.replicas() == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("no replica is asked for")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	s.awaitReplica()
 	stop()
 	other.stop()
 	s.carry(Load{}) // the caller left, and the other engine heard nothing of it
@@ -241,13 +245,7 @@ func TestWakeBeforeTheFirstLook(t *testing.T) {
 	other.life = ctx // as in Run, without its clock
 	other.mu.Unlock()
 	other.tick(ctx)
-	deadline := time.Now().Add(time.Minute)
-	for s.replicas() == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("no replica is asked for")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	s.awaitReplica()
 	stop()
 	other.stop()
 }
