@@ -37,7 +37,7 @@ deploy it to a Kubernetes cluster through that cluster's private registry.`,
 			return usageError{fmt.Errorf("there is no command %q; did you mean %q", args[0], launchPath)}
 		},
 	}
-	cmd.AddCommand(newInstallSatelliteCommand(std))
+	cmd.AddCommand(newInstallSatelliteCommand(std), newInstallSchemaCommand(std))
 	return cmd
 }
 
@@ -259,7 +259,7 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 	common.add(cmd)
 	cmd.PersistentFlags().StringVar(&common.work, "work-dir", "", "where configuration, notes, locks and manifests are kept, for a deployment folder that cannot be written to")
 	verb := verbs{std: std, flags: common, satelliteID: satelliteID, launchID: launchID}
-	cmd.AddCommand(verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(), verb.diff(),
+	cmd.AddCommand(verb.up(), verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(), verb.diff(),
 		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs(), verb.queue(), verb.call())
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true

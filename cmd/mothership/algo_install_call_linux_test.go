@@ -11,9 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/constellation-serving/constellation/internal/waittest"
+	"github.com/constellation-serving/constellation/internal/ptytest"
 )
 
 // callAt calls an algorithm at an address, of a launch that there is.
@@ -60,42 +58,11 @@ func TestCallsAnswerIsNotObeyed(t *testing.T) {
 	if code, errs := callAt(t, satellite.URL, &piped); code != 0 || piped.String() != evil {
 		t.Errorf("a program gets %q, exit code %d: %s; want %q", piped.String(), code, errs, evil)
 	}
-	screen, shown := openScreen(t)
-	if code, errs := callAt(t, satellite.URL, screen); code != 0 {
+	screen := ptytest.Open(t, 80)
+	if code, errs := callAt(t, satellite.URL, screen.File); code != 0 {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
-	if got := shown(); !strings.Contains(got, "verified") || strings.ContainsAny(got, "\x1b\u202e") {
+	if got := screen.Shown(t); !strings.Contains(got, "verified") || strings.ContainsAny(got, "\x1b\u202e") {
 		t.Errorf("a terminal gets %q, want nothing that it obeys", got)
-	}
-}
-
-// openScreen returns a real terminal, and what closes it and returns all that
-// it was given.
-func openScreen(t *testing.T) (screen *os.File, shown func() string) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if screen, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = screen.Close() })
-	all := make(chan string, 1)
-	go func() {
-		data, _ := io.ReadAll(master) // until the screen is closed
-		all <- string(data)
-	}()
-	return screen, func() string {
-		_ = screen.Close()
-		return waittest.Receive(t, "the end of the screen", all)
 	}
 }

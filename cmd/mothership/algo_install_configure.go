@@ -1,21 +1,26 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/launchfile"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 )
 
 func (v verbs) configure() *cobra.Command {
-	var offline, take bool
+	var offline, take, export bool
+	var files []string
 	cmd := &cobra.Command{
-		Use:   "configure [KEY=VALUE…]",
+		Use:   "configure [--file FILE…] [KEY=VALUE…]",
 		Short: "Set where the launch goes; with no argument, show it",
 		Long: `Set the target's settings, several at once being all or nothing. KEY may begin
 with a dot. KEY= takes a setting back. With no argument, all are shown, with where
@@ -25,6 +30,12 @@ What is set is tried at once: the kubeconfig has the context, the registry
 answers and takes the login of 'docker login', the mothership's name resolves.
 --no-check is for a machine that reaches none of them.
 
+--file reads settings from a file, YAML or JSON as 'algo-install schema' describes
+it, '-' being stdin. Of several files the later one wins, and KEY=VALUE over all.
+${NAME} in a value is an environment variable, $${ is ${ itself. What a file set and
+no file says any more is taken back; what was set by hand stays. A path in a file
+begins at the file's folder. --export prints the whole configuration as such a file.
+
 A configuration that came with the launch's folder, or that was edited, counts
 only once it is taken: --with-config prints every value and takes them.
 
@@ -33,6 +44,8 @@ Settings (* is needed for a deploy):
 		Example: `  ` + launchPath + ` configure stage.container_registry=registry.example.com:5000/team
   ` + launchPath + ` configure .stage.kubernetes.kubeconfig_path=/home/algo/cluster.conf .stage.kubernetes.namespace=algorithms
   ` + launchPath + ` configure stage.ingress.provider=nginx stage.replicas.foo/bar=3
+  ` + launchPath + ` configure --file base.yaml --file prod.yaml
+  ` + launchPath + ` configure --export > launch.yaml
   ` + launchPath + ` configure`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
@@ -41,16 +54,54 @@ Settings (* is needed for a deploy):
 					return err
 				}
 			}
-			result, err := install.Configure(cmd.Context(), v.folder(), args, !offline, v.progress())
+			if export {
+				return v.exportConfig(args, files)
+			}
+			changes, err := v.changes(args, files)
+			if err != nil {
+				return err
+			}
+			result, err := install.Change(cmd.Context(), v.folder(), changes, !offline, v.progress())
 			if err != nil {
 				return err
 			}
 			return v.flags.print(v.std.out, result, func(w io.Writer) { printConfigured(w, result) })
 		}),
 	}
+	addFiles(cmd.Flags(), &files)
+	cmd.Flags().BoolVar(&export, "export", false, "print the whole configuration as a file that --file takes")
 	cmd.Flags().BoolVar(&take, "with-config", false, "print and take the configuration that lies in the launch's folder")
 	cmd.Flags().BoolVar(&offline, "no-check", false, "do not try registry, names and files")
 	return cmd
+}
+
+// addFiles adds --file.
+func addFiles(flags *pflag.FlagSet, files *[]string) {
+	flags.StringArrayVar(files, "file", nil, "`FILE` of settings, - for stdin; of several the later one wins")
+}
+
+// changes are what arguments and files say.
+func (v verbs) changes(assignments, files []string) (install.Changes, error) {
+	changes := install.Changes{Assignments: assignments}
+	if len(files) == 0 {
+		return changes, nil
+	}
+	entries, err := launchfile.Reader{Variable: os.LookupEnv, Stdin: v.std.in}.Read(files)
+	changes.Files = append([]launchfile.Entry{}, entries...) // not nil, if empty
+	return changes, err
+}
+
+// exportConfig prints the configuration as a file.
+func (v verbs) exportConfig(assignments, files []string) error {
+	if len(assignments)+len(files) > 0 {
+		return usageError{errors.New("--export prints what is configured, and sets nothing: run configure with the settings first")}
+	}
+	data, err := install.ExportConfig(v.folder())
+	if err != nil {
+		return err
+	}
+	_, err = v.std.out.Write(data)
+	return err
 }
 
 // settingTable lists every key with what it is.
@@ -74,11 +125,16 @@ func settingTable() string {
 // printConfigured writes what was set, or all when nothing was.
 func printConfigured(w io.Writer, r *install.Configured) {
 	for _, value := range r.Set {
-		if value.State == "set" {
+		if value.State == "set" && value.From != settings.ConfigOrigin {
+			fmt.Fprintf(w, "%s = %s (%s)\n", value.Key, value.Value, value.From)
+		} else if value.State == "set" {
 			fmt.Fprintf(w, "%s = %s\n", value.Key, value.Value)
 		} else {
 			fmt.Fprintf(w, "%s = %s (%s)\n", value.Key, value.Value, value.State)
 		}
+	}
+	for _, entry := range r.Overruled {
+		fmt.Fprintf(w, "%s says %s = %s, which does not count\n", entry.From, entry.Key, entry.Value)
 	}
 	if len(r.Set) == 0 {
 		fmt.Fprintln(w, "KEY\tVALUE\tFROM")

@@ -25,8 +25,8 @@ there serving.`,
   ` + launchPath + ` deploy --timeout 20m`,
 		Args: noArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
-			if o.Timeout <= 0 {
-				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+			if err := checkTimeout(o.Timeout); err != nil {
+				return err
 			}
 			o.Progress = v.progress()
 			result, err := install.Deploy(cmd.Context(), v.folder(), o)
@@ -38,13 +38,26 @@ there serving.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "say what would change, and change nothing")
+	addDeployFlags(flags, &o)
+	flags.StringVar(&o.Trust, "trust", "", trustAbout)
+	return cmd
+}
+
+// checkTimeout refuses a wait that ends before it begins.
+func checkTimeout(d time.Duration) error {
+	if d <= 0 {
+		return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", d)}
+	}
+	return nil
+}
+
+// addDeployFlags adds the flags of whatever deploys.
+func addDeployFlags(flags *pflag.FlagSet, o *install.DeployOptions) {
 	flags.BoolVar(&o.NoWait, "no-wait", false, "end when everything is applied")
 	addRetryTimeout(flags, &o.RetryTimeout)
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long to wait until all is ready")
 	flags.StringSliceVar(&o.Ignored, "ignore", nil, "checks whose problems are warnings, such as 'room for pods'")
 	flags.BoolVar(&o.ForceConflicts, "force-conflicts", false, "take fields back that others have set")
-	flags.StringVar(&o.Trust, "trust", "", trustAbout)
-	return cmd
 }
 
 // addRetryTimeout adds --retry-timeout. --patience is its older name, which goes

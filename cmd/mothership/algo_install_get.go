@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/progress"
@@ -32,9 +34,7 @@ every user of this machine can read it in the list of processes.`,
 			if o.Key, err = v.key(args); err != nil {
 				return err
 			}
-			if o.Mothership == "" {
-				o.Mothership = os.Getenv("ALGO_MOTHERSHIP")
-			}
+			o.Mothership = cmp.Or(o.Mothership, os.Getenv("ALGO_MOTHERSHIP"))
 			o.Progress = v.progress()
 			result, err := install.Get(cmd.Context(), v.folder(), o)
 			if err != nil {
@@ -49,12 +49,16 @@ every user of this machine can read it in the list of processes.`,
 			})
 		}),
 	}
-	flags := cmd.Flags()
+	addGetFlags(cmd.Flags(), &o)
+	return cmd
+}
+
+// addGetFlags adds the flags of a download.
+func addGetFlags(flags *pflag.FlagSet, o *install.GetOptions) {
 	flags.StringVar(&o.Mothership, "mothership", "", "host[:port] or URL (default: $ALGO_MOTHERSHIP, else the last one used)")
 	flags.StringVar(&o.TLS.CAFile, "ca-file", "", "certificate authority of the mothership, PEM")
 	flags.BoolVar(&o.TLS.Insecure, "insecure", false, "do not check the mothership's certificate")
 	flags.StringVar(&o.Trust, "trust", "", trustAbout)
-	return cmd
 }
 
 // key finds the API key, the safest place last so that what is written wins.
@@ -76,8 +80,12 @@ func (v verbs) key(args []string) (string, error) {
 	if key = strings.TrimSpace(key); key == "" {
 		return "", usageError{errors.New("get needs an API key of the mothership: set ALGO_ADMIN_API_KEY, write - to give it on stdin, or write it as the argument")}
 	}
+	return key, checkKey(key)
+}
+
+func checkKey(key string) error {
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", usageError{errors.New("an API key has no spaces or special characters")}
+		return usageError{errors.New("an API key has no spaces or special characters")}
 	}
-	return key, nil
+	return nil
 }

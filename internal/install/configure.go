@@ -11,6 +11,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/checks"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/launchfile"
 	"github.com/constellation-serving/constellation/internal/install/places"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/reach"
@@ -21,9 +22,11 @@ import (
 
 // Configured is what configure shows.
 type Configured struct {
-	Set    []settings.Value `json:"set,omitempty"` // what this run set
-	Needed []string         `json:"needed"`        // keys that a deploy still needs
-	Values []settings.Value `json:"values"`        // all
+	Set []settings.Value `json:"set,omitempty"` // what this run set
+	// Overruled is what a file says and a later one, or an assignment, says otherwise.
+	Overruled []launchfile.Entry `json:"overruled,omitempty"`
+	Needed    []string           `json:"needed"` // keys that a deploy still needs
+	Values    []settings.Value   `json:"values"` // all
 	// NotAccepted is set when the values were not set on this machine, and so do
 	// not count before AcceptConfig.
 	NotAccepted bool `json:"not_taken,omitempty"`
@@ -43,15 +46,28 @@ func configured(c *settings.File, l *store.Launch, set []string) *Configured {
 	return result
 }
 
-// Configure sets every "KEY=VALUE", or none when one is refused. A value that
-// is empty goes back to the default. With online, what is set is also tried:
-// the registry has to answer and to take the login, and names have to resolve.
+// Changes are what configure is to change.
+type Changes struct {
+	// Files are the values of all files, of which the last one of a key counts.
+	// Not nil: what files set before and these do not say is taken back.
+	Files       []launchfile.Entry
+	Assignments []string // "KEY=VALUE", which win over files; an empty value goes back to the default
+}
+
+// Configure is Change with assignments alone.
 func Configure(ctx context.Context, f store.Folder, assignments []string, online bool, report *progress.Reporter) (*Configured, error) {
+	return Change(ctx, f, Changes{Assignments: assignments}, online, report)
+}
+
+// Change makes all the changes, or none when one is refused. With none, it shows
+// what is there. With online, what is set is also tried: the registry has to
+// answer and to take the login, and names have to resolve.
+func Change(ctx context.Context, f store.Folder, changes Changes, online bool, report *progress.Reporter) (*Configured, error) {
 	l, err := store.OpenLaunch(f)
 	if err != nil {
 		return nil, err
 	}
-	if len(assignments) == 0 {
+	if len(changes.Assignments) == 0 && changes.Files == nil {
 		return showConfig(f, l)
 	}
 	unlock, err := f.Lock(ctx, "configure", report.Line)
@@ -63,18 +79,9 @@ func Configure(ctx context.Context, f store.Folder, assignments []string, online
 	if err != nil {
 		return nil, err
 	}
-	var wrong, set []string
-	for _, assignment := range assignments {
-		key, err := c.Assign(l.Plan, assignment, online)
-		if err != nil {
-			wrong = append(wrong, err.Error())
-		}
-		if !slices.Contains(set, key) {
-			set = append(set, key)
-		}
-	}
-	if len(wrong) > 0 {
-		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", strings.Join(wrong, "\n"))
+	a := assigning{config: c, launch: l, online: online, origins: map[string]string{}, report: report}
+	if err := a.all(changes); err != nil {
+		return nil, err
 	}
 	data, err := c.Encode()
 	if err != nil {
@@ -87,15 +94,34 @@ func Configure(ctx context.Context, f store.Folder, assignments []string, online
 		return nil, err
 	}
 	if online {
-		if err := try(ctx, c, l, set); err != nil {
+		if err := try(ctx, c, l, a.set); err != nil {
 			return nil, fault.Interrupted(ctx, err, "configure")
 		}
 	}
 	if err := c.Write(f, data); err != nil {
 		return nil, err
 	}
-	remark(ctx, c, f, l, set, online, report)
-	return configured(c, l, set), nil
+	if changes.Files != nil {
+		if err := c.SetOrigins(f, a.origins); err != nil {
+			return nil, err
+		}
+	}
+	remark(ctx, c, f, l, a.set, online, report)
+	result := configured(c, l, a.set)
+	result.Overruled = a.overruled
+	return result, nil
+}
+
+// ExportConfig returns the whole configuration as a file that configure takes.
+func ExportConfig(f store.Folder) ([]byte, error) {
+	if _, err := store.OpenLaunch(f); err != nil {
+		return nil, err
+	}
+	c, err := settings.Read(f)
+	if err != nil {
+		return nil, err
+	}
+	return c.Texts(launchfile.Escape)
 }
 
 // together checks what only holds for several settings at once.

@@ -1,60 +1,21 @@
 package install_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/ptytest"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
-
-// openTerminal returns a real terminal of so many columns; shown closes it and returns all
-// that was written to it.
-func openTerminal(t *testing.T, columns uint16) (screen *os.File, shown func() string) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
-		t.Fatal(err)
-	}
-	if screen, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
-		t.Fatal(err)
-	}
-	var all bytes.Buffer
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(&all, master) // until the screen is closed
-	}()
-	t.Cleanup(func() { _ = screen.Close(); waittest.Receive(t, "the end of the screen", read); _ = master.Close() })
-	return screen, func() string {
-		_ = screen.Close()
-		waittest.Receive(t, "the end of the screen", read)
-		return all.String()
-	}
-}
 
 var escape = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
 
@@ -92,8 +53,8 @@ func TestBarsOnATerminal(t *testing.T) {
 			t.Parallel()
 			p := newPrivate(t)
 			m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
-			screen, shown := openTerminal(t, columns)
-			progress := progress.New(screen)
+			screen := ptytest.Open(t, columns)
+			progress := progress.New(screen.File)
 			o := m.options()
 			o.Progress = progress
 			for range 2 { // again there is nothing to move
@@ -112,7 +73,7 @@ func TestBarsOnATerminal(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			text := shown()
+			text := screen.Shown(t)
 			for verb, things := range map[string]int{"download": 8, "verify": 13, "push": 6} {
 				lines := bars(text, verb)
 				if len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], fmt.Sprintf("%s %d of %d ", verb, things, things)) {
@@ -132,9 +93,9 @@ func TestBarsOnATerminal(t *testing.T) {
 func TestABarEndsWithATransferThatFails(t *testing.T) {
 	t.Parallel()
 	m, f := newMother(t, newKey(t), 1, 3_000_000), folder(t)
-	screen, _ := openTerminal(t, 80)
+	screen := ptytest.Open(t, 80)
 	o := m.options()
-	o.Progress = progress.New(screen)
+	o.Progress = progress.New(screen.File)
 	m.setFault(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, m.layers[0]) {
 			return false

@@ -30,11 +30,24 @@ func oneOf(values ...string) func(string) (string, error) {
 		if slices.Contains(values, value) {
 			return value, nil
 		}
-		if near := constellation.Nearest(value, values); constellation.Edits(value, near) <= max(2, len(near)/2) {
-			return "", fmt.Errorf("is one of %s; did you mean %q", strings.Join(values, ", "), near)
-		}
-		return "", fmt.Errorf("is one of %s; not %q", strings.Join(values, ", "), value)
+		return "", &choiceError{value, values}
 	}
+}
+
+// choiceError is the error of a value that is none of a few; the schema learns
+// from it which they are.
+type choiceError struct {
+	value  string
+	values []string
+}
+
+// Error names the values, and the nearest when there is one.
+func (e *choiceError) Error() string {
+	text := "is one of " + strings.Join(e.values, ", ")
+	if near := constellation.Nearest(e.value, e.values); constellation.Edits(e.value, near) <= max(2, len(near)/2) {
+		return fmt.Sprintf("%s; did you mean %q", text, near)
+	}
+	return fmt.Sprintf("%s; not %q", text, e.value)
 }
 
 func checkBool(value string) (string, error) {

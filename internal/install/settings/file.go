@@ -14,6 +14,7 @@ import (
 // File is the launch's configuration with the operator's comments.
 type File struct {
 	document yaml.Node
+	origins  map[string]Origin // of the values that files set
 	Config
 }
 
@@ -50,7 +51,7 @@ func Parse(f store.Folder) (*File, error) {
 	if err := c.Reload(data); err != nil {
 		return nil, handEdited(path, err)
 	}
-	return c, nil
+	return c, c.readOrigins(f)
 }
 
 // Reload reads the values that data, the file as it is written, has.

@@ -56,6 +56,13 @@ func (c *File) Assign(plan *bundle.Plan, assignment string, online bool) (key st
 	return key, nil
 }
 
+// TakeBack makes a key one that was never set, also one that a deploy needs.
+func (c *File) TakeBack(key string) {
+	if s, path, _, ok := find(key); ok {
+		c.set(path, "", s.text)
+	}
+}
+
 // known refuses a vanity URL that the launch does not have.
 func known(plan *bundle.Plan, vanityURL string) error {
 	var all []string
@@ -80,7 +87,7 @@ func (c *File) Values() []Value {
 	for _, s := range table {
 		before, after, open := strings.Cut(s.key, "<")
 		if !open {
-			list = append(list, valueOf(s, s.key, c.get(s.path())))
+			list = append(list, c.valueOf(s, s.key, c.get(s.path())))
 			continue
 		}
 		_, after, _ = strings.Cut(after, ">")
@@ -88,7 +95,7 @@ func (c *File) Values() []Value {
 			key := before + chosen + after
 			_, path, _, _ := find(key)
 			if value := c.get(path); value != "" {
-				list = append(list, Value{key, value, "set", configOrigin})
+				list = append(list, c.valueOf(s, key, value))
 			}
 		}
 	}
@@ -123,10 +130,10 @@ func (c *File) ValuesFor(plan *bundle.Plan) []Value {
 }
 
 // valueOf returns the value of a key, and where it comes from when it is not set.
-func valueOf(s setting, key, value string) Value {
+func (c *File) valueOf(s setting, key, value string) Value {
 	switch {
 	case value != "":
-		return Value{key, value, "set", configOrigin}
+		return Value{key, value, "set", c.originOf(key, value)}
 	case s.required:
 		return Value{key, "", "missing", ""}
 	case s.standard != "":
@@ -135,8 +142,8 @@ func valueOf(s setting, key, value string) Value {
 	return Value{key, "", "unset", ""}
 }
 
-// configOrigin is where a value that was set comes from.
-const configOrigin = "config.yaml"
+// ConfigOrigin is where a value comes from that was set by hand.
+const ConfigOrigin = "config.yaml"
 
 // chosen returns the names that the operator gave values to, in order.
 func (c *File) chosen(key string) []string {
@@ -174,6 +181,35 @@ func (c *File) CheckComplete(f store.Folder, spare []string) error {
 	return nil
 }
 
+// Needs returns the settings that a deploy needs and that neither the configuration
+// nor what is said beside it has. What files set counts only while it is kept.
+func (c *File) Needs(keeps func() bool, says func(key string) bool) []Setting {
+	var needs []Setting
+	for _, s := range All() {
+		_, ofFile := c.origins[s.Key]
+		if s.Required && !says(s.Key) && (c.Value(s.Key).State == "missing" || ofFile && !keeps()) {
+			needs = append(needs, s)
+		}
+	}
+	return needs
+}
+
+// Find returns a key of the table.
+func Find(key string) Setting {
+	all := All()
+	return all[slices.IndexFunc(all, func(s Setting) bool { return s.Key == key })]
+}
+
+// Check returns what is wrong with a value of a key, nil for nothing.
+func Check(key, value string) error {
+	s, _, _, ok := find(key)
+	if !ok {
+		return fmt.Errorf("is no setting; did you mean %s", NearestKey(key))
+	}
+	_, err := s.check(value)
+	return err
+}
+
 // Value is a key of the configuration as configure shows it.
 type Value struct {
 	Key   string `json:"key"`
@@ -188,5 +224,5 @@ const mostListed = 8
 // Value returns what a key is set to.
 func (c *File) Value(key string) Value {
 	s, path, _, _ := find(key)
-	return valueOf(s, key, c.get(path))
+	return c.valueOf(s, key, c.get(path))
 }
