@@ -90,6 +90,7 @@ func wireAlgorithmVersion(v *constellation.AlgorithmVersion) apiv1.AlgorithmVers
 		Runtime: apiv1.Runtime{
 			Protocol: string(v.Runtime.Protocol), Port: v.Runtime.Port, Path: v.Runtime.Path, Concurrency: v.Runtime.Concurrency,
 			HealthPath: v.Runtime.HealthPath, Network: v.Runtime.Network, CPU: v.Runtime.CPU, Memory: v.Runtime.Memory, GPU: v.Runtime.GPU,
+			Response: v.Runtime.Response, HTTP2: v.Runtime.HTTP2, MaxBody: v.Runtime.MaxBody, IdleTimeout: v.Runtime.IdleTimeout,
 		},
 		CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy,
 	}

@@ -45,4 +45,8 @@ type Runtime struct {
 	CPU         string `json:"cpu,omitempty" doc:"A Kubernetes quantity." example:"500m"`
 	Memory      string `json:"memory,omitempty" doc:"A Kubernetes quantity." example:"512Mi"`
 	GPU         int    `json:"gpu,omitempty"`
+	Response    string `json:"response,omitempty" enum:"wrapped,native" doc:"Of protocol http: how a call that could be answered either way is."`
+	HTTP2       bool   `json:"http2,omitempty" doc:"Replicas speak HTTP/2 without TLS, as gRPC servers do."`
+	MaxBody     string `json:"max_body,omitempty" doc:"The largest request that is passed on as it is." example:"100Mi"`
+	IdleTimeout string `json:"idle_timeout,omitempty" doc:"How long nothing may be sent either way." example:"90s"`
 }

@@ -117,6 +117,7 @@ func TestCheckAlgorithmsRefuses(t *testing.T) {
 		"an unknown protocol":               func(a *Algorithm) { a.Runtime.Protocol = "carrier-pigeon" },
 		"a port that is none":               func(a *Algorithm) { a.Runtime.Port = 70000 },
 		"a path of spaces":                  func(a *Algorithm) { a.Runtime.Path = "/a b" },
+		"http2 of a langserver":             func(a *Algorithm) { a.Runtime.HTTP2 = true },
 		"a health path without its slash":   func(a *Algorithm) { a.Runtime.HealthPath = "ready" },
 		"concurrency below 0":               func(a *Algorithm) { a.Runtime.Concurrency = -1 },
 		"a network that is none":            func(a *Algorithm) { a.Runtime.Network = "half" },
@@ -197,6 +198,9 @@ func TestPlanSchema(t *testing.T) {
 		{"a schedule", func(p *Plan) {
 			p.Schedules = []constellation.Schedule{constellation.Schedule{Name: "x", Cron: "@daily", VanityURL: p.Algorithms[0].VanityURL}.WithDefaults()}
 		}, 2},
+		{"a native response", func(p *Plan) {
+			p.Algorithms[0].Runtime.Protocol, p.Algorithms[0].Runtime.Response = constellation.ProtocolHTTP, constellation.ResponseNative
+		}, 3},
 		{"a callback", func(p *Plan) { p.Keys[0].CallbackURL = "https://host.example/results" }, 2},
 	}
 	for _, test := range tests {

@@ -23,15 +23,22 @@ import (
 //
 //	1  all that a satellite had at first
 //	2  schedules, replicas that follow the load, and keys' callbacks
-const SchemaVersion = 2
+//	3  how an http algorithm is passed calls: its response, HTTP/2, largest body and idle time-out
+const SchemaVersion = 3
 
 const (
 	schemaFirst = 1
 	schemaWork  = 2
+	schemaOpen  = 3
 )
 
 // Schema returns the version that the plan is written with.
 func (p *Plan) Schema() int {
+	for i := range p.Algorithms {
+		if p.Algorithms[i].needsOpen() {
+			return schemaOpen
+		}
+	}
 	if len(p.Schedules) > 0 {
 		return schemaWork
 	}
@@ -46,6 +53,11 @@ func (p *Plan) Schema() int {
 		}
 	}
 	return schemaFirst
+}
+
+// needsOpen reports whether the algorithm has settings of schema version 3.
+func (a *Algorithm) needsOpen() bool {
+	return a.Runtime.HTTPSettings != constellation.HTTPSettings{}
 }
 
 // Media types of a bundle's own documents.

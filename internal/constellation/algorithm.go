@@ -153,6 +153,8 @@ type Runtime struct {
 	// ReadOnlyRoot says that the image runs with a read-only root file system
 	// and a /tmp of its own.
 	ReadOnlyRoot bool `json:"read_only_root,omitempty"`
+
+	HTTPSettings
 }
 
 // WithDefaults fills in what is not set: langserver on 9999, one call at
@@ -235,6 +237,7 @@ func (r Runtime) Check(v *Validation, field string) {
 	if r.GPU < 0 || r.GPU > 64 {
 		v.Add(field+".gpu", "gpu is a number from 0 to 64")
 	}
+	r.HTTPSettings.Check(v, field, r.Protocol)
 }
 
 func isQuantity(s string) bool { return len(s) <= maxQuantity && quantityPattern.MatchString(s) }

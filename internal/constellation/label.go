@@ -12,6 +12,7 @@ const labelPrefix = "constellation."
 // labelNames are the settings that image labels have, without their prefix.
 var labelNames = []string{
 	"protocol", "port", "path", "concurrency", "health-path", "network", "cpu", "memory", "gpu", "read-only-root",
+	"response", "http2", "max-body", "idle-timeout",
 }
 
 // RuntimeFromLabels reads an image's constellation.* labels and fills in
@@ -49,6 +50,12 @@ func (r *Runtime) setLabel(v *Validation, label, name, value string) bool {
 		}
 		return n
 	}
+	boolean := func() bool {
+		if value != "true" && value != "false" {
+			v.Add(label, "the image label %s is true or false; not %q", label, shorten(value))
+		}
+		return value == "true"
+	}
 	switch name {
 	case "protocol":
 		r.Protocol = Protocol(value)
@@ -69,10 +76,24 @@ func (r *Runtime) setLabel(v *Validation, label, name, value string) bool {
 	case "gpu":
 		r.GPU = number()
 	case "read-only-root":
-		if value != "true" && value != "false" {
-			v.Add(label, "the image label %s is true or false; not %q", label, shorten(value))
-		}
-		r.ReadOnlyRoot = value == "true"
+		r.ReadOnlyRoot = boolean()
+	case "http2":
+		r.HTTP2 = boolean()
+	default:
+		return r.HTTPSettings.setLabel(name, value)
+	}
+	return true
+}
+
+// setLabel is Runtime's for those settings that are text.
+func (s *HTTPSettings) setLabel(name, value string) bool {
+	switch name {
+	case "response":
+		s.Response = value
+	case "max-body":
+		s.MaxBody = value
+	case "idle-timeout":
+		s.IdleTimeout = value
 	default:
 		return false
 	}

@@ -18,12 +18,17 @@ const MaxRouteRoom = 1_000_000
 const (
 	routeBytes    = 600 // of a route without its names: its objects, bounds, and what JSON puts around them
 	scheduleBytes = 128 // that JSON puts around a schedule
+
+	httpSettingsBytes = 128 // of HTTPSettings as JSON
 )
 
 // AddRoute counts an algorithm of the version.
 func (r *RouteRoom) AddRoute(vanityURL string, a *AlgorithmVersion) {
 	r.Routes++
 	r.Names += len(vanityURL) + len(a.Ref().String()) + len(a.SemanticVersion) + len(a.Runtime.Path) + len(a.Runtime.HealthPath)
+	if a.Runtime.HTTPSettings != (HTTPSettings{}) {
+		r.Names += httpSettingsBytes
+	}
 }
 
 // AddSchedule counts a schedule of the version.

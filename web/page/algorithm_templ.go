@@ -1427,6 +1427,10 @@ func settings(r constellation.Runtime) []Change {
 	if r.GPU > 0 {
 		gpu = strconv.Itoa(r.GPU)
 	}
+	http2 := ""
+	if r.HTTP2 {
+		http2 = "true"
+	}
 	return []Change{
 		{Name: "constellation.protocol", Before: string(r.Protocol)},
 		{Name: "constellation.port", Before: strconv.Itoa(r.Port)},
@@ -1437,6 +1441,10 @@ func settings(r constellation.Runtime) []Change {
 		{Name: "constellation.cpu", Before: r.CPU},
 		{Name: "constellation.memory", Before: r.Memory},
 		{Name: "constellation.gpu", Before: gpu},
+		{Name: "constellation.response", Before: r.Response},
+		{Name: "constellation.http2", Before: http2},
+		{Name: "constellation.max-body", Before: r.MaxBody},
+		{Name: "constellation.idle-timeout", Before: r.IdleTimeout},
 	}
 }
 

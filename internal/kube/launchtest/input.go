@@ -137,6 +137,9 @@ func Largest(algorithms, keys int) render.Input {
 			Runtime: constellation.Runtime{
 				Protocol: constellation.ProtocolHTTP, Path: long("/", i, constellation.MaxPath), HealthPath: long("/", i, constellation.MaxPath),
 				Network: "isolated", CPU: "1500m", Memory: "1536Mi",
+				HTTPSettings: constellation.HTTPSettings{
+					Response: constellation.ResponseWrapped, HTTP2: true, MaxBody: "9223372036854775807", IdleTimeout: "23h59m59.999999999s",
+				},
 			}.WithDefaults(),
 		})
 	}

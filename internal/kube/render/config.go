@@ -154,6 +154,7 @@ func (r *renderer) routes() config.Routes {
 			VanityURL: a.VanityURL, Algorithm: a.Algorithm, SemanticVersion: a.SemanticVersion,
 			Protocol: protocolOf(run), Port: run.Port, Path: run.Path, HealthPath: run.HealthPath,
 			Concurrency: run.Concurrency, Replicas: r.Replicas(a), Service: r.names[a.VanityURL],
+			HTTPSettings: run.HTTPSettings,
 		}
 		if bounds, ok := r.Scale(a); ok {
 			route.Deployment, route.MinReplicas, route.MaxReplicas = r.names[a.VanityURL], &bounds.Least, bounds.Most

@@ -110,6 +110,8 @@ type Route struct {
 	MinReplicas *int   `json:"min_replicas,omitempty"`
 	MaxReplicas int    `json:"max_replicas,omitempty"`
 
+	constellation.HTTPSettings
+
 	Schedules []constellation.Schedule `json:"schedules,omitempty"` // that call this algorithm
 }
 
@@ -160,6 +162,7 @@ func (r Route) check(v *constellation.Validation) {
 	constellation.CheckSemanticVersion(v, "semantic_version", r.SemanticVersion)
 	runtime := constellation.Runtime{
 		Protocol: r.Protocol, Port: r.Port, Path: r.Path, Concurrency: r.Concurrency, HealthPath: r.HealthPath,
+		HTTPSettings: r.HTTPSettings,
 	}.WithDefaults()
 	runtime.Check(v, "runtime")
 	if r.Replicas < 0 || r.Replicas > constellation.MaxReplicas {
