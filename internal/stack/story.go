@@ -44,10 +44,7 @@ func routes(list []Route) []apiv1.SatelliteAlgorithm {
 // pushes it as OWNER/NAME:HASH, which registers that version; it gives
 // OWNER/NAME/HASH.
 func (s *Stack) PushExample(ctx context.Context, name, owner, hash string) (string, error) {
-	labels := map[string]string{"constellation.protocol": "langserver", "org.opencontainers.image.revision": hash}
-	if name == "shout" {
-		labels["constellation.protocol"], labels["constellation.health-path"] = "http", "/healthz"
-	}
+	labels := map[string]string{"org.opencontainers.image.revision": hash}
 	built, err := buildExample(ctx, name, labels)
 	if err != nil {
 		return "", err
@@ -66,7 +63,6 @@ func (s *Stack) PushExample(ctx context.Context, name, owner, hash string) (stri
 func buildExample(ctx context.Context, name string, labels map[string]string) (v1.Image, error) {
 	pipes := map[string]fs.FS{"python": python.Files, "shell": shell.Files}
 	if files, ok := pipes[name]; ok {
-		delete(labels, "constellation.protocol")
 		return image.FromDebian(ctx, files, labels)
 	}
 	return image.Build(ctx, image.Source{

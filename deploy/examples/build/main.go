@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -38,14 +37,13 @@ func newCommand(stdin io.Reader) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "build PACKAGE (--push HOST/OWNER/NAME:HASH | --oci DIR)",
-		Short: "Make an image of a Go program, or of Debian packages by a folder's image.json, and push it or write it to a folder",
+		Short: "Make an image of a Go program or of Debian packages, with the labels of the folder's image.json, and push it or write it to a folder",
 		Example: `  go run ./deploy/examples/build ./deploy/examples/hello \
-    --label constellation.protocol=langserver \
     --push localhost:8080/neo/hello:$(git rev-parse HEAD) --insecure \
     --username neo --password-stdin < key.txt
 
-  go run ./deploy/examples/build ./deploy/examples/shout \
-    --label constellation.protocol=http --label constellation.health-path=/healthz --oci /tmp/shout
+  go run ./deploy/examples/build ./deploy/examples/chat \
+    --label constellation.concurrency=4 --oci /tmp/chat
 
   go run ./deploy/examples/build ./deploy/examples/python --oci /tmp/python`,
 		Args:          cobra.ExactArgs(1),
@@ -76,7 +74,7 @@ func newCommand(stdin io.Reader) *cobra.Command {
 	flags.BoolVar(&passwordStdin, "password-stdin", false, "read the account's password or API key from stdin")
 	flags.StringVar(&ociDir, "oci", "", "write an OCI layout to this folder and print the digest")
 	flags.StringVar(&src.Platform, "platform", "linux/amd64", "OS/ARCH of the image")
-	flags.StringToStringVar(&src.Labels, "label", nil, "KEY=VALUE label of the image; may be repeated")
+	flags.StringToStringVar(&src.Labels, "label", nil, "KEY=VALUE label of the image over those of image.json; may be repeated")
 	return cmd
 }
 
@@ -107,8 +105,13 @@ func build(ctx context.Context, out io.Writer, src image.Source, target image.Ta
 
 // compose makes the image in the way that its folder asks for.
 func compose(ctx context.Context, src image.Source) (v1.Image, error) {
-	if _, err := os.Stat(filepath.Join(src.Package, image.DescriptionFile)); err == nil {
-		return image.FromDebian(ctx, os.DirFS(src.Package), src.Labels)
+	folder := os.DirFS(src.Package)
+	described, err := image.Describe(folder)
+	if err != nil {
+		return nil, err
+	}
+	if len(described.Packages) > 0 {
+		return image.FromDebian(ctx, folder, src.Labels)
 	}
 	return image.Build(ctx, src)
 }

@@ -96,13 +96,13 @@ func TestDeleteEndsTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- serve(context.Background(), ln) }()
+	go func() { ended <- run(context.Background(), ln) }()
 	status, got := do(t, "DELETE", "http://"+ln.Addr().String(), "", "", "")
 	if status != 200 || got["result"] != "Runner exited: 0" {
 		t.Errorf("DELETE = %d %v, want Runner exited: 0", status, got)
 	}
-	if err := waittest.Receive(t, "the end of serve", ended); err != nil {
-		t.Errorf("serve = %v, want nil", err)
+	if err := waittest.Receive(t, "the end of run", ended); err != nil {
+		t.Errorf("run = %v, want nil", err)
 	}
 }
 
@@ -113,10 +113,10 @@ func TestSignalEndsTheProcess(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, ln) }()
+	go func() { ended <- run(ctx, ln) }()
 	do(t, "GET", "http://"+ln.Addr().String(), "", "", "")
 	cancel()
-	if err := waittest.Receive(t, "the end of serve", ended); err != nil {
-		t.Errorf("serve = %v, want nil", err)
+	if err := waittest.Receive(t, "the end of run", ended); err != nil {
+		t.Errorf("run = %v, want nil", err)
 	}
 }

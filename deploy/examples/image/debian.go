@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,34 +23,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// DescriptionFile describes an image of Debian packages and a few files.
-const DescriptionFile = "image.json"
-
-// Description is image.json.
-type Description struct {
-	Packages   []string          `json:"packages"` // of Debian, with all they need
-	Files      map[string]string `json:"files"`    // beside image.json → in the image; programs stay programs
-	User       string            `json:"user"`
-	WorkDir    string            `json:"workdir"`
-	Entrypoint []string          `json:"entrypoint"`
-	Env        []string          `json:"env"`
-	Labels     map[string]string `json:"labels"`
-}
-
 // FromDebian makes the image that image.json in files describes, for this
 // machine's platform: Debian's packages as one layer, which is made once and
 // kept in the user's cache, and the files as another. It needs Debian's
 // mmdebstrap, and takes packages from where this machine takes its own.
 func FromDebian(ctx context.Context, files fs.FS, labels map[string]string) (v1.Image, error) {
-	data, err := fs.ReadFile(files, DescriptionFile)
+	d, err := Describe(files)
 	if err != nil {
-		return nil, fmt.Errorf("read the image's description: %w", err)
-	}
-	var d Description
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&d); err != nil {
-		return nil, fmt.Errorf("read %s: %w", DescriptionFile, err)
+		return nil, err
 	}
 	base, err := debianLayer(ctx, d.Packages)
 	if err != nil {
@@ -66,14 +45,8 @@ func FromDebian(ctx context.Context, files fs.FS, labels map[string]string) (v1.
 	if err != nil {
 		return nil, fmt.Errorf("append layers: %w", err)
 	}
-	all := map[string]string{}
-	for _, set := range []map[string]string{d.Labels, labels} {
-		for key, value := range set {
-			all[key] = value
-		}
-	}
 	config := &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, Config: v1.Config{
-		User: d.User, WorkingDir: d.WorkDir, Entrypoint: d.Entrypoint, Env: d.Env, Labels: all,
+		User: d.User, WorkingDir: d.WorkDir, Entrypoint: d.Entrypoint, Env: d.Env, Labels: d.with(labels),
 	}}
 	old, err := img.ConfigFile()
 	if err != nil {

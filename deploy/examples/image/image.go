@@ -35,13 +35,17 @@ type Source struct {
 	Package  string            // as go build takes it, such as ./deploy/examples/hello
 	Dir      string            // where to build; "" is here
 	Platform string            // OS/ARCH; "" is linux/amd64
-	Labels   map[string]string // such as constellation.protocol
+	Labels   map[string]string // over those of image.json
 }
 
-// Build compiles the program, static and reproducible, and makes its image:
-// the same source gives the same digest.
+// Build compiles the program, static and reproducible, and makes its image with
+// the labels of image.json beside its source: the same source gives the same digest.
 func Build(ctx context.Context, src Source) (v1.Image, error) {
 	platform, err := parsePlatform(src.Platform)
+	if err != nil {
+		return nil, err
+	}
+	described, err := described(ctx, src)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +65,18 @@ func Build(ctx context.Context, src Source) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", src.Package, err)
 	}
-	return FromBinary(path.Base(filepath.ToSlash(src.Package)), program, src.Platform, src.Labels)
+	return FromBinary(path.Base(filepath.ToSlash(src.Package)), program, src.Platform, described.with(src.Labels))
+}
+
+// described reads image.json beside the program's source.
+func described(ctx context.Context, src Source) (Description, error) {
+	cmd := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", src.Package) //nolint:gosec // the caller's own program
+	cmd.Dir = src.Dir
+	folder, err := cmd.Output()
+	if err != nil {
+		return Description{}, fmt.Errorf("find %s: %w", src.Package, err)
+	}
+	return Describe(os.DirFS(strings.TrimSpace(string(folder))))
 }
 
 // FromBinary makes the image of a static program, /NAME in it, on the small
