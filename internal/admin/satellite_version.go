@@ -123,6 +123,7 @@ func specOf(v *constellation.SatelliteVersion) control.VersionSpec {
 	for i, a := range v.Algorithms {
 		spec.Algorithms[i] = control.AlgorithmSpec{
 			Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
+			Settings: a.Settings.Whole(),
 		}
 	}
 	return spec

@@ -38,6 +38,19 @@ func bounds() map[string]map[string]constraints {
 
 			"min_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
 			"max_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
+
+			"env":      {"maxProperties": constellation.MaxEnv},
+			"env_from": {"maxItems": constellation.MaxEnvFrom},
+			"volumes":  {"maxItems": constellation.MaxVolumes},
+		},
+		"EnvFromInput": {
+			"name": {"pattern": `^[A-Za-z_][A-Za-z0-9_]*$`, "maxLength": constellation.MaxEnvName},
+			"key":  {"pattern": `^[A-Za-z0-9_.-]+$`, "maxLength": 253},
+		},
+		"VolumeInput": {
+			"name":       {"pattern": `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`, "maxLength": constellation.MaxVolumeName},
+			"mount_path": {"pattern": `^/`, "maxLength": constellation.MaxMountPath},
+			"size":       {"pattern": `^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti|k|M|G|T)?$`},
 		},
 		"ScheduleInput": {
 			"name":       {"pattern": `^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`, "maxLength": constellation.MaxScheduleName},

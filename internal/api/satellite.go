@@ -119,7 +119,10 @@ func (s *server) deleteSatellite(ctx context.Context, in *deleteSatelliteInput) 
 func versionSpec(algorithms []apiv1.SatelliteAlgorithm, schedules []apiv1.Schedule) control.VersionSpec {
 	spec := control.VersionSpec{Algorithms: make([]control.AlgorithmSpec, len(algorithms))}
 	for i, a := range algorithms {
-		spec.Algorithms[i] = control.AlgorithmSpec(a)
+		spec.Algorithms[i] = control.AlgorithmSpec{
+			Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
+			Settings: podSettings(a),
+		}
 	}
 	if schedules == nil {
 		return spec
@@ -155,7 +158,36 @@ func wireAlgorithms(algorithms []constellation.SatelliteAlgorithm) []apiv1.Satel
 }
 
 func wireSatelliteAlgorithm(a constellation.SatelliteAlgorithm) apiv1.SatelliteAlgorithm {
-	return apiv1.SatelliteAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}
+	wire := apiv1.SatelliteAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}
+	if len(a.Settings.Env) > 0 {
+		wire.Env = a.Settings.Env
+	}
+	for _, f := range a.Settings.EnvFrom {
+		wire.EnvFrom = append(wire.EnvFrom, apiv1.EnvFrom(f))
+	}
+	for _, volume := range a.Settings.Volumes {
+		wire.Volumes = append(wire.Volumes, apiv1.Volume(volume))
+	}
+	return wire
+}
+
+// podSettings are the settings of an algorithm as they came; a part that was left
+// out is nil.
+func podSettings(a apiv1.SatelliteAlgorithm) constellation.PodSettings {
+	s := constellation.PodSettings{Env: a.Env}
+	if a.EnvFrom != nil {
+		s.EnvFrom = make([]constellation.EnvFrom, len(a.EnvFrom))
+	}
+	for i, f := range a.EnvFrom {
+		s.EnvFrom[i] = constellation.EnvFrom(f)
+	}
+	if a.Volumes != nil {
+		s.Volumes = make([]constellation.Volume, len(a.Volumes))
+	}
+	for i, volume := range a.Volumes {
+		s.Volumes[i] = constellation.Volume(volume)
+	}
+	return s
 }
 
 func wireSchedules(schedules []constellation.Schedule) []apiv1.Schedule {

@@ -168,6 +168,14 @@ func (v *validator) object(schema *huma.Schema, path string, value any) {
 		v.note(path, "is an object in { }; not %s", describe(value))
 		return
 	}
+	if values, ok := schema.AdditionalProperties.(*huma.Schema); ok { // the sender chooses the names
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if v.count < maxFields {
+				v.value(values, join(path, name), object[name])
+			}
+		}
+		return
+	}
 	known := propertyNames(schema)
 	for _, name := range known {
 		sent, ok := property(object, name)

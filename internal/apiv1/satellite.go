@@ -41,6 +41,32 @@ type SatelliteAlgorithm struct {
 	// MinReplicas and MaxReplicas let the number of replicas follow the load.
 	MinReplicas *int `json:"min_replicas,omitempty" doc:"The fewest replicas, from 0, while nothing is called; left out, 1. Only with max_replicas." example:"0"`
 	MaxReplicas int  `json:"max_replicas,omitempty" doc:"The most replicas, up to 1000: between both, their number follows the load. Left out, it stays what replicas says." example:"10"`
+
+	Env     map[string]string `json:"env,omitzero" doc:"Variables, at most 100; no secrets, which every reader of the satellite would see. Of the next version: left out, those of the latest one at this vanity URL stay; {} has none."`
+	EnvFrom []EnvFrom         `json:"env_from,omitzero" nullable:"false" doc:"Variables from Secrets and ConfigMaps. Left out as env; [] has none."`
+	Volumes []Volume          `json:"volumes,omitzero" nullable:"false" doc:"Folders that are not of the image. Left out as env; [] has none."`
+}
+
+// EnvFrom takes variables from a Secret or ConfigMap of the namespace that a launch
+// goes into: with key one of its keys as the variable name, else every key as
+// the variable of its name. Of these the last of a name holds; env goes before
+// them.
+type EnvFrom struct {
+	Name      string `json:"name,omitempty" doc:"The variable; only with key." example:"HUB_TOKEN"`
+	Secret    string `json:"secret,omitempty" doc:"The Secret's name. Give this or config_map." example:"hub"`
+	ConfigMap string `json:"config_map,omitempty" doc:"The ConfigMap's name." example:"labels"`
+	Key       string `json:"key,omitempty" doc:"The key whose value the variable has; left out, every key is a variable." example:"token"`
+}
+
+// Volume is a folder of an algorithm's pods that is not of its image.
+type Volume struct {
+	Name      string `json:"name" doc:"1 to 50 lower-case letters, digits and '-'; unique in an algorithm." example:"shm"`
+	MountPath string `json:"mount_path" doc:"Where it is: a whole path. No two overlap, and some paths are the platform's." example:"/dev/shm"`
+	Type      string `json:"type" enum:"pvc,empty,secret,configmap" doc:"pvc: a PersistentVolumeClaim that is there. empty: empty at first, gone with its pod. secret, configmap: a file a key." example:"empty"`
+	Source    string `json:"source,omitempty" doc:"The name of the claim, Secret or ConfigMap." example:"models"`
+	Size      string `json:"size,omitempty" doc:"Of empty: what it may hold." example:"1Gi"`
+	Memory    bool   `json:"memory,omitempty" doc:"Of empty: kept in memory, which counts as the algorithm's own; needs size."`
+	ReadOnly  bool   `json:"read_only,omitempty" doc:"It cannot be written to; secret and configmap never can."`
 }
 
 // Schedule calls an algorithm of a satellite version again and again. The

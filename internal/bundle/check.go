@@ -120,23 +120,25 @@ func (p *Plan) Check() error {
 			return fmt.Errorf("the key %q has no SHA-256", k.Name)
 		}
 	}
-	return p.checkWork()
+	return p.checkNewer()
 }
 
-// checkWork holds what a plan has of schema version 2 to its form, and to that
-// version: an older reader would pass over it.
-func (p *Plan) checkWork() error {
+// checkNewer holds what a plan has of later schema versions to its form, and to
+// that version: an older reader would pass over it.
+func (p *Plan) checkNewer() error {
 	if schema := p.Schema(); p.SchemaVersion < schema {
 		return fmt.Errorf("the plan has schema version %d, and parts of version %d", p.SchemaVersion, schema)
 	}
 	var v constellation.Validation
 	for i := range p.Algorithms {
 		p.Algorithms[i].Scale().Check(&v, p.Algorithms[i].VanityURL+": ")
+		p.Algorithms[i].Check(&v, p.Algorithms[i].VanityURL+": ")
 	}
-	vanityURLs := make([]string, len(p.Algorithms))
+	vanityURLs, settings := make([]string, len(p.Algorithms)), make([]constellation.PodSettings, len(p.Algorithms))
 	for i, a := range p.Algorithms {
-		vanityURLs[i] = a.VanityURL
+		vanityURLs[i], settings[i] = a.VanityURL, a.PodSettings
 	}
+	constellation.CheckSettingsRoom(&v, "algorithms", settings)
 	constellation.CheckSchedules(&v, "schedules", p.Schedules, vanityURLs)
 	for _, k := range p.Keys {
 		if k.CallbackURL != "" {

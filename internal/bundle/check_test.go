@@ -68,20 +68,25 @@ func TestParseRootRefuses(t *testing.T) {
 func TestParsePlanRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(p *Plan){
-		"a path as the satellite": func(p *Plan) { p.Satellite.ID = "../x" },
-		"a path as the launch":    func(p *Plan) { p.Launch.ID = "../x" },
-		"a path as an image":      func(p *Plan) { p.Algorithms[0].Image.Digest = "sha256:../x" },
-		"a name of two lines":     func(p *Plan) { p.Satellite.Name = "edge\n✓ verified" },
-		"a name that wipes":       func(p *Plan) { p.Launch.Name = "\x1b[2K" },
-		"no system image":         func(p *Plan) { p.System.Image.Digest = "" },
-		"a version of lines":      func(p *Plan) { p.System.Version = "1\n2" },
-		"a path as the vanity":    func(p *Plan) { p.Algorithms[0].VanityURL = "foo/../bar" },
-		"a vanity URL twice":      func(p *Plan) { p.Algorithms[1].VanityURL = p.Algorithms[0].VanityURL },
-		"an algorithm cut short":  func(p *Plan) { p.Algorithms[0].Algorithm = "neo/hello" },
-		"replicas below 0":        func(p *Plan) { p.Algorithms[0].Replicas = -1 },
-		"a repository of spaces":  func(p *Plan) { p.Algorithms[0].Image.Repository = "a b" },
-		"a key without its hash":  func(p *Plan) { p.Keys[0].SHA256 = "cst_plain" },
-		"a minimum alone":         func(p *Plan) { p.Algorithms[0].MinReplicas = new(0) },
+		"a path as the satellite":    func(p *Plan) { p.Satellite.ID = "../x" },
+		"a path as the launch":       func(p *Plan) { p.Launch.ID = "../x" },
+		"a path as an image":         func(p *Plan) { p.Algorithms[0].Image.Digest = "sha256:../x" },
+		"a name of two lines":        func(p *Plan) { p.Satellite.Name = "edge\n✓ verified" },
+		"a name that wipes":          func(p *Plan) { p.Launch.Name = "\x1b[2K" },
+		"no system image":            func(p *Plan) { p.System.Image.Digest = "" },
+		"a version of lines":         func(p *Plan) { p.System.Version = "1\n2" },
+		"a path as the vanity":       func(p *Plan) { p.Algorithms[0].VanityURL = "foo/../bar" },
+		"a vanity URL twice":         func(p *Plan) { p.Algorithms[1].VanityURL = p.Algorithms[0].VanityURL },
+		"an algorithm cut short":     func(p *Plan) { p.Algorithms[0].Algorithm = "neo/hello" },
+		"replicas below 0":           func(p *Plan) { p.Algorithms[0].Replicas = -1 },
+		"a repository of spaces":     func(p *Plan) { p.Algorithms[0].Image.Repository = "a b" },
+		"a key without its hash":     func(p *Plan) { p.Keys[0].SHA256 = "cst_plain" },
+		"a variable of the platform": func(p *Plan) { p.Algorithms[0].Env = map[string]string{"ALGORITHMIA_API": "http://evil"} },
+		"the launch's own Secret":    func(p *Plan) { p.Algorithms[0].EnvFrom = []constellation.EnvFrom{{Secret: "execution-engine"}} },
+		"a volume over the answer": func(p *Plan) {
+			p.Algorithms[0].Volumes = []constellation.Volume{{Name: "x", Type: constellation.VolumeEmpty, MountPath: "/tmp/algoout"}}
+		},
+		"a minimum alone": func(p *Plan) { p.Algorithms[0].MinReplicas = new(0) },
 		"a schedule of nothing": func(p *Plan) {
 			p.Schedules = []constellation.Schedule{constellation.Schedule{Name: "x", Cron: "@daily"}.WithDefaults()}
 		},
@@ -200,6 +205,14 @@ func TestPlanSchema(t *testing.T) {
 		}, 2},
 		{"a native response", func(p *Plan) {
 			p.Algorithms[0].Runtime.Protocol, p.Algorithms[0].Runtime.Response = constellation.ProtocolHTTP, constellation.ResponseNative
+		}, 3},
+		{"a variable", func(p *Plan) { p.Algorithms[1].Env = map[string]string{"LEVEL": "debug"} }, 3},
+		{"a variable of a Secret, beside a callback", func(p *Plan) {
+			p.Keys[0].CallbackURL = "https://host.example/results"
+			p.Algorithms[0].EnvFrom = []constellation.EnvFrom{{Secret: "hub"}}
+		}, 3},
+		{"a volume", func(p *Plan) {
+			p.Algorithms[0].Volumes = []constellation.Volume{{Name: "shm", Type: constellation.VolumeEmpty, Size: "1Gi", Memory: true, MountPath: "/dev/shm"}}
 		}, 3},
 		{"a callback", func(p *Plan) { p.Keys[0].CallbackURL = "https://host.example/results" }, 2},
 	}

@@ -23,7 +23,8 @@ import (
 //
 //	1  all that a satellite had at first
 //	2  schedules, replicas that follow the load, and keys' callbacks
-//	3  how an http algorithm is passed calls: its response, HTTP/2, largest body and idle time-out
+//	3  how an http algorithm is passed calls: its response, HTTP/2, largest body and idle
+//	   time-out; and what algorithms are given beside their image: variables and volumes
 const SchemaVersion = 3
 
 const (
@@ -32,25 +33,31 @@ const (
 	schemaOpen  = 3
 )
 
-// Schema returns the version that the plan is written with.
+// Schema returns the version that the plan is written with: that of the newest
+// part which it has.
 func (p *Plan) Schema() int {
-	for i := range p.Algorithms {
-		if p.Algorithms[i].needsOpen() {
-			return schemaOpen
-		}
-	}
+	schema := schemaFirst
 	if len(p.Schedules) > 0 {
-		return schemaWork
-	}
-	for i := range p.Algorithms {
-		if p.Algorithms[i].Scale().Follows() {
-			return schemaWork
-		}
+		schema = schemaWork
 	}
 	for _, k := range p.Keys {
 		if k.CallbackURL != "" {
-			return schemaWork
+			schema = schemaWork
 		}
+	}
+	for i := range p.Algorithms {
+		schema = max(schema, p.Algorithms[i].schema())
+	}
+	return schema
+}
+
+// schema returns the version that an algorithm's parts need.
+func (a *Algorithm) schema() int {
+	switch {
+	case a.needsOpen(), !a.PodSettings.IsZero():
+		return schemaOpen
+	case a.Scale().Follows():
+		return schemaWork
 	}
 	return schemaFirst
 }
@@ -133,6 +140,8 @@ type Algorithm struct {
 	// constellation.Scale has them.
 	MinReplicas *int `json:"min_replicas,omitempty"`
 	MaxReplicas int  `json:"max_replicas,omitempty"`
+
+	constellation.PodSettings // env, env_from and volumes stand beside the rest
 }
 
 // Scale returns how many replicas the algorithm has.

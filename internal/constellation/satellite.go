@@ -47,6 +47,7 @@ type SatelliteAlgorithm struct {
 	Replicas    int
 	MinReplicas *int
 	MaxReplicas int
+	Settings    PodSettings
 }
 
 // Scale returns how many replicas the algorithm has.
@@ -54,7 +55,7 @@ func (a SatelliteAlgorithm) Scale() Scale { return Scale{a.Replicas, a.MinReplic
 
 // Equal reports whether a and other are the same in all their parts.
 func (a SatelliteAlgorithm) Equal(other SatelliteAlgorithm) bool {
-	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale())
+	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale()) && a.Settings.Equal(other.Settings)
 }
 
 // DefaultSatelliteLifetime is how long after its creation a satellite expires

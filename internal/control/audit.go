@@ -121,6 +121,24 @@ type algorithmView struct {
 
 	MinReplicas *int `json:"min_replicas,omitempty"`
 	MaxReplicas int  `json:"max_replicas,omitempty"`
+
+	// Env has the sum of each value, by variable: it shows which changed, and a
+	// value may be what not every reader of the log is to see.
+	Env     map[string]string       `json:"env_sha256,omitempty"`
+	EnvFrom []constellation.EnvFrom `json:"env_from,omitempty"`
+	Volumes []constellation.Volume  `json:"volumes,omitempty"`
+}
+
+func viewAlgorithm(a constellation.SatelliteAlgorithm) algorithmView {
+	view := algorithmView{
+		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
+		Env: make(map[string]string, len(a.Settings.Env)), EnvFrom: a.Settings.EnvFrom, Volumes: a.Settings.Volumes,
+	}
+	for name, value := range a.Settings.Env {
+		sum := sha256.Sum256([]byte(name + "=" + value))
+		view.Env[name] = hex.EncodeToString(sum[:8])
+	}
+	return view
 }
 
 // scheduleView has an input's sum: it shows that it changed, and an input may
@@ -147,9 +165,7 @@ func viewSchedule(s constellation.Schedule) scheduleView {
 func viewSatellite(s *constellation.Satellite) satelliteView {
 	view := satelliteView{Name: s.Name, ExpiresAt: s.ExpiresAt, Version: s.LatestVersion.Number, Algorithms: []algorithmView{}}
 	for _, a := range s.LatestVersion.Algorithms {
-		view.Algorithms = append(view.Algorithms, algorithmView{
-			VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
-		})
+		view.Algorithms = append(view.Algorithms, viewAlgorithm(a))
 	}
 	for _, schedule := range s.LatestVersion.Schedules {
 		view.Schedules = append(view.Schedules, viewSchedule(schedule))

@@ -123,7 +123,8 @@ func planAlgorithm(a constellation.SatelliteAlgorithm, v *constellation.Algorith
 		Image: bundle.Image{
 			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType, Platforms: v.Image.Platforms,
 		},
-		Runtime: v.Runtime.WithDefaults(),
+		Runtime:     v.Runtime.WithDefaults(),
+		PodSettings: a.Settings,
 	}
 }
 

@@ -68,7 +68,7 @@ func (s *Service) ListSatellites(ctx context.Context, p Principal, q ListQuery) 
 func nested(v *constellation.SatelliteVersion) int {
 	n := 0
 	for _, a := range v.Algorithms {
-		n += len(a.VanityURL) + len(a.Algorithm.Owner) + len(a.Algorithm.Name) + len(a.Algorithm.Hash) + 100
+		n += len(a.VanityURL) + len(a.Algorithm.Owner) + len(a.Algorithm.Name) + len(a.Algorithm.Hash) + a.Settings.Bytes() + 100
 	}
 	for _, s := range v.Schedules {
 		n += len(s.Name) + len(s.Cron) + len(s.TimeZone) + len(s.VanityURL) + len(s.Input) + 160

@@ -17,6 +17,11 @@ type AlgorithmSpec struct {
 	Replicas             int
 	MinReplicas          *int
 	MaxReplicas          int
+
+	// Settings of which a part is nil are, in that part, those that the version
+	// before has at the vanity URL: an editor who does not know of them removes
+	// none.
+	Settings constellation.PodSettings
 }
 
 // VersionSpec is a satellite version as its editor wrote it. Schedules nil are
@@ -95,6 +100,7 @@ func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id st
 		if spec.Schedules == nil {
 			spec.Schedules = before.LatestVersion.Schedules
 		}
+		spec.Algorithms = keepSettings(spec.Algorithms, before.LatestVersion.Algorithms)
 		next, versionIDs, err := s.resolve(ctx, p, constellation.Validation{}, spec)
 		if err != nil {
 			return err
@@ -115,6 +121,29 @@ func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id st
 		return nil, 0, err
 	}
 	return v, revision, nil
+}
+
+// keepSettings returns specs with what they leave out of their settings as the
+// version before has it.
+func keepSettings(specs []AlgorithmSpec, before []constellation.SatelliteAlgorithm) []AlgorithmSpec {
+	had := make(map[string]constellation.PodSettings, len(before))
+	for _, a := range before {
+		had[a.VanityURL] = a.Settings
+	}
+	kept := slices.Clone(specs)
+	for i := range kept {
+		now, was := &kept[i].Settings, had[kept[i].VanityURL]
+		if now.Env == nil {
+			now.Env = was.Env
+		}
+		if now.EnvFrom == nil {
+			now.EnvFrom = was.EnvFrom
+		}
+		if now.Volumes == nil {
+			now.Volumes = was.Volumes
+		}
+	}
+	return kept
 }
 
 // DiffSatelliteVersions returns what changed from one version to another.
@@ -144,7 +173,7 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		return none, nil, v.Err()
 	}
 	refs := make([]constellation.AlgorithmRef, len(specs)) // zero where it cannot be read
-	first := map[string]int{}
+	first, settings := map[string]int{}, make([]constellation.PodSettings, len(specs))
 	for i, spec := range specs {
 		field := fmt.Sprintf("algorithms[%d]", i)
 		refs[i] = checkRef(&v, field+".algorithm", spec.Algorithm)
@@ -155,7 +184,10 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 			first[spec.VanityURL] = i
 		}
 		constellation.Scale{Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas}.Check(&v, field+".")
+		spec.Settings.Check(&v, field+".")
+		settings[i] = spec.Settings
 	}
+	constellation.CheckSettingsRoom(&v, "algorithms", settings)
 	schedules := checkSchedules(&v, spec)
 	if err := s.checkKeyReach(ctx, p, &v, refs); err != nil {
 		return none, nil, err
@@ -176,6 +208,7 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		ids[i] = found[i].ID
 		version.Algorithms[i] = constellation.SatelliteAlgorithm{
 			VanityURL: spec.VanityURL, Algorithm: found[i].Ref(), Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas,
+			Settings: spec.Settings,
 		}
 	}
 	return version, ids, nil
