@@ -104,6 +104,7 @@ func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
 	if run.Protocol != constellation.ProtocolPipe && r.APIs.Minor >= sleepMinor {
 		pod.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: algorithmDrainSeconds}}}
 	}
+	r.surround(&pod, a)
 	r.runner(&pod.Spec, a)
 	r.readOnlyRoot(&pod.Spec, a)
 	return pod

@@ -2,12 +2,14 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
@@ -115,6 +117,9 @@ func (r *renderer) configuration() error {
 	}), r.secret(config.KeptSecret, "engine", corev1.SecretTypeOpaque, nil), r.secret(AlgorithmKey, "algorithm", corev1.SecretTypeOpaque, map[string][]byte{
 		"key": []byte(r.Plan.InternalKey()),
 	}))
+	if slices.ContainsFunc(r.Plan.Algorithms, func(a bundle.Algorithm) bool { return len(r.Settings.Pods[a.VanityURL].Secrets) > 0 }) {
+		r.add(r.secret(SecretsName, "algorithm", corev1.SecretTypeOpaque, nil))
+	}
 	r.queueState()
 	if r.Settings.PullConfig != nil {
 		r.add(r.secret(r.Settings.PullSecret, "registry", corev1.SecretTypeDockerConfigJson, map[string][]byte{

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,6 +96,9 @@ func (r *renderer) readOnlyRoot(spec *corev1.PodSpec, a bundle.Algorithm) {
 	yes := true
 	container := &spec.Containers[0]
 	container.SecurityContext.ReadOnlyRootFilesystem = &yes
+	if slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/tmp" }) {
+		return // the algorithm has a volume there
+	}
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: tmpName, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: tmpName, MountPath: "/tmp"})
 }

@@ -19,6 +19,9 @@ import (
 func (r *renderer) nameAlgorithms() error {
 	r.names = map[string]string{}
 	for _, a := range r.Plan.Algorithms {
+		if err := r.CheckPodSettings(a); err != nil {
+			return fmt.Errorf("what %s is given beside its image: %w", a.VanityURL, err)
+		}
 		name := AlgorithmName(a.VanityURL)
 		if !r.Stable {
 			revision, err := r.revision(a)

@@ -43,19 +43,21 @@ type Settings struct {
 	CreateNamespace bool
 	Ingress         Ingress
 	Profile         string
-	PullSecret      string               // name of the Secret that pods pull with; "" is none
-	PullConfig      []byte               // .dockerconfigjson, when the Secret is to be made
-	Replicas        map[string]int       // by vanity URL, over the plan's; such counts stay
-	Scale           map[string]Bounds    // by vanity URL, over the plan's; such counts follow the load
-	Resources       map[string]Resources // by vanity URL, over the image's
-	Engine          Resources            // the engine's own; it has no GPU
-	OwnKey          string               // where the satellite's own key works: config.OwnKeyPods or OwnKeyAny
-	MetricsAllow    MetricsAllow         // besides the engines themselves
-	MothershipURL   string               // where heartbeats go; "" is nowhere
-	MothershipProxy string               // by which they go there; "" is none
-	MothershipCA    string               // whom they trust besides the system's, PEM
-	Queue           Queue                // of durable calls
-	CallbackAllow   []string             // where results may be sent beyond public addresses
+	PullSecret      string                  // name of the Secret that pods pull with; "" is none
+	PullConfig      []byte                  // .dockerconfigjson, when the Secret is to be made
+	Replicas        map[string]int          // by vanity URL, over the plan's; such counts stay
+	Scale           map[string]Bounds       // by vanity URL, over the plan's; such counts follow the load
+	Resources       map[string]Resources    // by vanity URL, over the image's
+	Pods            map[string]PodOverrides // by vanity URL, over the plan's
+	SecretMarks     map[string]string       // by vanity URL: another for other secrets; see SecretsName
+	Engine          Resources               // the engine's own; it has no GPU
+	OwnKey          string                  // where the satellite's own key works: config.OwnKeyPods or OwnKeyAny
+	MetricsAllow    MetricsAllow            // besides the engines themselves
+	MothershipURL   string                  // where heartbeats go; "" is nowhere
+	MothershipProxy string                  // by which they go there; "" is none
+	MothershipCA    string                  // whom they trust besides the system's, PEM
+	Queue           Queue                   // of durable calls
+	CallbackAllow   []string                // where results may be sent beyond public addresses
 }
 
 // Ingress is how callers from outside reach the engine.
