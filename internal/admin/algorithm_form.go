@@ -3,6 +3,7 @@ package admin
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,8 +76,12 @@ func typedLine(r *request) (line constellation.DraftAlgorithm, row string) {
 	return constellation.DraftAlgorithm{
 		Algorithm: strings.TrimSpace(f.Get("algorithm")), VanityURL: strings.Trim(strings.TrimSpace(f.Get("vanity_url")), "/"), Replicas: strings.TrimSpace(f.Get("replicas")),
 		MinReplicas: strings.TrimSpace(f.Get("min_replicas")), MaxReplicas: strings.TrimSpace(f.Get("max_replicas")),
+		Settings: constellation.PodSettingsText{Env: lines(f.Get("env")), EnvFrom: lines(f.Get("env_from")), Volumes: lines(f.Get("volumes"))},
 	}, f.Get("row")
 }
+
+// lines is a text as browsers send it, with the line ends that it was shown with.
+func lines(text string) string { return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n")) }
 
 // showChoices shows how what is typed can go on, after a choice was made or
 // without one: a choice fills the field in.
@@ -132,8 +137,8 @@ func suggestVanity(pick string) string {
 	return strings.ToLower(owner + "/" + ref.Name)
 }
 
-// checkTypedScale says what is wrong with a line's numbers of replicas.
-func checkTypedScale(line constellation.DraftAlgorithm, problem component.Problems) {
+// checkTyped says what is wrong with a line's numbers of replicas and settings.
+func checkTyped(line constellation.DraftAlgorithm, problem component.Problems) {
 	spec, unreadable := draftSpec(constellation.SatelliteDraft{Algorithms: []constellation.DraftAlgorithm{line}})
 	for field, message := range unreadable {
 		problem[strings.TrimPrefix(field, "algorithms[0].")] = message
@@ -144,9 +149,30 @@ func checkTypedScale(line constellation.DraftAlgorithm, problem component.Proble
 	var v constellation.Validation
 	a := spec.Algorithms[0]
 	constellation.Scale{Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}.Check(&v, "")
+	a.Settings.Check(&v, "")
 	if p, ok := problems(v.Err()); ok {
-		maps.Copy(problem, p)
+		maps.Copy(problem, ofParts(p))
 	}
+}
+
+// ofParts puts what is wrong inside of a part of the settings, such as env.LEVEL,
+// to the part, whose field of the form has it.
+func ofParts(p component.Problems) component.Problems {
+	parts := component.Problems{}
+	for _, field := range slices.Sorted(maps.Keys(p)) {
+		part := field
+		for _, of := range []string{"env_from", "env", "volumes"} {
+			if strings.HasPrefix(field, of+".") || strings.HasPrefix(field, of+"[") {
+				part = of
+				break
+			}
+		}
+		if parts[part] != "" {
+			parts[part] += "; "
+		}
+		parts[part] += p[field]
+	}
+	return parts
 }
 
 // checkLine says what is wrong with a line before it goes into the draft; at
@@ -169,7 +195,7 @@ func (s *server) checkLine(r *request, line constellation.DraftAlgorithm, at int
 			problem["vanity_url"] = "The vanity URL " + line.VanityURL + " is that of " + other.Algorithm + " in this satellite already: one URL calls one algorithm. Give another"
 		}
 	}
-	checkTypedScale(line, problem)
+	checkTyped(line, problem)
 	if problem["algorithm"] != "" {
 		return problem, nil
 	}

@@ -92,13 +92,13 @@ func (s *server) saveConflict(r *request) error {
 // draftSpec returns what a draft has, to be checked; a replica count that is no
 // number is a problem at once.
 func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.Problems) {
-	problems := component.Problems{}
+	wrong := component.Problems{}
 	spec := control.VersionSpec{Algorithms: make([]control.AlgorithmSpec, len(d.Algorithms)), Schedules: append([]constellation.Schedule{}, d.Schedules...)}
 	for i, a := range d.Algorithms {
 		number := func(field, text, problem string) int {
 			n, err := strconv.Atoi(strings.TrimSpace(text))
 			if err != nil {
-				problems["algorithms["+strconv.Itoa(i)+"]."+field] = problem
+				wrong["algorithms["+strconv.Itoa(i)+"]."+field] = problem
 			}
 			return n
 		}
@@ -109,9 +109,16 @@ func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.P
 		if a.MaxReplicas != "" {
 			line.MaxReplicas = number("max_replicas", a.MaxReplicas, "The most replicas are a number from 1 to 1000, or left empty")
 		}
+		settings, err := a.Settings.Parse()
+		if unread, ok := problems(err); ok {
+			for field, problem := range unread {
+				wrong["algorithms["+strconv.Itoa(i)+"]."+field] = problem
+			}
+		}
+		line.Settings = settings
 		spec.Algorithms[i] = line
 	}
-	return spec, problems
+	return spec, wrong
 }
 
 func create(r *request, service *control.Service, wanted control.VersionSpec) (outcome, error) {

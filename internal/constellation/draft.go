@@ -26,13 +26,15 @@ type DraftAlgorithm struct {
 
 	MinReplicas string `json:"min_replicas,omitempty"`
 	MaxReplicas string `json:"max_replicas,omitempty"`
+
+	Settings PodSettingsText `json:"settings,omitzero"`
 }
 
 // DraftAlgorithms are a version's algorithms as lines of a draft.
 func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 	lines := make([]DraftAlgorithm, len(list))
 	for i, a := range list {
-		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas)}
+		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas), Settings: a.Settings.Text()}
 		if a.MinReplicas != nil {
 			lines[i].MinReplicas = strconv.Itoa(*a.MinReplicas)
 		}
@@ -47,6 +49,7 @@ func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 // differs from a saved version is seen before it is saved.
 func (d DraftAlgorithm) Typed() SatelliteAlgorithm {
 	a := SatelliteAlgorithm{VanityURL: d.VanityURL}
+	a.Settings, _ = d.Settings.Parse()
 	a.Replicas, _ = strconv.Atoi(strings.TrimSpace(d.Replicas)) // saving checks them
 	a.MaxReplicas, _ = strconv.Atoi(strings.TrimSpace(d.MaxReplicas))
 	if least, err := strconv.Atoi(strings.TrimSpace(d.MinReplicas)); err == nil {

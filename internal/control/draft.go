@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -38,7 +39,7 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 	for i, a := range d.Algorithms {
 		kept.Algorithms[i] = constellation.DraftAlgorithm{
 			Algorithm: clean(a.Algorithm, maxDraftText), VanityURL: clean(a.VanityURL, maxDraftText), Replicas: clean(a.Replicas, 20),
-			MinReplicas: clean(a.MinReplicas, 20), MaxReplicas: clean(a.MaxReplicas, 20),
+			MinReplicas: clean(a.MinReplicas, 20), MaxReplicas: clean(a.MaxReplicas, 20), Settings: keptSettings(a.Settings),
 		}
 	}
 	if kept.Schedules, err = keptSchedules(d.Schedules); err != nil {
@@ -54,6 +55,20 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 		err = constellation.Errorf(constellation.KindNotFound, "there is no draft %s of yours", id)
 	}
 	return err
+}
+
+// maxDraftSettings is the most characters of one part of a line's settings: more
+// than its version may have.
+const maxDraftSettings = 2 * constellation.MaxEnvBytes
+
+// keptSettings are a line's settings as they are stored: text that was not looked
+// at, without what PostgreSQL cannot keep.
+func keptSettings(t constellation.PodSettingsText) constellation.PodSettingsText {
+	keep := func(text string) string {
+		text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
+		return text[:min(len(text), maxDraftSettings)]
+	}
+	return constellation.PodSettingsText{Env: keep(t.Env), EnvFrom: keep(t.EnvFrom), Volumes: keep(t.Volumes)}
 }
 
 // keptSchedules are a draft's schedules as they are stored: those that were
