@@ -80,18 +80,27 @@ func wireAlgorithm(a *constellation.Algorithm) apiv1.Algorithm {
 }
 
 func wireAlgorithmVersion(v *constellation.AlgorithmVersion) apiv1.AlgorithmVersion {
-	return apiv1.AlgorithmVersion{
+	wire := apiv1.AlgorithmVersion{
 		Algorithm: v.Ref().String(), Owner: v.Owner, Name: v.Name, GitHash: v.GitHash,
-		SemanticVersion: orNull(v.SemanticVersion), State: string(v.State),
+		SemanticVersion: orNull(v.SemanticVersion), State: string(v.State), Kind: string(v.Kind()),
 		Image: apiv1.Image{
 			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType,
 			Size: v.Image.Size, Platforms: append([]string{}, v.Image.Platforms...),
 		},
-		Runtime: apiv1.Runtime{
-			Protocol: string(v.Runtime.Protocol), Port: v.Runtime.Port, Path: v.Runtime.Path, Concurrency: v.Runtime.Concurrency,
-			HealthPath: v.Runtime.HealthPath, Network: v.Runtime.Network, CPU: v.Runtime.CPU, Memory: v.Runtime.Memory, GPU: v.Runtime.GPU,
-			Response: v.Runtime.Response, HTTP2: v.Runtime.HTTP2, MaxBody: v.Runtime.MaxBody, IdleTimeout: v.Runtime.IdleTimeout,
-		},
 		CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy,
+	}
+	if w := v.Weights; w != nil {
+		wire.Weights = &apiv1.Weights{Form: string(w.Form), UnpackedSize: w.UnpackedSize, Files: w.Files}
+		return wire
+	}
+	wire.Runtime = wireRuntime(v.Runtime)
+	return wire
+}
+
+func wireRuntime(r constellation.Runtime) *apiv1.Runtime {
+	return &apiv1.Runtime{
+		Protocol: string(r.Protocol), Port: r.Port, Path: r.Path, Concurrency: r.Concurrency,
+		HealthPath: r.HealthPath, Network: r.Network, CPU: r.CPU, Memory: r.Memory, GPU: r.GPU,
+		Response: r.Response, HTTP2: r.HTTP2, MaxBody: r.MaxBody, IdleTimeout: r.IdleTimeout,
 	}
 }

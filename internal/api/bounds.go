@@ -42,6 +42,7 @@ func bounds() map[string]map[string]constraints {
 			"env":      {"maxProperties": constellation.MaxEnv},
 			"env_from": {"maxItems": constellation.MaxEnvFrom},
 			"volumes":  {"maxItems": constellation.MaxVolumes},
+			"weights":  {"maxItems": constellation.MaxWeights},
 		},
 		"EnvFromInput": {
 			"name": {"pattern": `^[A-Za-z_][A-Za-z0-9_]*$`, "maxLength": constellation.MaxEnvName},
@@ -51,6 +52,10 @@ func bounds() map[string]map[string]constraints {
 			"name":       {"pattern": `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`, "maxLength": constellation.MaxVolumeName},
 			"mount_path": {"pattern": `^/`, "maxLength": constellation.MaxMountPath},
 			"size":       {"pattern": `^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti|k|M|G|T)?$`},
+		},
+		"WeightsMountInput": {
+			"artifact": {"pattern": `^[A-Za-z0-9_.-]{1,63}/[A-Za-z0-9_.-]{1,63}/([0-9a-f]{40}|[0-9a-f]{64})$`},
+			"path":     {"pattern": `^/`, "maxLength": constellation.MaxMountPath},
 		},
 		"ScheduleInput": {
 			"name":       {"pattern": `^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`, "maxLength": constellation.MaxScheduleName},

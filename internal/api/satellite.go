@@ -122,6 +122,7 @@ func versionSpec(algorithms []apiv1.SatelliteAlgorithm, schedules []apiv1.Schedu
 		spec.Algorithms[i] = control.AlgorithmSpec{
 			Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
 			Settings: podSettings(a),
+			Weights:  specWeights(a.Weights),
 		}
 	}
 	if schedules == nil {
@@ -168,6 +169,7 @@ func wireSatelliteAlgorithm(a constellation.SatelliteAlgorithm) apiv1.SatelliteA
 	for _, volume := range a.Settings.Volumes {
 		wire.Volumes = append(wire.Volumes, apiv1.Volume(volume))
 	}
+	wire.Weights = wireWeights(a.Weights)
 	return wire
 }
 
@@ -188,6 +190,27 @@ func podSettings(a apiv1.SatelliteAlgorithm) constellation.PodSettings {
 		s.Volumes[i] = constellation.Volume(volume)
 	}
 	return s
+}
+
+// specWeights are the weights of an algorithm as they came; nil where they were
+// left out.
+func specWeights(mounts []apiv1.WeightsMount) []control.WeightsSpec {
+	if mounts == nil {
+		return nil
+	}
+	specs := make([]control.WeightsSpec, len(mounts))
+	for i, m := range mounts {
+		specs[i] = control.WeightsSpec(m)
+	}
+	return specs
+}
+
+func wireWeights(mounts []constellation.WeightsMount) []apiv1.WeightsMount {
+	var wire []apiv1.WeightsMount
+	for _, m := range mounts {
+		wire = append(wire, apiv1.WeightsMount{Artifact: m.Artifact.String(), Path: m.Path})
+	}
+	return wire
 }
 
 func wireSchedules(schedules []constellation.Schedule) []apiv1.Schedule {

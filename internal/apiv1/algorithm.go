@@ -11,7 +11,8 @@ type Algorithm struct {
 	LatestVersion *AlgorithmVersion `json:"latest_version" doc:"null while there is none."`
 }
 
-// AlgorithmVersion is one immutable image of an algorithm.
+// AlgorithmVersion is one immutable image of an algorithm, or weights that
+// algorithms read.
 type AlgorithmVersion struct {
 	Algorithm       string    `json:"algorithm" doc:"OWNER/NAME/HASH, as satellites name it." example:"neo/hello/0123456789012345678901234567890123456789"`
 	Owner           string    `json:"owner" example:"neo"`
@@ -19,10 +20,19 @@ type AlgorithmVersion struct {
 	GitHash         string    `json:"git_hash" example:"0123456789012345678901234567890123456789"`
 	SemanticVersion *string   `json:"semantic_version" doc:"null when its maker gave none." example:"1.0.0"`
 	State           string    `json:"state" enum:"ready,importing,failed"`
+	Kind            string    `json:"kind" enum:"algorithm,weights" doc:"Weights have no vanity URL: algorithms read them."`
 	Image           Image     `json:"image"`
-	Runtime         Runtime   `json:"runtime"`
+	Runtime         *Runtime  `json:"runtime" doc:"null for weights, which do not run."`
+	Weights         *Weights  `json:"weights,omitempty" doc:"Only of weights."`
 	CreatedAt       time.Time `json:"created_at"`
 	CreatedBy       string    `json:"created_by" example:"neo"`
+}
+
+// Weights are files that algorithms read, such as those of a model.
+type Weights struct {
+	Form         string `json:"form" enum:"image,files" doc:"image: layers of archives, which clusters can mount. files: a file a layer, as oras pushes them."`
+	UnpackedSize int64  `json:"unpacked_size" doc:"Bytes of all files."`
+	Files        int    `json:"files"`
 }
 
 // Image is a manifest in the mothership's registry, pinned by digest.

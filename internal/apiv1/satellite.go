@@ -45,6 +45,7 @@ type SatelliteAlgorithm struct {
 	Env     map[string]string `json:"env,omitzero" doc:"Variables, at most 100; no secrets, which every reader of the satellite would see. Of the next version: left out, those of the latest one at this vanity URL stay; {} has none."`
 	EnvFrom []EnvFrom         `json:"env_from,omitzero" nullable:"false" doc:"Variables from Secrets and ConfigMaps. Left out as env; [] has none."`
 	Volumes []Volume          `json:"volumes,omitzero" nullable:"false" doc:"Folders that are not of the image. Left out as env; [] has none."`
+	Weights []WeightsMount    `json:"weights,omitzero" nullable:"false" doc:"Weights of models that the algorithm reads. Of the next version: left out, those of the latest one at this vanity URL stay; [] has none."`
 }
 
 // EnvFrom takes variables from a Secret or ConfigMap of the namespace that a launch
@@ -67,6 +68,12 @@ type Volume struct {
 	Size      string `json:"size,omitempty" doc:"Of empty: what it may hold." example:"1Gi"`
 	Memory    bool   `json:"memory,omitempty" doc:"Of empty: kept in memory, which counts as the algorithm's own; needs size."`
 	ReadOnly  bool   `json:"read_only,omitempty" doc:"It cannot be written to; secret and configmap never can."`
+}
+
+// WeightsMount is weights that an algorithm reads, and where.
+type WeightsMount struct {
+	Artifact string `json:"artifact" doc:"OWNER/NAME/HASH of a version of kind weights." example:"neo/bert/0123456789012345678901234567890123456789"`
+	Path     string `json:"path" doc:"The folder in the algorithm's container; it cannot be written to." example:"/models/bert"`
 }
 
 // Schedule calls an algorithm of a satellite version again and again. The

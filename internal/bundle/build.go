@@ -16,6 +16,7 @@ import (
 const (
 	AnnotationVanityURL = "constellation.vanity-url"
 	AnnotationAlgorithm = "constellation.algorithm"
+	AnnotationWeights   = "constellation.weights" // OWNER/NAME/HASH
 	AnnotationSystem    = "constellation.system"
 	AnnotationPlan      = "constellation.plan"      // "true" on the plan's descriptor
 	AnnotationSignature = "constellation.signature" // a Signature as JSON, on the root's layer
@@ -133,6 +134,11 @@ func imageAnnotations(plan *Plan, digest string) map[string]string {
 	for _, a := range plan.Algorithms {
 		if a.Image.Digest == digest {
 			return map[string]string{AnnotationVanityURL: a.VanityURL, AnnotationAlgorithm: a.Algorithm}
+		}
+	}
+	for _, w := range plan.Weights() {
+		if w.Image.Digest == digest {
+			return map[string]string{AnnotationWeights: w.Artifact}
 		}
 	}
 	return nil

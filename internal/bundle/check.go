@@ -192,6 +192,9 @@ func (a *Algorithm) check() error {
 	if _, err := constellation.ParseAlgorithmRef(a.Algorithm); err != nil {
 		return fmt.Errorf("the algorithm %q: %w", a.Algorithm, err)
 	}
+	if err := a.checkWeights(); err != nil {
+		return err
+	}
 	return a.Image.check("the image of " + a.VanityURL)
 }
 

@@ -24,7 +24,8 @@ import (
 //	1  all that a satellite had at first
 //	2  schedules, replicas that follow the load, and keys' callbacks
 //	3  how an http algorithm is passed calls: its response, HTTP/2, largest body and idle
-//	   time-out; and what algorithms are given beside their image: variables and volumes
+//	   time-out; and what algorithms are given beside their image: variables,
+//	   volumes and weights
 const SchemaVersion = 3
 
 const (
@@ -54,7 +55,7 @@ func (p *Plan) Schema() int {
 // schema returns the version that an algorithm's parts need.
 func (a *Algorithm) schema() int {
 	switch {
-	case a.needsOpen(), !a.PodSettings.IsZero():
+	case a.needsOpen(), !a.PodSettings.IsZero(), len(a.Weights) > 0:
 		return schemaOpen
 	case a.Scale().Follows():
 		return schemaWork
@@ -142,6 +143,8 @@ type Algorithm struct {
 	MaxReplicas int  `json:"max_replicas,omitempty"`
 
 	constellation.PodSettings // env, env_from and volumes stand beside the rest
+
+	Weights []Weights `json:"weights,omitempty"`
 }
 
 // Scale returns how many replicas the algorithm has.
@@ -176,6 +179,9 @@ func (p *Plan) Images() []Image {
 	}
 	for _, a := range p.Algorithms {
 		add(a.Image)
+	}
+	for _, w := range p.Weights() {
+		add(w.Image)
 	}
 	add(p.System.Image)
 	return images

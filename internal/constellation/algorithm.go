@@ -28,6 +28,7 @@ type AlgorithmVersion struct {
 	State           VersionState
 	Image           Image
 	Runtime         Runtime
+	Weights         *Weights // nil: it is code
 	CreatedAt       time.Time
 	CreatedBy       string
 }
@@ -46,7 +47,9 @@ func (a *AlgorithmVersion) Check(v *Validation) {
 		v.Add("git_hash", "the tag %q is no version: push under %s", shorten(a.GitHash), HashRule)
 	}
 	CheckSemanticVersion(v, "semantic_version", a.SemanticVersion)
-	a.Runtime.Check(v, "runtime")
+	if a.Weights == nil {
+		a.Runtime.Check(v, "runtime")
+	}
 }
 
 // VersionState is where an algorithm version is on its way into the registry.

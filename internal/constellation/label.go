@@ -12,7 +12,7 @@ const labelPrefix = "constellation."
 // labelNames are the settings that image labels have, without their prefix.
 var labelNames = []string{
 	"protocol", "port", "path", "concurrency", "health-path", "network", "cpu", "memory", "gpu", "read-only-root",
-	"response", "http2", "max-body", "idle-timeout",
+	"response", "http2", "max-body", "idle-timeout", "kind",
 }
 
 // RuntimeFromLabels reads an image's constellation.* labels and fills in
@@ -77,6 +77,10 @@ func (r *Runtime) setLabel(v *Validation, label, name, value string) bool {
 		r.GPU = number()
 	case "read-only-root":
 		r.ReadOnlyRoot = boolean()
+	case "kind":
+		if value != string(CodeVersion) && value != string(WeightsVersion) {
+			v.Add(label, "the image label %s is %s or %s; not %q", label, CodeVersion, WeightsVersion, shorten(value))
+		}
 	case "http2":
 		r.HTTP2 = boolean()
 	default:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,6 +49,7 @@ type SatelliteAlgorithm struct {
 	MinReplicas *int
 	MaxReplicas int
 	Settings    PodSettings
+	Weights     []WeightsMount
 }
 
 // Scale returns how many replicas the algorithm has.
@@ -55,7 +57,8 @@ func (a SatelliteAlgorithm) Scale() Scale { return Scale{a.Replicas, a.MinReplic
 
 // Equal reports whether a and other are the same in all their parts.
 func (a SatelliteAlgorithm) Equal(other SatelliteAlgorithm) bool {
-	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale()) && a.Settings.Equal(other.Settings)
+	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale()) && a.Settings.Equal(other.Settings) &&
+		slices.Equal(a.Weights, other.Weights)
 }
 
 // DefaultSatelliteLifetime is how long after its creation a satellite expires

@@ -17,6 +17,7 @@ type Push struct {
 	SemanticVersion string
 	Image           constellation.Image
 	Runtime         constellation.Runtime
+	Weights         *constellation.Weights // nil: it is code
 }
 
 var algorithmListing = listing[constellation.Algorithm]{
@@ -149,7 +150,9 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an algorithm"); err != nil {
 		return nil, false, err
 	}
-	push.Runtime = push.Runtime.WithDefaults()
+	if push.Weights == nil {
+		push.Runtime = push.Runtime.WithDefaults()
+	}
 	if err := checkPush(push); err != nil {
 		return nil, false, err
 	}
@@ -184,7 +187,7 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 func checkPush(push Push) error {
 	var v constellation.Validation
 	version := constellation.AlgorithmVersion{
-		Owner: push.Ref.Owner, Name: push.Ref.Name, GitHash: push.Ref.Hash, SemanticVersion: push.SemanticVersion, Runtime: push.Runtime,
+		Owner: push.Ref.Owner, Name: push.Ref.Name, GitHash: push.Ref.Hash, SemanticVersion: push.SemanticVersion, Runtime: push.Runtime, Weights: push.Weights,
 	}
 	version.Check(&v)
 	return v.Err()
@@ -199,7 +202,7 @@ func (s *Service) addVersion(ctx context.Context, p Principal, push Push) (*cons
 	v := &constellation.AlgorithmVersion{
 		ID: uuid.NewString(), Owner: algorithm.Owner, Name: algorithm.Name, GitHash: push.Ref.Hash,
 		SemanticVersion: push.SemanticVersion, State: constellation.VersionReady, Image: push.Image,
-		Runtime: push.Runtime, CreatedAt: now, CreatedBy: p.Username,
+		Runtime: push.Runtime, Weights: push.Weights, CreatedAt: now, CreatedBy: p.Username,
 	}
 	v.Image.Repository = push.Ref.Repository()
 	if err := s.db.InsertAlgorithmVersion(ctx, algorithm.ID, v); err != nil {

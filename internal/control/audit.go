@@ -96,14 +96,15 @@ func withoutQuery(url string) string {
 }
 
 type versionView struct {
-	Algorithm       string                `json:"algorithm"`
-	SemanticVersion string                `json:"semantic_version,omitempty"`
-	Digest          string                `json:"digest"`
-	Runtime         constellation.Runtime `json:"runtime"`
+	Algorithm       string                 `json:"algorithm"`
+	SemanticVersion string                 `json:"semantic_version,omitempty"`
+	Digest          string                 `json:"digest"`
+	Runtime         constellation.Runtime  `json:"runtime,omitzero"`
+	Weights         *constellation.Weights `json:"weights,omitempty"`
 }
 
 func viewVersion(v *constellation.AlgorithmVersion) versionView {
-	return versionView{Algorithm: v.Ref().String(), SemanticVersion: v.SemanticVersion, Digest: v.Image.Digest, Runtime: v.Runtime}
+	return versionView{Algorithm: v.Ref().String(), SemanticVersion: v.SemanticVersion, Digest: v.Image.Digest, Runtime: v.Runtime, Weights: v.Weights}
 }
 
 type satelliteView struct {
@@ -127,18 +128,32 @@ type algorithmView struct {
 	Env     map[string]string       `json:"env_sha256,omitempty"`
 	EnvFrom []constellation.EnvFrom `json:"env_from,omitempty"`
 	Volumes []constellation.Volume  `json:"volumes,omitempty"`
+	Weights []weightsView           `json:"weights,omitempty"`
 }
 
 func viewAlgorithm(a constellation.SatelliteAlgorithm) algorithmView {
 	view := algorithmView{
 		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
-		Env: make(map[string]string, len(a.Settings.Env)), EnvFrom: a.Settings.EnvFrom, Volumes: a.Settings.Volumes,
+		Env: make(map[string]string, len(a.Settings.Env)), EnvFrom: a.Settings.EnvFrom, Volumes: a.Settings.Volumes, Weights: viewWeights(a.Weights),
 	}
 	for name, value := range a.Settings.Env {
 		sum := sha256.Sum256([]byte(name + "=" + value))
 		view.Env[name] = hex.EncodeToString(sum[:8])
 	}
 	return view
+}
+
+type weightsView struct {
+	Artifact string `json:"artifact"`
+	Path     string `json:"path"`
+}
+
+func viewWeights(mounts []constellation.WeightsMount) []weightsView {
+	var views []weightsView
+	for _, m := range mounts {
+		views = append(views, weightsView{m.Artifact.String(), m.Path})
+	}
+	return views
 }
 
 // scheduleView has an input's sum: it shows that it changed, and an input may

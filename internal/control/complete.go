@@ -63,7 +63,7 @@ func (s *Service) CheckAlgorithm(ctx context.Context, p Principal, reference str
 	}
 	var v constellation.Validation
 	refs := []constellation.AlgorithmRef{checkRef(&v, "algorithms[0].algorithm", reference)}
-	if _, err := s.find(ctx, p, &v, refs); err != nil {
+	if _, err := s.reachable(ctx, p, &v, refs, algorithmField, constellation.CodeVersion); err != nil {
 		return err
 	}
 	return v.Err()

@@ -106,8 +106,13 @@ func (s *Service) plan(ctx context.Context, satellite *constellation.Satellite, 
 		Keys:       make([]bundle.Key, len(access.Keys)),
 		Schedules:  version.Schedules,
 	}
+	weights, err := s.planWeights(ctx, version)
+	if err != nil {
+		return nil, err
+	}
 	for i, image := range images {
 		plan.Algorithms[i] = planAlgorithm(version.Algorithms[i], &image)
+		plan.Algorithms[i].Weights = weights[i]
 	}
 	for i, key := range access.Keys {
 		plan.Keys[i] = bundle.Key{ID: key.ID, Name: key.Name, SHA256: key.SHA256, Algorithms: key.Algorithms, Rate: key.Rate, ExpiresAt: key.ExpiresAt, CallbackURL: key.CallbackURL}
@@ -120,12 +125,14 @@ func planAlgorithm(a constellation.SatelliteAlgorithm, v *constellation.Algorith
 	return bundle.Algorithm{
 		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), SemanticVersion: v.SemanticVersion,
 		Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
-		Image: bundle.Image{
-			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType, Platforms: v.Image.Platforms,
-		},
+		Image:       planImage(v.Image),
 		Runtime:     v.Runtime.WithDefaults(),
 		PodSettings: a.Settings,
 	}
+}
+
+func planImage(i constellation.Image) bundle.Image {
+	return bundle.Image{Repository: i.Repository, Digest: i.Digest, MediaType: i.MediaType, Platforms: i.Platforms}
 }
 
 // recentLaunches is how many launches of a satellite are looked through for a

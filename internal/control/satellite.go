@@ -69,6 +69,9 @@ func nested(v *constellation.SatelliteVersion) int {
 	n := 0
 	for _, a := range v.Algorithms {
 		n += len(a.VanityURL) + len(a.Algorithm.Owner) + len(a.Algorithm.Name) + len(a.Algorithm.Hash) + a.Settings.Bytes() + 100
+		for _, w := range a.Weights {
+			n += len(w.Path) + len(w.Artifact.Owner) + len(w.Artifact.Name) + len(w.Artifact.Hash) + 40
+		}
 	}
 	for _, s := range v.Schedules {
 		n += len(s.Name) + len(s.Cron) + len(s.TimeZone) + len(s.VanityURL) + len(s.Input) + 160

@@ -8,6 +8,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/cron"
+	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
 // AlgorithmSpec is one algorithm of a satellite as its editor wrote it;
@@ -22,7 +23,14 @@ type AlgorithmSpec struct {
 	// before has at the vanity URL: an editor who does not know of them removes
 	// none.
 	Settings constellation.PodSettings
+
+	// Weights nil are those that the version before has at the vanity URL.
+	Weights []WeightsSpec
 }
+
+// WeightsSpec is weights that an algorithm reads as its editor wrote them; Artifact
+// is OWNER/NAME/HASH.
+type WeightsSpec struct{ Artifact, Path string }
 
 // VersionSpec is a satellite version as its editor wrote it. Schedules nil are
 // those of the version before, so that an editor who does not know of them
@@ -101,6 +109,7 @@ func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id st
 			spec.Schedules = before.LatestVersion.Schedules
 		}
 		spec.Algorithms = keepSettings(spec.Algorithms, before.LatestVersion.Algorithms)
+		spec.Algorithms = keepWeights(spec.Algorithms, before.LatestVersion.Algorithms)
 		next, versionIDs, err := s.resolve(ctx, p, constellation.Validation{}, spec)
 		if err != nil {
 			return err
@@ -166,11 +175,11 @@ func (s *Service) DiffSatelliteVersions(ctx context.Context, p Principal, id str
 // resolve checks what p puts into a satellite, and finds the algorithms' versions,
 // whose ids it returns beside the content of the satellite's version. v has what
 // the caller found already: the error has every field at once.
-func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Validation, spec VersionSpec) (constellation.SatelliteVersion, []string, error) {
-	specs, none := spec.Algorithms, constellation.SatelliteVersion{}
+func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Validation, spec VersionSpec) (constellation.SatelliteVersion, postgres.VersionIDs, error) {
+	specs, none, ids := spec.Algorithms, constellation.SatelliteVersion{}, postgres.VersionIDs{}
 	if len(specs) > constellation.MaxAlgorithms {
 		v.Add("algorithms", "a satellite has at most %d algorithms; these are %d", constellation.MaxAlgorithms, len(specs))
-		return none, nil, v.Err()
+		return none, ids, v.Err()
 	}
 	refs := make([]constellation.AlgorithmRef, len(specs)) // zero where it cannot be read
 	first, settings := map[string]int{}, make([]constellation.PodSettings, len(specs))
@@ -188,29 +197,32 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		settings[i] = spec.Settings
 	}
 	constellation.CheckSettingsRoom(&v, "algorithms", settings)
+	mounts := checkWeights(&v, specs)
 	schedules := checkSchedules(&v, spec)
-	if err := s.checkKeyReach(ctx, p, &v, refs); err != nil {
-		return none, nil, err
-	}
-	found, err := s.find(ctx, p, &v, refs)
+	found, err := s.reachable(ctx, p, &v, refs, algorithmField, constellation.CodeVersion)
 	if err != nil {
-		return none, nil, err
+		return none, ids, err
+	}
+	weights, err := s.reachable(ctx, p, &v, mounts.refs, mounts.field, constellation.WeightsVersion)
+	if err != nil {
+		return none, ids, err
 	}
 	if err := v.Err(); err != nil {
-		return none, nil, err
+		return none, ids, err
 	}
 	if err := checkRoom(specs, found, schedules); err != nil {
-		return none, nil, err
+		return none, ids, err
 	}
 	version := constellation.SatelliteVersion{Algorithms: make([]constellation.SatelliteAlgorithm, len(specs)), Schedules: schedules}
-	ids := make([]string, len(specs))
+	ids.Algorithms = make([]string, len(specs))
 	for i, spec := range specs {
-		ids[i] = found[i].ID
+		ids.Algorithms[i] = found[i].ID
 		version.Algorithms[i] = constellation.SatelliteAlgorithm{
 			VanityURL: spec.VanityURL, Algorithm: found[i].Ref(), Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas,
 			Settings: spec.Settings,
 		}
 	}
+	ids.Weights = mounts.fill(version.Algorithms, weights)
 	return version, ids, nil
 }
 
@@ -263,7 +275,7 @@ func checkSchedules(v *constellation.Validation, spec VersionSpec) []constellati
 // checkKeyReach keeps a key that is limited to one satellite from algorithms that
 // no version of its satellite has: it could pull through its bundles what it
 // may not read. They are zero then, whether they exist or not, and v says so.
-func (s *Service) checkKeyReach(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) error {
+func (s *Service) checkKeyReach(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef, field func(int) string) error {
 	if p.SatelliteID == "" {
 		return nil
 	}
@@ -275,7 +287,7 @@ func (s *Service) checkKeyReach(ctx context.Context, p Principal, v *constellati
 		if ref == (constellation.AlgorithmRef{}) || slices.Contains(had, ref.Repository()) {
 			continue
 		}
-		v.Add(fmt.Sprintf("algorithms[%d].algorithm", i), "no version of this satellite has an algorithm %s/%s, and this API key is limited to this satellite; "+
+		v.Add(field(i), "no version of this satellite has an algorithm %s/%s, and this API key is limited to this satellite; "+
 			"add it once with a key of every satellite", ref.Owner, ref.Name)
 		refs[i] = constellation.AlgorithmRef{}
 	}
@@ -299,9 +311,37 @@ func checkRef(v *constellation.Validation, field, text string) constellation.Alg
 	return constellation.AlgorithmRef{}
 }
 
+func algorithmField(i int) string { return fmt.Sprintf("algorithms[%d].algorithm", i) }
+
+// reachable returns the version of each ref, in order, and adds to v those that p
+// may not take, that do not exist, are not ready or are of another kind. Zero
+// refs are skipped; field names each.
+func (s *Service) reachable(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef, field func(int) string, kind constellation.VersionKind) ([]*constellation.AlgorithmVersion, error) {
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	if err := s.checkKeyReach(ctx, p, v, refs, field); err != nil {
+		return nil, err
+	}
+	found, err := s.find(ctx, p, v, refs, field)
+	if err != nil {
+		return nil, err
+	}
+	for i, version := range found {
+		switch {
+		case version == nil || version.Kind() == kind:
+		case kind == constellation.CodeVersion:
+			v.Add(field(i), "%s holds weights and no code: no vanity URL calls it; name it in the weights of an algorithm that reads it", refs[i])
+		default:
+			v.Add(field(i), "%s is an algorithm and no weights; push weights as their own version, as the guide says on 'Model weights'", refs[i])
+		}
+	}
+	return found, nil
+}
+
 // find returns the version of each ref, in order, and adds to v those that do
 // not exist or are not ready. Zero refs are skipped.
-func (s *Service) find(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef) ([]*constellation.AlgorithmVersion, error) {
+func (s *Service) find(ctx context.Context, p Principal, v *constellation.Validation, refs []constellation.AlgorithmRef, field func(int) string) ([]*constellation.AlgorithmVersion, error) {
 	rows, err := s.db.AlgorithmVersionsByRef(ctx, refs)
 	if err != nil {
 		return nil, err
@@ -322,7 +362,7 @@ func (s *Service) find(ctx context.Context, p Principal, v *constellation.Valida
 			return nil, err
 		}
 		if message != "" {
-			v.Add(fmt.Sprintf("algorithms[%d].algorithm", i), "%s", message)
+			v.Add(field(i), "%s", message)
 		}
 	}
 	return found, nil

@@ -55,7 +55,8 @@ var direct = map[string][]string{
 	"internal/install/connection": {"internal/install/fault"},
 	"internal/install/progress":   {"internal/install/terminal"},
 	"internal/admin":              {"internal/control", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
-	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle"},
+	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/weights"},
+	"internal/weights":            {"internal/constellation"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/authn": {"internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/routing"},
@@ -123,8 +124,8 @@ func TestImportLaw(t *testing.T) {
 }
 
 // rawCalls make raw system calls possible. Of the satellite, only the event
-// loop, the runner, which is a program of its own, and the queue's node, which
-// asks how full its disk is, may use them.
+// loop, the runner, which is a program of its own, and the queue's node and who
+// unpacks weights, which ask how full their disk is, may use them.
 var (
 	rawCalls     = []string{"syscall", "unsafe", "golang.org/x/sys/unix"}
 	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue/node", "internal/satellite/runner"}

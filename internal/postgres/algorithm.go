@@ -56,6 +56,7 @@ type algorithmVersionRow struct {
 	Size            int64
 	Platforms       []string
 	Runtime         constellation.Runtime
+	Weights         *constellation.Weights
 	CreatedAt       time.Time
 	CreatedBy       string
 }
@@ -66,7 +67,7 @@ func (r algorithmVersionRow) version() constellation.AlgorithmVersion {
 		Image: constellation.Image{
 			Repository: r.Repository, Digest: r.Digest, MediaType: r.MediaType, Size: r.Size, Platforms: r.Platforms,
 		},
-		Runtime: r.Runtime, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
+		Runtime: r.Runtime, Weights: r.Weights, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
 }
 
@@ -117,7 +118,7 @@ func (db *DB) withLatest(ctx context.Context, rows []algorithmRow) ([]constellat
 	}
 	latest, err := collect[algorithmVersionRow](ctx, db, "get latest versions", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -143,7 +144,7 @@ func (db *DB) withLatest(ctx context.Context, rows []algorithmRow) ([]constellat
 func (db *DB) AlgorithmVersions(ctx context.Context, algorithmID string, l List) ([]constellation.AlgorithmVersion, error) {
 	rows, err := list[algorithmVersionRow](ctx, db, "list algorithm versions", listQuery{order: algorithmVersionOrder, rows: selection{
 		columns: `v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by`,
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by`,
 		from:  `algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id`,
 		where: `v.algorithm_id = @algorithm_id`,
 	}, args: pgx.NamedArgs{"algorithm_id": algorithmID}}, l)
@@ -158,7 +159,7 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 	}
 	rows, err := collect[algorithmVersionRow](ctx, db, "get algorithm versions", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
 		FROM (SELECT DISTINCT * FROM unnest(@repositories::text[], @hashes::text[])) AS wanted(repository, git_hash)
 		JOIN algorithms g ON g.repository = wanted.repository
 		JOIN algorithm_versions v ON v.algorithm_id = g.id AND v.git_hash = wanted.git_hash
@@ -172,7 +173,7 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 func (db *DB) SatelliteImages(ctx context.Context, satelliteID string, number int) ([]constellation.AlgorithmVersion, error) {
 	rows, err := collect[algorithmVersionRow](ctx, db, "get images of satellite version", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
 		FROM satellite_algorithms s
 		JOIN algorithm_versions v ON v.id = s.algorithm_version_id
 		JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id
@@ -215,12 +216,12 @@ func (db *DB) InsertAlgorithmVersion(ctx context.Context, algorithmID string, v 
 	}
 	return db.exec(ctx, "insert algorithm version", `
 		INSERT INTO algorithm_versions (id, algorithm_id, git_hash, semantic_version, state, digest, media_type, size,
-			platforms, runtime, created_at, created_by)
+			platforms, runtime, weights, created_at, created_by)
 		VALUES (@id, @algorithm_id, @git_hash, @semantic_version, @state, @digest, @media_type, @size,
-			@platforms, @runtime, @created_at, @created_by)`,
+			@platforms, @runtime, @weights, @created_at, @created_by)`,
 		pgx.NamedArgs{
 			"id": v.ID, "algorithm_id": algorithmID, "git_hash": v.GitHash, "semantic_version": v.SemanticVersion,
 			"state": v.State, "digest": v.Image.Digest, "media_type": v.Image.MediaType, "size": v.Image.Size,
-			"platforms": platforms, "runtime": v.Runtime, "created_at": v.CreatedAt, "created_by": v.CreatedBy,
+			"platforms": platforms, "runtime": v.Runtime, "weights": v.Weights, "created_at": v.CreatedAt, "created_by": v.CreatedBy,
 		})
 }

@@ -171,7 +171,7 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 		if err := db.InsertSatellite(ctx, satellite); err != nil {
 			return err
 		}
-		return db.InsertSatelliteVersion(ctx, satellite.ID, &satellite.LatestVersion, nil)
+		return db.InsertSatelliteVersion(ctx, satellite.ID, &satellite.LatestVersion, postgres.VersionIDs{})
 	}); err != nil {
 		t.Fatal(err)
 	}

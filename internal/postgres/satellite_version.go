@@ -61,9 +61,17 @@ func (db *DB) load(ctx context.Context, keys []versionKey, into []*constellation
 	if err != nil {
 		return err
 	}
+	weights, err := db.satelliteWeights(ctx, keys)
+	if err != nil {
+		return err
+	}
 	schedules, err := db.satelliteSchedules(ctx, keys)
 	for i, k := range keys {
 		into[i].Algorithms, into[i].Schedules = algorithms[k], schedules[k]
+		for j := range into[i].Algorithms {
+			a := &into[i].Algorithms[j]
+			a.Weights = weights[k][a.VanityURL]
+		}
 	}
 	return err
 }
@@ -80,6 +88,9 @@ func (db *DB) KnownVanityURLs(ctx context.Context, satelliteID string, urls []st
 func (db *DB) SatelliteRepositories(ctx context.Context, satelliteID string) ([]string, error) {
 	return collectIDs(ctx, db, "list algorithms of a satellite", `
 		SELECT DISTINCT g.repository FROM satellite_algorithms s
+		JOIN algorithm_versions v ON v.id = s.algorithm_version_id JOIN algorithms g ON g.id = v.algorithm_id
+		WHERE s.satellite_id = @id
+		UNION SELECT g.repository FROM satellite_weights s
 		JOIN algorithm_versions v ON v.id = s.algorithm_version_id JOIN algorithms g ON g.id = v.algorithm_id
 		WHERE s.satellite_id = @id`, pgx.NamedArgs{"id": satelliteID})
 }
@@ -98,9 +109,12 @@ func (db *DB) SatelliteVersion(ctx context.Context, satelliteID string, number i
 	return version, db.load(ctx, []versionKey{{satelliteID, number}}, []*constellation.SatelliteVersion{version})
 }
 
-// InsertSatelliteVersion adds a version with its schedules; versionIDs are the ids of the
-// algorithm versions, in the order of v.Algorithms.
-func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v *constellation.SatelliteVersion, versionIDs []string) error {
+// VersionIDs are the ids of what a satellite version refers to: its algorithms'
+// versions, in their order, and those of all their weights, in theirs.
+type VersionIDs struct{ Algorithms, Weights []string }
+
+// InsertSatelliteVersion adds a version with its schedules and weights.
+func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v *constellation.SatelliteVersion, ids VersionIDs) error {
 	err := db.exec(ctx, "insert satellite version", `
 		INSERT INTO satellite_versions (satellite_id, number, created_at, created_by)
 		VALUES (@id, @number, @created_at, @created_by)`,
@@ -114,14 +128,17 @@ func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v 
 		FROM unnest(@urls::text[], @version_ids::uuid[], @replicas::int[], @least::int[], @most::int[], @settings::jsonb[])
 			WITH ORDINALITY AS row(vanity_url, version_id, replicas, least, most, settings, position)`,
 		pgx.NamedArgs{
-			"id": satelliteID, "number": v.Number, "version_ids": versionIDs,
+			"id": satelliteID, "number": v.Number, "version_ids": ids.Algorithms,
 			"urls":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) string { return a.VanityURL }),
 			"replicas": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.Replicas }),
 			"least":    each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) *int { return a.MinReplicas }),
 			"most":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.MaxReplicas }),
 			"settings": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) constellation.PodSettings { return a.Settings }),
 		})
-	if err != nil || len(v.Schedules) == 0 {
+	if err != nil {
+		return err
+	}
+	if err := db.insertWeights(ctx, satelliteID, v, ids.Weights); err != nil || len(v.Schedules) == 0 {
 		return err
 	}
 	return db.insertSchedules(ctx, satelliteID, v.Number, v.Schedules)

@@ -24,7 +24,7 @@ func (db *DB) UsageCounts(ctx context.Context, versionIDs []string) (map[string]
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		CROSS JOIN LATERAL (
 			SELECT count(*)::int AS uses FROM (
-				SELECT FROM satellite_algorithms x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number
+				SELECT FROM satellite_uses x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number
 				WHERE x.algorithm_version_id = wanted.id
 				LIMIT @limit) AS found) u`,
 		pgx.NamedArgs{"ids": versionIDs, "limit": UsageLimit})
@@ -46,7 +46,7 @@ func (db *DB) Uses(ctx context.Context, versionID string, l List) ([]constellati
 	return list[constellation.Use](ctx, db, "list uses", listQuery{order: usageOrder, rows: selection{
 		columns: `s.id AS satellite_id, s.name AS satellite_name, s.latest_version AS satellite_version,
 			array_agg(x.vanity_url ORDER BY x.position) AS vanity_urls, sum(x.replicas)::int AS replicas`,
-		from:    `satellite_algorithms x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number`,
+		from:    `satellite_uses x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number`,
 		where:   `x.algorithm_version_id = @version_id`,
 		groupBy: `s.id`,
 	}, args: pgx.NamedArgs{"version_id": versionID}}, l)

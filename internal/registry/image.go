@@ -28,17 +28,18 @@ type inspector struct {
 	sizes     map[string]int64 // of every manifest and blob, once
 	platforms map[string]bool
 	labels    map[string]string // of the first image of a platform
+	weights   *constellation.Weights
 }
 
 // manifest walks a manifest. child is how an index names it, nil for the one
 // that was pushed under the version's tag.
-func (i *inspector) manifest(digest string, size int64, mediaType string, doc *document, child *v1.Descriptor, depth int) error {
-	i.sizes[digest] = size
+func (i *inspector) manifest(digest string, body []byte, mediaType string, doc *document, child *v1.Descriptor, depth int) error {
+	i.sizes[digest] = int64(len(body))
 	switch mediaType {
 	case v1.MediaTypeImageIndex, manifestlist.MediaTypeManifestList:
 		return i.index(doc, depth)
 	case v1.MediaTypeImageManifest, schema2.MediaTypeManifest:
-		return i.image(doc, child)
+		return i.image(body, doc, child)
 	}
 	return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "an algorithm version is an image manifest or an image index; not %q", shorten(mediaType))
 }
@@ -62,7 +63,7 @@ func (i *inspector) index(doc *document, depth int) error {
 		if err := json.Unmarshal(body, &childDoc); err != nil {
 			return fmt.Errorf("parse manifest %s@%s: %w", i.repository, child.Digest, err)
 		}
-		if err := i.manifest(child.Digest.String(), int64(len(body)), child.MediaType, &childDoc, &child, depth+1); err != nil {
+		if err := i.manifest(child.Digest.String(), body, child.MediaType, &childDoc, &child, depth+1); err != nil {
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func (i *inspector) index(doc *document, depth int) error {
 // platform that platform and its labels. Beside the images an index may hold
 // artifacts (SBOMs, attestations, signatures), whatever platform it says they
 // are of; they travel along.
-func (i *inspector) image(doc *document, child *v1.Descriptor) error {
+func (i *inspector) image(body []byte, doc *document, child *v1.Descriptor) error {
 	if doc.Config == nil {
 		return ociErrorf(http.StatusBadRequest, codeManifestInvalid, "the manifest has no config")
 	}
@@ -91,11 +92,21 @@ func (i *inspector) image(doc *document, child *v1.Descriptor) error {
 		return nil
 	}
 	if !isImageConfig(doc.Config.MediaType) {
-		return ociErrorf(http.StatusBadRequest, codeDenied, "an algorithm version is a container image; this is an artifact of type %q: push it under another tag than a Git hash", shorten(doc.Config.MediaType))
+		if isWeights(doc, nil) {
+			return i.weigh(body)
+		}
+		return ociErrorf(http.StatusBadRequest, codeDenied, "an algorithm version is a container image; this is an artifact of type %q: push it under another tag than a Git hash, or, if it holds weights, with the annotation constellation.kind=weights", shorten(doc.Config.MediaType))
 	}
 	config, err := i.config(doc.Config)
 	if err != nil {
 		return err
+	}
+	if isWeights(doc, config.Config.Labels) {
+		if child != nil {
+			return ociErrorf(http.StatusBadRequest, codeDenied, "weights are one image and no index of images: build with --provenance=false, for one platform")
+		}
+		i.weightPlatforms(config)
+		return i.weigh(body)
 	}
 	if config.OS == "" || config.Architecture == "" || config.OS == "unknown" {
 		if child != nil {

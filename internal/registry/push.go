@@ -86,12 +86,15 @@ func (g *Registry) inspect(q request, body []byte, mediaType string, doc *docume
 	owner, name, _ := strings.Cut(repository, "/")
 	inspector := inspector{ctx: q.Context(), storage: g.storage, repository: repository, sizes: map[string]int64{}, platforms: map[string]bool{}}
 	digest := bundle.Digest(body)
-	if err := inspector.manifest(digest, int64(len(body)), mediaType, doc, nil, 0); err != nil {
+	if err := inspector.manifest(digest, body, mediaType, doc, nil, 0); err != nil {
 		return control.Push{}, err
 	}
-	runtime, err := constellation.RuntimeFromLabels(inspector.labels)
+	runtime, err := inspector.runtime()
 	if err != nil {
 		return control.Push{}, err
+	}
+	if inspector.weights != nil {
+		inspector.labels = doc.Annotations
 	}
 	return control.Push{
 		Ref:             constellation.AlgorithmRef{Owner: owner, Name: name, Hash: q.route.reference},
@@ -100,8 +103,16 @@ func (g *Registry) inspect(q request, body []byte, mediaType string, doc *docume
 			Repository: repository, Digest: digest, MediaType: mediaType,
 			Size: inspector.size(), Platforms: inspector.sortedPlatforms(),
 		},
-		Runtime: runtime,
+		Runtime: runtime, Weights: inspector.weights,
 	}, nil
+}
+
+// runtime is how the image wants to be run; weights do not run.
+func (i *inspector) runtime() (constellation.Runtime, error) {
+	if i.weights != nil {
+		return constellation.Runtime{}, nil
+	}
+	return constellation.RuntimeFromLabels(i.labels)
 }
 
 // semanticVersion returns the label's version, or "" when it is none: images
