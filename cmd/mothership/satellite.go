@@ -16,7 +16,7 @@ func newSatelliteCommand(std streams) *cobra.Command {
 	return subcommands(&cobra.Command{
 		Use:   "satellite",
 		Short: "Run the parts of a satellite",
-	}, newSatelliteEngineCommand(std), newSatelliteQueueCommand(std), newSatelliteRunnerCommand(std))
+	}, newSatelliteEngineCommand(std), newSatelliteQueueCommand(std), newSatelliteRunnerCommand(std), newSatelliteWeightsCommand(std))
 }
 
 // runWithHeartbeat runs an engine and, when it belongs to a launch, reports to

@@ -80,6 +80,7 @@ var direct = map[string][]string{
 	"internal/satellite/protocol":  {"internal/satellite/config", "internal/satellite/jsonscan", "internal/satellite/memory"},
 	"internal/satellite/schedule":  {"internal/constellation", "internal/cron", "internal/satellite/queue"},
 	"internal/satellite/scale":     {"internal/satellite/config", "internal/satellite/stats"},
+	"internal/satellite/unpack":    {"internal/retry", "internal/weights"},
 	"internal/satellite/upstream":  {"internal/satellite/eventloop", "internal/satellite/http1", "internal/satellite/memory", "internal/satellite/protocol"},
 	"internal/satellite/upkeep": {"internal/apiv1", "internal/satellite/async", "internal/satellite/callback", "internal/satellite/durable", "internal/satellite/heartbeat", "internal/satellite/operate",
 		"internal/satellite/queue"},
@@ -128,7 +129,7 @@ func TestImportLaw(t *testing.T) {
 // unpacks weights, which ask how full their disk is, may use them.
 var (
 	rawCalls     = []string{"syscall", "unsafe", "golang.org/x/sys/unix"}
-	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue/node", "internal/satellite/runner"}
+	rawCallsFrom = []string{"internal/satellite/eventloop", "internal/satellite/queue/node", "internal/satellite/runner", "internal/satellite/unpack"}
 )
 
 func TestRawSystemCalls(t *testing.T) {

@@ -80,6 +80,9 @@ func TestConfigureRefuses(t *testing.T) {
 		{"share", []string{"stage.queue.share=100%"}, []string{"1% to 90%"}},
 		{"callbacks", []string{"stage.callbacks.allow=hooks.example,http://x"}, []string{`not "http://x"`}},
 		{"none and others", []string{"stage.callbacks.allow=none,hooks.example"}, []string{"none alone"}},
+		{"weights", []string{"stage.weights.mount=imag"}, []string{`did you mean "image"`}},
+		{"node's folder", []string{"stage.weights.cache=hostPath:/models"}, []string{"restricted Pod Security"}},
+		{"no claim", []string{"stage.weights.cache=pvc:My_Claim"}, []string{`not "My_Claim"`}},
 		{"many replicas", []string{"stage.replicas.foo/bar=1001"}, []string{"0 to 1000"}},
 		{"unknown vanity URL", []string{"stage.replicas.foo/baz=1"}, []string{"foo/baz", "it has foo/bar"}},
 		{"quantity", []string{"stage.resources.foo/bar.memory=lots"}, []string{"lots"}},
@@ -149,6 +152,7 @@ func TestConfigureTheQueue(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"stage.queue": "on", "stage.queue.storage": "auto", "stage.queue.size": "10Gi", "stage.queue.keep": "24h", "stage.queue.share": "20%", "stage.callbacks.allow": "none",
+		"stage.weights.mount": "auto", "stage.weights.cache": "none",
 	} {
 		if v := shown()[key]; v.Value != want || v.State != "default" {
 			t.Errorf("%s is %+v, want the default %s", key, v, want)

@@ -29,14 +29,20 @@ func mapImages(plan *bundle.Plan, stage settings.Stage) map[string]transfer.Mapp
 			Tag:         repository + ":" + tag[:min(len(tag), 128)],
 		}
 	}
-	for _, a := range plan.Algorithms {
-		parts := strings.SplitN(a.Algorithm, "/", 3)
+	version := func(image bundle.Image, ref string) {
+		parts := strings.SplitN(ref, "/", 3)
 		owner, name, hash := strings.ToLower(parts[0]), strings.ToLower(parts[1]), parts[2]
 		if stage.Registry.Layout == "per-image" {
-			add(a.Image, registry.Repository(stage.ContainerRegistry, owner, name), hash)
-			continue
+			add(image, registry.Repository(stage.ContainerRegistry, owner, name), hash)
+			return
 		}
-		add(a.Image, registry.Repository(stage.ContainerRegistry, "satellite-"+plan.Satellite.ID), owner+"-"+name+"-"+constellation.ShortHash(hash))
+		add(image, registry.Repository(stage.ContainerRegistry, "satellite-"+plan.Satellite.ID), owner+"-"+name+"-"+constellation.ShortHash(hash))
+	}
+	for _, a := range plan.Algorithms {
+		version(a.Image, a.Algorithm)
+	}
+	for _, w := range plan.Weights() {
+		version(w.Image, w.Artifact)
 	}
 	add(plan.System.Image, registry.Repository(stage.ContainerRegistry, "execution-engine"), plan.System.Version)
 	return images

@@ -113,6 +113,9 @@ func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Inpu
 	if in.Settings.Queue, err = preflight.SettleQueue(ctx, c, in); err != nil {
 		return in, target.Refused(err)
 	}
+	if in.Settings.Weights, err = preflight.SettleWeights(ctx, c, in); err != nil {
+		return in, target.Refused(err)
+	}
 	return in, nil
 }
 

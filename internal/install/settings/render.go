@@ -33,6 +33,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 	for of, r := range s.Resources {
 		in.Resources[of] = render.Resources(r)
 	}
+	if err := s.weights(&in); err != nil {
+		return in, err
+	}
 	in.Engine = in.Resources[render.EngineResources]
 	in.Queue.Resources = in.Resources[render.QueueResources]
 	return in, nil

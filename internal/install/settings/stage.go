@@ -32,6 +32,7 @@ type Stage struct {
 	Metrics           Metrics              `yaml:"metrics"`
 	OwnKey            string               `yaml:"own_key"`
 	Heartbeat         string               `yaml:"heartbeat"`
+	Weights           Weights              `yaml:"weights"`
 }
 
 // Replicas is how many replicas an algorithm has here, as render.ParseReplicas
@@ -109,6 +110,7 @@ func defaultConfig() Config {
 		Queue:     Queue{State: queueDefault, Storage: "auto"},
 		OwnKey:    "pods",
 		Heartbeat: "on",
+		Weights:   Weights{Mount: render.WeightsAuto, Cache: cacheNone},
 	}}
 }
 

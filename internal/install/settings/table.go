@@ -63,6 +63,8 @@ var table = []setting{
 	{key: "stage.resources.<vanity>.cpu_limit", about: "their limit, for a quota that wants one, such as 2", text: true, check: checkQuantity, form: formQuantity},
 	{key: "stage.resources.<vanity>.memory", about: "its memory, such as 2Gi", text: true, check: checkQuantity, form: formQuantity},
 	{key: "stage.resources.<vanity>.gpu", about: "its GPUs, such as 1", check: checkGPU},
+	{key: "stage.weights.mount", about: "how pods get the weights of models: image (a volume that the kubelet mounts), copy (unpacked by an init container), auto (image where the cluster can)", standard: render.WeightsAuto, text: true, check: oneOf(render.WeightsAuto, render.WeightsImage, render.WeightsCopy)},
+	{key: "stage.weights.cache", about: "where they are unpacked: none (each pod's own folder), pvc:CLAIM (once, in a volume that pods share)", standard: cacheNone, text: true, check: checkCache, form: formCache},
 	{key: "stage.mothership.proxy", about: "the HTTP proxy of heartbeats", text: true, check: checkProxy, form: formProxy},
 	{key: "stage.mothership.ca_file", about: "the mothership's own certificate authority, a PEM file", text: true, check: checkPath, file: true},
 	{key: "stage.metrics.allow", about: "who may read the engines' metrics, port 9090: none, any, or namespaces and address ranges with commas between them", standard: "none", text: true, check: checkMetricsAllow, form: formNetworks},

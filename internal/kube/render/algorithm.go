@@ -106,6 +106,7 @@ func (r *renderer) algorithmPod(a bundle.Algorithm) corev1.PodTemplateSpec {
 	}
 	r.surround(&pod, a)
 	r.runner(&pod.Spec, a)
+	r.weights(&pod.Spec, a)
 	r.readOnlyRoot(&pod.Spec, a)
 	return pod
 }

@@ -121,6 +121,7 @@ func (r *renderer) configuration() error {
 		r.add(r.secret(SecretsName, "algorithm", corev1.SecretTypeOpaque, nil))
 	}
 	r.queueState()
+	r.registryCA()
 	if r.Settings.PullConfig != nil {
 		r.add(r.secret(r.Settings.PullSecret, "registry", corev1.SecretTypeDockerConfigJson, map[string][]byte{
 			corev1.DockerConfigJsonKey: r.Settings.PullConfig,

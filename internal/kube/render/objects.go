@@ -42,18 +42,29 @@ func Workloads(objects []*unstructured.Unstructured) []string {
 // RunsPods reports whether objects of a kind run pods.
 func RunsPods(kind string) bool { return kind == "Deployment" || kind == "StatefulSet" }
 
-// Images returns every image that objects run, once.
+// Images returns every image that objects run or read weights of, once.
 func Images(objects []*unstructured.Unstructured) []string {
 	var images []string
+	add := func(image any) {
+		if image, ok := image.(string); ok && !slices.Contains(images, image) {
+			images = append(images, image)
+		}
+	}
 	for _, o := range objects {
 		for _, list := range []string{"containers", "initContainers"} {
 			containers, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", list)
 			for _, container := range containers {
 				if m, ok := container.(map[string]any); ok {
-					if image, ok := m["image"].(string); ok && !slices.Contains(images, image) {
-						images = append(images, image)
-					}
+					add(m["image"])
+					add(weightsOf(m))
 				}
+			}
+		}
+		volumes, _, _ := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "volumes")
+		for _, volume := range volumes {
+			if m, ok := volume.(map[string]any); ok {
+				image, _, _ := unstructured.NestedFieldNoCopy(m, "image", "reference")
+				add(image)
 			}
 		}
 	}

@@ -58,6 +58,7 @@ type Settings struct {
 	MothershipCA    string                  // whom they trust besides the system's, PEM
 	Queue           Queue                   // of durable calls
 	CallbackAllow   []string                // where results may be sent beyond public addresses
+	Weights         Weights                 // how algorithms get those that they read
 }
 
 // Ingress is how callers from outside reach the engine.
