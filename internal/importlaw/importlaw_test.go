@@ -88,7 +88,8 @@ var direct = map[string][]string{
 	"internal/satellite/queue":   {"internal/satellite/operate"}, // its node answers operators
 
 	"internal/satellite/queue/credentials": {},
-	"internal/satellite/queue/node":        {"internal/satellite/operate", "internal/satellite/queue/credentials"},
+	"internal/satellite/queue/integrity":   {},
+	"internal/satellite/queue/node":        {"internal/satellite/operate", "internal/satellite/queue/credentials", "internal/satellite/queue/integrity"},
 
 	"internal/satellite/reload":    {"internal/satellite/config"},
 	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,9 @@ type Loss struct {
 	Incarnation string `json:"incarnation"`
 	// Observed is as of when Calls was known; to it each engine adds what it did since.
 	Observed time.Time `json:"observed,omitzero"`
+	// Erased are the ids of what nodes erased of damaged disks, where that is the
+	// loss: the queue of this incarnation goes on.
+	Erased []string `json:"erased,omitempty"`
 }
 
 // MarkerState is what is remembered of a queue outside of it.
@@ -48,10 +52,12 @@ type Marker interface {
 
 // lastLost returns the incarnation that was lost last, "" for none.
 func (s *MarkerState) lastLost() string {
-	if len(s.Losses) == 0 {
-		return ""
+	for _, l := range slices.Backward(s.Losses) {
+		if len(l.Erased) == 0 {
+			return l.Incarnation
+		}
 	}
-	return s.Losses[len(s.Losses)-1].Incarnation
+	return ""
 }
 
 func (s *MarkerState) lose(l Loss) {

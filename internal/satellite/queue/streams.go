@@ -106,6 +106,9 @@ func (q *Queue) settle(ctx context.Context) error {
 		if known, err = q.addLost(ctx, known); err != nil {
 			return err
 		}
+		if known, err = q.addErased(ctx, known); err != nil {
+			return err
+		}
 	}
 	next := q.resolve(known, found)
 	if next.Incarnation != known.Incarnation {
@@ -245,6 +248,7 @@ func (q *Queue) resolve(known MarkerState, f found) MarkerState {
 		return known
 	default:
 		calls := q.tally.outstanding(known)
+		calls -= min(calls, known.erasedSince(known.Observed))
 		if f.behind {
 			// A part is left, and goes on under a new name.
 			calls -= min(calls, f.stored)

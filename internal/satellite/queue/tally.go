@@ -81,7 +81,7 @@ func (q *Queue) addLost(ctx context.Context, known MarkerState) (MarkerState, er
 	q.mu.Lock()
 	mine := q.incarnation
 	q.mu.Unlock()
-	i := slices.IndexFunc(known.Losses, func(l Loss) bool { return l.Incarnation == mine })
+	i := slices.IndexFunc(known.Losses, func(l Loss) bool { return l.Incarnation == mine && len(l.Erased) == 0 })
 	if mine == "" || mine == known.Incarnation || i < 0 {
 		return known, nil
 	}

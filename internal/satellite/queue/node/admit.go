@@ -48,8 +48,10 @@ type peerState struct {
 	// Has is sinceFirst, sinceFilled, or "" for a disk that lacks something.
 	Has string `json:"has"`
 	// Ready says that its log is current.
-	Ready bool   `json:"ready"`
-	Sum   string `json:"sum"`
+	Ready bool `json:"ready"`
+	// Damaged says that what it has, or has set aside, lacks what could not be read.
+	Damaged bool   `json:"damaged,omitempty"`
+	Sum     string `json:"sum"`
 }
 
 // has returns what is known of the node's disk.
@@ -71,7 +73,7 @@ func (n *Node) markComplete(ready bool) {
 		n.readyLooks = 0
 		return
 	}
-	if n.readyLooks++; n.readyLooks != completeAfter || n.has() == sinceFilled {
+	if n.readyLooks++; n.readyLooks != completeAfter || n.has() == sinceFilled && !n.isDamaged() {
 		return
 	}
 	if err := n.mark(sinceFilled); err != nil {
@@ -79,7 +81,7 @@ func (n *Node) markComplete(ready bool) {
 		n.opts.Log.Warn("mark the queue's node as complete", "error", err)
 		return
 	}
-	n.endRescue()
+	n.filled()
 }
 
 // admit waits until this node may start.
@@ -93,6 +95,9 @@ func (n *Node) admit(ctx context.Context) error {
 	}
 	for said := ""; ; {
 		why, err := n.mayStart(ctx, port)
+		if err == nil && why == "" && n.isAside() {
+			err = n.leaveRoom()
+		}
 		if err != nil || why == "" {
 			return err
 		}
@@ -111,11 +116,22 @@ func (n *Node) admit(ctx context.Context) error {
 	}
 }
 
+// others is what the two other nodes say of their disks.
+type others struct {
+	filled  string // one that has had everything once
+	whole   int    // of such, and nothing is damaged
+	lacking int    // without everything
+	damaged bool   // one is
+	behind  []string
+}
+
 // mayStart returns "", or what the node waits for.
 func (n *Node) mayStart(ctx context.Context, port string) (string, error) {
-	others := map[string]int{}
-	var behind []string
-	filled := ""
+	state := "this node's disk is empty"
+	if n.isAside() {
+		state = "this node's disk is damaged"
+	}
+	var o others
 	for _, peer := range n.opts.Peers {
 		host, _, err := net.SplitHostPort(peer)
 		if err != nil {
@@ -123,31 +139,46 @@ func (n *Node) mayStart(ctx context.Context, port string) (string, error) {
 		}
 		s, err := n.askPeer(ctx, net.JoinHostPort(host, port))
 		if err != nil {
-			return fmt.Sprintf("this node's disk is empty, and %s does not say what it has: %v", host, err), nil
+			return fmt.Sprintf("%s, and %s does not say what it has: %v", state, host, err), nil
 		}
 		if s.Name != n.opts.Name {
-			others[s.Has]++
-			if s.Has == sinceFilled {
-				filled = s.Name
-			}
-			if !s.Ready {
-				behind = append(behind, host)
-			}
+			o.hear(s, host)
 		}
 	}
 	switch {
-	case others[sinceFilled] == 0:
-		return "", n.mark(sinceFirst)
-	case others[""] > 0 && n.rescued() == filled:
+	case o.whole == 0 && n.isAside():
+		return "", n.takeBack(ctx)
+	case o.lacking > 0 && o.filled != "" && n.rescued() == o.filled:
 		return "", nil
-	case others[""] > 0:
-		return "this node's disk is empty, and so is another's: there is no majority that has what was accepted. " +
+	case o.whole == 0 && o.damaged:
+		return state + ", and another's is damaged: it waits until that node goes on with what it has", nil
+	case o.whole == 0:
+		return "", n.mark(sinceFirst)
+	case o.lacking > 0:
+		return state + ", and so is another's: there is no majority that has what was accepted. " +
 			"Bring the other disk back. If it is gone for good, 'queue rescue' goes on with what the third one has, and tells what is lost", nil
-	case len(behind) > 0:
+	case len(o.behind) > 0:
 		// Only beside a leader that has everything is an empty voter harmless.
-		return fmt.Sprintf("this node's disk is empty, and %s are not ready to fill it", strings.Join(behind, ", ")), nil
+		return fmt.Sprintf("%s, and %s are not ready to fill it", state, strings.Join(o.behind, ", ")), nil
 	}
 	return "", nil
+}
+
+// hear takes in what another node says.
+func (o *others) hear(s peerState, host string) {
+	if s.Has == sinceFilled {
+		o.filled = s.Name
+	}
+	if s.Has == sinceFilled && !s.Damaged {
+		o.whole++
+	}
+	if s.Has == "" {
+		o.lacking++
+	}
+	o.damaged = o.damaged || s.Damaged
+	if !s.Ready {
+		o.behind = append(o.behind, host)
+	}
 }
 
 // askPeer asks another node what it has. Who does not have the secret is not believed.
@@ -179,6 +210,9 @@ func (n *Node) askPeer(ctx context.Context, address string) (peerState, error) {
 func (n *Node) peerSum(nonce string, s peerState) string {
 	mac := hmac.New(sha256.New, []byte(n.credentials.Node.Password))
 	_, _ = mac.Write([]byte(nonce + "\n" + s.Name + "\n" + s.Has + "\n" + strconv.FormatBool(s.Ready)))
+	if s.Damaged { // what older nodes never say
+		_, _ = mac.Write([]byte("\ndamaged"))
+	}
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
@@ -189,7 +223,7 @@ func (n *Node) answerPeer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a nonce is missing", http.StatusBadRequest)
 		return
 	}
-	s := peerState{Name: n.opts.Name, Has: n.has(), Ready: n.Ready() == nil}
+	s := peerState{Name: n.opts.Name, Has: n.has(), Ready: n.Ready() == nil, Damaged: n.isDamaged()}
 	s.Sum = n.peerSum(nonce, s)
 	_ = json.NewEncoder(w).Encode(s)
 }

@@ -29,6 +29,8 @@ type Announcement struct {
 	Size int64 `json:"size"`
 	// Stored is what it stores, by stream.
 	Stored map[string]Stored `json:"stored,omitempty"`
+	// Erased is what could not be read of its disk lately and no other node had whole.
+	Erased *Erased `json:"erased,omitempty"`
 }
 
 // OnAnnouncement calls f with what each node tells of itself, as long as conn
@@ -60,6 +62,9 @@ func (n *Node) announce(ctx context.Context) {
 				n.opts.Log.Error("the queue's nodes differ", "node", n.opts.Name, "reason", lacks)
 			}
 			said = lacks
+			if err := n.refill(ctx, lacks); err != nil && ctx.Err() == nil {
+				n.opts.Log.Error("the queue's node is not filled anew", "node", n.opts.Name, "error", err)
+			}
 		}
 		if text, err := json.Marshal(figures); err == nil {
 			_ = n.conn.Publish(announceSubject+"."+n.opts.Name, text)

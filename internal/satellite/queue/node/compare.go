@@ -7,9 +7,9 @@ import (
 
 // What a disk lost of a stream's file, its server takes for deleted: it names the
 // same last number as the others, with fewer messages, and stays so. So each node
-// compares what it stores with what the two others say they store. It does
-// nothing about it: the one that is told to lack something may be the one that is
-// right, if the two others lost the same.
+// compares what it stores with what the two others say they store. One that has
+// less than both others have alike is filled anew from them: they are a majority,
+// and what they have too much, if they lost the word of its removal, only runs again.
 
 const (
 	// alikeLooks is for how many looks in a row all figures are as they were,
@@ -75,7 +75,7 @@ func (c *comparison) lacks(own map[string]Stored, now time.Time) string {
 		}
 		c.looks[name] = l
 		if l.alike >= alikeLooks && seen[1] == seen[2] && mine.Last == seen[1].Last && mine.Messages < seen[1].Messages {
-			found = fmt.Sprintf("its disk lacks %d of %d messages of %s that both others have: it is damaged, and to be replaced by an empty one",
+			found = fmt.Sprintf("its disk lacks %d of %d messages of %s that both others have",
 				seen[1].Messages-mine.Messages, seen[1].Messages, name)
 		}
 	}

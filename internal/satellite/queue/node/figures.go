@@ -43,7 +43,7 @@ func (n *Node) figures() Announcement {
 	if err == nil {
 		n.free, n.total = free, total
 	}
-	a := Announcement{Name: n.opts.Name, Free: n.free, Total: n.total, Size: n.opts.Size}
+	a := Announcement{Name: n.opts.Name, Free: n.free, Total: n.total, Size: n.opts.Size, Erased: n.erased}
 	n.mu.Unlock()
 	if err := n.Ready(); err != nil {
 		a.Reason = err.Error()

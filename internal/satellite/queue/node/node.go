@@ -65,6 +65,7 @@ type Node struct {
 
 	readyLooks int       // by announce alone
 	restarted  time.Time // likewise
+	refilled   time.Time // likewise
 
 	mu         sync.Mutex
 	waits      string
@@ -72,6 +73,8 @@ type Node struct {
 	total      int64
 	closed     bool
 	comparison comparison
+	damaged    bool    // the store lacks what was erased of it, and is not filled yet
+	erased     *Erased // nil for nothing
 }
 
 // Start starts a node on its folder, which it checks first, and returns
@@ -119,6 +122,9 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 }
 
 func (n *Node) start(ctx context.Context) error {
+	if err := n.inspect(ctx); err != nil {
+		return err
+	}
 	if err := n.admit(ctx); err != nil {
 		return err
 	}
@@ -251,25 +257,33 @@ func (n *Node) Close(ctx context.Context) error {
 	n.stop()
 	n.ended.Wait()
 	n.conn.Close()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if len(n.opts.Peers) > 0 && n.opts.ClientListen != "" {
-			n.server.LameDuckShutdown()
-		}
-		n.server.Shutdown()
-		n.server.WaitForShutdown()
-	}()
 	var err error
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		n.server.Shutdown()
-		<-ended
-		err = ctx.Err()
+	if ns, _ := n.running(); ns != nil {
+		err = n.shutdown(ctx, ns)
 	}
 	if n.health != nil {
 		n.health.close()
 	}
 	return err
+}
+
+// shutdown ends a server, at once when ctx ends.
+func (n *Node) shutdown(ctx context.Context, ns *server.Server) error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if len(n.opts.Peers) > 0 && n.opts.ClientListen != "" {
+			ns.LameDuckShutdown()
+		}
+		ns.Shutdown()
+		ns.WaitForShutdown()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		ns.Shutdown()
+		<-ended
+		return ctx.Err()
+	}
 }

@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,13 +50,6 @@ func (n *Node) Rescue(_ context.Context, survivor string) error {
 	}
 	n.opts.Log.Warn("an operator gave the queue's lost disks up: this node is filled from the one that is left", "node", n.opts.Name, "from", survivor)
 	return writeSynced(filepath.Join(n.opts.Dir, rescueFile), []byte(survivor+"\n"))
-}
-
-// endRescue forgets it once the node is filled.
-func (n *Node) endRescue() {
-	if err := os.Remove(filepath.Join(n.opts.Dir, rescueFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		n.opts.Log.Warn("forget the rescue of the queue", "node", n.opts.Name, "error", err)
-	}
 }
 
 // Disk returns what the node's disk holds.

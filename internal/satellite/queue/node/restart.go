@@ -32,7 +32,7 @@ func stalled(ns *server.Server, sick error) bool {
 // called every second.
 func (n *Node) restartStalled(ctx context.Context) error {
 	ns, _ := n.running()
-	if time.Since(n.restarted) < restartEvery || !stalled(ns, health(ns)) {
+	if ns == nil || time.Since(n.restarted) < restartEvery || !stalled(ns, health(ns)) {
 		return nil
 	}
 	free, total, err := n.opts.Room(n.opts.Dir)
