@@ -123,6 +123,7 @@ type record struct {
 	Status      int    `json:"status,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
 	body        []byte
+	headOnly    bool // its body was not read
 }
 
 // encode returns the record's JSON on a line, and the body behind it.

@@ -18,8 +18,8 @@ import (
 // Path is what the addresses of durable calls begin with.
 const Path = "/v1/async/"
 
-// maxWait is the longest wait for the end of a call that a request may ask for.
-const maxWait = 300 * time.Second
+// MaxWait is the longest wait for the end of a call that a request may ask for.
+const MaxWait = 300 * time.Second
 
 // Status is a durable call as its caller reads it.
 type Status struct {
@@ -92,7 +92,7 @@ func (s *Service) answer(r *http.Request, id, rest string, c *Caller) (protocol.
 	case f != nil:
 		return protocol.Reply{}, f
 	case rest == "result":
-		return s.result(r.Context(), at, seen)
+		return s.result(r.Context(), at, seen, c)
 	}
 	return jsonReply(http.StatusOK, s.status(r.Context(), at, seen)), nil
 }
@@ -102,7 +102,7 @@ func readWait(text string) (time.Duration, *protocol.Failure) {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > int(maxWait/time.Second) {
+	if err != nil || n < 0 || n > int(MaxWait/time.Second) {
 		return 0, protocol.Refuse(http.StatusBadRequest, "wait is a whole number of seconds from 0 to 300")
 	}
 	return time.Duration(n) * time.Second, nil
@@ -161,11 +161,11 @@ func (s *Service) await(ctx context.Context, at callRef, wait time.Duration, c *
 	}
 }
 
-// look returns what is known of a call: its record, or what follows from where it
-// is in the queue.
+// look returns what is known of a call: its record, perhaps without its body, or what
+// follows from where it is in the queue.
 func (s *Service) look(ctx context.Context, at callRef, room func(size int) error) (*record, *protocol.Failure) {
 	for range 2 { // it may end between the two looks
-		rec, _, err := s.recordWithin(ctx, at.ticket, room)
+		rec, _, err := s.recordHead(ctx, at.ticket, room)
 		if errors.Is(err, errNoRoom) {
 			return nil, noRoom(err)
 		}
@@ -186,7 +186,11 @@ func (s *Service) look(ctx context.Context, at callRef, room func(size int) erro
 	if at.position.After {
 		return nil, protocol.Refuse(http.StatusNotFound, "the call was not stored, or its result's time is over; send it again")
 	}
-	return nil, protocol.Refuse(http.StatusGone, "results are kept for "+s.opts.Retention.String()+", and the time of this one is over")
+	return nil, s.over()
+}
+
+func (s *Service) over() *protocol.Failure {
+	return protocol.Refuse(http.StatusGone, "results are kept for "+s.opts.Retention.String()+", and the time of this one is over")
 }
 
 // maxSearch is how many calls are looked at for one of which it is not known where
@@ -251,7 +255,19 @@ func (s *Service) status(ctx context.Context, at callRef, seen *record) *Status 
 }
 
 // result answers with what the synchronous call would have been answered.
-func (s *Service) result(ctx context.Context, at callRef, seen *record) (protocol.Reply, *protocol.Failure) {
+func (s *Service) result(ctx context.Context, at callRef, seen *record, c *Caller) (protocol.Reply, *protocol.Failure) {
+	if seen.headOnly {
+		rec, _, err := s.recordWithin(ctx, at.ticket, c.room)
+		switch {
+		case errors.Is(err, errNoRoom):
+			return protocol.Reply{}, noRoom(err)
+		case err != nil:
+			return protocol.Reply{}, s.unreadable(err)
+		case rec == nil:
+			return protocol.Reply{}, s.over()
+		}
+		seen = rec
+	}
 	switch {
 	case seen.State == Cancelled:
 		return protocol.Reply{}, protocol.Refuse(http.StatusConflict, "the call was cancelled and has no result")
@@ -307,63 +323,6 @@ func (s *Service) StateOf(ctx context.Context, id, vanityURL string) (State, err
 		return "", nil
 	}
 	return "", f
-}
-
-// cancel ends a call that has not ended: by its record, which only one can make,
-// and then wherever it waits or runs.
-func (s *Service) cancel(ctx context.Context, at callRef, c *Caller) (protocol.Reply, *protocol.Failure) {
-	seen, f := s.look(ctx, at, c.room)
-	if f != nil {
-		return protocol.Reply{}, f
-	}
-	for {
-		rec, rev, err := s.recordWithin(ctx, at.ticket, c.room)
-		if errors.Is(err, errNoRoom) {
-			return protocol.Reply{}, noRoom(err)
-		}
-		if err != nil {
-			return protocol.Reply{}, s.unreadable(err)
-		}
-		if rec != nil {
-			seen = rec
-		}
-		if seen.State.Ended() {
-			return protocol.Reply{}, protocol.Refuse(http.StatusConflict, "the call has ended already: it is "+string(seen.State))
-		}
-		next := *seen
-		next.State, next.FinishedAt, next.body = Cancelled, s.now().UTC(), nil
-		data, err := next.encode()
-		if err != nil {
-			return protocol.Reply{}, s.unreadable(err)
-		}
-		_, err = s.opts.Queue.Put(ctx, queue.BucketCall, at.ticket.String(), data, rev)
-		switch {
-		case errors.Is(err, queue.ErrConflict):
-			continue
-		case err != nil:
-			return protocol.Reply{}, s.unreadable(err)
-		}
-		s.endCancelled(at, next.Seq)
-		return jsonReply(http.StatusOK, s.status(ctx, at, &next)), nil
-	}
-}
-
-// endCancelled ends a call whose record says that it was cancelled. Where it runs
-// it is cut off, also when the signal gets lost; where it waits it is taken out,
-// or else by whoever takes it.
-func (s *Service) endCancelled(at callRef, seq uint64) {
-	s.opts.Metrics.finished.WithLabelValues(at.vanityURL, string(Cancelled)).Inc()
-	s.opts.Queue.Signal(signalCancel, []byte(at.ticket.String()))
-	s.opts.Queue.Signal(signalEnded, []byte(at.ticket.String()))
-	if w := s.isActive(at.ticket); w != nil {
-		w.cut(ErrCancelled) // and takes it off the queue
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.running), recordTimeout)
-	defer cancel()
-	if err := s.opts.Queue.Remove(ctx, seq); err != nil && !errors.Is(err, queue.ErrNotFound) {
-		s.log.Debug("take a cancelled call out of the queue", "request_id", at.id, "error", err)
-	}
 }
 
 func jsonReply(status int, v any) protocol.Reply {

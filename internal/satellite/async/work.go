@@ -376,23 +376,3 @@ func (s *Service) storeDead(ctx context.Context, key string, letter *DeadLetter)
 	s.log.Error("write a dead letter", "key", key, "error", err)
 	return false
 }
-
-// record returns what is kept of a call, nil when that is nothing.
-func (s *Service) record(ctx context.Context, t Ticket) (*record, uint64, error) {
-	return s.recordWithin(ctx, t, func(int) error { return nil })
-}
-
-// recordWithin is record for a body of any size, as queue.RecordWithin has it.
-func (s *Service) recordWithin(ctx context.Context, t Ticket, room func(size int) error) (*record, uint64, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	data, rev, err := s.opts.Queue.RecordWithin(ctx, queue.BucketCall, t.String(), room)
-	switch {
-	case errors.Is(err, queue.ErrNotFound):
-		return nil, 0, nil
-	case err != nil:
-		return nil, 0, err
-	}
-	r, err := decodeRecord(data)
-	return r, rev, err
-}

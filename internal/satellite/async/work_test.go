@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -197,6 +198,38 @@ func TestResultsHaveTheirTime(t *testing.T) {
 	at.position.After = true
 	if _, f := s.look(t.Context(), at, anyRoom); f == nil || f.Status != 404 {
 		t.Errorf("a call that may never have been stored = %v, want 404", f)
+	}
+}
+
+// TestAStateIsReadWithoutItsResult: what a call was answered takes memory only where
+// it is asked for.
+func TestAStateIsReadWithoutItsResult(t *testing.T) {
+	q := startQueue(t)
+	body := strings.Repeat("x", 2<<20)
+	s := start(t, q, Options{}, func(context.Context, Input) Outcome { return answered(body) })
+	at := submit(t, s)
+	room := 512 << 10
+	c := Caller{KeyID: "k", May: func(string) bool { return true }, Room: func(size int) error {
+		if size > room {
+			return errors.New("the engine has no more")
+		}
+		return nil
+	}}
+	get := func(method, path string) protocol.Reply {
+		return s.Answer(httptest.NewRequestWithContext(t.Context(), method, Path+at.id+path, nil), c)
+	}
+	if r := get("GET", "?wait=60"); r.Status != 200 || !strings.Contains(string(r.Parts[0]), `"succeeded"`) || len(r.Parts[0]) > 1000 {
+		t.Errorf("the state = %d with %d bytes", r.Status, len(r.Parts[0]))
+	}
+	if r := get("DELETE", ""); r.Status != 409 || !strings.Contains(string(r.Parts[0]), "it is succeeded") {
+		t.Errorf("cancelling it = %d %s", r.Status, r.Parts[0])
+	}
+	if r := get("GET", "/result"); r.Status != 503 {
+		t.Errorf("the result without room = %d, want 503", r.Status)
+	}
+	room = 4 << 20
+	if r := get("GET", "/result"); r.Status != 200 || string(r.Parts[0]) != body {
+		t.Errorf("the result = %d with %d bytes, want %d", r.Status, len(r.Parts[0]), len(body))
 	}
 }
 

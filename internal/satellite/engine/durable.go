@@ -53,15 +53,17 @@ func (e *Engine) accept(r *http.Request, c *call.Call, body *memory.Buffer) (pro
 	return protocol.VoidReply(id), nil
 }
 
+// resultRoomWait is how long a result waits for memory in the budget of replies, after
+// its call's end was waited for: as long as callers who read slowly may hold theirs.
+const resultRoomWait = 2 * time.Minute
+
 // serveAsync answers what became of durable calls.
 func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 	var reply protocol.Reply
 	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
 	var share *memory.Share
 	if f == nil {
-		// How long a request waits for its call's end is its own; for memory it
-		// waits as the budget has it.
-		share = e.replies.Share(r.Context(), key.ID, time.Now().Add(time.Hour), nil)
+		share = e.replies.Share(r.Context(), key.ID, time.Now().Add(async.MaxWait+resultRoomWait), nil)
 		reply, f = e.durable.Answer(r, &key, share.Grow)
 	}
 	if f != nil {

@@ -78,6 +78,28 @@ func (q *Queue) RecordWithin(ctx context.Context, b Bucket, key string, room fun
 	return value, raw.seq, err
 }
 
+// RecordHead returns how a record's value begins, whether that is all of it, and its
+// revision, or ErrNotFound. Of a large value it reads the first piece alone.
+func (q *Queue) RecordHead(ctx context.Context, b Bucket, key string) (head []byte, whole bool, revision uint64, err error) {
+	raw, err := q.record(ctx, b, key)
+	if err != nil {
+		return nil, false, 0, err
+	}
+	text := raw.header.Get(piecesOf)
+	if text == "" {
+		return raw.data, true, raw.seq, nil
+	}
+	p, err := parsePieces(text)
+	if err != nil {
+		return nil, false, 0, err
+	}
+	first, err := q.lastOf(ctx, p.Stream, p.subject(0))
+	if err != nil {
+		return nil, false, 0, fmt.Errorf("read a message's first piece: %w", err)
+	}
+	return first.data, false, raw.seq, nil
+}
+
 func (q *Queue) record(ctx context.Context, b Bucket, key string) (rawMessage, error) {
 	subject, stream, err := b.subject(key)
 	if err != nil {
