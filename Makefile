@@ -106,9 +106,9 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_SOAK=$(or $(SOAK),20m) CONSTELLATION_SOAK_AWAY=$(or $(AWAY),10m) \
 	  $(GO) test -count=1 -timeout 90m -run TestSoak -v ./internal/e2e
 
-durability: build components ## What durable calls survive on real clusters, in half an hour: kills, wiped and full disks, cut links, upgrades; ONLY=Full for one test
+durability: build components ## What durable calls survive on real clusters, in an hour: kills, wiped and full disks, cut links, upgrades, a million that wait; ONLY=Full for one test
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e
+	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e ./internal/satellite/queue
 
 fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
 	@deploy/fuzz.sh

@@ -9,32 +9,36 @@ import (
 	"time"
 )
 
-// everyProcess kills the queue's nodes one after the other, and then the engines,
-// while calls run. Of each replica, an engine that dies may take one call with it
-// that runs, and one whose result is not stored yet.
+// everyProcess kills, while one set of calls runs, the queue's nodes one after the
+// other, then the engines, and then all nodes at once. Of each replica, an engine
+// that dies may take one call with it that runs, and one whose result is not stored
+// yet; a node takes none.
 func (d *durable) everyProcess(t *testing.T) {
-	w := d.acceptMany(t, "killed", 600, .15)
+	w := d.acceptMany(t, "killed", 1000, .3)
 	for _, node := range queueNames {
 		d.restarted(t, node, func() { d.signal(t, syscall.SIGKILL, d.found(t, queueProcess, named(node))) })
 		d.nodesReady(t, 3)
 	}
 	w.twice(t, 0)
 	d.restarted(t, engineName, func() { d.signal(t, syscall.SIGKILL, d.found(t, engineProcess)) })
+	w.unfinished(t, "the engines were killed")
+	d.restarted(t, "queue-", func() { d.signal(t, syscall.SIGKILL, d.found(t, queueProcess)) })
+	d.nodesReady(t, 3)
+	w.unfinished(t, "all nodes were killed at once")
 	w.ended(t)
 	w.ran(t)
 	w.twice(t, 2*slowReplicas)
 	d.lost(t, 0)
 }
 
-// allNodes kills all nodes at once: calls that run meanwhile are not run again.
-func (d *durable) allNodes(t *testing.T) {
-	w := d.acceptMany(t, "headless", 400, .15)
-	d.restarted(t, "queue-", func() { d.signal(t, syscall.SIGKILL, d.found(t, queueProcess)) })
-	d.nodesReady(t, 3)
-	w.ended(t)
-	w.ran(t)
-	w.twice(t, 0)
-	d.lost(t, 0)
+// unfinished checks that calls still wait: what was done was done beside them.
+func (w *work) unfinished(t *testing.T, after string) {
+	t.Helper()
+	s := w.queueStatus(t)
+	t.Logf("after %s %d calls wait", after, s.Waiting)
+	if s.Waiting == 0 {
+		t.Errorf("no call waits any more after %s: more are needed, or longer ones", after)
+	}
 }
 
 func (d *durable) oneDisk(t *testing.T) {

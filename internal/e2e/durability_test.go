@@ -49,7 +49,6 @@ func TestDurability(t *testing.T) {
 	d.take(t, []durableStep{
 		{"deploy", (*durable).deployPython},
 		{"every process is killed", (*durable).everyProcess},
-		{"all queue nodes are killed at once", (*durable).allNodes},
 		{"a disk is wiped", (*durable).oneDisk},
 		{"the links are cut for a minute", (*durable).allLinks},
 		{"one node is cut off", (*durable).oneNode},
