@@ -1,6 +1,7 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -13,10 +14,15 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/engine"
 	"github.com/constellation-serving/constellation/internal/satellite/queue/node"
@@ -109,8 +115,13 @@ func TestReachOfTheQueue(t *testing.T) {
 	status := engineOf(t, ours, `,"queue":{"mode":"cluster","replicas":1,"servers":["`+address+`"]}`) + "/v1/status"
 	client := reach.NewClient("")
 	defer client.CloseIdleConnections()
-	if got := reach.Ask(t.Context(), client, ours, status); got.Answers != reach.ThisLaunch || got.Queue != config.QueueOpening {
+	got := reach.Ask(t.Context(), client, ours, status)
+	if got.Answers != reach.ThisLaunch || got.Queue != config.QueueOpening {
 		t.Errorf("before there is a node: %+v", got)
+	}
+	if said := reportOf(t, got); !strings.Contains(said, "! its engines do not reach the queue yet\n  synchronous calls are answered;") ||
+		!strings.Contains(said, "→ 'algo-install satellite SAT "+ours+" queue status' says when it is reached") {
+		t.Errorf("a deploy says %q", said)
 	}
 	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: []byte(queueToken), ClientListen: address})
 	if err != nil {
@@ -122,7 +133,32 @@ func TestReachOfTheQueue(t *testing.T) {
 			t.Fatal("the engine never says that it reaches the queue")
 		}
 	}
+	if said := reportOf(t, reach.Ask(t.Context(), client, ours, status)); strings.Contains(said, "queue") {
+		t.Errorf("with the queue reached a deploy says %q", said)
+	}
 	if got := reach.Ask(t.Context(), client, theirs, status); got.Answers != reach.OtherLaunch || got.Queue != "" {
 		t.Errorf("who does not know the launch learns %+v", got)
 	}
+}
+
+// reportOf returns what a deploy says of who answers, with an account that may not
+// ask the engines why.
+func reportOf(t *testing.T, got *reach.Answer) string {
+	t.Helper()
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"no","code":403}`, http.StatusForbidden)
+	}))
+	defer refusing.Close()
+	typed, err := kubernetes.NewForConfig(&rest.Config{Host: refusing.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	s := &session{report: progress.New(&said), launch: &store.Launch{
+		Folder: store.Folder{SatelliteID: "SAT", LaunchID: "9b2c3d4e-1a2b-4c3d-9e4f-abcdef012345"}, Plan: &bundle.Plan{},
+	}}
+	if err := s.reportReach(t.Context(), &cluster.Cluster{Namespace: "algorithms", Typed: typed}, &DeployResult{Reach: got}); err != nil {
+		t.Fatal(err)
+	}
+	return said.String()
 }
