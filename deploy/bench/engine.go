@@ -237,7 +237,7 @@ func (b *engineBench) engine(ctx context.Context, name string, endpoints []strin
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") { // an address of ours for another engine to know us by
 		addr, args = args[0], args[1:]
 	}
-	cmd := exec.CommandContext(ctx, b.binary, append([]string{"satellite", "engine", "--config", dir, "--listen", addr,
+	cmd := exec.CommandContext(ctx, b.binary, append([]string{"satellite", "engine", "--config", dir, "--listen", addr, //nolint:gosec // the programs that are measured
 		"--metrics-listen", "127.0.0.1:0", "--drain-delay", "0s", "--log-level", "error"}, args...)...)
 	cmd.Stderr = os.Stderr
 	log, err := os.Create(filepath.Join(dir, "access.log"))
@@ -276,8 +276,24 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Simple ` + benchKey + `"
 `
 
-// small measures small JSON calls with wrk. all[1] is nginx.
+// small measures small JSON calls. all[1] is nginx.
 func (b *engineBench) small(ctx context.Context, out io.Writer, all []*contender) error {
+	if err := b.callSmall(ctx, all); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "small JSON calls, %d connections, %d rounds by turns, medians\n", connections, smallRounds)
+	var pairs strings.Builder
+	for _, c := range all[2:] {
+		fmt.Fprintf(&pairs, "  %-25s %.2f of nginx's calls/s, %.2f of its p99 (medians of the rounds' ratios)\n",
+			c.name, median(ratios(c.rates, all[1].rates)), median(ratios(c.p99s, all[1].p99s)))
+	}
+	table(out, all, 1, "calls/s")
+	fmt.Fprint(out, pairs.String())
+	return nil
+}
+
+// callSmall gives each of all its rounds of wrk, by turns.
+func (b *engineBench) callSmall(ctx context.Context, all []*contender) error {
 	script := filepath.Join(b.dir, "post.lua")
 	if err := os.WriteFile(script, []byte(wrkScript), 0o644); err != nil {
 		return err
@@ -297,14 +313,6 @@ func (b *engineBench) small(ctx context.Context, out io.Writer, all []*contender
 			c.rates, c.p99s = append(c.rates, rate), append(c.p99s, p99)
 		}
 	}
-	fmt.Fprintf(out, "small JSON calls, %d connections, %d rounds by turns, medians\n", connections, smallRounds)
-	var pairs strings.Builder
-	for _, c := range all[2:] {
-		fmt.Fprintf(&pairs, "  %-25s %.2f of nginx's calls/s, %.2f of its p99 (medians of the rounds' ratios)\n",
-			c.name, median(ratios(c.rates, all[1].rates)), median(ratios(c.p99s, all[1].p99s)))
-	}
-	table(out, all, 1, "calls/s")
-	fmt.Fprint(out, pairs.String())
 	return nil
 }
 

@@ -26,7 +26,7 @@ func main() {
 var measurements = []struct {
 	name string
 	run  func(ctx context.Context, binary string, out io.Writer) error
-	big  bool // needs tens of gigabytes, and so runs only when it is named
+	big  bool // needs tens of gigabytes or another program, and so runs only when it is named
 }{
 	{name: "start", run: startUp},
 	{name: "endpoint", run: endpoint},
@@ -38,6 +38,7 @@ var measurements = []struct {
 	{name: "queue", run: queue},
 	{name: "beside", run: beside},
 	{name: "large", run: large, big: true},
+	{name: "before", run: before, big: true},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

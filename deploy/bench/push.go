@@ -18,7 +18,6 @@ import (
 
 // pushes measures the push into an empty registry, and the push again.
 func (b *bench) pushes(ctx context.Context, l *moved, layouts []string, kind string, rounds int) error {
-	root := b.deployment()
 	var registry *target
 	fresh := func(ctx context.Context, place string) (err error) {
 		if registry != nil {
@@ -33,11 +32,7 @@ func (b *bench) pushes(ctx context.Context, l *moved, layouts []string, kind str
 		}
 	}()
 	ours := func(ctx context.Context) (sample, error) {
-		if _, err := b.measure(ctx, b.binary, "algo-install", "satellite", l.satellite, l.id, "configure", "--deployment-dir", root,
-			"stage.container_registry="+registry.host+"/team", "stage.registry.insecure=true"); err != nil {
-			return sample{}, err
-		}
-		return b.measure(ctx, b.binary, "algo-install", "satellite", l.satellite, l.id, "push", "--deployment-dir", root)
+		return b.push(ctx, l, b.deployment(), registry.host)
 	}
 	crane := func(ctx context.Context) (sample, error) {
 		return b.each(layouts, func(n int, layout string) (sample, error) {
@@ -73,6 +68,15 @@ func (b *bench) pushes(ctx context.Context, l *moved, layouts []string, kind str
 		fmt.Fprintf(b.out, "| %s | %.3f |\n", t.name, median(again[t.name]))
 	}
 	return nil
+}
+
+// push pushes the launch below root to the registry at host.
+func (b *bench) push(ctx context.Context, l *moved, root, host string) (sample, error) {
+	if _, err := b.measure(ctx, b.binary, "algo-install", "satellite", l.satellite, l.id, "configure", "--deployment-dir", root,
+		"stage.container_registry="+host+"/team", "stage.registry.insecure=true"); err != nil {
+		return sample{}, err
+	}
+	return b.measure(ctx, b.binary, "algo-install", "satellite", l.satellite, l.id, "push", "--deployment-dir", root)
 }
 
 // target is a registry to push to.

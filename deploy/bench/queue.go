@@ -78,16 +78,26 @@ func percentile(times []time.Duration, q float64) time.Duration {
 
 // queue is `bench queue`.
 func queue(ctx context.Context, binary string, out io.Writer) error {
-	b, err := newEngineBench(binary)
+	runs, err := queueRuns(ctx, binary)
 	if err != nil {
 		return err
+	}
+	report(out, runs)
+	return nil
+}
+
+// queueRuns makes the draws' calls at two engines of one satellite.
+func queueRuns(ctx context.Context, binary string) ([]played, error) {
+	b, err := newEngineBench(binary)
+	if err != nil {
+		return nil, err
 	}
 	defer b.stop()
 	var replicas []string
 	for range queueReplicas {
 		r, err := b.start(ctx, b.self, "sleeper")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		replicas = append(replicas, r.addr)
 	}
@@ -95,29 +105,24 @@ func queue(ctx context.Context, binary string, out io.Writer) error {
 	for range 2 {
 		addr, err := freeAddress()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		addresses = append(addresses, addr)
 	}
 	for i, addr := range addresses {
 		dir := filepath.Join(b.dir, "pair"+strconv.Itoa(i))
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
+			return nil, err
 		}
 		if err := os.WriteFile(filepath.Join(dir, "token"), []byte("bench"), 0o600); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := b.engine(ctx, "pair"+strconv.Itoa(i), replicas, 1, addr, "--peer", strings.Join(addresses, ",")); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	time.Sleep(settle) // the engines find each other
-	runs, err := play(ctx, addresses, draws(queueCalls, queueReplicas, queueLoad))
-	if err != nil {
-		return err
-	}
-	report(out, runs)
-	return nil
+	return play(ctx, addresses, draws(queueCalls, queueReplicas, queueLoad))
 }
 
 // report prints the measured p99 beside simulations of the same calls: they
