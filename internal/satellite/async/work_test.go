@@ -333,3 +333,28 @@ func TestWaitsAreBounded(t *testing.T) {
 		t.Errorf("after the end = %d, want 200", got)
 	}
 }
+
+// TestAClockAnHourOff: the engine that accepts a call and the one that runs it do
+// not agree on the time, in either direction.
+func TestAClockAnHourOff(t *testing.T) {
+	for name, off := range map[string]time.Duration{"ahead": time.Hour, "behind": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			q := startQueue(t)
+			other := New(t.Context(), Options{Queue: q, IDs: NewIDCodec([]byte("a secret that is long enough")), Runner: runs(nil),
+				Now:        func() time.Time { return time.Now().Add(off) },
+				Algorithms: func() []Algorithm { return []Algorithm{{VanityURL: "foo/bar"}} }})
+			at := submit(t, other)
+			s := start(t, q, Options{}, func(context.Context, Input) Outcome { return answered("done") })
+			c := Caller{KeyID: "k", May: func(string) bool { return true }, Room: anyRoom}
+			for _, of := range []*Service{s, other} {
+				if rec, f := of.await(t.Context(), at, time.Minute, &c); f != nil || rec.State != Succeeded || rec.Attempts != 1 {
+					t.Errorf("the call is %+v %v", rec, f)
+				}
+				r := of.Answer(httptest.NewRequestWithContext(t.Context(), "GET", Path+at.id+"/result", nil), c)
+				if r.Status != 200 || string(r.Parts[0]) != "done" {
+					t.Errorf("the result = %d %s", r.Status, r.Parts[0])
+				}
+			}
+		})
+	}
+}

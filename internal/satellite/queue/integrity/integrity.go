@@ -95,7 +95,6 @@ func checkStream(folder string) ([]damagedBlock, error) {
 		return nil, err
 	}
 	var damaged []damagedBlock
-	removed := map[uint64]bool{}
 	var last uint64
 	var open *hole // the block before has lost its end
 	for i, number := range numbers {
@@ -103,9 +102,6 @@ func checkStream(folder string) ([]damagedBlock, error) {
 		read, err := b.scan(last, i == len(numbers)-1)
 		if err != nil {
 			return nil, err
-		}
-		for _, seq := range read.removed {
-			removed[seq] = true
 		}
 		if open != nil && read.first > 0 {
 			open.after, open = read.first, nil
@@ -118,12 +114,32 @@ func checkStream(folder string) ([]damagedBlock, error) {
 			}
 		}
 	}
+	return damaged, countLost(folder, numbers, damaged)
+}
+
+// countLost finds out how many messages the holes of a stream cost. Its blocks are
+// read again for it: what was removed of a stream that nothing is wrong with is more
+// than one wants to keep.
+func countLost(folder string, numbers []int, damaged []damagedBlock) error {
+	if len(damaged) == 0 {
+		return nil
+	}
+	removed := map[uint64]bool{}
+	for _, number := range numbers {
+		read, err := damagedBlock{folder: folder, number: number}.scan(0, false)
+		if err != nil {
+			return err
+		}
+		for _, seq := range read.removed {
+			removed[seq] = true
+		}
+	}
 	for _, b := range damaged {
 		for i := range b.holes {
 			b.holes[i].count(removed)
 		}
 	}
-	return damaged, nil
+	return nil
 }
 
 func (b damagedBlock) scan(last uint64, newest bool) (scanned, error) {
