@@ -124,7 +124,7 @@ func specOf(v *constellation.SatelliteVersion) control.VersionSpec {
 		spec.Algorithms[i] = control.AlgorithmSpec{
 			Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
 			Settings: a.Settings.Whole(),
-			Weights:  control.SpecWeights(a.Weights),
+			Weights:  control.SpecWeights(a.Weights), RuntimeRevision: a.RuntimeRevision,
 		}
 	}
 	return spec

@@ -12,6 +12,8 @@ func (s *server) algorithmRoutes() {
 	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}", viewer, "getAlgorithm", "Show an algorithm and its newest version", s.getAlgorithm)
 	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}/versions", viewer, "listAlgorithmVersions", "List an algorithm's versions", s.listAlgorithmVersions)
 	add(s, tagAlgorithms, "GET /v1/algorithms/{owner}/{name}/versions/{git_hash}", viewer, "getAlgorithmVersion", "Show one version of an algorithm", s.getAlgorithmVersion)
+	add(s, tagAlgorithms, "PATCH /v1/algorithms/{owner}/{name}/versions/{git_hash}", admin, "updateAlgorithmVersion", "Correct the runtime settings of a version, for what is made from then on", s.updateAlgorithmVersion)
+	add(s, tagAlgorithms, "DELETE /v1/algorithms/{owner}/{name}/versions/{git_hash}", admin, "deleteAlgorithmVersion", "Remove a version that no satellite has", s.deleteAlgorithmVersion)
 }
 
 // AlgorithmPath names an algorithm.
@@ -54,20 +56,65 @@ func (s *server) listAlgorithmVersions(ctx context.Context, in *listAlgorithmVer
 	return listed(ctx, s, page, wireAlgorithmVersion)
 }
 
-type algorithmVersionPath struct {
+// AlgorithmVersionPath names a version of an algorithm.
+type AlgorithmVersionPath struct {
 	AlgorithmPath
 	GitHash string `path:"git_hash" doc:"40 lower-case hex digits, or 64 of a SHA-256 repository." example:"0123456789012345678901234567890123456789"`
 }
 
-type algorithmVersionOutput struct{ Body apiv1.AlgorithmVersion }
+func (p AlgorithmVersionPath) ref() constellation.AlgorithmRef {
+	return constellation.AlgorithmRef{Owner: p.Owner, Name: p.Name, Hash: p.GitHash}
+}
 
-func (s *server) getAlgorithmVersion(ctx context.Context, in *algorithmVersionPath) (*algorithmVersionOutput, error) {
+type algorithmVersionOutput struct {
+	ETag string `header:"ETag" doc:"For If-Match."`
+	Body apiv1.AlgorithmVersion
+}
+
+func (s *server) getAlgorithmVersion(ctx context.Context, in *AlgorithmVersionPath) (*algorithmVersionOutput, error) {
 	c := callOf(ctx)
-	version, err := c.control.GetAlgorithmVersion(ctx, c.principal, constellation.AlgorithmRef{Owner: in.Owner, Name: in.Name, Hash: in.GitHash})
+	version, err := c.control.GetAlgorithmVersion(ctx, c.principal, in.ref())
 	if err != nil {
 		return nil, err
 	}
-	return &algorithmVersionOutput{wireAlgorithmVersion(version)}, nil
+	return versionOutput(version), nil
+}
+
+func versionOutput(v *constellation.AlgorithmVersion) *algorithmVersionOutput {
+	return &algorithmVersionOutput{ETag: etag(int64(v.RuntimeRevision)), Body: wireAlgorithmVersion(v)}
+}
+
+type updateAlgorithmVersionInput struct {
+	AlgorithmVersionPath
+	IfMatchInput
+	Body apiv1.AlgorithmVersionUpdate
+}
+
+func (s *server) updateAlgorithmVersion(ctx context.Context, in *updateAlgorithmVersionInput) (*algorithmVersionOutput, error) {
+	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	version, err := c.control.CorrectRuntime(ctx, c.principal, in.ref(), revision, constellation.RuntimeChange(in.Body.Runtime))
+	if err != nil {
+		return nil, err
+	}
+	return versionOutput(version), nil
+}
+
+type deleteAlgorithmVersionInput struct {
+	AlgorithmVersionPath
+	IfMatchInput
+}
+
+func (s *server) deleteAlgorithmVersion(ctx context.Context, in *deleteAlgorithmVersionInput) (*struct{}, error) {
+	c := callOf(ctx)
+	revision, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.control.DeleteAlgorithmVersion(ctx, c.principal, in.ref(), revision)
 }
 
 func wireAlgorithm(a *constellation.Algorithm) apiv1.Algorithm {
@@ -82,7 +129,7 @@ func wireAlgorithm(a *constellation.Algorithm) apiv1.Algorithm {
 func wireAlgorithmVersion(v *constellation.AlgorithmVersion) apiv1.AlgorithmVersion {
 	wire := apiv1.AlgorithmVersion{
 		Algorithm: v.Ref().String(), Owner: v.Owner, Name: v.Name, GitHash: v.GitHash,
-		SemanticVersion: orNull(v.SemanticVersion), State: string(v.State), Kind: string(v.Kind()),
+		SemanticVersion: orNull(v.SemanticVersion), State: string(v.State), Kind: string(v.Kind()), RuntimeRevision: v.RuntimeRevision,
 		Image: apiv1.Image{
 			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType,
 			Size: v.Image.Size, Platforms: append([]string{}, v.Image.Platforms...),

@@ -39,10 +39,11 @@ func bounds() map[string]map[string]constraints {
 			"min_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
 			"max_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
 
-			"env":      {"maxProperties": constellation.MaxEnv},
-			"env_from": {"maxItems": constellation.MaxEnvFrom},
-			"volumes":  {"maxItems": constellation.MaxVolumes},
-			"weights":  {"maxItems": constellation.MaxWeights},
+			"env":              {"maxProperties": constellation.MaxEnv},
+			"env_from":         {"maxItems": constellation.MaxEnvFrom},
+			"volumes":          {"maxItems": constellation.MaxVolumes},
+			"runtime_revision": {"minimum": 0, "maximum": 1<<31 - 1},
+			"weights":          {"maxItems": constellation.MaxWeights},
 		},
 		"EnvFromInput": {
 			"name": {"pattern": `^[A-Za-z_][A-Za-z0-9_]*$`, "maxLength": constellation.MaxEnvName},

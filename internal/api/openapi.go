@@ -38,7 +38,7 @@ A method that an address does not take is answered with 405 and the header Allow
 Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
 Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
-Satellites and launch instances have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
+Satellites, launch instances and versions of algorithms have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
 
 // config is Huma's, without what it adds to answers and addresses by itself.
 func config(s *server, options Options) huma.Config {
@@ -222,13 +222,14 @@ func unanswered(op *huma.Operation) []int {
 
 // never are statuses that nothing in an operation's own code leads to.
 var never = map[string][]int{
-	"getAccount":         {http.StatusForbidden},                      // whoever has a key may ask whose it is
-	"listSatellites":     {http.StatusForbidden},                      // a key of one satellite lists that one
-	"heartbeat":          {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
-	"deleteSatellite":    {http.StatusConflict},                       // what refers to it goes with it
-	"deleteLaunch":       {http.StatusConflict},                       // what refers to it goes with it
-	"revokeSatelliteKey": {http.StatusConflict},                       // a revoked one stays so
-	"revokeUserKey":      {http.StatusConflict},                       // a revoked one stays so
+	"getAccount":             {http.StatusForbidden},                      // whoever has a key may ask whose it is
+	"listSatellites":         {http.StatusForbidden},                      // a key of one satellite lists that one
+	"heartbeat":              {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
+	"deleteSatellite":        {http.StatusConflict},                       // what refers to it goes with it
+	"deleteLaunch":           {http.StatusConflict},                       // what refers to it goes with it
+	"revokeSatelliteKey":     {http.StatusConflict},                       // a revoked one stays so
+	"updateAlgorithmVersion": {http.StatusConflict},                       // nothing of it has to be its own
+	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
 }
 
 // example makes a value that fits schema.

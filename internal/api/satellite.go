@@ -122,7 +122,7 @@ func versionSpec(algorithms []apiv1.SatelliteAlgorithm, schedules []apiv1.Schedu
 		spec.Algorithms[i] = control.AlgorithmSpec{
 			Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
 			Settings: podSettings(a),
-			Weights:  specWeights(a.Weights),
+			Weights:  specWeights(a.Weights), RuntimeRevision: a.RuntimeRevision,
 		}
 	}
 	if schedules == nil {
@@ -169,7 +169,7 @@ func wireSatelliteAlgorithm(a constellation.SatelliteAlgorithm) apiv1.SatelliteA
 	for _, volume := range a.Settings.Volumes {
 		wire.Volumes = append(wire.Volumes, apiv1.Volume(volume))
 	}
-	wire.Weights = wireWeights(a.Weights)
+	wire.Weights, wire.RuntimeRevision = wireWeights(a.Weights), a.RuntimeRevision
 	return wire
 }
 

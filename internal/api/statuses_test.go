@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // names of commits
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -77,13 +79,16 @@ func (w *world) documented(name string) []documented {
 		"owner": "neo", "name": "hello", "git_hash": hash1, "username": name,
 	}
 	userKey := made("/v1/users/"+name+"/keys", `{"name":"first"}`)
+	unused := fmt.Sprintf("%040x", sha1.Sum([]byte(name))) //nolint:gosec // a name of a commit
+	w.push(unused)
 	silent := w.reporter(satellite, w.launch(satellite, "never seen"))
 	bodies := map[string]string{
 		"createUser": `{"username":"a` + name + `","role":"viewer"}`, "updateUser": `{"role":"operator"}`, "createUserKey": `{"name":"second"}`,
 		"createSatellite": satelliteJSON("another " + name), "updateSatellite": `{"name":"renamed ` + name + `"}`, "createSatelliteKey": `{"name":"second"}`,
 		"createSatelliteVersion": `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`,
 		"createLaunch":           `{"name":"second"}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
-		"heartbeat": `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
+		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
+		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
 	}
 	var list []documented
 	for _, r := range contract().routes {
@@ -96,6 +101,8 @@ func (w *world) documented(name string) []documented {
 		switch {
 		case o.id == "heartbeat":
 			o.key, o.names = silent.token, map[string]string{"satellite_id": silent.satelliteID, "launch_id": silent.launchID}
+		case o.id == "deleteAlgorithmVersion":
+			o.names = map[string]string{"owner": "neo", "name": "hello", "git_hash": unused}
 		case o.id == "diffSatelliteVersions":
 			o.query = "?from=1"
 		case strings.Contains(o.path, "{username}"):
@@ -222,6 +229,8 @@ func TestEveryConflict(t *testing.T) {
 			again.names, says = map[string]string{"username": "neo"}, "neo is the last enabled admin"
 		case "updateSatellite":
 			again.body, says = `{"name":"TAKEN"}`, "a satellite with this name exists already"
+		case "deleteAlgorithmVersion":
+			again.names, says = map[string]string{"owner": "neo", "name": "hello", "git_hash": hash1}, "is in versions of satellites: "
 		case "updateLaunch":
 			again.body, says = `{"name":"Never Seen"}`, "a launch of this satellite with this name exists already"
 		default: // a POST

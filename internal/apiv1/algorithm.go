@@ -24,8 +24,32 @@ type AlgorithmVersion struct {
 	Image           Image     `json:"image"`
 	Runtime         *Runtime  `json:"runtime" doc:"null for weights, which do not run."`
 	Weights         *Weights  `json:"weights,omitempty" doc:"Only of weights."`
+	RuntimeRevision int       `json:"runtime_revision" doc:"Of the runtime settings, and the ETag: 1, and one more with each correction."`
 	CreatedAt       time.Time `json:"created_at"`
 	CreatedBy       string    `json:"created_by" example:"neo"`
+}
+
+// AlgorithmVersionUpdate is the body of PATCH …/versions/{git_hash}. Versions of
+// satellites that are there keep the settings that they have.
+type AlgorithmVersionUpdate struct {
+	Runtime RuntimeUpdate `json:"runtime" doc:"What is left out stays."`
+}
+
+// RuntimeUpdate corrects runtime settings; an empty text takes one back.
+type RuntimeUpdate struct {
+	Protocol    *string `json:"protocol,omitempty" example:"http"`
+	Port        *int    `json:"port,omitempty" example:"8080"`
+	Path        *string `json:"path,omitempty" example:"/"`
+	Concurrency *int    `json:"concurrency,omitempty" example:"4"`
+	HealthPath  *string `json:"health_path,omitempty" example:"/healthz"`
+	Network     *string `json:"network,omitempty" example:"full"`
+	CPU         *string `json:"cpu,omitempty" example:"500m"`
+	Memory      *string `json:"memory,omitempty" example:"512Mi"`
+	GPU         *int    `json:"gpu,omitempty" example:"0"`
+	Response    *string `json:"response,omitempty" example:"native"`
+	HTTP2       *bool   `json:"http2,omitempty" example:"false"`
+	MaxBody     *string `json:"max_body,omitempty" example:"100Mi"`
+	IdleTimeout *string `json:"idle_timeout,omitempty" example:"5m"`
 }
 
 // Weights are files that algorithms read, such as those of a model.

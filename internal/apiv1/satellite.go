@@ -46,6 +46,8 @@ type SatelliteAlgorithm struct {
 	EnvFrom []EnvFrom         `json:"env_from,omitzero" nullable:"false" doc:"Variables from Secrets and ConfigMaps. Left out as env; [] has none."`
 	Volumes []Volume          `json:"volumes,omitzero" nullable:"false" doc:"Folders that are not of the image. Left out as env; [] has none."`
 	Weights []WeightsMount    `json:"weights,omitzero" nullable:"false" doc:"Weights of models that the algorithm reads. Of the next version: left out, those of the latest one at this vanity URL stay; [] has none."`
+
+	RuntimeRevision int `json:"runtime_revision,omitempty" doc:"Which of the runtime settings of the algorithm's version it has: a correction of them does not change a version of a satellite. Of the next version: left out, the newest." example:"1"`
 }
 
 // EnvFrom takes variables from a Secret or ConfigMap of the namespace that a launch

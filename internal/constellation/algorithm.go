@@ -28,7 +28,10 @@ type AlgorithmVersion struct {
 	State           VersionState
 	Image           Image
 	Runtime         Runtime
-	Weights         *Weights // nil: it is code
+	Weights         *Weights   // nil: it is code
+	RuntimeRevision int        // of Runtime: 1, and one more with each correction
+	CorrectedAt     *time.Time // nil: never
+	CorrectedBy     string
 	CreatedAt       time.Time
 	CreatedBy       string
 }

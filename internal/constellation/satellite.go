@@ -50,6 +50,9 @@ type SatelliteAlgorithm struct {
 	MaxReplicas int
 	Settings    PodSettings
 	Weights     []WeightsMount
+	// RuntimeRevision is which of the algorithm's runtime settings it has; 0 is not
+	// known yet: the newest when it is saved.
+	RuntimeRevision int
 }
 
 // Scale returns how many replicas the algorithm has.
@@ -58,8 +61,11 @@ func (a SatelliteAlgorithm) Scale() Scale { return Scale{a.Replicas, a.MinReplic
 // Equal reports whether a and other are the same in all their parts.
 func (a SatelliteAlgorithm) Equal(other SatelliteAlgorithm) bool {
 	return a.VanityURL == other.VanityURL && a.Algorithm == other.Algorithm && a.Scale().Equal(other.Scale()) && a.Settings.Equal(other.Settings) &&
-		slices.Equal(a.Weights, other.Weights)
+		slices.Equal(a.Weights, other.Weights) && sameRevision(a.RuntimeRevision, other.RuntimeRevision)
 }
+
+// sameRevision reports whether revisions are the same as far as they are known.
+func sameRevision(a, b int) bool { return a == b || a == 0 || b == 0 }
 
 // DefaultSatelliteLifetime is how long after its creation a satellite expires
 // when its maker names no date.

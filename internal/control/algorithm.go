@@ -202,7 +202,7 @@ func (s *Service) addVersion(ctx context.Context, p Principal, push Push) (*cons
 	v := &constellation.AlgorithmVersion{
 		ID: uuid.NewString(), Owner: algorithm.Owner, Name: algorithm.Name, GitHash: push.Ref.Hash,
 		SemanticVersion: push.SemanticVersion, State: constellation.VersionReady, Image: push.Image,
-		Runtime: push.Runtime, Weights: push.Weights, CreatedAt: now, CreatedBy: p.Username,
+		Runtime: push.Runtime, RuntimeRevision: 1, Weights: push.Weights, CreatedAt: now, CreatedBy: p.Username,
 	}
 	v.Image.Repository = push.Ref.Repository()
 	if err := s.db.InsertAlgorithmVersion(ctx, algorithm.ID, v); err != nil {

@@ -101,10 +101,11 @@ type versionView struct {
 	Digest          string                 `json:"digest"`
 	Runtime         constellation.Runtime  `json:"runtime,omitzero"`
 	Weights         *constellation.Weights `json:"weights,omitempty"`
+	RuntimeRevision int                    `json:"runtime_revision,omitempty"`
 }
 
 func viewVersion(v *constellation.AlgorithmVersion) versionView {
-	return versionView{Algorithm: v.Ref().String(), SemanticVersion: v.SemanticVersion, Digest: v.Image.Digest, Runtime: v.Runtime, Weights: v.Weights}
+	return versionView{Algorithm: v.Ref().String(), SemanticVersion: v.SemanticVersion, Digest: v.Image.Digest, Runtime: v.Runtime, Weights: v.Weights, RuntimeRevision: v.RuntimeRevision}
 }
 
 type satelliteView struct {
@@ -125,16 +126,17 @@ type algorithmView struct {
 
 	// Env has the sum of each value, by variable: it shows which changed, and a
 	// value may be what not every reader of the log is to see.
-	Env     map[string]string       `json:"env_sha256,omitempty"`
-	EnvFrom []constellation.EnvFrom `json:"env_from,omitempty"`
-	Volumes []constellation.Volume  `json:"volumes,omitempty"`
-	Weights []weightsView           `json:"weights,omitempty"`
+	Env             map[string]string       `json:"env_sha256,omitempty"`
+	EnvFrom         []constellation.EnvFrom `json:"env_from,omitempty"`
+	Volumes         []constellation.Volume  `json:"volumes,omitempty"`
+	Weights         []weightsView           `json:"weights,omitempty"`
+	RuntimeRevision int                     `json:"runtime_revision,omitempty"`
 }
 
 func viewAlgorithm(a constellation.SatelliteAlgorithm) algorithmView {
 	view := algorithmView{
 		VanityURL: a.VanityURL, Algorithm: a.Algorithm.String(), Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
-		Env: make(map[string]string, len(a.Settings.Env)), EnvFrom: a.Settings.EnvFrom, Volumes: a.Settings.Volumes, Weights: viewWeights(a.Weights),
+		Env: make(map[string]string, len(a.Settings.Env)), EnvFrom: a.Settings.EnvFrom, Volumes: a.Settings.Volumes, Weights: viewWeights(a.Weights), RuntimeRevision: a.RuntimeRevision,
 	}
 	for name, value := range a.Settings.Env {
 		sum := sha256.Sum256([]byte(name + "=" + value))

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,10 @@ type AlgorithmSpec struct {
 
 	// Weights nil are those that the version before has at the vanity URL.
 	Weights []WeightsSpec
+
+	// RuntimeRevision is which of the algorithm's runtime settings it has; 0 is the
+	// newest.
+	RuntimeRevision int
 }
 
 // WeightsSpec is weights that an algorithm reads as its editor wrote them; Artifact
@@ -207,6 +212,7 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 	if err != nil {
 		return none, ids, err
 	}
+	checkRuntimeRevisions(&v, specs, found)
 	if err := v.Err(); err != nil {
 		return none, ids, err
 	}
@@ -219,11 +225,21 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		ids.Algorithms[i] = found[i].ID
 		version.Algorithms[i] = constellation.SatelliteAlgorithm{
 			VanityURL: spec.VanityURL, Algorithm: found[i].Ref(), Replicas: spec.Replicas, MinReplicas: spec.MinReplicas, MaxReplicas: spec.MaxReplicas,
-			Settings: spec.Settings,
+			Settings: spec.Settings, RuntimeRevision: cmp.Or(spec.RuntimeRevision, found[i].RuntimeRevision),
 		}
 	}
 	ids.Weights = mounts.fill(version.Algorithms, weights)
 	return version, ids, nil
+}
+
+// checkRuntimeRevisions adds to v which algorithms ask for runtime settings that
+// their versions never had.
+func checkRuntimeRevisions(v *constellation.Validation, specs []AlgorithmSpec, found []*constellation.AlgorithmVersion) {
+	for i, spec := range specs {
+		if version := found[i]; version != nil && (spec.RuntimeRevision < 0 || spec.RuntimeRevision > version.RuntimeRevision) {
+			v.Add(fmt.Sprintf("algorithms[%d].runtime_revision", i), "the runtime settings of %s have the revisions 1 to %d; leave it out for the newest", version.Ref(), version.RuntimeRevision)
+		}
+	}
 }
 
 // checkRoom says when a cluster has no room for the algorithms and schedules of a

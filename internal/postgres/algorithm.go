@@ -57,6 +57,9 @@ type algorithmVersionRow struct {
 	Platforms       []string
 	Runtime         constellation.Runtime
 	Weights         *constellation.Weights
+	RuntimeRevision int
+	CorrectedAt     *time.Time
+	CorrectedBy     string
 	CreatedAt       time.Time
 	CreatedBy       string
 }
@@ -67,7 +70,7 @@ func (r algorithmVersionRow) version() constellation.AlgorithmVersion {
 		Image: constellation.Image{
 			Repository: r.Repository, Digest: r.Digest, MediaType: r.MediaType, Size: r.Size, Platforms: r.Platforms,
 		},
-		Runtime: r.Runtime, Weights: r.Weights, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
+		Runtime: r.Runtime, Weights: r.Weights, RuntimeRevision: r.RuntimeRevision, CorrectedAt: r.CorrectedAt, CorrectedBy: r.CorrectedBy, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy,
 	}
 }
 
@@ -118,7 +121,8 @@ func (db *DB) withLatest(ctx context.Context, rows []algorithmRow) ([]constellat
 	}
 	latest, err := collect[algorithmVersionRow](ctx, db, "get latest versions", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -144,7 +148,8 @@ func (db *DB) withLatest(ctx context.Context, rows []algorithmRow) ([]constellat
 func (db *DB) AlgorithmVersions(ctx context.Context, algorithmID string, l List) ([]constellation.AlgorithmVersion, error) {
 	rows, err := list[algorithmVersionRow](ctx, db, "list algorithm versions", listQuery{order: algorithmVersionOrder, rows: selection{
 		columns: `v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by`,
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by`,
 		from:  `algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id`,
 		where: `v.algorithm_id = @algorithm_id`,
 	}, args: pgx.NamedArgs{"algorithm_id": algorithmID}}, l)
@@ -159,7 +164,8 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 	}
 	rows, err := collect[algorithmVersionRow](ctx, db, "get algorithm versions", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM (SELECT DISTINCT * FROM unnest(@repositories::text[], @hashes::text[])) AS wanted(repository, git_hash)
 		JOIN algorithms g ON g.repository = wanted.repository
 		JOIN algorithm_versions v ON v.algorithm_id = g.id AND v.git_hash = wanted.git_hash
@@ -169,13 +175,15 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 }
 
 // SatelliteImages returns the algorithm versions of a satellite version, by
-// position.
+// position, each with the runtime settings that are the satellite version's.
 func (db *DB) SatelliteImages(ctx context.Context, satelliteID string, number int) ([]constellation.AlgorithmVersion, error) {
 	rows, err := collect[algorithmVersionRow](ctx, db, "get images of satellite version", `
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, coalesce(r.runtime, v.runtime) AS runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM satellite_algorithms s
 		JOIN algorithm_versions v ON v.id = s.algorithm_version_id
+		LEFT JOIN algorithm_runtimes r ON r.algorithm_version_id = v.id AND r.revision = s.runtime_revision
 		JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id
 		WHERE s.satellite_id = @id AND s.number = @number
 		ORDER BY s.position`,

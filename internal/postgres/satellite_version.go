@@ -123,17 +123,18 @@ func (db *DB) InsertSatelliteVersion(ctx context.Context, satelliteID string, v 
 		return err
 	}
 	err = db.exec(ctx, "insert satellite algorithms", `
-		INSERT INTO satellite_algorithms (satellite_id, number, position, vanity_url, algorithm_version_id, replicas, min_replicas, max_replicas, settings)
-		SELECT @id::uuid, @number::int, row.position, row.vanity_url, row.version_id, row.replicas, row.least, row.most, row.settings
-		FROM unnest(@urls::text[], @version_ids::uuid[], @replicas::int[], @least::int[], @most::int[], @settings::jsonb[])
-			WITH ORDINALITY AS row(vanity_url, version_id, replicas, least, most, settings, position)`,
+		INSERT INTO satellite_algorithms (satellite_id, number, position, vanity_url, algorithm_version_id, replicas, min_replicas, max_replicas, settings, runtime_revision)
+		SELECT @id::uuid, @number::int, row.position, row.vanity_url, row.version_id, row.replicas, row.least, row.most, row.settings, row.revision
+		FROM unnest(@urls::text[], @version_ids::uuid[], @replicas::int[], @least::int[], @most::int[], @settings::jsonb[], @revisions::int[])
+			WITH ORDINALITY AS row(vanity_url, version_id, replicas, least, most, settings, revision, position)`,
 		pgx.NamedArgs{
 			"id": satelliteID, "number": v.Number, "version_ids": ids.Algorithms,
-			"urls":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) string { return a.VanityURL }),
-			"replicas": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.Replicas }),
-			"least":    each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) *int { return a.MinReplicas }),
-			"most":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.MaxReplicas }),
-			"settings": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) constellation.PodSettings { return a.Settings }),
+			"urls":      each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) string { return a.VanityURL }),
+			"revisions": each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return max(1, a.RuntimeRevision) }),
+			"replicas":  each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.Replicas }),
+			"least":     each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) *int { return a.MinReplicas }),
+			"most":      each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) int { return a.MaxReplicas }),
+			"settings":  each(v.Algorithms, func(a *constellation.SatelliteAlgorithm) constellation.PodSettings { return a.Settings }),
 		})
 	if err != nil {
 		return err
@@ -158,13 +159,15 @@ func (db *DB) satelliteAlgorithms(ctx context.Context, keys []versionKey) (map[v
 		MinReplicas *int
 		MaxReplicas int
 		Settings    constellation.PodSettings
+
+		RuntimeRevision int
 	}
 	ids, numbers := make([]string, len(keys)), make([]int, len(keys))
 	for i, k := range keys {
 		ids[i], numbers[i] = k.id, k.number
 	}
 	rows, err := collect[row](ctx, db, "get satellite algorithms", `
-		SELECT s.satellite_id, s.number, s.vanity_url, o.name AS owner, g.name, v.git_hash, s.replicas, s.min_replicas, s.max_replicas, s.settings
+		SELECT s.satellite_id, s.number, s.vanity_url, o.name AS owner, g.name, v.git_hash, s.replicas, s.min_replicas, s.max_replicas, s.settings, s.runtime_revision
 		FROM unnest(@ids::uuid[], @numbers::int[]) AS wanted(id, number)
 		JOIN satellite_algorithms s ON s.satellite_id = wanted.id AND s.number = wanted.number
 		JOIN algorithm_versions v ON v.id = s.algorithm_version_id
@@ -178,7 +181,7 @@ func (db *DB) satelliteAlgorithms(ctx context.Context, keys []versionKey) (map[v
 	for _, r := range rows {
 		k := versionKey{r.SatelliteID, r.Number}
 		algorithms[k] = append(algorithms[k], constellation.SatelliteAlgorithm{
-			VanityURL: r.VanityURL, Replicas: r.Replicas, MinReplicas: r.MinReplicas, MaxReplicas: r.MaxReplicas, Settings: r.Settings,
+			VanityURL: r.VanityURL, Replicas: r.Replicas, MinReplicas: r.MinReplicas, MaxReplicas: r.MaxReplicas, Settings: r.Settings, RuntimeRevision: r.RuntimeRevision,
 			Algorithm: constellation.AlgorithmRef{Owner: r.Owner, Name: r.Name, Hash: r.GitHash},
 		})
 	}

@@ -8,7 +8,8 @@ LIMIT @limit
 -- by created_at: first page
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -27,7 +28,8 @@ LIMIT @limit
 -- by created_at: search
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -46,7 +48,8 @@ LIMIT @limit
 -- by created_at: search in two letters
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -65,7 +68,8 @@ LIMIT @limit
 -- by created_at: next page
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -93,7 +97,8 @@ LIMIT @limit) every_page
 -- by created_at: next page, descending, with a search and counted
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -111,7 +116,8 @@ LIMIT @limit
 -- by name: first page
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -130,7 +136,8 @@ LIMIT @limit
 -- by name: search
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -149,7 +156,8 @@ LIMIT @limit
 -- by name: search in two letters
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -168,7 +176,8 @@ LIMIT @limit
 -- by name: next page
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
@@ -196,7 +205,8 @@ LIMIT @limit) every_page
 -- by name: next page, descending, with a search and counted
 
 		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
-			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights, v.created_at, v.created_by
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
 		FROM unnest(@ids::uuid[]) AS wanted(id)
 		JOIN algorithms g ON g.id = wanted.id JOIN owners o ON o.id = g.owner_id
 		CROSS JOIN LATERAL (
