@@ -85,13 +85,16 @@ var (
 	vanityOther = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 )
 
+// MaxVanityURL is how many characters a vanity URL may have.
+const MaxVanityURL = 200
+
 // CheckVanityURL adds an error to v when s is no vanity URL. The first segment has no
 // hyphen because official clients match \w+/.+.
 func CheckVanityURL(v *Validation, field, s string) {
 	segments := strings.Split(s, "/")
 	switch {
-	case len(s) > 200:
-		v.Add(field, "a vanity URL has at most 200 characters")
+	case len(s) > MaxVanityURL:
+		v.Add(field, "a vanity URL has at most %d characters", MaxVanityURL)
 		return
 	case len(segments) < 2:
 		v.Add(field, "a vanity URL has two segments or more, such as foo/bar, because the official clients look for OWNER/NAME; not %q", s)

@@ -11,7 +11,7 @@ import (
 var engineParts = []string{
 	"internal/satellite/async", "internal/satellite/authn", "internal/satellite/batch", "internal/satellite/call", "internal/satellite/callback",
 	"internal/satellite/discovery", "internal/satellite/durable", "internal/satellite/eventloop", "internal/satellite/insight", "internal/satellite/keyring", "internal/satellite/memory",
-	"internal/satellite/peer", "internal/satellite/peerloop", "internal/satellite/pool", "internal/satellite/probe", "internal/satellite/protocol",
+	"internal/satellite/passthrough", "internal/satellite/peer", "internal/satellite/peerloop", "internal/satellite/pool", "internal/satellite/probe", "internal/satellite/protocol",
 	"internal/satellite/reload", "internal/satellite/routing", "internal/satellite/scale", "internal/satellite/schedule", "internal/satellite/telemetry", "internal/satellite/upkeep", "internal/satellite/upstream",
 }
 

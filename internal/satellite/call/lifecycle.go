@@ -143,6 +143,13 @@ func (c *Call) Complete(a protocol.Answer, now time.Time) (protocol.Result, *pro
 	return c.ReadAnswer(a)
 }
 
+// End ends a call whose answer was passed on to its end.
+func (c *Call) End(now time.Time) {
+	c.Run = now.Sub(c.started)
+	c.enter(phaseAnswered)
+	c.Release(pool.OutcomeOK)
+}
+
 // BreakOff ends a call that was sent and has no answer: it may have run, and is
 // not tried again.
 func (c *Call) BreakOff(err error, now time.Time) *protocol.Failure {

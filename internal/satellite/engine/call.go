@@ -9,12 +9,16 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
 
 // callRequest is what a request says that is not its body. The bytes are the
 // caller's, valid for the time of admit.
 type callRequest struct {
+	table                 *routing.Table
+	to                    routing.Target
 	method, path          string // path is what stands after /v1/algo/
+	prefix                string // what stands before it
 	query                 string
 	authorization         []byte
 	contentType, encoding string
@@ -31,22 +35,7 @@ func (e *Engine) admit(c *call.Call, q *callRequest) *protocol.Failure {
 		f.Allow = http.MethodPost
 		return f
 	}
-	t := e.table.Load()
-	now := e.now()
-	key, f := e.callers.Authenticate(q.authorization, q.from)
-	c.KeyID = key.ID
-	if f != nil {
-		return f
-	}
-	if key.Limited() && !keyring.IsOwn(key.Key) { // the own key's rate is each engine's
-		e.mesh.NotifySpent(key.ID)
-	}
-	c.Warning = t.Warning.Text(now)
-	r, f := t.Called(&key, q.path)
-	if r != nil {
-		c.To(r)
-	}
-	if f != nil {
+	if f := e.identify(c, q); f != nil {
 		return f
 	}
 	if f := c.ReadQuery(q.query); f != nil {
@@ -56,10 +45,29 @@ func (e *Engine) admit(c *call.Call, q *callRequest) *protocol.Failure {
 		if e.durable.Settings() == nil {
 			return protocol.Refuse(http.StatusBadRequest, "output=void is not available: this satellite has no queue; call without it")
 		}
-		c.Callback = key.CallbackURL
+		if c.Route.HTTP2 {
+			return protocol.Refuse(http.StatusBadRequest, "output=void is not available: "+c.Route.VanityURL+" speaks HTTP/2 alone, and is called directly")
+		}
 	}
 	c.Span = e.tracer.Start(e.background, &c.Call, c.Route.VanityURL, c.Route.Algorithm)
 	return c.ReadType(q.contentType, q.encoding)
+}
+
+// identify finds out whose call it is, and whether the key may make it.
+func (e *Engine) identify(c *call.Call, q *callRequest) *protocol.Failure {
+	key, f := e.callers.Authenticate(q.authorization, q.from)
+	c.KeyID = key.ID
+	if f != nil {
+		return f
+	}
+	if key.Limited() && !keyring.IsOwn(key.Key) { // the own key's rate is each engine's
+		e.mesh.NotifySpent(key.ID)
+	}
+	c.Warning, c.Callback = q.table.Warning.Text(e.now()), key.CallbackURL
+	if q.to.Route != nil {
+		c.To(q.to.Route)
+	}
+	return q.table.Check(&key, q.to.Route, q.path)
 }
 
 // replyShare is the call's share of the replies' budget, nothing as yet.

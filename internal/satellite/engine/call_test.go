@@ -412,7 +412,7 @@ func TestHTTPProtocol(t *testing.T) {
 		{"no type", "", 200, "-", "\x89P", 200, `"iVA="`, "binary"},
 		{"nothing", "", 204, "-", "", 200, `null`, "void"},
 		{"raw binary", "?output=raw", 200, "image/png", "\x89P", 200, "\x89P", ""},
-		{"raw json", "?output=raw", 200, "application/json", "[1, 2]", 200, "[1,2]", ""},
+		{"raw json", "?output=raw", 200, "application/json", "[1, 2]", 200, "[1, 2]", ""},
 		{"raw text", "?output=raw", 200, "text/csv", "a,b", 200, "a,b", ""},
 		{"raw nothing", "?output=raw", 200, "text/csv", "", 200, "", ""},
 		{"not JSON", "", 200, "application/json", "{", 200, "error: the algorithm's reply says application/json and is not JSON", "ParsingError"},

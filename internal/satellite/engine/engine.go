@@ -29,6 +29,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
+	"github.com/constellation-serving/constellation/internal/satellite/passthrough"
 	"github.com/constellation-serving/constellation/internal/satellite/peer"
 	"github.com/constellation-serving/constellation/internal/satellite/reload"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
@@ -85,6 +86,8 @@ type Engine struct {
 	insights   insight.Taker
 	durable    *durable.Service
 	upkeep     *upkeep.Service
+	passing    *passthrough.Transport
+	sockets    passthrough.Sockets
 	port       string // of the calls' listener
 	now        func() time.Time
 	background context.Context // ends with Run, after the last call
@@ -151,6 +154,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	e.durable = newDurable(e)
 	e.upkeep = upkeep.New(upkeep.Options{Durable: e.durable, Launch: func() string { return e.table.Load().Launch }, Log: e.log, Now: e.now})
 	e.metrics = newMetrics(e)
+	e.passing = passthrough.NewTransport()
 	e.insights = insight.Taker{Table: e.table.Load, Metrics: e.metrics, Access: e.access}
 	e.routesFile = reload.NewFile(opts.Dir, config.RoutesFile, e.applyRoutes)
 	e.keysFile = reload.NewFile(opts.Dir, config.KeysFile, e.applyKeys)
@@ -271,6 +275,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	e.durable.Close(context.WithoutCancel(ctx))
 	e.restarts.Wait()
 	e.closeIdle(time.Time{})
+	e.passing.CloseIdle()
 	e.access.Flush()
 	e.tracer.Close()
 	return err
@@ -317,12 +322,16 @@ func (e *Engine) drain(calls net.Listener, servers []*http.Server) {
 	}
 	ctx, cancel := context.WithTimeout(e.background, e.opts.DrainTimeout)
 	defer cancel()
+	e.sockets.GoAway()
 	srv := e.server.Load()
 	if srv != nil {
 		_ = calls.Close()
 	}
 	if err := srv.drain(ctx); err != nil {
 		e.log.Warn("calls in flight were cut: the drain's time is over", "error", err)
+	}
+	if err := e.sockets.Wait(ctx); err != nil {
+		e.log.Warn("WebSockets were cut: the drain's time is over", "error", err)
 	}
 	for _, server := range servers {
 		if err := server.Shutdown(ctx); err != nil {

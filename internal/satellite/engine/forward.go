@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
 	"github.com/constellation-serving/constellation/internal/satellite/pool"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
 	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
 	"github.com/constellation-serving/constellation/internal/satellite/upstream"
 )
@@ -21,12 +22,20 @@ func (l *loop) begin(cl *client, data []byte, h *http1.Call) {
 	body.B = append(body.B, data[h.End:]...)
 	cl.Call = call.Call{Call: protocol.Call{ID: protocol.RequestID(string(h.RequestID)), Start: l.Now()}, Log: l.e.log, Status: http.StatusOK}
 	cl.waiter, cl.counted, cl.close, cl.body = pool.Waiter{}, false, h.Close, body
-	f := l.e.admit(&cl.Call, &callRequest{
-		method: http.MethodPost, path: string(h.Path), query: string(h.Query),
+	q := &callRequest{
+		table: l.e.table.Load(), method: http.MethodPost, path: string(h.Path), query: string(h.Query),
 		authorization: h.Authorization, contentType: protocol.MediaType(h.ContentType), encoding: string(h.Encoding),
 		traceparent: string(h.Traceparent), tracestate: string(h.Tracestate),
 		from: cl,
-	})
+	}
+	q.to = q.table.Lookup(routing.Request{Method: q.method, Path: q.path, Raw: q.path, Query: q.query, Accept: data[:h.End]})
+	if q.to.Passed {
+		body.Release()
+		cl.body = nil
+		l.handOver(cl, data, telemetry.CallPassed)
+		return
+	}
+	f := l.e.admit(&cl.Call, q)
 	if authn.IsUnknownPod(f) { // net/http waits until it is known
 		body.Release()
 		cl.body = nil

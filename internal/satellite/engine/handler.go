@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -17,6 +18,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/jsonscan"
 	"github.com/constellation-serving/constellation/internal/satellite/peer"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/satellite/routing"
 )
 
 const (
@@ -34,9 +36,9 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, callPrefix):
-		e.serveCall(w, r, path[len(callPrefix):])
+		e.serveCall(w, r, callPrefix)
 	case strings.HasPrefix(path, webPrefix):
-		e.serveWeb(w, r, path[len(webPrefix):])
+		e.serveWeb(w, r)
 	case strings.HasPrefix(path, batch.Path):
 		e.serveBatch(w, r, path[len(batch.Path):])
 	case strings.HasPrefix(path, async.Path):
@@ -57,26 +59,17 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveCall answers one algorithm call: every error on its way comes back to
-// here, is written, counted and logged.
-func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) {
+// here, is written, counted and logged. prefix is what its path begins with.
+func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, prefix string) {
 	e.paths.NetHTTP.Add(1)
-	c := &call.Call{Call: protocol.Call{ID: protocol.RequestID(r.Header.Get("X-Request-Id")), Start: time.Now()}, Log: e.log, Status: http.StatusOK}
-	defer func() {
-		c.Share.Release()
-		p := recover()
-		if p == nil {
-			return
-		}
-		if p == http.ErrAbortHandler { //nolint:errorlint // net/http's word, never wrapped
-			panic(p)
-		}
-		f := e.panicked(c, p)
-		if c.Answering {
-			panic(http.ErrAbortHandler) // part of an answer is out already
-		}
-		_ = e.write(w, c, c.ErrorReply(f))
-	}()
-	out, f := e.call(c, w, r, path)
+	q := e.request(r, prefix)
+	if q.to.Passed {
+		e.servePassed(w, r, q)
+		return
+	}
+	c := e.newCall(r)
+	defer e.rescue(c, w)
+	out, f := e.call(c, w, r, q)
 	if f != nil {
 		out.Release()
 		if f.Outcome == protocol.OutcomeCanceled {
@@ -92,9 +85,55 @@ func (e *Engine) serveCall(w http.ResponseWriter, r *http.Request, path string) 
 	e.finish(c, f)
 }
 
+func (e *Engine) newCall(r *http.Request) *call.Call {
+	return &call.Call{Call: protocol.Call{ID: protocol.RequestID(r.Header.Get("X-Request-Id")), Start: time.Now()}, Log: e.log, Status: http.StatusOK}
+}
+
+// rescue is deferred: it answers a call that panicked.
+func (e *Engine) rescue(c *call.Call, w http.ResponseWriter) {
+	c.Share.Release()
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // net/http's word, never wrapped
+		panic(p)
+	}
+	f := e.panicked(c, p)
+	if c.Answering {
+		panic(http.ErrAbortHandler) // part of an answer is out already
+	}
+	_ = e.write(w, c, c.ErrorReply(f))
+}
+
+// request returns what a request of net/http's says.
+func (e *Engine) request(r *http.Request, prefix string) *callRequest {
+	q := &callRequest{
+		table: e.table.Load(), method: r.Method, path: r.URL.Path[len(prefix):], query: r.URL.RawQuery, prefix: prefix,
+		authorization: []byte(r.Header.Get("Authorization")),
+		contentType:   r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"),
+		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
+		from: authn.Remote(r.RemoteAddr),
+	}
+	raw, _ := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+	q.to = q.table.Lookup(routing.Request{Method: q.method, Path: q.path, Raw: raw, Query: q.query, Accept: []byte(strings.Join(r.Header["Accept"], ","))})
+	return q
+}
+
+// awaitPod is admit where the own key is used by a pod that may not be known yet.
+func (e *Engine) awaitPod(ctx context.Context, q *callRequest, admit func() *protocol.Failure) *protocol.Failure {
+	f := admit()
+	if authn.IsUnknownPod(f) {
+		if f = e.callers.AwaitPod(ctx, q.from.Host()); f == nil {
+			f = admit()
+		}
+	}
+	return f
+}
+
 // serveWeb is the algorithm-call API for pages in browsers: the same calls,
 // with CORS. Calls carry a key and no cookie, so any origin may make them.
-func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request, path string) {
+func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["Access-Control-Allow-Origin"] = []string{"*"}
 	if r.Method == http.MethodOptions {
@@ -105,7 +144,7 @@ func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	header["Access-Control-Expose-Headers"] = []string{"X-Request-ID, Retry-After, X-Constellation-Warning"}
-	e.serveCall(w, r, path)
+	e.serveCall(w, r, webPrefix)
 }
 
 // panicked logs a panic and returns the failure that its caller reads.
@@ -117,22 +156,8 @@ func (e *Engine) panicked(c *call.Call, p any) *protocol.Failure {
 }
 
 // call makes the call and returns its reply.
-func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, path string) (protocol.Reply, *protocol.Failure) {
-	from := authn.Remote(r.RemoteAddr)
-	ask := &callRequest{
-		method: r.Method, path: path, query: r.URL.RawQuery,
-		authorization: []byte(r.Header.Get("Authorization")),
-		contentType:   r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"),
-		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
-		from: from,
-	}
-	f := e.admit(c, ask)
-	if authn.IsUnknownPod(f) {
-		if f = e.callers.AwaitPod(r.Context(), from.Host()); f == nil {
-			f = e.admit(c, ask)
-		}
-	}
-	if f != nil {
+func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, q *callRequest) (protocol.Reply, *protocol.Failure) {
+	if f := e.awaitPod(r.Context(), q, func() *protocol.Failure { return e.admit(c, q) }); f != nil {
 		discard(w, r)
 		return protocol.Reply{}, f
 	}

@@ -211,8 +211,8 @@ func TestTimeoutUnderRawAndInTheQueue(t *testing.T) {
 		go func() { answers <- e.do(request{path: "/v1/algo/foo/bar?output=raw"}) }()
 	}
 	for range 2 {
-		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 400 || errorMessage(t, got) != protocol.RanOut {
-			t.Errorf("call = %d %s, want 400 with %q", got.status, got.body, protocol.RanOut)
+		if got := waittest.Receive(t, "the answer to a call", answers); got.status != 504 || errorMessage(t, got) != protocol.RanOut {
+			t.Errorf("call = %d %s, want 504 with %q", got.status, got.body, protocol.RanOut)
 		}
 	}
 	waittest.Receive(t, "the algorithm hears that its call is cancelled", gone) // the http algorithm was told

@@ -56,6 +56,18 @@ func (f *Failure) duration(c *Call) time.Duration {
 	return c.Run
 }
 
+// PlainStatus returns the failure's status where no client of the original
+// platform, which wants 200 for what happened to a well-formed request, reads it.
+func (f *Failure) PlainStatus() int {
+	switch {
+	case f.Status != http.StatusOK:
+		return f.Status
+	case f.Outcome == OutcomeTimeout:
+		return http.StatusGatewayTimeout
+	}
+	return http.StatusBadGateway
+}
+
 // Error returns the message, and the cause for the log.
 func (f *Failure) Error() string {
 	if f.Cause != nil {

@@ -113,10 +113,10 @@ func (t *Table) Index() {
 	}
 }
 
-// find returns the route of the path after /v1/algo/, or nil. The vanity URL
+// Find returns the route of the path after /v1/algo/, or nil. The vanity URL
 // counts first, exactly; then OWNER/NAME[/VERSION] ignoring the case of owner
 // and name.
-func (t *Table) find(path string) *Route {
+func (t *Table) Find(path string) *Route {
 	path = strings.TrimSuffix(path, "/")
 	if r := t.ByVanityURL[path]; r != nil {
 		return r
@@ -139,19 +139,25 @@ func (t *Table) find(path string) *Route {
 }
 
 // Called returns the route of the path after /v1/algo/ when the key may call it.
-// A limited key hears the same of what it may not call and of what is not
-// there.
 func (t *Table) Called(key *keyring.Key, path string) (*Route, *protocol.Failure) {
-	r, asked := t.find(path), strings.TrimSuffix(path, "/")
+	r := t.Find(path)
+	return r, t.Check(key, r, path)
+}
+
+// Check returns nil when the key may call r, which the path after /v1/algo/ has
+// led to. A limited key hears the same of what it may not call and of what is not
+// there.
+func (t *Table) Check(key *keyring.Key, r *Route, path string) *protocol.Failure {
+	asked := strings.TrimSuffix(path, "/")
 	switch {
 	case r != nil && key.May(r.VanityURL):
-		return r, nil
+		return nil
 	case r != nil || !key.May(asked):
-		return r, protocol.Refuse(http.StatusForbidden, fmt.Sprintf("the API key %q may not call %s", key.Name, constellation.AlgorithmURI(asked)))
+		return protocol.Refuse(http.StatusForbidden, fmt.Sprintf("the API key %q may not call %s", key.Name, constellation.AlgorithmURI(asked)))
 	case t.refuses(asked) != "":
-		return nil, protocol.Refuse(http.StatusServiceUnavailable, constellation.AlgorithmURI(asked)+" cannot be called: its route is refused; the satellite's operator finds why in /v1/status and in the engine's log")
+		return protocol.Refuse(http.StatusServiceUnavailable, constellation.AlgorithmURI(asked)+" cannot be called: its route is refused; the satellite's operator finds why in /v1/status and in the engine's log")
 	}
-	return nil, protocol.Refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(asked)))
+	return protocol.Refuse(http.StatusNotFound, fmt.Sprintf("algorithm %s not found", constellation.AlgorithmURI(asked)))
 }
 
 // refuses returns why there is no route of a vanity URL, "" when nothing is

@@ -26,6 +26,7 @@ const (
 	CallOff                         // the loops are turned off
 	CallUnknownPod                  // the own key, from an address that is not known yet
 	CallVoid                        // its caller does not wait, and it is stored
+	CallPassed                      // it is passed on as it is
 	AnswerNotPlain
 	AnswerLarge
 	handoverReasons
@@ -40,6 +41,7 @@ var handoverLabels = [handoverReasons][2]string{
 	{"call", "off"},
 	{"call", "unknown_pod"},
 	{"call", "void"},
+	{"call", "passed_on"},
 	{"answer", "not_plain"},
 	{"answer", "large"},
 }

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -109,6 +110,13 @@ func (h *Host) closeOneStream() {
 	}
 }
 
+// YieldIdle closes an idle connection of either kind before somebody else makes
+// one: a server may have no more threads than it has slots.
+func (h *Host) YieldIdle() {
+	h.closeOneIdle()
+	h.closeOneStream()
+}
+
 // takeIdle takes an idle connection of a goroutine's, nil when there is none.
 func (h *Host) takeIdle() *conn {
 	h.mu.Lock()
@@ -182,9 +190,24 @@ func (h *Host) removeStream(s *Stream) bool {
 // dial makes a connection. A replica whose machine is gone says nothing any
 // more: its calls end when the kernel has asked in vain for 20 s.
 func (h *Host) dial(ctx context.Context, deadline time.Time) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return dial(ctx, h.addr)
+}
+
+// Dial makes a connection to the replica at addr. An error is NotStarted's.
+func Dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := dial(ctx, addr)
+	if err != nil {
+		return nil, notStartedError{fmt.Errorf("connect to replica %s: %w", addr, err)}
+	}
+	return conn, nil
+}
+
+func dial(ctx context.Context, addr string) (net.Conn, error) {
 	dialer := net.Dialer{
-		Timeout: dialTimeout, Deadline: deadline,
+		Timeout:         dialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	return dialer.DialContext(ctx, "tcp", h.addr)
+	return dialer.DialContext(ctx, "tcp", addr)
 }
