@@ -69,6 +69,9 @@ func (s *Service) ServeBatch(w http.ResponseWriter, r *http.Request, key *keyrin
 	}
 	route, f := s.Table().Called(key, rest)
 	if f == nil {
+		f = route.RefusesDurable()
+	}
+	if f == nil {
 		f = d.drained(r.Context())
 	}
 	if f != nil {

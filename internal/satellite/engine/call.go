@@ -45,8 +45,8 @@ func (e *Engine) admit(c *call.Call, q *callRequest) *protocol.Failure {
 		if e.durable.Settings() == nil {
 			return protocol.Refuse(http.StatusBadRequest, "output=void is not available: this satellite has no queue; call without it")
 		}
-		if c.Route.HTTP2 {
-			return protocol.Refuse(http.StatusBadRequest, "output=void is not available: "+c.Route.VanityURL+" speaks HTTP/2 alone, and is called directly")
+		if f := c.Route.RefusesDurable(); f != nil {
+			return f
 		}
 	}
 	c.Span = e.tracer.Start(e.background, &c.Call, c.Route.VanityURL, c.Route.Algorithm)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 )
 
 // Request is what decides where a request goes.
@@ -60,6 +61,15 @@ func (t *Table) Lookup(q Request) Target {
 // algorithm answered.
 func (r *Route) IsNative() bool {
 	return r.HTTP2 || r.Response == constellation.ResponseNative
+}
+
+// RefusesDurable returns why the route's calls cannot be made later, without
+// their caller; nil when they can. Those go over HTTP/1.1.
+func (r *Route) RefusesDurable() *protocol.Failure {
+	if !r.HTTP2 {
+		return nil
+	}
+	return protocol.Refuse(http.StatusBadRequest, r.VanityURL+" speaks HTTP/2 alone, and is called directly: output=void and batches are not available")
 }
 
 // Below returns the http algorithm with the longest vanity URL that path, as it
