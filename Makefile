@@ -108,7 +108,7 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 
 durability: build components ## What durable calls survive on real clusters, in an hour: kills, wiped and full disks, cut links, upgrades, a million that wait; ONLY=Full for one test
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e ./internal/satellite/queue
+	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e ./internal/satellite/queue ./internal/satellite/batch
 
 fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
 	@deploy/fuzz.sh
