@@ -82,7 +82,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 changes pending (diff), 4 preflight,
 func verbTable(launch *cobra.Command) string {
 	var b strings.Builder
 	for _, verb := range launch.Commands() {
-		fmt.Fprintf(&b, "  %-10s %s\n", verb.Name(), verb.Short)
+		fmt.Fprintf(&b, "  %-14s %s\n", verb.Name(), verb.Short)
 	}
 	return b.String()
 }
@@ -260,7 +260,7 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 	cmd.PersistentFlags().StringVar(&common.work, "work-dir", "", "where configuration, notes, locks and manifests are kept, for a deployment folder that cannot be written to")
 	verb := verbs{std: std, flags: common, satelliteID: satelliteID, launchID: launchID}
 	cmd.AddCommand(verb.up(), verb.get(), verb.configure(), verb.deploy(), verb.doctor(), verb.status(), verb.diff(),
-		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs(), verb.queue(), verb.call())
+		verb.render(), verb.verify(), verb.push(), verb.export(), verb.rollback(), verb.remove(), verb.logs(), verb.queue(), verb.call(), verb.supportBundle())
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}

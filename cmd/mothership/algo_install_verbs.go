@@ -55,6 +55,16 @@ func (l *launchFlags) print(out io.Writer, result any, text func(io.Writer)) err
 	return w.Flush()
 }
 
+// printLine is print, with JSON in one line.
+func (l *launchFlags) printLine(out io.Writer, result any, text func(io.Writer)) error {
+	if l.output != "json" {
+		return l.print(out, result, text)
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(result)
+}
+
 func (l *launchFlags) check() error {
 	if l.output != "text" && l.output != "json" {
 		return usageError{errOutput}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,15 +113,16 @@ func (j *journey) state(t *testing.T) install.StatusResult {
 	t.Helper()
 	out, err := j.Operate(t.Context(), j.satelliteID, j.launchID, "status", "-o", "json")
 	var failed *stack.CommandError
-	if err != nil && (!errors.As(err, &failed) || failed.Code != 1) {
+	if err != nil && (!errors.As(err, &failed) || failed.Code != 1 && failed.Code != 3) {
 		t.Fatal(err)
 	}
 	var s install.StatusResult
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatal(err)
 	}
-	if notReady := s.NotReady(); (notReady == nil) != (failed == nil) {
-		t.Errorf("status ended with %v, and says %v", err, notReady)
+	notReady := s.NotReady()
+	if wrong := cmp.Or(notReady, s.Behind()); (wrong == nil) != (failed == nil) || notReady != nil && failed.Code != 1 {
+		t.Errorf("status ended with %v, and says %v", err, wrong)
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +15,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
+	"github.com/constellation-serving/constellation/internal/install/terminal"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -63,6 +66,7 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 		}
 		found = append(found, checks.Pulls(ctx, cluster, s.config.Stage, s.registry.Host(), in)...)
 		found = append(found, preflight.Run(ctx, cluster, in)...)
+		found = append(found, s.heartbeat(ctx, cluster)...)
 		for _, told := range places.Elsewhere(ctx, s.folder(), s.config.Stage, cluster.Server, cluster) {
 			found = append(found, preflight.Check{Name: "elsewhere", State: preflight.Warning, Message: told})
 		}
@@ -72,6 +76,25 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 	}
 	found = preflight.Ignore(found, ignored)
 	return found, cluster, in, problems(found)
+}
+
+// heartbeat tells of what runs already whether the mothership hears of it.
+func (s *session) heartbeat(ctx context.Context, c *cluster.Cluster) []preflight.Check {
+	h, err := health.LastHeartbeat(ctx, c)
+	age, known := h.Age(time.Now())
+	last := "none was taken yet"
+	if known {
+		last = fmt.Sprintf("the last one was taken %s ago", age)
+	}
+	switch {
+	case s.config.Stage.Heartbeat == "off", err == nil && h == health.Heartbeat{}:
+		return nil
+	case err != nil:
+		return []preflight.Check{{Name: "heartbeat", State: preflight.Unknown, Message: "whether heartbeats arrive is not known: " + err.Error()}}
+	case h.Problem != "":
+		return []preflight.Check{{Name: "heartbeat", State: preflight.Warning, Message: "the mothership does not take the engines' heartbeats (" + last + "): " + terminal.OneLine(h.Problem)}}
+	}
+	return []preflight.Check{{Name: "heartbeat", State: preflight.OK, Message: "of the engines' heartbeats " + last}}
 }
 
 // nothingChanged is what a preflight that found problems says of the cluster.

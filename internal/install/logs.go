@@ -2,6 +2,8 @@ package install
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -33,7 +35,12 @@ func Logs(ctx context.Context, f store.Folder, o health.LogOptions, out io.Write
 	if o.Of != "" && !slices.Contains(known, o.Of) {
 		return fault.Errorf(fault.CodeUsage, "this launch has nothing called %q; it has %s; did you mean %s", o.Of, strings.Join(known, ", "), constellation.Nearest(o.Of, known))
 	}
-	if err := health.WriteLogs(ctx, cluster, f.LaunchID, o, out); err != nil && ctx.Err() == nil {
+	err = health.WriteLogs(ctx, cluster, f.LaunchID, o, out)
+	if errors.Is(err, health.ErrNoLine) {
+		return &fault.Error{Code: fault.CodeFailed, Message: fmt.Sprintf("no line has the request ID %s", o.Request), Err: err,
+			Next: "→ the ID is the header X-Request-ID of the answer; pods that are gone took their logs along, and a node keeps a log's last megabytes alone"}
+	}
+	if err != nil && ctx.Err() == nil {
 		return target.Refused(err)
 	}
 	return nil

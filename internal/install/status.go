@@ -29,10 +29,14 @@ type StatusResult struct {
 	ExpiresAt    time.Time           `json:"expires_at"`
 	Expired      bool                `json:"expired"`
 	Deployments  []health.Deployment `json:"deployments"`
-	History      []apply.PastVersion `json:"history"` // versions that can be rolled back to
-	Heartbeat    string              `json:"heartbeat"`
-	Queue        *health.Queue       `json:"queue,omitempty"` // what is known of it without asking it
-	Notes        []string            `json:"notes,omitempty"` // what else the operator should know
+	History      []apply.PastVersion `json:"history"`   // versions that can be rolled back to
+	Heartbeat    string              `json:"heartbeat"` // when the mothership took one last, as RFC 3339
+	HeartbeatAge *int64              `json:"heartbeat_age_seconds,omitempty"`
+	Problem      string              `json:"heartbeat_error,omitempty"`    // why it did not take the last one
+	Mothership   int                 `json:"mothership_version,omitempty"` // that the mothership has, 0 unknown
+	Reports      bool                `json:"heartbeats"`                   // they are not turned off
+	Queue        *health.Queue       `json:"queue,omitempty"`              // what is known of it without asking it
+	Notes        []string            `json:"notes,omitempty"`              // what else the operator should know
 }
 
 // Healthy reports whether the version that was downloaded runs, all of it.
@@ -60,6 +64,22 @@ func (r *StatusResult) NotReady() error {
 	return fault.Errorf(fault.CodeFailed, "%d of %d parts are not ready: %s", len(parts), len(r.Deployments), strings.Join(parts, ", "))
 }
 
+// Behind is nil when what runs is the newest there is of the launch, and else says
+// what is newer; status ends with its exit code.
+func (r *StatusResult) Behind() error {
+	switch {
+	case r.Installed == 0 && r.Wanted == 0:
+		return fault.Errorf(fault.CodePending, "not deployed yet")
+	case r.Wanted != r.Installed:
+		return fault.Errorf(fault.CodePending, "the deploy of version %d is not done", r.Wanted)
+	case r.Downloaded != r.Installed:
+		return fault.Errorf(fault.CodePending, "version %d is downloaded, and version %d is installed", r.Downloaded, r.Installed)
+	case r.Mothership > r.Installed:
+		return fault.Errorf(fault.CodePending, "the mothership has version %d, and version %d is installed: get and deploy it", r.Mothership, r.Installed)
+	}
+	return nil
+}
+
 // Status asks the cluster how a launch does.
 func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	s, cluster, err := look(ctx, f)
@@ -70,6 +90,7 @@ func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	result := &StatusResult{
 		Satellite: satellite.Name, Namespace: cluster.Namespace, Server: cluster.Server, Downloaded: s.launch.Root.Version,
 		ExpiresAt: satellite.ExpiresAt, Expired: !satellite.ExpiresAt.IsZero() && time.Now().After(satellite.ExpiresAt),
+		Reports:     s.config.Stage.Heartbeat != "off",
 		Deployments: []health.Deployment{}, History: []apply.PastVersion{},
 		Notes: places.Elsewhere(ctx, f, s.config.Stage, cluster.Server, cluster),
 	}
@@ -103,8 +124,19 @@ func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 	if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
 		return nil, target.Refused(err)
 	}
-	if result.Heartbeat, err = health.LastHeartbeat(ctx, cluster); err != nil {
+	heartbeat, err := health.LastHeartbeat(ctx, cluster)
+	if err != nil {
 		return nil, target.Refused(err)
 	}
+	result.heard(heartbeat, time.Now())
 	return result, nil
+}
+
+// heard takes over what is known of the engines' reports.
+func (r *StatusResult) heard(h health.Heartbeat, now time.Time) {
+	r.Heartbeat, r.Problem, r.Mothership = h.Accepted, h.Problem, h.Wanted
+	if age, known := h.Age(now); known {
+		seconds := int64(age / time.Second)
+		r.HeartbeatAge = &seconds
+	}
 }

@@ -25,7 +25,13 @@ type LogOptions struct {
 	Since    time.Duration
 	Follow   bool
 	Previous bool // of the container before the last restart
+	// Request wants only lines that have this text, a call's request ID, of
+	// containers before their last restart too.
+	Request string
 }
+
+// ErrNoLine is the error of logs in which no line has what was asked for.
+var ErrNoLine = errors.New("no line has it")
 
 // WriteLogs writes the lines of the launch's pods, each line behind its pod's name.
 // Pods that start later are not followed.
@@ -39,17 +45,35 @@ func WriteLogs(ctx context.Context, c *cluster.Cluster, launchID string, o LogOp
 		return fmt.Errorf("no pod of %s runs in namespace %s", strings.TrimSpace(o.Of+" this launch"), c.Namespace)
 	}
 	slices.SortFunc(items, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
-	w := &lineWriter{out: out}
+	w := &lineWriter{out: out, wanted: o.Request}
 	group, ctx := errgroup.WithContext(ctx)
 	if !o.Follow {
 		group.SetLimit(1) // pod after pod
 	}
 	for _, pod := range items {
 		for _, container := range pod.Spec.Containers {
-			group.Go(func() error { return writeLog(ctx, c, pod.Name, container.Name, o, w) })
+			group.Go(func() error {
+				if o.Request != "" && hasRestarted(&pod, container.Name) {
+					before := o
+					before.Previous, before.Follow = true, false
+					if err := writeLog(ctx, c, pod.Name, container.Name, before, w); err != nil {
+						return err
+					}
+				}
+				return writeLog(ctx, c, pod.Name, container.Name, o, w)
+			})
 		}
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil || o.Request == "" || w.found || o.Follow {
+		return err
+	}
+	return fmt.Errorf("the logs of %d pods: %w", len(items), ErrNoLine)
+}
+
+func hasRestarted(pod *corev1.Pod, container string) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
+		return s.Name == container && s.RestartCount > 0
+	})
 }
 
 // logsOf reports whether a pod runs what is asked for.
@@ -75,18 +99,27 @@ func writeLog(ctx context.Context, c *cluster.Cluster, pod, container string, o 
 	case errors.Is(err, cluster.ErrUnreachable):
 		return err
 	}
-	return w.line(pod, fmt.Sprintf("(no log: %v)", err)) // the other pods may have one
+	return w.line(pod, fmt.Sprintf(noLog+"%v)", err)) // the other pods may have one
 }
+
+// noLog begins what stands in the place of a log that cannot be read.
+const noLog = "(no log: "
 
 // lineWriter keeps lines of several pods whole.
 type lineWriter struct {
-	mu  sync.Mutex
-	out io.Writer
+	mu     sync.Mutex
+	out    io.Writer
+	wanted string // what a line has to have, "" for nothing
+	found  bool   // a line had it
 }
 
 func (w *lineWriter) line(pod, text string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.wanted != "" && !strings.Contains(text, w.wanted) && !strings.HasPrefix(text, noLog) {
+		return nil
+	}
+	w.found = w.found || w.wanted != "" && strings.Contains(text, w.wanted)
 	if _, err := fmt.Fprintf(w.out, "%s  %s\n", pod, text); err != nil {
 		return &writeError{err}
 	}

@@ -104,3 +104,30 @@ func TestLogsGoOnBehindTheLastLine(t *testing.T) {
 		}
 	})
 }
+
+// Of one call only the lines are shown that have its request ID, and none is told.
+func TestLogsOfARequest(t *testing.T) {
+	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
+		launch := launchtest.Input().Plan.Launch.ID
+		makePod(t, s, launch)
+		k := &kubelet{cut: 1 << 20, lines: []string{
+			"2026-01-02T03:04:05Z a call req-1 came", "2026-01-02T03:04:05Z another req-2 came", "2026-01-02T03:04:06Z req-1 ended \x1b[2J"}}
+		proxy := kubetest.NewProxy(t, s.Kubeconfig)
+		proxy.Befall(func(_ int, r *http.Request) kubetest.Fault {
+			if strings.HasSuffix(r.URL.Path, "/log") {
+				return k.answer
+			}
+			return nil
+		})
+		p := s.Through(t, proxy.Kubeconfig, cluster.RetryPolicy{Budget: time.Minute})
+		var got bytes.Buffer
+		err := health.WriteLogs(t.Context(), p.Cluster, launch, health.LogOptions{Tail: -1, Request: "req-1"}, &got)
+		if want := "neo  a call req-1 came\nneo  req-1 ended \x1b[2J\n"; err != nil || got.String() != want {
+			t.Errorf("Logs = %v:\n%q, want\n%q", err, got.String(), want)
+		}
+		got.Reset()
+		if err := health.WriteLogs(t.Context(), p.Cluster, launch, health.LogOptions{Tail: -1, Request: "req-3"}, &got); !errors.Is(err, health.ErrNoLine) || got.Len() > 0 {
+			t.Errorf("Logs of a call that was not = %v: %s", err, got.String())
+		}
+	})
+}

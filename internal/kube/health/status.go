@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,21 +31,38 @@ func RoutedVersion(ctx context.Context, c *cluster.Cluster) (int, error) {
 	return routes.Satellite.Version, nil
 }
 
-// annotationHeartbeat is written by the engine that reports, on its Lease: when
-// the mothership last accepted a report.
-const annotationHeartbeat = "constellation/last-heartbeat"
+// Annotations that the engine that reports writes on its Lease.
+const (
+	annotationHeartbeat = "constellation/last-heartbeat"
+	annotationProblem   = "constellation/heartbeat-error"
+	annotationWanted    = "constellation/mothership-version"
+)
 
-// LastHeartbeat returns when the mothership last accepted a report, as RFC 3339;
-// "" when that is not known.
-func LastHeartbeat(ctx context.Context, c *cluster.Cluster) (string, error) {
+// Heartbeat is what the engines were told by their mothership last.
+type Heartbeat struct {
+	Accepted string // when a report was taken last, as RFC 3339; "" when that is not known
+	Problem  string // why the last one was not, as the engine has it; "" when it was
+	Wanted   int    // the satellite version that the mothership has for the launch, 0 unknown
+}
+
+// Age returns how long ago a report was taken last.
+func (h Heartbeat) Age(now time.Time) (age time.Duration, known bool) {
+	at, err := time.Parse(time.RFC3339, h.Accepted)
+	return max(0, now.Sub(at)).Truncate(time.Second), err == nil
+}
+
+// LastHeartbeat returns what is known of the engines' reports; nothing where the
+// account may not read it.
+func LastHeartbeat(ctx context.Context, c *cluster.Cluster) (Heartbeat, error) {
 	lease, err := c.Typed.CoordinationV1().Leases(c.Namespace).Get(ctx, render.EngineName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
-		return "", nil
+		return Heartbeat{}, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read Lease/%s: %w", render.EngineName, err)
+		return Heartbeat{}, fmt.Errorf("read Lease/%s: %w", render.EngineName, err)
 	}
-	return lease.Annotations[annotationHeartbeat], nil
+	wanted, _ := strconv.Atoi(lease.Annotations[annotationWanted]) // of an older engine, or of somebody else: none
+	return Heartbeat{Accepted: lease.Annotations[annotationHeartbeat], Problem: lease.Annotations[annotationProblem], Wanted: max(0, wanted)}, nil
 }
 
 // IngressAddress returns the host or address at which the ingress controller

@@ -168,9 +168,7 @@ func (s *Sender) beat(ctx context.Context) time.Duration {
 		return s.failed(ctx, err)
 	}
 	s.succeeded(report)
-	if s.Lease != nil {
-		s.Lease.accepted = time.Now()
-	}
+	s.Lease.succeeded(answer.SatelliteVersion)
 	clear(s.used)
 	s.take(ctx, &report, answer)
 	if answer.SatelliteVersion != report.Satellite.Version {
@@ -268,6 +266,7 @@ func (s *Sender) failed(ctx context.Context, err error) time.Duration {
 		return s.Every
 	}
 	s.metrics.beat("failed", time.Now())
+	s.Lease.failed(err)
 	level := slog.LevelDebug // it was said
 	if s.failing == "" {
 		level = slog.LevelWarn

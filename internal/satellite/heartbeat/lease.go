@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,11 +35,42 @@ type Lease struct {
 	said  bool      // that the API server does not answer
 
 	accepted time.Time // the last report of this engine that the mothership took
+	reported bool      // this engine sent a report, and what follows is of the last
+	problem  string    // why the mothership did not take it, "" when it did
+	wanted   int       // the satellite version that the mothership has for the launch, 0 unknown
 }
 
 // AnnotationAccepted is on the Lease: when the mothership last accepted a
 // report, as RFC 3339. `algo-install … status` shows it.
 const AnnotationAccepted = "constellation/last-heartbeat"
+
+// Annotations of the Lease beside it: why the mothership did not take the last
+// report, and the satellite version that it has for the launch.
+const (
+	AnnotationProblem = "constellation/heartbeat-error"
+	AnnotationWanted  = "constellation/mothership-version"
+)
+
+// maxProblem bounds what is kept of a problem, in bytes.
+const maxProblem = 512
+
+// failed notes that the mothership did not take a report.
+func (l *Lease) failed(err error) {
+	if l == nil {
+		return
+	}
+	l.reported, l.problem = true, strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "�")
+	if len(l.problem) > maxProblem {
+		l.problem = strings.ToValidUTF8(l.problem[:maxProblem], "") + "…"
+	}
+}
+
+// succeeded notes that the mothership took a report, and which version it has.
+func (l *Lease) succeeded(wanted int) {
+	if l != nil {
+		l.accepted, l.reported, l.problem, l.wanted = time.Now(), true, "", wanted
+	}
+}
 
 // NewLease makes the part that one engine, named by identity, has in the
 // agreement of those in a namespace.
@@ -116,6 +149,16 @@ func (l *Lease) sign(lease *coordinationv1.Lease) {
 	lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds = &l.identity, &now, &seconds
 	if !l.accepted.IsZero() {
 		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, AnnotationAccepted, l.accepted.UTC().Format(time.RFC3339))
+	}
+	if !l.reported {
+		return // what another engine was told last stays
+	}
+	delete(lease.Annotations, AnnotationProblem)
+	if l.problem != "" {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, AnnotationProblem, l.problem)
+	}
+	if l.wanted > 0 {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, AnnotationWanted, strconv.Itoa(l.wanted))
 	}
 }
 
