@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -115,7 +116,7 @@ func (e *Engine) request(r *http.Request, prefix string) *callRequest {
 		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
 		from: authn.Remote(r.RemoteAddr),
 	}
-	raw, _ := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+	raw, _ := strings.CutPrefix(cmp.Or(r.URL.RawPath, r.URL.EscapedPath()), prefix) // as it was written
 	q.to = q.table.Lookup(routing.Request{Method: q.method, Path: q.path, Raw: raw, Query: q.query, Accept: []byte(strings.Join(r.Header["Accept"], ","))})
 	return q
 }

@@ -83,28 +83,17 @@ func (x *Exchange) Send(t *Transport, addr string) (*http.Response, error) {
 	if err != nil {
 		return nil, x.cause(fmt.Errorf("pass the call on: %w", err))
 	}
+	if res.StatusCode == http.StatusSwitchingProtocols && !x.asked(res) {
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("pass the call on: %w", errNoUpgrade)
+	}
 	x.watch.move()
 	return res, nil
 }
 
 // query returns a query as a request line may have it.
 func query(raw string) string {
-	const hex = "0123456789ABCDEF"
-	for i := range len(raw) {
-		if raw[i] > ' ' && raw[i] < 0x7f {
-			continue
-		}
-		out := []byte(raw[:i])
-		for _, c := range []byte(raw[i:]) {
-			if c > ' ' && c < 0x7f {
-				out = append(out, c)
-			} else {
-				out = append(out, '%', hex[c>>4], hex[c&15])
-			}
-		}
-		return string(out)
-	}
-	return raw
+	return escaped(raw, func(c byte) bool { return c > ' ' && c < 0x7f })
 }
 
 // Answer gives the caller the replica's answer as it comes. An error that is

@@ -39,7 +39,7 @@ func Target(base, rest string) (*url.URL, error) {
 	if err != nil {
 		return nil, ErrPath
 	}
-	return &url.URL{Scheme: "http", Path: path, RawPath: raw}, nil
+	return &url.URL{Scheme: "http", Path: path, RawPath: escaped(raw, inPath)}, nil
 }
 
 // leaves reports whether a path has a dot segment or a control character.
@@ -54,4 +54,30 @@ func leaves(path string) bool {
 		}
 	}
 	return false
+}
+
+// inPath reports whether a path may have a character as it is; net/url writes one
+// with any other anew, without what was percent-encoded of it.
+func inPath(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_.~!$&'()*+,;=:@[]%/", c) >= 0
+}
+
+// escaped returns a text with all but what is allowed percent-encoded.
+func escaped(raw string, allowed func(c byte) bool) string {
+	const hex = "0123456789ABCDEF"
+	for i := range len(raw) {
+		if allowed(raw[i]) {
+			continue
+		}
+		out := []byte(raw[:i])
+		for _, c := range []byte(raw[i:]) {
+			if allowed(c) {
+				out = append(out, c)
+			} else {
+				out = append(out, '%', hex[c>>4], hex[c&15])
+			}
+		}
+		return string(out)
+	}
+	return raw
 }

@@ -104,12 +104,17 @@ func (s *Sockets) remove(one *socket) {
 	s.checkDrained()
 }
 
+// asked reports whether a replica's 101 is what the request asked for.
+func (x *Exchange) asked(res *http.Response) bool {
+	return IsUpgrade(x.in) == WebSocket && strings.EqualFold(res.Header.Get("Upgrade"), WebSocket)
+}
+
 // Upgrade gives the caller a replica's 101, and passes on what both send until
 // one has closed.
 func (x *Exchange) Upgrade(res *http.Response, sockets *Sockets) error {
 	defer func() { _ = res.Body.Close() }()
 	replica, ok := res.Body.(io.ReadWriteCloser)
-	if !ok || IsUpgrade(x.in) != WebSocket || !strings.EqualFold(res.Header.Get("Upgrade"), WebSocket) {
+	if !ok {
 		return errNoUpgrade
 	}
 	conn, buffered, err := x.rc.Hijack()
@@ -125,7 +130,7 @@ func (x *Exchange) Upgrade(res *http.Response, sockets *Sockets) error {
 	if err := head.Write(conn); err != nil {
 		return fmt.Errorf("%w: %w", ErrCallerStalled, err)
 	}
-	s := &socket{x: x, caller: conn, replica: replica}
+	s := newSocket(x, conn, replica)
 	sockets.add(s)
 	defer sockets.remove(s)
 	return s.run(buffered.Reader)
@@ -140,11 +145,17 @@ type socket struct {
 	up      frames // to the replica
 }
 
+// newSocket returns one that may be told to go away before it runs.
+func newSocket(x *Exchange, caller net.Conn, replica io.ReadWriteCloser) *socket {
+	s := &socket{x: x, caller: caller, replica: replica}
+	s.down = frames{to: caller, before: func() { _ = caller.SetWriteDeadline(time.Now().Add(x.opts.Idle)) }}
+	s.up = frames{to: replica, masked: true, before: func() {}}
+	return s
+}
+
 // run passes on both ways, and returns nil when the WebSocket was closed by either
 // end.
 func (s *socket) run(fromCaller *bufio.Reader) error {
-	s.down = frames{to: s.caller, before: func() { _ = s.caller.SetWriteDeadline(time.Now().Add(s.x.opts.Idle)) }}
-	s.up = frames{to: s.replica, masked: true, before: func() {}}
 	stop := context.AfterFunc(s.x.ctx, s.close)
 	defer stop()
 	ends := make(chan error, 2)
