@@ -210,17 +210,20 @@ http {
 
 // engine starts an engine with one algorithm, foo/bar.
 func (b *engineBench) engine(ctx context.Context, name string, endpoints []string, concurrency int, args ...string) (*contender, error) {
+	return b.engineOf(ctx, name, map[string]any{"endpoints": endpoints, "concurrency": concurrency, "queue": map[string]any{"limit": 10000}}, args...)
+}
+
+// engineOf starts an engine with one algorithm, foo/bar, whose route is as given.
+func (b *engineBench) engineOf(ctx context.Context, name string, route map[string]any, args ...string) (*contender, error) {
+	route["vanity_url"], route["algorithm"] = "foo/bar", "neo/hello/"+strings.Repeat("0", 40)
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(benchKey))
 	for file, v := range map[string]any{
-		"routes.json": map[string]any{"algorithms": []any{map[string]any{
-			"vanity_url": "foo/bar", "algorithm": "neo/hello/" + strings.Repeat("0", 40), "endpoints": endpoints, "concurrency": concurrency,
-			"queue": map[string]any{"limit": 10000},
-		}}},
-		"keys.json": map[string]any{"keys": []any{map[string]any{"id": "1", "name": "bench", "sha256": hex.EncodeToString(sum[:])}}},
+		"routes.json": map[string]any{"algorithms": []any{route}},
+		"keys.json":   map[string]any{"keys": []any{map[string]any{"id": "1", "name": "bench", "sha256": hex.EncodeToString(sum[:])}}},
 	} {
 		data, err := json.Marshal(v)
 		if err != nil {

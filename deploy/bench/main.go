@@ -35,6 +35,7 @@ var measurements = []struct {
 	{name: "get", run: getting},
 	{name: "push", run: pushing},
 	{name: "engine", run: engine},
+	{name: "stream", run: streams},
 	{name: "queue", run: queue},
 	{name: "beside", run: beside},
 	{name: "large", run: large, big: true},
@@ -50,6 +51,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveUpstream(out)
 		case "reverseproxy":
 			return serveProxy(out, last)
+		case "streamer":
+			return serveStreamer(out)
 		case "sleeper":
 			return serveSleeper(out)
 		}
