@@ -33,6 +33,7 @@ type journey struct {
 	*stack.Stack
 	kube                  *kubernetes.Clientset
 	hello, helloB, shout  string
+	samples               []stack.Route
 	satelliteID, launchID string
 	otherID               string // another launch of the satellite
 	key, keyID            string

@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"bufio"
-	"errors"
+	"bytes"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"os"
@@ -18,16 +20,38 @@ import (
 
 // elsewhere are programs of others that README and guide show. They need a
 // cloud, a Docker daemon or a cluster that is not here.
-var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "KUBECONFIG=gke.conf"}
+var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "KUBECONFIG=gke.conf", "websocat"}
 
 // asWritten runs every command of ours that README and guide show, as it
 // stands there with its placeholders filled in, against what is running, and
 // asks for every path of the API that they name.
 func (j *journey) asWritten(t *testing.T) {
 	g := j.newGuide(t)
+	if seen := g.runAll(t, func(file string) bool { return file != ofServices }); seen < 40 {
+		t.Errorf("only %d commands were found in README and guide", seen)
+	}
+	g.paths(t)
+}
+
+// ofServices is the guide's page whose commands call the samples that TestPipe
+// deploys.
+const ofServices = "20-http-algorithms.md"
+
+// servicesAsWritten is asWritten for that page.
+func (j *journey) servicesAsWritten(t *testing.T) {
+	g := j.newGuide(t)
+	if seen := g.runAll(t, func(file string) bool { return file == ofServices }); seen < 5 {
+		t.Errorf("only %d commands were found in %s", seen, ofServices)
+	}
+}
+
+// runAll runs each command of the files that are wanted once, and returns how
+// many there were.
+func (g *guide) runAll(t *testing.T, wanted func(file string) bool) int {
+	t.Helper()
 	seen := map[string]bool{}
 	for _, line := range g.commands(t) {
-		if seen[line.text] {
+		if seen[line.text] || !wanted(line.file) {
 			continue
 		}
 		seen[line.text] = true
@@ -35,10 +59,7 @@ func (j *journey) asWritten(t *testing.T) {
 			t.Errorf("%s shows a command that does not work:\n  %s\n%v", line.file, line.text, err)
 		}
 	}
-	if len(seen) < 40 {
-		t.Errorf("only %d commands were found in README and guide", len(seen))
-	}
-	g.paths(t)
+	return len(seen)
 }
 
 // guide runs what README and guide show.
@@ -73,6 +94,13 @@ func (j *journey) newGuide(t *testing.T) *guide {
 	if err := os.WriteFile(filepath.Join(g.scratch, "in.jsonl"), []byte("\"Neo\"\n{\"custom_id\":\"t\",\"body\":\"Trinity\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var cat bytes.Buffer
+	if err := png.Encode(&cat, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(g.scratch, "cat.png"), cat.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	keyID, err := j.Mothership.Administer(t.Context(), "", "signing-key")
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +109,7 @@ func (j *journey) newGuide(t *testing.T) *guide {
 	g.values = strings.NewReplacer(
 		"{{url}}", j.Mothership.URL, "{{host}}", j.Mothership.Host, "{{fqdn}}", j.Mothership.Host,
 		"https://constellation.example.com", j.Mothership.URL, "constellation.example.com", j.Mothership.Host,
-		"https://CLUSTER_DOMAIN", j.Cluster.IngressURL, "fraud/score", "demo/hello",
+		"https://CLUSTER_DOMAIN", j.Cluster.IngressURL, "fraud/score", "demo/hello", "fraud/chat", "samples/chat", "fraud/iris", "samples/iris", "fraud/picture", "samples/picture", "cat.png", filepath.Join(g.scratch, "cat.png"),
 		"SATELLITE_ID", j.satelliteID, "LAUNCH_ID", j.launchID, "KEY_ID", regexp.MustCompile(`[0-9a-f]{16}`).FindString(keyID),
 		"in.jsonl", filepath.Join(g.scratch, "in.jsonl"), "$CALLER_KEY", j.key, "$(git rev-parse HEAD)", stack.HashA,
 		"/v1/algorithms/demo/hello", "/v1/algorithms/neo/hello",
@@ -132,7 +160,7 @@ var comment = regexp.MustCompile(`\s+# .*$|\s+#$`)
 // a file or an answer.
 func commandLines(block string) []string {
 	first := strings.TrimSpace(block)
-	for _, start := range []string{"apiVersion:", "FROM ", "{", "configs:", "# Kubernetes", "- apiGroups:"} {
+	for _, start := range []string{"apiVersion:", "FROM ", "{", "configs:", "# Kubernetes", "- apiGroups:", "from ", "import "} {
 		if strings.HasPrefix(first, start) {
 			return nil
 		}
@@ -277,76 +305,6 @@ func (g *guide) installs(t *testing.T, words []string) error {
 		return nil // it was understood, and got as far as the engine, or the nodes
 	}
 	return err
-}
-
-// asks makes the request that a curl command line makes.
-func (g *guide) asks(t *testing.T, words []string) error {
-	method, target, body := http.MethodGet, "", ""
-	header := http.Header{}
-	for i := 0; i < len(words); i++ {
-		switch word := words[i]; {
-		case word == "-H":
-			i++
-			name, value, _ := strings.Cut(words[i], ": ")
-			header.Set(name, strings.ReplaceAll(value, "$API_KEY", g.AdminKey))
-		case word == "-d", word == "--data-binary":
-			i++
-			method, body = http.MethodPost, words[i]
-			if file, ok := strings.CutPrefix(body, "@"); ok {
-				data, err := os.ReadFile(file)
-				if err != nil {
-					return err
-				}
-				body = string(data)
-			}
-		case word == "-o":
-			i++
-		case strings.HasPrefix(word, "-"):
-		default:
-			target = word
-		}
-	}
-	r, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	if r.Header = header; body != "" && header.Get("Content-Type") == "" {
-		header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s", answer.Status, text)
-	}
-	return err
-}
-
-// logsIn asks the registry what docker login asks.
-func (g *guide) logsIn(t *testing.T, words []string) error {
-	if words[1] != "$API_KEY" || !slices.Contains(words, g.Mothership.Host) {
-		return fmt.Errorf("no login of this mothership with the key of the steps before")
-	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.Mothership.URL+"/v2/", nil)
-	if err != nil {
-		return err
-	}
-	if username := words[slices.Index(words, "--username")+1]; username != "YOU" {
-		r.SetBasicAuth(username, g.apiKey)
-	} else {
-		r.Header.Set("Authorization", "Bearer "+g.apiKey)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the registry answers %s", answer.Status)
-	}
-	return errors.Join(err, answer.Body.Close())
 }
 
 var (

@@ -16,14 +16,22 @@ import (
 
 // TestPipe runs images that have only a pipe process, in a namespace that
 // enforces the restricted Pod Security standard: nothing in them knows of
-// HTTP, and the runner is put in beside them.
+// HTTP, and the runner is put in beside them. Samples of the opposite, whole HTTP
+// services, run in the same launch.
 func TestPipe(t *testing.T) {
 	j := start(t)
 	j.walk(t, []step{
 		{"push images of Debian packages", (*journey).pushPipes},
+		{"push samples of HTTP services", (*journey).pushSamples},
 		{"deploy", (*journey).deployPipes},
 		{"the Python sample answers", (*journey).pythonAnswers},
 		{"the shell sample answers", (*journey).shellAnswers},
+		{"OpenAI's client talks to the chat sample", (*journey).chatAnswers},
+		{"the Open Inference Protocol's sample answers", (*journey).irisAnswers},
+		{"the picture sample answers", (*journey).pictureAnswers},
+		{"the WebSocket sample answers", (*journey).webSocketAnswers},
+		{"the gRPC sample answers", (*journey).grpcAnswers},
+		{"the guide's page on HTTP algorithms is as it says", (*journey).servicesAsWritten},
 		{"errors come back as clients expect", (*journey).pipeErrors},
 		{"algorithms call each other, and nobody else can with their key", (*journey).siblings},
 		{"pods hold to the restricted standard", (*journey).restricted},
@@ -45,7 +53,7 @@ func (j *journey) pushPipes(t *testing.T) {
 
 func (j *journey) deployPipes(t *testing.T) {
 	j.deployNew(t, "Pipes", map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}, []string{"stage.resources.pipe/python.memory=192Mi"},
-		stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Replicas: 1}, stack.Route{Vanity: "pipe/shell", Algorithm: j.shout, Replicas: 1})
+		append([]stack.Route{{Vanity: "pipe/python", Algorithm: j.hello, Replicas: 1}, {Vanity: "pipe/shell", Algorithm: j.shout, Replicas: 1}}, j.samples...)...)
 }
 
 func (j *journey) pythonAnswers(t *testing.T) {
@@ -110,8 +118,8 @@ func (j *journey) restricted(t *testing.T) {
 			}
 		}
 	}
-	if len(pods.Items) < 4 {
-		t.Errorf("%d pods, want two engines and two algorithms", len(pods.Items))
+	if want := 4 + len(samples); len(pods.Items) < want {
+		t.Errorf("%d pods, want two engines and the algorithms, %d", len(pods.Items), want)
 	}
 }
 
@@ -137,10 +145,10 @@ func (j *journey) launchUntil(t *testing.T, within time.Duration, what string, d
 
 func (j *journey) up(t *testing.T) {
 	launch := j.launchUntil(t, 90*time.Second, "up with both engines and its calls", func(l *apiv1.LaunchDetail) bool {
-		return l.Status == "up" && l.Report != nil && len(l.Report.Engines) == 2 && len(l.Report.Algorithms) == 2 && l.Report.Algorithms[0].Ever.Calls > 0
+		return l.Status == "up" && l.Report != nil && len(l.Report.Engines) == 2 && len(l.Report.Algorithms) == 2+len(samples) && l.Report.Algorithms[0].Ever.Calls > 0
 	})
-	if launch.FirstSeenAt == nil || launch.RunningVersion == nil || *launch.RunningVersion != 1 || launch.Wanted != 2 {
-		t.Errorf("launch = %+v, want it seen, running version 1 and wanting 2 replicas", launch)
+	if launch.FirstSeenAt == nil || launch.RunningVersion == nil || *launch.RunningVersion != 1 || launch.Wanted != 2+len(samples) {
+		t.Errorf("launch = %+v, want it seen, running version 1 and wanting a replica of each algorithm", launch)
 	}
 	if total := launch.Report.Algorithms[0].Ever; total.Errors == 0 || total.P50 == 0 {
 		t.Errorf("calls = %+v, want errors and latencies too", total)
