@@ -38,7 +38,8 @@ func TestPushRegisters(t *testing.T) {
 		Image: constellation.Image{
 			Repository: "neo/hello", Digest: digestOf(t, img), MediaType: string(types.DockerManifestSchema2), Size: wholeSize(t, img), Platforms: []string{"linux/amd64"},
 		},
-		Runtime: constellation.Runtime{Protocol: "http", Port: 8081, Path: "/", Concurrency: 4, Network: "full"},
+		Runtime:         constellation.Runtime{Protocol: "http", Port: 8081, Path: "/", Concurrency: 4, Network: "full"},
+		RuntimeRevision: 1,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(constellation.AlgorithmVersion{}, "ID", "CreatedAt")); diff != "" {
 		t.Errorf("version (-want +got):\n%s", diff)
