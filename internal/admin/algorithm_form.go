@@ -77,6 +77,7 @@ func typedLine(r *request) (line constellation.DraftAlgorithm, row string) {
 		Algorithm: strings.TrimSpace(f.Get("algorithm")), VanityURL: strings.Trim(strings.TrimSpace(f.Get("vanity_url")), "/"), Replicas: strings.TrimSpace(f.Get("replicas")),
 		MinReplicas: strings.TrimSpace(f.Get("min_replicas")), MaxReplicas: strings.TrimSpace(f.Get("max_replicas")),
 		Settings: constellation.PodSettingsText{Env: lines(f.Get("env")), EnvFrom: lines(f.Get("env_from")), Volumes: lines(f.Get("volumes"))},
+		Weights:  lines(f.Get("weights")),
 	}, f.Get("row")
 }
 
@@ -150,6 +151,11 @@ func checkTyped(line constellation.DraftAlgorithm, problem component.Problems) {
 	a := spec.Algorithms[0]
 	constellation.Scale{Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas}.Check(&v, "")
 	a.Settings.Check(&v, "")
+	paths := make([]string, len(a.Weights))
+	for i, w := range a.Weights {
+		paths[i] = w.Path
+	}
+	constellation.CheckWeightsPaths(&v, func(i int) string { return "weights[" + strconv.Itoa(i) + "]" }, paths, a.Settings.Volumes)
 	if p, ok := problems(v.Err()); ok {
 		maps.Copy(problem, ofParts(p))
 	}
@@ -161,7 +167,7 @@ func ofParts(p component.Problems) component.Problems {
 	parts := component.Problems{}
 	for _, field := range slices.Sorted(maps.Keys(p)) {
 		part := field
-		for _, of := range []string{"env_from", "env", "volumes"} {
+		for _, of := range []string{"env_from", "env", "volumes", "weights"} {
 			if strings.HasPrefix(field, of+".") || strings.HasPrefix(field, of+"[") {
 				part = of
 				break

@@ -155,6 +155,7 @@ func typedDraft(r *request) constellation.SatelliteDraft {
 			Algorithm: at("algorithm", i), VanityURL: at("vanity_url", i), Replicas: strings.TrimSpace(at("replicas", i)),
 			MinReplicas: strings.TrimSpace(at("min_replicas", i)), MaxReplicas: strings.TrimSpace(at("max_replicas", i)),
 			Settings: constellation.PodSettingsText{Env: lines(at("env", i)), EnvFrom: lines(at("env_from", i)), Volumes: lines(at("volumes", i))},
+			Weights:  lines(at("weights", i)),
 		})
 	}
 	return d

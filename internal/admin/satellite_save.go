@@ -116,6 +116,13 @@ func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.P
 			}
 		}
 		line.Settings = settings
+		mounts, err := constellation.ParseWeights(a.Weights)
+		if unread, ok := problems(err); ok {
+			for field, problem := range unread {
+				wrong["algorithms["+strconv.Itoa(i)+"]."+field] = problem
+			}
+		}
+		line.Weights = control.SpecWeights(mounts)
 		spec.Algorithms[i] = line
 	}
 	return spec, wrong

@@ -28,13 +28,14 @@ type DraftAlgorithm struct {
 	MaxReplicas string `json:"max_replicas,omitempty"`
 
 	Settings PodSettingsText `json:"settings,omitzero"`
+	Weights  string          `json:"weights,omitempty"` // as WeightsText has them
 }
 
 // DraftAlgorithms are a version's algorithms as lines of a draft.
 func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 	lines := make([]DraftAlgorithm, len(list))
 	for i, a := range list {
-		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas), Settings: a.Settings.Text()}
+		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas), Settings: a.Settings.Text(), Weights: WeightsText(a.Weights)}
 		if a.MinReplicas != nil {
 			lines[i].MinReplicas = strconv.Itoa(*a.MinReplicas)
 		}
@@ -49,6 +50,7 @@ func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 // differs from a saved version is seen before it is saved.
 func (d DraftAlgorithm) Typed() SatelliteAlgorithm {
 	a := SatelliteAlgorithm{VanityURL: d.VanityURL}
+	a.Weights, _ = ParseWeights(d.Weights)
 	a.Settings, _ = d.Settings.Parse()
 	a.Replicas, _ = strconv.Atoi(strings.TrimSpace(d.Replicas)) // saving checks them
 	a.MaxReplicas, _ = strconv.Atoi(strings.TrimSpace(d.MaxReplicas))
