@@ -215,6 +215,42 @@ func TestOneBitCostsOneMessage(t *testing.T) {
 	}
 }
 
+// TestChurnIsNoDamage: values that replace others, purges, erasures, and files that
+// the server writes anew without what was removed, over several starts.
+func TestChurnIsNoDamage(t *testing.T) {
+	s := store{t, t.TempDir()}
+	for round := range 3 {
+		s.run(func(js jetstream.JetStream, st jetstream.Stream) {
+			last, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "last", Subjects: []string{"last.>"}, MaxMsgsPerSubject: 1, MaxBytes: 127_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 600 {
+				for _, subject := range []string{fmt.Sprint("last.", i%40), "work.a"} {
+					if _, err := js.Publish(t.Context(), subject, []byte(body(i)[:100+i%300])); err != nil {
+						t.Fatal(err)
+					}
+				}
+				seq := uint64(round*600 + i + 1) //nolint:gosec // small
+				switch {
+				case i%50 == 49:
+					err = last.Purge(t.Context(), jetstream.WithPurgeSubject(fmt.Sprint("last.", i%40)))
+				case i%7 == 0:
+					err = st.SecureDeleteMsg(t.Context(), seq)
+				case i%10 != 0:
+					err = st.DeleteMsg(t.Context(), seq)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		if r := s.check(); r.Damaged() {
+			t.Fatalf("after round %d: %v", round, r)
+		}
+	}
+}
+
 // TestWhatACrashLeavesIsNoDamage: half a record at the end of the last file was
 // never acknowledged; at the end of another one it is damage.
 func TestWhatACrashLeavesIsNoDamage(t *testing.T) {
