@@ -118,6 +118,10 @@ func TestConfigureExportComesBack(t *testing.T) {
 	t.Parallel()
 	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
 	mustGet(t, f, m.options())
+	nothing, err := install.ExportConfig(f)
+	if err != nil || string(nothing) != "stage: {}\n" || len(changesOf(t, []string{settingsFile(t, "empty.yaml", string(nothing))}).Files) > 0 {
+		t.Errorf("exported before anything is set: %q, %v", nothing, err)
+	}
 	configure(t, f, "stage.container_registry=registry.example.com/team", "stage.kubernetes.kubeconfig_path="+anyKubeconfig(t), "stage.kubernetes.namespace=algorithms",
 		"stage.kubernetes.create_namespace=true", "stage.queue=off", "stage.replicas.foo/bar=2..5", "stage.resources.foo/bar.gpu=1", "stage.registry.insecure=true",
 		"stage.ingress.annotations.example.com/a=${HOME} $${B} 'c': #d", "stage.ingress.annotations.b=0123", "stage.ingress.annotations.c=null")

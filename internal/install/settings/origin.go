@@ -66,6 +66,9 @@ func (c *File) originOf(key, value string) string {
 // Texts calls change with each value of a configuration as it is written, and
 // returns the file with what it returns in their place.
 func (c *File) Texts(change func(string) string) ([]byte, error) {
+	if c.document.Kind == 0 {
+		return []byte("stage: {}\n"), nil // nothing is set
+	}
 	var walk func(n *yaml.Node) *yaml.Node
 	walk = func(n *yaml.Node) *yaml.Node {
 		changed := *n
