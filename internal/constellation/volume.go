@@ -26,10 +26,15 @@ func (s PodSettings) checkVolumes(v *Validation, field string) {
 	CheckMounts(v, mounts)
 }
 
-func (volume Volume) check(v *Validation, at string) {
-	if len(volume.Name) > MaxVolumeName || !volumeName.MatchString(volume.Name) {
-		v.Add(at+".name", "the name of a volume has 1 to %d lower-case letters, digits and '-', and starts and ends with a letter or digit; not %q", MaxVolumeName, shorten(volume.Name))
+// CheckVolumeName adds to v what keeps name from being that of a volume.
+func CheckVolumeName(v *Validation, field, name string) {
+	if len(name) > MaxVolumeName || !volumeName.MatchString(name) {
+		v.Add(field, "the name of a volume has 1 to %d lower-case letters, digits and '-', and starts and ends with a letter or digit; not %q", MaxVolumeName, shorten(name))
 	}
+}
+
+func (volume Volume) check(v *Validation, at string) {
+	CheckVolumeName(v, at+".name", volume.Name)
 	volume.checkPath(v, at+".mount_path")
 	if !slices.Contains(volumeTypes, volume.Type) {
 		v.Add(at+".type", "the type of a volume is %s; not %q", strings.Join(volumeTypes, ", "), shorten(volume.Type))

@@ -14,7 +14,8 @@ var kubeDirect = map[string][]string{
 	"internal/kube/cluster/transport": {"internal/retry"},
 	"internal/kube/apply":             {"internal/kube/cluster", "internal/kube/render", "internal/bundle"},
 	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},
-	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/render", "internal/satellite/config"},
+	"internal/kube/secrets":           {"internal/bundle", "internal/constellation", "internal/kube/cluster", "internal/kube/render"},
+	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/render", "internal/kube/secrets", "internal/satellite/config"},
 	"internal/kube/rollout": {"internal/kube/apply", "internal/kube/cluster", "internal/kube/health", "internal/kube/render",
 		"internal/bundle", "internal/satellite/config"},
 }

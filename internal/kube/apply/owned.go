@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -12,6 +13,9 @@ import (
 // inventory itself, which goes last so that a removal can be repeated.
 func Owned(ctx context.Context, c *cluster.Cluster, inventory *Inventory) ([]Object, error) {
 	all := prunable(inventory.Objects)
+	if secrets := (Object{APIVersion: "v1", Kind: "Secret", Name: render.SecretsName}); !slices.ContainsFunc(all, secrets.Same) {
+		all = append(all, secrets) // typed since the last deploy, or before the first
+	}
 	sortForPrune(all)
 	for _, past := range inventory.History {
 		all = append(all, HistoryObject(past.Version))

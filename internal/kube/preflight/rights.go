@@ -49,7 +49,11 @@ func Rules(apis render.APIs, queue, scales bool) []rbacv1.PolicyRule {
 
 // rules are the rights that this launch needs.
 func (p *preflight) rules() []rbacv1.PolicyRule {
-	return Rules(p.cluster.APIs, p.input.Settings.Queue.On, p.input.Scales())
+	rules := Rules(p.cluster.APIs, p.input.Settings.Queue.On, p.input.Scales())
+	if p.hasClaims() && !p.input.Settings.Queue.On {
+		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}})
+	}
+	return rules
 }
 
 // access is one verb on one resource, or on its one object of a name.
