@@ -14,10 +14,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/launchfile"
 	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 func (v verbs) configure() *cobra.Command {
 	var offline, take, export bool
+	var secret string
 	var files []string
 	cmd := &cobra.Command{
 		Use:   "configure [--file FILE…] [KEY=VALUE…]",
@@ -36,6 +38,12 @@ ${NAME} in a value is an environment variable, $${ is ${ itself. What a file set
 no file says any more is taken back; what was set by hand stays. A path in a file
 begins at the file's folder. --export prints the whole configuration as such a file.
 
+--secret KEY - reads the value of a variable from stdin, or asks for it on a
+terminal, and puts it straight into the cluster, in the launch's Secret
+` + render.SecretsName + `: the configuration notes only that there is one. One line end
+behind it is not of the value. --secret KEY alone takes it back, and the next
+deploy takes it out of the cluster.
+
 A configuration that came with the launch's folder, or that was edited, counts
 only once it is taken: --with-config prints every value and takes them.
 
@@ -46,6 +54,8 @@ Settings (* is needed for a deploy):
   ` + launchPath + ` configure stage.ingress.provider=nginx stage.replicas.foo/bar=3
   ` + launchPath + ` configure --file base.yaml --file prod.yaml
   ` + launchPath + ` configure --export > launch.yaml
+  ` + launchPath + ` configure stage.env.foo/bar.LEVEL=debug stage.volumes.foo/bar.shm=empty:1Gi:/dev/shm:memory
+  ` + launchPath + ` configure --secret stage.env.foo/bar.TOKEN - < token.txt
   ` + launchPath + ` configure`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
@@ -53,6 +63,12 @@ Settings (* is needed for a deploy):
 				if err := install.AcceptConfig(cmd.Context(), v.folder(), v.progress()); err != nil {
 					return err
 				}
+			}
+			if cmd.Flags().Changed("secret") {
+				if export || len(files) > 0 {
+					return usageError{errors.New("--secret goes alone: --file and --export are for what is no secret")}
+				}
+				return v.configureSecret(cmd.Context(), secret, args)
 			}
 			if export {
 				return v.exportConfig(args, files)
@@ -71,6 +87,7 @@ Settings (* is needed for a deploy):
 	addFiles(cmd.Flags(), &files)
 	cmd.Flags().BoolVar(&export, "export", false, "print the whole configuration as a file that --file takes")
 	cmd.Flags().BoolVar(&take, "with-config", false, "print and take the configuration that lies in the launch's folder")
+	cmd.Flags().StringVar(&secret, "secret", "", "set the variable `KEY` to what stdin has, in the cluster alone; without -, take it back")
 	cmd.Flags().BoolVar(&offline, "no-check", false, "do not try registry, names and files")
 	return cmd
 }

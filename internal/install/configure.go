@@ -90,6 +90,9 @@ func Change(ctx context.Context, f store.Folder, changes Changes, online bool, r
 	if err := c.Reload(data); err != nil {
 		return nil, fault.Wrap(err, fault.CodeUsage, "the configuration would not read back; nothing was changed")
 	}
+	if err := c.Stage.CheckPods(l.Plan); err != nil {
+		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", err)
+	}
 	if err := together(c, online); err != nil {
 		return nil, err
 	}

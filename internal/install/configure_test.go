@@ -87,6 +87,20 @@ func TestConfigureRefuses(t *testing.T) {
 		{"unknown vanity URL", []string{"stage.replicas.foo/baz=1"}, []string{"foo/baz", "it has foo/bar"}},
 		{"quantity", []string{"stage.resources.foo/bar.memory=lots"}, []string{"lots"}},
 		{"gpu", []string{"stage.resources.foo/bar.gpu=half"}, []string{"half"}},
+		{"variable", []string{"stage.env.foo/bar.A-B=x"}, []string{"letters, digits and '_'"}},
+		{"variable of none", []string{"stage.env.foo/baz.A=x"}, []string{"foo/baz", "it has foo/bar"}},
+		{"variable without its name", []string{"stage.env.foo/bar=x"}, []string{"did you mean stage.env.<vanity>.<variable>"}},
+		{"the platform's variable", []string{"stage.env.foo/bar.ALGORITHMIA_API=x"}, []string{"reserved"}},
+		{"JSON", []string{`stage.env.foo/bar.A="x`}, []string{"no JSON string"}},
+		{"from", []string{"stage.env_from.foo/bar.A=hub/token"}, []string{"secret:NAME/KEY"}},
+		{"the launch's own", []string{"stage.env_from.foo/bar.A=secret:execution-engine/token"}, []string{"the satellite's own"}},
+		{"volume", []string{"stage.volumes.foo/bar.shm=emty:1Gi:/dev/shm"}, []string{"pvc:CLAIM:/path"}},
+		{"mount path", []string{"stage.volumes.foo/bar.out=empty:/tmp/algoout"}, []string{"algorithms answer through it"}},
+		{"a volume's name", []string{"stage.volumes.foo/bar.Out=empty:/out"}, []string{"lower-case"}},
+		{"volumes that overlap", []string{"stage.volumes.foo/bar.a=empty:/out", "stage.volumes.foo/bar.b=empty:/out/b"}, []string{"overlap", "nothing was changed"}},
+		{"two values", []string{"stage.env.foo/bar.A=x", "stage.env_from.foo/bar.A=secret:hub/token"}, []string{"has a value in env already", "nothing was changed"}},
+		{"a secret that is plain", []string{"stage.secrets.foo/bar.A=hunter2"}, []string{"configure --secret stage.env."}},
+		{"a secret that has a value", []string{"stage.secrets.foo/bar.A=typed", "stage.env.foo/bar.A=x"}, []string{"A of foo/bar is a secret here"}},
 		{"all or nothing", []string{"stage.fqdn=good.example.com", "stage.profile=huge"}, []string{"nothing was changed"}},
 		{"two wrong", []string{"stage.profile=huge", "stage.heartbeat=maybe"}, []string{"stage.profile", "stage.heartbeat"}},
 	}
@@ -97,6 +111,9 @@ func TestConfigureRefuses(t *testing.T) {
 			continue
 		}
 		wantCode(t, err, fault.CodeUsage, test.texts...)
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v repeats what may be a secret", test.name, err)
+		}
 	}
 	if _, err := os.Stat(f.Path("config.yaml")); err == nil {
 		t.Error("a refused value was written")

@@ -72,6 +72,12 @@ var everyValue = map[string][]string{
 	"stage.resources.engine.cpu":               {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.engine.cpu_limit":         {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.engine.memory":            {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.env.foo/bar.NAME":                   {unset, taken, taken, taken, taken, taken, taken, taken},
+	"stage.env_from.foo/bar.NAME":              {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.secrets.foo/bar.NAME":               {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.volumes.foo/bar.data":               {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.weights.mount":                      {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.weights.cache":                      {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.mothership.proxy":                   {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.mothership.ca_file":                 {unset, file, file, refused, refused, file, file, file},
 	"stage.metrics.allow":                      {unset, refused, refused, refused, refused, refused, refused, refused},
@@ -90,7 +96,7 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, setting := range settings.All() {
-		key := strings.NewReplacer("<name>", "example.com/on", "<vanity>", "foo/bar").Replace(setting.Key)
+		key := strings.NewReplacer("<name>", "example.com/on", "<variable>", "NAME", "<volume>", "data", "<vanity>", "foo/bar").Replace(setting.Key)
 		if len(everyValue[key]) != len(values) {
 			t.Errorf("%s is not tried with every kind of value", key)
 			continue

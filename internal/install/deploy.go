@@ -149,7 +149,9 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	if result.Pending = errors.Is(err, rollout.ErrPending); err != nil && !result.Pending {
 		return nil, err
 	}
-	result.Ready = !o.NoWait
+	if result.Ready = !o.NoWait; result.Ready && !result.Pending {
+		s.dropSecrets(ctx, cluster, in)
+	}
 	base, err := s.endpoints(ctx, cluster, in, result)
 	if err != nil {
 		return nil, err

@@ -73,8 +73,8 @@ func Remove(ctx context.Context, f store.Folder, o RemoveOptions) (*RemoveResult
 
 func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, error) {
 	cluster, inventory, err := s.installation(ctx)
-	absent := err // nil, or that there is nothing on the cluster any more
-	if (o.Registry || o.Volumes) && errors.As(err, new(notInstalled)) {
+	absent := err                          // nil, or that there is nothing on the cluster any more
+	if errors.As(err, new(notInstalled)) { // a secret may be there before the first deploy
 		inventory, err = &apply.Inventory{LaunchID: s.folder().LaunchID}, nil
 	}
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *session) remove(ctx context.Context, o RemoveOptions) (*RemoveResult, e
 	if err := s.volumes(ctx, cluster, o.Volumes, result); err != nil {
 		return nil, err
 	}
-	if absent != nil && !o.Registry && len(result.Volumes) == 0 {
+	if absent != nil && !o.Registry && len(result.Volumes)+len(objects) == 0 {
 		return nil, absent
 	}
 	var images *claim.Unclaimed

@@ -116,7 +116,7 @@ func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Inpu
 	if in.Settings.Weights, err = preflight.SettleWeights(ctx, c, in); err != nil {
 		return in, target.Refused(err)
 	}
-	return in, nil
+	return in, s.markSecrets(ctx, c, &in)
 }
 
 // input is what the cluster's objects are rendered from.

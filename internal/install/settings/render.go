@@ -36,6 +36,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 	if err := s.weights(&in); err != nil {
 		return in, err
 	}
+	if in.Pods, err = s.Pods(); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
+	}
 	in.Engine = in.Resources[render.EngineResources]
 	in.Queue.Resources = in.Resources[render.QueueResources]
 	return in, nil

@@ -22,6 +22,8 @@ const (
 	formKeep       = `^(-?[0-9]+d|\+?([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
 	formShare      = `^[+]?0*([1-9]|[1-8][0-9]|90)\s*%?$`
 	formCache      = `^(none|pvc:[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*)$`
+	formEnvFrom    = `^(secret|configmap):[^/]+(/[\s\S]+)?$`
+	formVolume     = `^(empty:([^:]*:)?|(pvc|secret|configmap):[^:]*:)/`
 	formReplicas   = `^[+]?[0-9]{1,4}(\.\.[+]?[0-9]{1,4})?$`
 	formTargets    = `^(` + target + `)(,(` + target + `))*$`
 	formNetworks   = `^(` + network + `)(,(` + network + `))*$`

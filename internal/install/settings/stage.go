@@ -28,6 +28,10 @@ type Stage struct {
 	Callbacks         Callbacks            `yaml:"callbacks"`
 	Replicas          map[string]Replicas  `yaml:"replicas"`
 	Resources         map[string]Resources `yaml:"resources"`
+	Env               Named                `yaml:"env"`
+	EnvFrom           Named                `yaml:"env_from"`
+	Secrets           Named                `yaml:"secrets"`
+	Volumes           Named                `yaml:"volumes"`
 	Mothership        Mothership           `yaml:"mothership"`
 	Metrics           Metrics              `yaml:"metrics"`
 	OwnKey            string               `yaml:"own_key"`

@@ -27,6 +27,14 @@ func (s setting) path() []string { return strings.Split(cmp.Or(s.at, s.key), "."
 // same name.
 const queueState = "stage.queue.state"
 
+// Keys in which the operator chooses a name behind a vanity URL.
+const (
+	envKey     = "stage.env.<vanity>.<variable>"
+	envFromKey = "stage.env_from.<vanity>.<variable>"
+	secretsKey = "stage.secrets.<vanity>.<variable>"
+	volumesKey = "stage.volumes.<vanity>.<volume>"
+)
+
 // table is the table of every key, in the order in which they are shown.
 var table = []setting{
 	{key: "stage.container_registry", about: "the cluster's private registry, host[:port]/path", required: true, text: true, check: checkRegistry, form: formRegistry},
@@ -63,6 +71,10 @@ var table = []setting{
 	{key: "stage.resources.<vanity>.cpu_limit", about: "their limit, for a quota that wants one, such as 2", text: true, check: checkQuantity, form: formQuantity},
 	{key: "stage.resources.<vanity>.memory", about: "its memory, such as 2Gi", text: true, check: checkQuantity, form: formQuantity},
 	{key: "stage.resources.<vanity>.gpu", about: "its GPUs, such as 1", check: checkGPU},
+	{key: envKey, about: "a variable of an algorithm here, over the satellite's; for secrets see --secret", text: true, check: checkEnv},
+	{key: envFromKey, about: "a variable from the cluster: secret:NAME/KEY or configmap:NAME/KEY; without /KEY, every key is one", text: true, check: checkEnvFrom, form: formEnvFrom},
+	{key: secretsKey, about: "a variable whose value 'configure --secret' put into the cluster: typed", text: true, check: checkTyped, form: `^typed$`},
+	{key: volumesKey, about: "a volume here: pvc:CLAIM:/path[:ro], empty[:SIZE]:/path[:memory], secret:NAME:/path or configmap:NAME:/path", text: true, check: checkVolume, form: formVolume},
 	{key: "stage.weights.mount", about: "how pods get the weights of models: image (a volume that the kubelet mounts), copy (unpacked by an init container), auto (image where the cluster can)", standard: render.WeightsAuto, text: true, check: oneOf(render.WeightsAuto, render.WeightsImage, render.WeightsCopy)},
 	{key: "stage.weights.cache", about: "where they are unpacked: none (each pod's own folder), pvc:CLAIM (once, in a volume that pods share)", standard: cacheNone, text: true, check: checkCache, form: formCache},
 	{key: "stage.mothership.proxy", about: "the HTTP proxy of heartbeats", text: true, check: checkProxy, form: formProxy},
@@ -72,18 +84,39 @@ var table = []setting{
 	{key: "stage.heartbeat", about: "report to the mothership: on, off", standard: "on", text: true, check: oneOf("on", "off")},
 }
 
+// open returns what stands before and behind what the operator chooses of a key,
+// and whether there is anything to choose.
+func (s setting) open() (before, after string, open bool) {
+	before, after, open = strings.Cut(s.key, "<")
+	if s.named() {
+		return before, "", open
+	}
+	_, after, _ = strings.Cut(after, ">")
+	return before, after, open
+}
+
+// named reports whether the operator chooses a name behind a vanity URL.
+func (s setting) named() bool { return strings.Count(s.key, "<") == 2 }
+
 // find returns the setting of a key and the path of its value in the file. A
-// vanity URL may have dots, so what the operator chose is matched whole.
+// vanity URL may have dots, so what the operator chose is matched whole; a name
+// behind it has none.
 func find(key string) (s setting, path []string, chosen string, ok bool) {
 	for _, s := range table {
-		before, after, open := strings.Cut(s.key, "<")
-		_, after, _ = strings.Cut(after, ">")
+		before, after, open := s.open()
 		switch {
 		case !open && key == s.key:
 			return s, s.path(), "", true
 		case open && strings.HasPrefix(key, before) && strings.HasSuffix(key, after) && len(key) > len(before)+len(after):
 			chosen := key[len(before) : len(key)-len(after)]
 			path := append(strings.Split(strings.TrimSuffix(before, "."), "."), chosen)
+			if s.named() {
+				dot := strings.LastIndexByte(chosen, '.')
+				if dot < 1 || dot == len(chosen)-1 {
+					continue
+				}
+				path = append(path[:len(path)-1], chosen[:dot], chosen[dot+1:])
+			}
 			if after != "" {
 				path = append(path, strings.TrimPrefix(after, "."))
 			}

@@ -24,16 +24,11 @@ func (c *File) Assign(plan *bundle.Plan, assignment string, online bool) (key st
 	}
 	s, path, chosen, ok := find(key)
 	if !ok {
-		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, constellation.Nearest(key, settingKeys()))
+		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, nearest(key))
 	}
-	if strings.Contains(s.key, "<vanity>") && value != "" {
-		if err := known(plan, chosen); err != nil {
+	if value != "" {
+		if err := checkChosen(plan, s, key, path, chosen); err != nil {
 			return key, err
-		}
-	}
-	if strings.Contains(s.key, "<name>") && value != "" {
-		if err := checkAnnotation(chosen); err != nil {
-			return key, fmt.Errorf("%s: %w", key, err)
 		}
 	}
 	if value == "" {
@@ -63,6 +58,37 @@ func (c *File) TakeBack(key string) {
 	}
 }
 
+// nearest returns the key that is written most like another. One in which more is
+// chosen than its name is long is known by how it begins.
+func nearest(key string) string {
+	for _, s := range table {
+		if before, _, _ := s.open(); s.named() && strings.HasPrefix(key, before) {
+			return s.key
+		}
+	}
+	return constellation.Nearest(key, settingKeys())
+}
+
+// checkChosen holds what the operator chose of a key to its rules.
+func checkChosen(plan *bundle.Plan, s setting, key string, path []string, chosen string) error {
+	name := chosen
+	if s.named() {
+		chosen, name = path[len(path)-2], path[len(path)-1]
+	}
+	if strings.Contains(s.key, "<vanity>") {
+		if err := known(plan, chosen); err != nil {
+			return err
+		}
+	}
+	if !s.named() && !strings.Contains(s.key, "<name>") {
+		return nil
+	}
+	if err := checkName(s, name); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
 // known refuses a vanity URL that the launch does not have.
 func known(plan *bundle.Plan, vanityURL string) error {
 	var all []string
@@ -85,12 +111,11 @@ func known(plan *bundle.Plan, vanityURL string) error {
 func (c *File) Values() []Value {
 	var list []Value
 	for _, s := range table {
-		before, after, open := strings.Cut(s.key, "<")
+		before, after, open := s.open()
 		if !open {
 			list = append(list, c.valueOf(s, s.key, c.get(s.path())))
 			continue
 		}
-		_, after, _ = strings.Cut(after, ">")
 		for _, chosen := range c.chosen(s.key) {
 			key := before + chosen + after
 			_, path, _, _ := find(key)
@@ -153,6 +178,14 @@ func (c *File) chosen(key string) []string {
 		names = slices.Sorted(maps.Keys(c.Stage.Replicas))
 	case strings.HasPrefix(key, "stage.resources."):
 		names = slices.DeleteFunc(slices.Sorted(maps.Keys(c.Stage.Resources)), func(name string) bool { return name == render.EngineResources || name == render.QueueResources })
+	case key == envKey:
+		names = c.Stage.Env.keys()
+	case key == envFromKey:
+		names = c.Stage.EnvFrom.keys()
+	case key == secretsKey:
+		names = c.Stage.Secrets.keys()
+	case key == volumesKey:
+		names = c.Stage.Volumes.keys()
 	default:
 		names = slices.Sorted(maps.Keys(c.Stage.Ingress.Annotations))
 	}
