@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -252,12 +254,26 @@ func (p *pattern) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// maxHeap is what tests let the heap grow by, garbage included, where nothing is
+// kept whole.
+const maxHeap = 40 << 20
+
+func heapNow() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // A large body is passed on as it comes, and one above the algorithm's limit is
 // refused, whether it says its length or not.
 func TestLargeBodies(t *testing.T) {
+	before := heapNow()
 	r := httpRoute("foo/bar", httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		_, _ = fmt.Fprint(w, n, err)
+		if heap := heapNow(); heap > before+maxHeap {
+			t.Errorf("a body of %d bytes has the heap grow by %d, want it passed on as it comes", n, heap-before)
+		}
 	}))
 	small := httpRoute("foo/small", r.Endpoints...)
 	small.MaxBody = "100Ki"
@@ -326,5 +342,69 @@ func TestSmuggledRequests(t *testing.T) {
 			}
 		}
 		_ = conn.Close()
+	}
+}
+
+// Callers who take nothing of an answer hold their replica back, not memory, and
+// lose their slots by the idle time-out.
+func TestStalledReaders(t *testing.T) {
+	const callers = 50
+	before := heapNow()
+	chunk := make([]byte, 64<<10)
+	r := httpRoute("foo/bar", httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}))
+	r.Concurrency, r.IdleTimeout = callers, "2s"
+	e := startEngine(t, r)
+	for range callers {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := io.WriteString(conn, "GET /v1/algo/foo/bar/x HTTP/1.1\r\nHost: a\r\nAuthorization: "+testKey+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if heap := heapNow(); heap > before+maxHeap {
+		t.Errorf("%d callers who take nothing have the heap grow by %d bytes", callers, heap-before)
+	}
+	eventually(t, "the slots are free", func() bool { return e.table.Load().Routes[0].Pool.State().InFlight == 0 })
+	eventually(t, "the calls are logged as cancelled", func() bool {
+		return strings.Count(e.access.String(), `"outcome":"canceled"`) == callers
+	})
+}
+
+// A POST to the vanity URL itself takes files too, and stays wrapped.
+func TestFilesAreWrapped(t *testing.T) {
+	e := startEngine(t, httpRoute("foo/bar", httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+		file, header, err := r.FormFile("image")
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		data, _ := io.ReadAll(file)
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = fmt.Fprintf(w, "%s has %s", header.Filename, data)
+	})))
+	var form strings.Builder
+	parts := multipart.NewWriter(&form)
+	part, err := parts.CreateFormFile("image", "neo.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(part, "pixels")
+	_ = parts.Close()
+	for path, want := range map[string]string{"": `"result":"neo.png has pixels"`, "/upload": "neo.png has pixels"} {
+		if got := e.do(request{path: "/v1/algo/foo/bar" + path, contentType: parts.FormDataContentType(), body: form.String()}); got.status != 200 || !strings.Contains(got.body, want) {
+			t.Errorf("a file to %q = %d %s, want %s", path, got.status, got.body, want)
+		}
 	}
 }

@@ -92,6 +92,10 @@ func (c *Call) ReadType(full, encoding string) *Failure {
 			full = mime.FormatMediaType(media, params)
 		}
 		known := media == MediaText || media == MediaJSON || media == MediaBinary
+		if err == nil && !known && !c.Langserver { // it is between the caller and the algorithm
+			c.mediaType, c.fullType = media, full
+			break
+		}
 		if err != nil || !known {
 			return Refuse(http.StatusUnsupportedMediaType, "the Content-Type is application/json, text/plain or application/octet-stream")
 		}
