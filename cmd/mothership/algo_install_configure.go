@@ -98,8 +98,8 @@ func addFiles(flags *pflag.FlagSet, files *[]string) {
 }
 
 // changes are what arguments and files say.
-func (v verbs) changes(assignments, files []string) (install.Changes, error) {
-	changes := install.Changes{Assignments: assignments}
+func (v verbs) changes(assignments, files []string) (launchfile.Changes, error) {
+	changes := launchfile.Changes{Assignments: assignments}
 	if len(files) == 0 {
 		return changes, nil
 	}

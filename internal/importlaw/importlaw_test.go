@@ -48,7 +48,7 @@ var direct = map[string][]string{
 	"internal/install/call":       {"internal/install/fault", "internal/install/progress", "internal/install/store"},
 	"internal/install/claim":      {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/transfer"},
 	"internal/install/checks":     {"internal/install/fault", "internal/install/registry", "internal/install/settings", "internal/install/transfer", "internal/kube"},
-	"internal/install/launchfile": {"internal/install/fault", "internal/install/settings", "internal/install/terminal"},
+	"internal/install/launchfile": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/settings", "internal/install/terminal"},
 	"internal/install/support":    {"internal/install/fault", "internal/install/terminal", "internal/kube"},
 	"internal/install/ask":        {"internal/install/terminal"},
 	"internal/install/fault":      {},

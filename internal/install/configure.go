@@ -46,23 +46,15 @@ func configured(c *settings.File, l *store.Launch, set []string) *Configured {
 	return result
 }
 
-// Changes are what configure is to change.
-type Changes struct {
-	// Files are the values of all files, of which the last one of a key counts.
-	// Not nil: what files set before and these do not say is taken back.
-	Files       []launchfile.Entry
-	Assignments []string // "KEY=VALUE", which win over files; an empty value goes back to the default
-}
-
 // Configure is Change with assignments alone.
 func Configure(ctx context.Context, f store.Folder, assignments []string, online bool, report *progress.Reporter) (*Configured, error) {
-	return Change(ctx, f, Changes{Assignments: assignments}, online, report)
+	return Change(ctx, f, launchfile.Changes{Assignments: assignments}, online, report)
 }
 
 // Change makes all the changes, or none when one is refused. With none, it shows
 // what is there. With online, what is set is also tried: the registry has to
 // answer and to take the login, and names have to resolve.
-func Change(ctx context.Context, f store.Folder, changes Changes, online bool, report *progress.Reporter) (*Configured, error) {
+func Change(ctx context.Context, f store.Folder, changes launchfile.Changes, online bool, report *progress.Reporter) (*Configured, error) {
 	l, err := store.OpenLaunch(f)
 	if err != nil {
 		return nil, err
@@ -79,8 +71,8 @@ func Change(ctx context.Context, f store.Folder, changes Changes, online bool, r
 	if err != nil {
 		return nil, err
 	}
-	a := assigning{config: c, launch: l, online: online, origins: map[string]string{}, report: report}
-	if err := a.all(changes); err != nil {
+	a := launchfile.Assigning{Config: c, Plan: l.Plan, Online: online, Report: report}
+	if err := a.All(changes); err != nil {
 		return nil, err
 	}
 	data, err := c.Encode()
@@ -97,7 +89,7 @@ func Change(ctx context.Context, f store.Folder, changes Changes, online bool, r
 		return nil, err
 	}
 	if online {
-		if err := try(ctx, c, l, a.set); err != nil {
+		if err := try(ctx, c, l, a.Set); err != nil {
 			return nil, fault.Interrupted(ctx, err, "configure")
 		}
 	}
@@ -105,13 +97,13 @@ func Change(ctx context.Context, f store.Folder, changes Changes, online bool, r
 		return nil, err
 	}
 	if changes.Files != nil {
-		if err := c.SetOrigins(f, a.origins); err != nil {
+		if err := c.SetOrigins(f, a.Origins); err != nil {
 			return nil, err
 		}
 	}
-	remark(ctx, c, f, l, a.set, online, report)
-	result := configured(c, l, a.set)
-	result.Overruled = a.overruled
+	remark(ctx, c, f, l, a.Set, online, report)
+	result := configured(c, l, a.Set)
+	result.Overruled = a.Overruled
 	return result, nil
 }
 

@@ -28,13 +28,13 @@ func settingsFile(t *testing.T, name, text string) string {
 }
 
 // changesOf reads files as configure does.
-func changesOf(t *testing.T, files []string, assignments ...string) install.Changes {
+func changesOf(t *testing.T, files []string, assignments ...string) launchfile.Changes {
 	t.Helper()
 	entries, err := launchfile.Reader{Variable: os.LookupEnv}.Read(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return install.Changes{Files: append([]launchfile.Entry{}, entries...), Assignments: assignments}
+	return launchfile.Changes{Files: append([]launchfile.Entry{}, entries...), Assignments: assignments}
 }
 
 // shownAs returns the values that are set, and where they come from.

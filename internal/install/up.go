@@ -10,6 +10,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/ask"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/launchfile"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
@@ -18,7 +19,7 @@ import (
 // UpOptions are what up needs besides the launch's folder.
 type UpOptions struct {
 	Get     GetOptions // without a key, what is downloaded is used
-	Changes Changes
+	Changes launchfile.Changes
 	Deploy  DeployOptions
 	// Ask asks for what is missing; nil when there is nobody to ask.
 	Ask      func(context.Context, ask.Question) (string, error)
@@ -117,9 +118,9 @@ func missing(f store.Folder, o *UpOptions) ([]need, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range c.Needs(o.Changes.keeps, o.Changes.says) {
+	for _, s := range c.Needs(o.Changes.Keeps, o.Changes.Says) {
 		needs = append(needs, o.settingNeed(s))
-		if s.Key == "stage.kubernetes.namespace" && !o.Changes.says("stage.kubernetes.create_namespace") && c.Value("stage.kubernetes.create_namespace").State != "set" && o.Ask != nil {
+		if s.Key == "stage.kubernetes.namespace" && !o.Changes.Says("stage.kubernetes.create_namespace") && c.Value("stage.kubernetes.create_namespace").State != "set" && o.Ask != nil {
 			needs = append(needs, o.settingNeed(settings.Find("stage.kubernetes.create_namespace")))
 		}
 	}
@@ -147,22 +148,3 @@ func usualKubeconfig() string {
 	}
 	return ""
 }
-
-// says reports whether the changes give a key a value.
-func (c Changes) says(key string) bool {
-	said := false
-	for _, entry := range c.Files {
-		if entry.Key == key {
-			said = entry.Value != ""
-		}
-	}
-	for _, assignment := range c.Assignments {
-		if k, value, ok := strings.Cut(assignment, "="); ok && strings.TrimPrefix(strings.TrimSpace(k), ".") == key {
-			said = strings.TrimSpace(value) != ""
-		}
-	}
-	return said
-}
-
-// keeps reports whether the changes leave a value that came from a file.
-func (c Changes) keeps() bool { return c.Files == nil }

@@ -12,6 +12,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/ask"
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/install/launchfile"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/ptytest"
 	"github.com/constellation-serving/constellation/internal/waittest"
@@ -90,7 +91,7 @@ func TestUpAsks(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		_, err := install.Up(t.Context(), f, install.UpOptions{
-			Get: get, Changes: install.Changes{Assignments: []string{"stage.ingress.provider=none"}},
+			Get: get, Changes: launchfile.Changes{Assignments: []string{"stage.ingress.provider=none"}},
 			Deploy: install.DeployOptions{NoWait: true, Timeout: time.Minute},
 			Ask:    ask.New(screen.File, screen.File).Ask, Progress: progress.New(screen.File),
 		})
