@@ -30,12 +30,6 @@ func sumsOf(stream string, block int) (hash.Hash, error) {
 	return highwayhash.New64(key[:])
 }
 
-// record is what is read of one.
-type record struct {
-	size   int
-	number uint64
-}
-
 // shape is what the fields of a record say of it, before its sum is looked at.
 type shape struct {
 	size    int
