@@ -10,6 +10,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/settings"
 	"github.com/constellation-serving/constellation/internal/install/store"
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 )
 
 // completeLaunch completes what runLaunch reads: SATELLITE_ID LAUNCH_ID VERB,
@@ -79,8 +80,12 @@ func completeKeys(f store.Folder) []cobra.Completion {
 		before, after, open := strings.Cut(s.Key, "<vanity>")
 		switch {
 		case open:
-			for _, vanity := range install.VanityURLs(f) {
-				found = append(found, cobra.CompletionWithDesc(before+vanity+after+"=", s.About))
+			whose := install.VanityURLs(f)
+			if before == placement.Root+"." {
+				whose = append(whose, placement.Engine, placement.Queue)
+			}
+			for _, who := range whose {
+				found = append(found, cobra.CompletionWithDesc(before+who+strings.TrimSuffix(after+"=", "<name>="), s.About))
 			}
 		case strings.HasSuffix(s.Key, "<name>"):
 			found = append(found, cobra.CompletionWithDesc(strings.TrimSuffix(s.Key, "<name>"), s.About))

@@ -160,7 +160,7 @@ var comment = regexp.MustCompile(`\s+# .*$|\s+#$`)
 // a file or an answer.
 func commandLines(block string) []string {
 	first := strings.TrimSpace(block)
-	for _, start := range []string{"apiVersion:", "FROM ", "{", "configs:", "# Kubernetes", "- apiGroups:", "from ", "import "} {
+	for _, start := range []string{"apiVersion:", "FROM ", "{", "configs:", "stage:", "# Kubernetes", "- apiGroups:", "from ", "import "} {
 		if strings.HasPrefix(first, start) {
 			return nil
 		}

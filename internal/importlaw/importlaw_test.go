@@ -34,7 +34,7 @@ var direct = map[string][]string{
 	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
 	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",
-		"internal/kube/kubeconfig", "internal/kube/render", "internal/satellite/config"},
+		"internal/kube/kubeconfig", "internal/kube/placement", "internal/kube/render", "internal/satellite/config"},
 	"internal/install/transfer": {"internal/bundle", "internal/constellation", "internal/retry", "internal/install/connection", "internal/install/fault", "internal/install/mothership", "internal/install/progress",
 		"internal/install/registry", "internal/install/store"},
 	"internal/install/mothership": {"internal/apiv1", "internal/retry", "internal/install/connection", "internal/install/fault", "internal/install/terminal"},

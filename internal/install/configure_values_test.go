@@ -3,6 +3,7 @@ package install_test
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -95,6 +96,8 @@ func TestEveryKeyWithEveryKindOfValue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	everyValue := maps.Clone(everyValue)
+	maps.Copy(everyValue, everyPlacement)
 	for _, setting := range settings.All() {
 		key := strings.NewReplacer("<name>", "example.com/on", "<variable>", "NAME", "<volume>", "data", "<vanity>", "foo/bar").Replace(setting.Key)
 		if len(everyValue[key]) != len(values) {

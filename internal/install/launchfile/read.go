@@ -172,6 +172,10 @@ func (p *parser) setting(name, value *yaml.Node, path []string) {
 	if !p.plain(value) {
 		return
 	}
+	if value.Kind != yaml.ScalarNode && settings.IsStructured(key) {
+		p.structure(name, value, key)
+		return
+	}
 	if value.Kind != yaml.ScalarNode {
 		p.wrong(value, "%s stands where one value belongs, that of %s", described(value), key)
 		return

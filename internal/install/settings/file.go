@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -67,6 +68,19 @@ func (c *File) Reload(data []byte) error {
 
 // set writes a value at a path, "" removing it; comments stay.
 func (c *File) set(path []string, value string, isText bool) {
+	if value == "" {
+		c.put(path, nil)
+		return
+	}
+	scalar := yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	if isText {
+		scalar.SetString(value)
+	}
+	c.put(path, &scalar)
+}
+
+// put writes a node at a path, nil removing what is there; comments stay.
+func (c *File) put(path []string, node *yaml.Node) {
 	if c.document.Kind == 0 {
 		c.document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.MappingNode}}}
 	}
@@ -77,7 +91,7 @@ func (c *File) set(path []string, value string, isText bool) {
 	for _, key := range path[:len(path)-1] {
 		next := child(at, key)
 		if next == nil || next.Kind != yaml.MappingNode {
-			if value == "" {
+			if node == nil {
 				return
 			}
 			removeChild(at, key)
@@ -87,20 +101,16 @@ func (c *File) set(path []string, value string, isText bool) {
 		at = next
 	}
 	key := path[len(path)-1]
-	if value == "" {
+	if node == nil {
 		removeChild(at, key)
 		return
 	}
-	scalar := yaml.Node{Kind: yaml.ScalarNode, Value: value}
-	if isText {
-		scalar.SetString(value)
-	}
 	if old := child(at, key); old != nil {
-		scalar.LineComment, scalar.HeadComment, scalar.FootComment = old.LineComment, old.HeadComment, old.FootComment
-		*old = scalar
+		node.LineComment, node.HeadComment, node.FootComment = old.LineComment, old.HeadComment, old.FootComment
+		*old = *node
 		return
 	}
-	at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, &scalar)
+	at.Content = append(at.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, node)
 }
 
 func child(mapping *yaml.Node, key string) *yaml.Node {
@@ -132,7 +142,23 @@ func (c *File) get(path []string) string {
 			return ""
 		}
 	}
-	return at.Value
+	return inLine(at)
+}
+
+// inLine returns a value in one line: more than a word as JSON.
+func inLine(node *yaml.Node) string {
+	if node.Kind == yaml.ScalarNode {
+		return node.Value
+	}
+	var value any
+	if node.Decode(&value) != nil {
+		return node.Value
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		return node.Value
+	}
+	return string(data)
 }
 
 // Encode returns the file as it is written.

@@ -26,7 +26,7 @@ func At(path []string) (key string, place Place) {
 			return s.key, Single
 		}
 	}
-	if s, found, _, ok := find(key); ok && s.at == "" && slices.Equal(found, path) {
+	if s, found, _, ok := find(key); ok && s.at == "" && slices.Equal(found, path) && !isMap(key) {
 		return key, Single
 	}
 	if slices.ContainsFunc(table, func(s setting) bool { return leads(path, s.pathParts()) }) {

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -24,6 +25,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.allow")
 	}
 	in.MetricsAllow = allow
+	if in.Placement, err = placement.Parse(s.Placement); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
+	}
 	if err := s.durable(&in); err != nil {
 		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
 	}

@@ -122,6 +122,9 @@ func (s setting) forms() []any {
 	if s.file { // which are there is known on the machine alone
 		return []any{map[string]any{"type": []any{"string", "number", "boolean"}, "minLength": 1}}
 	}
+	if s.node != nil { // as Kubernetes has it, or in brief
+		return []any{map[string]any{"type": []any{"array", "object", "string", "number", "boolean"}}}
+	}
 	var choice *choiceError
 	if _, err := s.check("\x00"); errors.As(err, &choice) {
 		values := make([]any, len(choice.values))

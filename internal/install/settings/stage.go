@@ -34,6 +34,7 @@ type Stage struct {
 	Volumes           Named                `yaml:"volumes"`
 	Mothership        Mothership           `yaml:"mothership"`
 	Metrics           Metrics              `yaml:"metrics"`
+	Placement         map[string]any       `yaml:"placement"` // as placement.Parse reads it
 	OwnKey            string               `yaml:"own_key"`
 	Heartbeat         string               `yaml:"heartbeat"`
 	Weights           Weights              `yaml:"weights"`

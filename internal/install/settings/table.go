@@ -2,8 +2,12 @@ package settings
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -18,6 +22,8 @@ type setting struct {
 	at       string // its place in the file, where that is not its key
 	file     bool   // names a file of this machine, or a list of them
 	form     string // of a text, for the schema: a regular expression that RE2 and ECMA-262 read alike
+
+	node func(value string) (*yaml.Node, error) // of a value that is more than one word; nil for one that is
 }
 
 // path returns the place of a key that has no open part.
@@ -36,7 +42,9 @@ const (
 )
 
 // table is the table of every key, in the order in which they are shown.
-var table = []setting{
+var table = slices.Concat(ownTable, placementTable())
+
+var ownTable = []setting{
 	{key: "stage.container_registry", about: "the cluster's private registry, host[:port]/path", required: true, text: true, check: checkRegistry, form: formRegistry},
 	{key: "stage.kubernetes.kubeconfig_path", about: "the kubeconfig of the target cluster, a file or a list as in KUBECONFIG", required: true, text: true, check: checkKubeconfigPath, file: true},
 	{key: "stage.kubernetes.context", about: "its context, if not the current one", text: true, check: anything},
@@ -102,6 +110,9 @@ func (s setting) named() bool { return strings.Count(s.key, "<") == 2 }
 // vanity URL may have dots, so what the operator chose is matched whole; a name
 // behind it has none.
 func find(key string) (s setting, path []string, chosen string, ok bool) {
+	if strings.HasPrefix(key, placement.Root+".") {
+		return findPlacement(key)
+	}
 	for _, s := range table {
 		before, after, open := s.open()
 		switch {

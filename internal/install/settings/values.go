@@ -12,6 +12,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/kubeconfig"
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -24,7 +25,7 @@ func (c *File) Assign(plan *bundle.Plan, assignment string, online bool) (key st
 	}
 	s, path, chosen, ok := find(key)
 	if !ok {
-		return key, fmt.Errorf("there is no setting %q; did you mean %s", key, nearest(key))
+		return key, unknownSetting(key)
 	}
 	if value != "" {
 		if err := checkChosen(plan, s, key, path, chosen); err != nil {
@@ -36,6 +37,14 @@ func (c *File) Assign(plan *bundle.Plan, assignment string, online bool) (key st
 			return key, fmt.Errorf("%s cannot be empty: a deploy needs it", key)
 		}
 		c.set(path, "", s.text)
+		return key, nil
+	}
+	if s.node != nil {
+		node, err := s.node(value)
+		if err != nil {
+			return key, fmt.Errorf("%s %w", key, err)
+		}
+		c.put(path, node)
 		return key, nil
 	}
 	normal, err := s.check(value)
@@ -71,6 +80,12 @@ func nearest(key string) string {
 
 // checkChosen holds what the operator chose of a key to its rules.
 func checkChosen(plan *bundle.Plan, s setting, key string, path []string, chosen string) error {
+	if strings.HasPrefix(key, placement.Root+".") {
+		if chosen == "" {
+			return nil
+		}
+		return known(plan, chosen)
+	}
 	name := chosen
 	if s.named() {
 		chosen, name = path[len(path)-2], path[len(path)-1]
@@ -87,6 +102,16 @@ func checkChosen(plan *bundle.Plan, s setting, key string, path []string, chosen
 		return fmt.Errorf("%s: %w", key, err)
 	}
 	return nil
+}
+
+// unknownSetting is the error of a key that is none, with the nearest that is.
+func unknownSetting(key string) error {
+	if strings.HasPrefix(key, placement.Root+".") {
+		if _, err := placement.ParseKey(key); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("there is no setting %q; did you mean %s", key, nearest(key))
 }
 
 // known refuses a vanity URL that the launch does not have.
@@ -110,7 +135,7 @@ func known(plan *bundle.Plan, vanityURL string) error {
 // Values lists every key; of the open ones those that are set.
 func (c *File) Values() []Value {
 	var list []Value
-	for _, s := range table {
+	for _, s := range ownTable {
 		before, after, open := s.open()
 		if !open {
 			list = append(list, c.valueOf(s, s.key, c.get(s.path())))
@@ -124,7 +149,7 @@ func (c *File) Values() []Value {
 			}
 		}
 	}
-	return list
+	return append(list, c.placementValues()...)
 }
 
 // ValuesFor is Values, with where a value comes from that was not set and has no
@@ -203,6 +228,9 @@ func (c *File) CheckComplete(f store.Folder, spare []string) error {
 	}
 	if len(missing) > 0 {
 		return fault.Errorf(fault.CodeUsage, "not configured yet; run: algo-install satellite %s %s configure %s", f.SatelliteID, f.LaunchID, strings.Join(missing, " "))
+	}
+	if _, err := placement.Parse(c.Stage.Placement); err != nil {
+		return fault.Wrap(err, fault.CodeUsage, "%s", f.Path("config.yaml"))
 	}
 	for _, v := range c.Values() { // a file edited by hand
 		if s, _, _, ok := find(v.Key); ok && v.State == "set" && !slices.Contains(spare, v.Key) {

@@ -3,9 +3,6 @@ package preflight
 import (
 	"strings"
 	"testing"
-
-	"github.com/constellation-serving/constellation/internal/bundle"
-	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
 // Nodes are the cluster's, not a test's, so this asks the check itself.
@@ -24,9 +21,8 @@ func TestPreflightOfPlatforms(t *testing.T) {
 		{"not said", nil, amd, ""},
 		{"another", []string{"linux/arm64"}, amd, "the image of foo/bar is for linux/arm64 and the nodes are linux/amd64"},
 	} {
-		plan := &bundle.Plan{Algorithms: []bundle.Algorithm{{VanityURL: "foo/bar", Image: bundle.Image{Platforms: test.images}}}}
-		p := &preflight{input: render.Input{Plan: plan}}
-		p.platforms(test.nodes)
+		p := &preflight{}
+		p.platform("foo/bar", test.images, test.nodes)
 		var got []string
 		for _, c := range p.checks {
 			got = append(got, c.Message)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -21,6 +22,7 @@ import (
 type podGroup struct {
 	name     string // of their Deployment or StatefulSet
 	vanity   string
+	object   *unstructured.Unstructured
 	missing  int
 	spec     corev1.PodSpec // as it is rendered
 	admitted corev1.PodSpec // as admission completes it
@@ -33,7 +35,7 @@ type podGroup struct {
 func (g podGroup) String() string {
 	text := fmt.Sprintf("%d × %s", g.missing, cmp.Or(g.vanity, g.name))
 	var asks []string
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, render.GPUResource} {
+	for _, name := range append([]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory}, placement.Devices(g.requests)...) {
 		if q, ok := g.requests[name]; ok && !q.IsZero() {
 			asks = append(asks, string(name)+" "+q.String())
 		}
@@ -145,9 +147,8 @@ func (p *preflight) counted(o *unstructured.Unstructured) *unstructured.Unstruct
 	return render.WithReplicasOf(o, p.live[render.Name(o)])
 }
 
-// groups returns the pods that a deploy starts beside those that run: have says
-// how many pods each Deployment has.
-func (p *preflight) groups(have map[string]int) []podGroup {
+// workloads returns what runs pods, each with none that is missing.
+func (p *preflight) workloads() []podGroup {
 	var groups []podGroup
 	for _, o := range p.objects {
 		if !render.RunsPods(o.GetKind()) {
@@ -158,10 +159,17 @@ func (p *preflight) groups(have map[string]int) []podGroup {
 		if runtime.DefaultUnstructuredConverter.FromUnstructured(template, &pod) != nil {
 			continue // the server will say
 		}
-		g := podGroup{
-			name: o.GetName(), vanity: o.GetAnnotations()[render.AnnotationVanityURL], spec: pod.Spec,
-			missing: int(render.Replicas(p.counted(o))) - have[o.GetName()] + p.surge(o),
-		}
+		groups = append(groups, podGroup{name: o.GetName(), vanity: o.GetAnnotations()[render.AnnotationVanityURL], spec: pod.Spec, object: o})
+	}
+	return groups
+}
+
+// groups returns the pods that a deploy starts beside those that run: have says
+// how many pods each Deployment has.
+func (p *preflight) groups(have map[string]int) []podGroup {
+	var groups []podGroup
+	for _, g := range p.workloads() {
+		g.missing = int(render.Replicas(p.counted(g.object))) - have[g.name] + p.surge(g.object)
 		if g.missing > 0 {
 			groups = append(groups, p.completed(g))
 		}

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -90,10 +91,11 @@ func scopes(q corev1.ResourceQuota) []corev1.ScopedResourceSelectorRequirement {
 	return all
 }
 
-// counts reports whether a quota counts a group's pods, which have the
-// priority class that is the cluster's default, no deadline, and no affinity
-// to other namespaces.
+// counts reports whether a quota counts a group's pods, which have their own
+// priority class or the one that is the cluster's default, no deadline, and no
+// affinity to other namespaces.
 func counts(q corev1.ResourceQuota, g podGroup, class string) bool {
+	class = cmp.Or(g.spec.PriorityClassName, class)
 	for _, scope := range scopes(q) {
 		var holds bool
 		switch scope.ScopeName {

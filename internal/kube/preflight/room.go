@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -53,39 +54,45 @@ func raise(list, other corev1.ResourceList) {
 // it needs to list nodes, which many accounts may not.
 func (p *preflight) room(ctx context.Context) {
 	const name = "room for pods"
-	nodes, err := p.cluster.Typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	listed, err := p.cluster.Typed.CoreV1().Nodes().List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		p.noteUnreadable(name, err, "this account may not list nodes; %d pods are needed", p.input.Pods())
 		return
 	}
-	free, platforms := map[string]corev1.ResourceList{}, map[string]bool{}
-	for i := range nodes.Items {
-		if node := &nodes.Items[i]; usable(node) {
-			free[node.Name] = node.Status.Allocatable.DeepCopy()
-			platforms[node.Status.NodeInfo.OperatingSystem+"/"+node.Status.NodeInfo.Architecture] = true
-		}
-	}
-	if len(platforms) == 0 {
+	nodes := newRoom(listed.Items)
+	if len(nodes.free) == 0 {
 		p.note(name, Warning, "", "no node is ready to take pods; %d pods are needed", p.input.Pods())
 		return
 	}
-	p.platforms(platforms)
 	// No resourceVersion: the API server's cache is good enough for a count.
 	pods, err := p.cluster.Typed.CoreV1().Pods("").List(ctx, metav1.ListOptions{
 		FieldSelector: "status.phase!=Succeeded,status.phase!=Failed", ResourceVersion: "0",
 	})
+	have := map[string]int{}
+	if err == nil {
+		have = p.occupy(nodes.free, pods.Items)
+	}
+	groups := p.groups(have)
+	p.platforms(nodes)
+	groups = p.obstacles(groups, nodes)
 	if err != nil {
 		p.noteUnreadable(name, err, "this account may not list pods of all namespaces; %d pods are needed", p.input.Pods())
 		return
 	}
-	groups := p.groups(p.occupy(free, pods.Items))
-	if left := schedule(groups, free); len(left) > 0 {
+	p.roomFor(groups, nodes)
+}
+
+// roomFor notes whether groups of pods find room, each on the nodes that take
+// it.
+func (p *preflight) roomFor(groups []podGroup, nodes room) {
+	const name = "room for pods"
+	if left := nodes.schedule(groups); len(left) > 0 {
 		var parts []string
 		for _, g := range left {
 			parts = append(parts, g.String())
 		}
 		p.note(name, Problem, "add nodes, or lower replicas with configure stage.replicas.<vanity>=N, or what a replica asks for with stage.resources.<vanity>.memory=…; for a cluster that grows by itself deploy with --ignore 'room for pods'",
-			"no node has room for %s, beside what runs until the new version takes over; the most that is free on a node: %s", strings.Join(parts, ", "), freest(free))
+			"no node has room for %s, beside what runs until the new version takes over; the most that is free on a node: %s", strings.Join(parts, ", "), nodes.freest(left))
 		return
 	}
 	starting := 0
@@ -96,7 +103,7 @@ func (p *preflight) room(ctx context.Context) {
 		p.note(name, OK, "", "no pod has to be started beside the %d that the version has", p.input.Pods())
 		return
 	}
-	p.note(name, OK, "", "there is room on the cluster's nodes (%d) for the pods to start (%d)", len(free), starting)
+	p.note(name, OK, "", "there is room on the cluster's nodes (%d) for the pods to start (%d)", len(nodes.free), starting)
 }
 
 // occupy takes what runs off the nodes, and counts this launch's placed pods.
@@ -139,80 +146,29 @@ func fits(node, requests corev1.ResourceList) bool {
 	return true
 }
 
-// schedule puts pods onto nodes, the largest first, each where it fits first, and
-// returns those that are left.
-func schedule(groups []podGroup, free map[string]corev1.ResourceList) []podGroup {
-	slices.SortStableFunc(groups, func(a, b podGroup) int {
-		x, y := a.requests[corev1.ResourceMemory], b.requests[corev1.ResourceMemory]
-		return y.Cmp(x)
-	})
-	var left []podGroup
-	for _, g := range groups {
-		unplaced := 0
-		for range g.missing {
-			placed := false
-			for _, node := range free {
-				if placed = fits(node, g.requests); placed {
-					subtract(node, g.requests)
-					break
-				}
-			}
-			if !placed {
-				unplaced++
-			}
-		}
-		if unplaced > 0 {
-			g.missing = unplaced
-			left = append(left, g)
-		}
-	}
-	return left
-}
-
-// freest says the most of each resource that one node has left.
-func freest(free map[string]corev1.ResourceList) string {
-	var parts []string
-	for _, name := range []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, render.GPUResource} {
-		var most resource.Quantity
-		for _, node := range free {
-			if q := node[name]; q.Cmp(most) > 0 {
-				most = q
-			}
-		}
-		parts = append(parts, string(name)+" "+most.String())
-	}
-	return strings.Join(parts, ", ")
-}
-
-func usable(node *corev1.Node) bool {
-	tainted := func(t corev1.Taint) bool { return t.Effect != corev1.TaintEffectPreferNoSchedule } // our pods tolerate none
-	if node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, tainted) {
-		return false
-	}
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
-}
-
-// platforms finds images that no node can run.
-func (p *preflight) platforms(nodes map[string]bool) {
-	runs := func(platforms []string) bool {
-		return len(platforms) == 0 || slices.ContainsFunc(platforms, func(image string) bool {
-			parts := strings.SplitN(image, "/", 3)
-			return len(parts) < 2 || nodes[parts[0]+"/"+parts[1]]
-		})
-	}
-	check := func(what string, platforms []string) {
-		if !runs(platforms) {
-			p.note("platform", Problem, "add a node of that platform, or push the image for "+keysOf(nodes),
-				"the image of %s is for %s and the nodes are %s", what, strings.Join(platforms, ", "), keysOf(nodes))
-		}
-	}
+// platforms finds images that none of the nodes can run which take their pods.
+func (p *preflight) platforms(nodes room) {
+	images := map[string][]string{"": p.input.Plan.System.Image.Platforms}
 	for _, a := range p.input.Plan.Algorithms {
-		check(a.VanityURL, a.Image.Platforms)
+		images[a.VanityURL] = a.Image.Platforms
 	}
-	check("the system", p.input.Plan.System.Image.Platforms)
+	seen := map[string]bool{}
+	for _, g := range p.workloads() {
+		if there := nodes.platforms(&g.spec); len(there) > 0 && !seen[g.vanity] {
+			seen[g.vanity] = true // the engine's and the queue's are the same
+			p.platform(cmp.Or(g.vanity, "the system"), images[g.vanity], there)
+		}
+	}
+}
+
+// platform notes an image that no node can run.
+func (p *preflight) platform(what string, image []string, nodes map[string]bool) {
+	runs := len(image) == 0 || slices.ContainsFunc(image, func(platform string) bool {
+		parts := strings.SplitN(platform, "/", 3)
+		return len(parts) < 2 || nodes[parts[0]+"/"+parts[1]]
+	})
+	if !runs {
+		p.note("platform", Problem, "add a node of that platform, or push the image for "+keysOf(nodes),
+			"the image of %s is for %s and the nodes are %s", what, strings.Join(image, ", "), keysOf(nodes))
+	}
 }

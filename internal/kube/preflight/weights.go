@@ -193,7 +193,7 @@ func (p *preflight) weightsRoom(ctx context.Context) {
 	}
 	var most resource.Quantity
 	for i := range nodes.Items {
-		if room := nodes.Items[i].Status.Allocatable[corev1.ResourceEphemeralStorage]; usable(&nodes.Items[i]) && room.Cmp(most) > 0 {
+		if room := nodes.Items[i].Status.Allocatable[corev1.ResourceEphemeralStorage]; ready(&nodes.Items[i]) && room.Cmp(most) > 0 {
 			most = room
 		}
 	}

@@ -29,7 +29,8 @@ const (
 	sleepMinor = 30
 )
 
-// GPUResource is what stage.resources.<vanity>.gpu asks for.
+// GPUResource is what stage.resources.<vanity>.gpu asks for where
+// stage.placement names no other.
 const GPUResource = "nvidia.com/gpu"
 
 // Annotations of algorithms: what runs, and the hash of the key it calls
@@ -44,8 +45,8 @@ const (
 // virtual address.
 func (r *renderer) algorithmService(a bundle.Algorithm) *corev1.Service {
 	name, port := r.names[a.VanityURL], int32(a.Runtime.WithDefaults().Port)
-	meta := r.meta(name, "algorithm")
-	meta.Annotations = map[string]string{AnnotationVanityURL: a.VanityURL}
+	meta := r.serviceMeta(name, "algorithm", a.VanityURL)
+	metav1.SetMetaDataAnnotation(&meta, AnnotationVanityURL, a.VanityURL)
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: meta,
@@ -60,7 +61,7 @@ func (r *renderer) algorithmService(a bundle.Algorithm) *corev1.Service {
 }
 
 func (r *renderer) algorithmDeployment(a bundle.Algorithm) *appsv1.Deployment {
-	d := r.deployment(r.names[a.VanityURL], "algorithm", r.Replicas(a), r.algorithmPod(a))
+	d := r.deployment(r.names[a.VanityURL], "algorithm", r.Replicas(a), r.algorithmPod(a), r.Settings.Placement.Of(a.VanityURL))
 	d.Annotations = map[string]string{AnnotationVanityURL: a.VanityURL, annotationAlgorithm: a.Algorithm}
 	if bounds, ok := r.Scale(a); ok {
 		d.Annotations[AnnotationScale] = bounds.String()

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -23,7 +24,7 @@ const (
 func (r *renderer) engineService() *corev1.Service {
 	return &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: r.meta(EngineName, "engine"),
+		ObjectMeta: r.serviceMeta(EngineName, "engine", placement.Engine),
 		Spec: corev1.ServiceSpec{
 			Selector: r.selector(EngineName),
 			Ports: []corev1.ServicePort{{
@@ -36,7 +37,7 @@ func (r *renderer) engineService() *corev1.Service {
 func (r *renderer) engineDeployment() *appsv1.Deployment {
 	pod := r.enginePod()
 	r.embedQueue(&pod.Spec)
-	d := r.deployment(EngineName, "engine", r.engines(), pod)
+	d := r.deployment(EngineName, "engine", r.engines(), pod, r.Settings.Placement.Of(placement.Engine))
 	if r.embedded() && r.Settings.Queue.Persistent() {
 		// A volume is one pod's at a time: the old one has to end first.
 		d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
@@ -46,14 +47,16 @@ func (r *renderer) engineDeployment() *appsv1.Deployment {
 
 // deployment is what the engine's and the algorithms' have in common: the old
 // pods serve until as many new ones are ready.
-func (r *renderer) deployment(name, component string, replicas int, pod corev1.PodTemplateSpec) *appsv1.Deployment {
+func (r *renderer) deployment(name, component string, replicas int, pod corev1.PodTemplateSpec, place placement.Placement) *appsv1.Deployment {
 	n, history, none := int32(replicas), int32(3), intstr.FromInt32(0)
 	surge := intstr.FromString("25%")
 	pod.Labels = r.podLabels(name, component)
-	r.finish(&pod, r.selector(name))
+	r.finish(&pod, place, r.selector(name))
+	meta := r.meta(name, component)
+	place.Workload(&meta)
 	return &appsv1.Deployment{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
-		ObjectMeta: r.meta(name, component),
+		ObjectMeta: meta,
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &n, RevisionHistoryLimit: &history,
 			Selector: &metav1.LabelSelector{MatchLabels: r.selector(name)},
@@ -66,9 +69,9 @@ func (r *renderer) deployment(name, component string, replicas int, pod corev1.P
 	}
 }
 
-// finish adds what all pods have in common: they spread over nodes, and pull
-// with the registry's login.
-func (r *renderer) finish(pod *corev1.PodTemplateSpec, selector map[string]string) {
+// finish adds what all pods have in common: they spread over nodes, pull with
+// the registry's login, and run where the operator places them.
+func (r *renderer) finish(pod *corev1.PodTemplateSpec, place placement.Placement, selector map[string]string) {
 	pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew: 1, TopologyKey: hostTopology, WhenUnsatisfiable: corev1.ScheduleAnyway,
 		LabelSelector: &metav1.LabelSelector{MatchLabels: selector},
@@ -77,6 +80,7 @@ func (r *renderer) finish(pod *corev1.PodTemplateSpec, selector map[string]strin
 		pod.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: r.Settings.PullSecret}}
 	}
 	r.seccomp(pod)
+	place.Pod(pod, selector)
 }
 
 // seccomp asks for the runtime's default profile, in the way the server knows.

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -172,7 +173,7 @@ func (r *renderer) queue() {
 		AutomountServiceAccountToken: &no,
 	}, &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
-		ObjectMeta: r.meta(QueueName, "queue"),
+		ObjectMeta: r.serviceMeta(QueueName, "queue", placement.Queue),
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone,
 			Selector:  r.selector(QueueName),
@@ -231,7 +232,9 @@ func (r *renderer) queueStatefulSet() *appsv1.StatefulSet {
 		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: queueVolume, VolumeSource: r.queueVolumeSource()})
 	}
 	pod.Labels = r.podLabels(QueueName, "queue")
-	r.finish(&pod, r.selector(QueueName))
+	place := r.Settings.Placement.Of(placement.Queue)
+	place.Workload(&set.ObjectMeta)
+	r.finish(&pod, place, r.selector(QueueName))
 	set.Spec.Template = pod
 	return set
 }

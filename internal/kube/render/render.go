@@ -110,6 +110,13 @@ func (r *renderer) meta(name, component string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: r.Settings.Namespace, Labels: labels}
 }
 
+// serviceMeta is the metadata of a Service of the pods that who names.
+func (r *renderer) serviceMeta(name, component, who string) metav1.ObjectMeta {
+	meta := r.meta(name, component)
+	r.Settings.Placement.Of(who).Service(&meta)
+	return meta
+}
+
 // podLabels leave the satellite's version out: pods restart when what they
 // run changes, not when a neighbour does.
 func (r *renderer) podLabels(name, component string) map[string]string {

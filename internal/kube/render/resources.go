@@ -58,7 +58,7 @@ func (r *renderer) resources(a bundle.Algorithm) corev1.ResourceRequirements {
 		CPU: cmp.Or(over.CPU, a.Runtime.CPU), CPULimit: over.CPULimit, Memory: cmp.Or(over.Memory, a.Runtime.Memory),
 	}, over.CPU == "")
 	if gpu > 0 {
-		asked.Limits[GPUResource] = *resource.NewQuantity(int64(gpu), resource.DecimalSI)
+		asked.Limits[r.gpuResource(a)] = *resource.NewQuantity(int64(gpu), resource.DecimalSI)
 	}
 	return asked
 }
@@ -79,4 +79,9 @@ func (r *renderer) requirements(of string, want Resources, lower bool) corev1.Re
 		requests[corev1.ResourceCPU] = limit
 	}
 	return corev1.ResourceRequirements{Requests: requests, Limits: limits}
+}
+
+// gpuResource is what one of the algorithm's GPUs is called on this cluster.
+func (r *renderer) gpuResource(a bundle.Algorithm) corev1.ResourceName {
+	return corev1.ResourceName(cmp.Or(r.Settings.Placement.Of(a.VanityURL).GPUResource, GPUResource))
 }

@@ -38,7 +38,7 @@ func (r *renderer) nameAlgorithms() error {
 // revision leaves out replicas, which a Deployment changes without a restart.
 func (r *renderer) revision(a bundle.Algorithm) (string, error) {
 	pod := r.algorithmPod(a)
-	r.finish(&pod, nil)
+	r.finish(&pod, r.Settings.Placement.Of(a.VanityURL), nil)
 	data, err := json.Marshal(struct {
 		Pod, Runtime any
 	}{pod, a.Runtime.WithDefaults()})

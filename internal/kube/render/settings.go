@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/kube/placement"
 )
 
 // FieldManager owns the fields that the installer applies.
@@ -59,6 +60,7 @@ type Settings struct {
 	Queue           Queue                   // of durable calls
 	CallbackAllow   []string                // where results may be sent beyond public addresses
 	Weights         Weights                 // how algorithms get those that they read
+	Placement       placement.Settings      // where pods run
 }
 
 // Ingress is how callers from outside reach the engine.
