@@ -20,6 +20,9 @@ file is refused and the old one stays in use.
 An algorithm's replicas are its "endpoints" when it lists any, else the ready
 endpoints of its "service" in the cluster.
 
+With --tls-listen it answers by HTTPS too. Tokens of an issuer (JWT) and client
+certificates are taken beside keys where routes.json has "auth".
+
 Engines of one satellite find each other (in a cluster by themselves, else by
 --peer) and agree on which of them hands out an algorithm's slots; they know
 each other by the launch's token in DIR/token.`
@@ -82,6 +85,9 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 	flags.StringVar(&opts.Dir, "config", "", "folder with routes.json and keys.json (required)")
 	flags.StringVar(&opts.Listen, "listen", ":8080", "address for calls, /healthz and /readyz")
 	flags.StringVar(&opts.MetricsListen, "metrics-listen", ":9090", "address for /metrics, /healthz and /readyz; empty is none")
+	flags.StringVar(&opts.TLS.Listen, "tls-listen", "", "address for the same by TLS (HTTP/1.1 and HTTP/2); empty is none")
+	flags.StringVar(&opts.TLS.CertFile, "tls-cert", "", "its certificate with the chain, PEM, read again when it changes (default: tls.crt in the --config folder)")
+	flags.StringVar(&opts.TLS.KeyFile, "tls-key", "", "its key, PEM (default: tls.key in the --config folder)")
 	flags.StringVar(&opts.Kubeconfig, "kubeconfig", "", "cluster to look services up in (default: the pod's own service account)")
 	flags.StringVar(&opts.Namespace, "namespace", "", "namespace of the services (default: the pod's, or the kubeconfig's)")
 	flags.StringSliceVar(&opts.Peers, "peer", nil, "host:port of another engine of this satellite, or several (default: looked up in the cluster)")

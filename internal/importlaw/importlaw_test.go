@@ -60,7 +60,7 @@ var direct = map[string][]string{
 	"internal/weights":            {"internal/constellation"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
-	"internal/satellite/authn": {"internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/routing"},
+	"internal/satellite/authn": {"internal/satellite/discovery", "internal/satellite/identity", "internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/routing"},
 	"internal/satellite/batch": {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/call": {"internal/satellite/async", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol",
 		"internal/satellite/routing", "internal/satellite/telemetry", "internal/satellite/upstream"},
@@ -70,6 +70,7 @@ var direct = map[string][]string{
 		"internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/queue", "internal/satellite/routing", "internal/satellite/schedule"},
 	"internal/satellite/eventloop": {},
 	"internal/satellite/insight":   {"internal/satellite/call", "internal/satellite/protocol", "internal/satellite/routing", "internal/satellite/telemetry"},
+	"internal/satellite/identity":  {"internal/satellite/config", "internal/satellite/keyring"},
 	"internal/satellite/jsonscan":  {},
 	"internal/satellite/keyring":   {"internal/constellation", "internal/satellite/config"},
 	"internal/satellite/memory":    {},
@@ -95,6 +96,7 @@ var direct = map[string][]string{
 	"internal/satellite/queue/node":        {"internal/satellite/operate", "internal/satellite/queue/credentials", "internal/satellite/queue/integrity"},
 
 	"internal/satellite/reload":    {"internal/satellite/config"},
+	"internal/satellite/tlsserve":  {"internal/satellite/config"},
 	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
 }
 

@@ -10,9 +10,9 @@ import (
 // but for those parts whose rule in direct names them.
 var engineParts = []string{
 	"internal/satellite/async", "internal/satellite/authn", "internal/satellite/batch", "internal/satellite/call", "internal/satellite/callback",
-	"internal/satellite/discovery", "internal/satellite/durable", "internal/satellite/eventloop", "internal/satellite/insight", "internal/satellite/keyring", "internal/satellite/memory",
+	"internal/satellite/discovery", "internal/satellite/durable", "internal/satellite/eventloop", "internal/satellite/identity", "internal/satellite/insight", "internal/satellite/keyring", "internal/satellite/memory",
 	"internal/satellite/passthrough", "internal/satellite/peer", "internal/satellite/peerloop", "internal/satellite/pool", "internal/satellite/probe", "internal/satellite/protocol",
-	"internal/satellite/reload", "internal/satellite/routing", "internal/satellite/scale", "internal/satellite/schedule", "internal/satellite/telemetry", "internal/satellite/upkeep", "internal/satellite/upstream",
+	"internal/satellite/reload", "internal/satellite/routing", "internal/satellite/scale", "internal/satellite/schedule", "internal/satellite/telemetry", "internal/satellite/tlsserve", "internal/satellite/upkeep", "internal/satellite/upstream",
 }
 
 func TestOnlyTheEngineKnowsItsParts(t *testing.T) {

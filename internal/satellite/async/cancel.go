@@ -12,7 +12,7 @@ import (
 // cancel ends a call that has not ended: by its record, which only one can make,
 // and then wherever it waits or runs.
 func (s *Service) cancel(ctx context.Context, at callRef, c *Caller) (protocol.Reply, *protocol.Failure) {
-	seen, f := s.look(ctx, at, c.room)
+	seen, f := s.lookFor(ctx, at, c)
 	if f != nil {
 		return protocol.Reply{}, f
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,26 +32,6 @@ type Status struct {
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	FinishedAt time.Time `json:"finished_at,omitzero"`
 	Error      *Problem  `json:"error,omitempty"`
-}
-
-// Caller is who asks for calls.
-type Caller struct {
-	KeyID string
-	May   func(vanityURL string) bool // reports which algorithms it may call
-	// Room is asked for memory before a result is read, and holds it until the
-	// reply is written. Its error refuses the request.
-	Room func(size int) error
-}
-
-// errNoRoom is of a result for which Caller.Room had none.
-var errNoRoom = errors.New("no room for a result")
-
-// room is Caller.Room with an error that tells it from the queue's.
-func (c *Caller) room(size int) error {
-	if err := c.Room(size); err != nil {
-		return fmt.Errorf("%w: %w", errNoRoom, err)
-	}
-	return nil
 }
 
 // Answer answers a request under Path. Of calls that its caller may not see it
@@ -125,7 +104,7 @@ func (s *Service) locate(id string, may func(string) bool) (callRef, *protocol.F
 			return callRef{id, ticket, place, a.VanityURL}, nil
 		}
 	}
-	return callRef{}, protocol.Refuse(http.StatusNotFound, "there is no such call, or it is of an algorithm that this API key may not call")
+	return callRef{}, unseen()
 }
 
 // await returns what is known of a call, once it has ended or wait is over.
@@ -134,7 +113,7 @@ func (s *Service) await(ctx context.Context, at callRef, wait time.Duration, c *
 	pause := 250 * time.Millisecond // signals are hints, and get lost
 	for waits := false; ; {
 		ended, forget := s.wait(at.ticket)
-		seen, f := s.look(ctx, at, c.room)
+		seen, f := s.lookFor(ctx, at, c)
 		left := time.Until(deadline)
 		if f != nil || seen.State.Ended() || left <= 0 || s.taking.Err() != nil {
 			forget()

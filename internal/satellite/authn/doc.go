@@ -1,5 +1,6 @@
-// Package authn says who calls: the key of a request, counted against its rate,
-// and whether the satellite's own key comes from one of its own pods.
+// Package authn says who calls: the key of a request, or the identity that its
+// token or client certificate names, counted against its rate, and whether the
+// satellite's own key comes from one of its own pods.
 //
 // It promises that the own key, which stands in the environment of every
 // algorithm, works from nowhere else, unless routes.json lets it; and that a pod

@@ -24,6 +24,13 @@ const MediaTypeJSONL = "application/jsonl"
 type Caller struct {
 	KeyID string
 	May   func(vanityURL string) bool
+	// Sees reports whether it may see what a key or an identity began; nil sees all.
+	Sees func(keyID string) bool
+}
+
+// sees reports whether the caller may see a batch.
+func (c *Caller) sees(r *record) bool {
+	return c.May(r.VanityURL) && (c.Sees == nil || c.Sees(r.KeyID))
 }
 
 const writeStall = time.Minute
@@ -135,7 +142,7 @@ func (s *Service) Serve(w http.ResponseWriter, r *http.Request, caller Caller, r
 	ctx := r.Context()
 	rec, _, err := s.read(ctx, id)
 	switch {
-	case errors.Is(err, errNotFound) || err == nil && !caller.May(rec.VanityURL):
+	case errors.Is(err, errNotFound) || err == nil && !caller.sees(rec):
 		return unknown
 	case err != nil:
 		return failureOf(err)

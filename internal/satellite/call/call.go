@@ -16,6 +16,7 @@ type Call struct {
 	protocol.Call
 	Route     *routing.Route
 	KeyID     string
+	Subject   string         // whom a token or certificate names; "" with a key
 	Warning   string         // of the satellite's expiry, for the caller
 	Span      telemetry.Span // nil without a collector
 	Wait      time.Duration
@@ -46,7 +47,7 @@ func (c *Call) To(r *routing.Route) {
 func (c *Call) Record(f *protocol.Failure) telemetry.Call {
 	record := telemetry.Call{
 		ID: c.ID, Start: c.Start, Status: c.Status, Outcome: c.Outcome, Wait: c.Wait, Run: c.Run,
-		Replica: c.Replica, KeyID: c.KeyID, Trace: &c.Trace, Failure: f,
+		Replica: c.Replica, KeyID: c.KeyID, Subject: c.Subject, Trace: &c.Trace, Failure: f,
 	}
 	switch {
 	case c.Accepted:

@@ -53,6 +53,7 @@ type Routes struct {
 
 	Queue      *QueueSettings `json:"queue,omitempty"` // nil: durable calls are not taken
 	Callbacks  Callbacks      `json:"callbacks,omitzero"`
+	Auth       Auth           `json:"auth,omitzero"` // who may call besides keys
 	Algorithms []Route        `json:"algorithms"`
 
 	Refused []Refused `json:"-"` // what ParseRoutes left out
@@ -149,6 +150,8 @@ func (r *Routes) Validate() error {
 		sieve.passes(0, "queue", r.Queue.check)
 	}
 	sieve.passes(0, "callbacks", r.Callbacks.check)
+	auth := r.Auth
+	auth.sift(sieve)
 	return sieve.err()
 }
 
@@ -206,6 +209,7 @@ func ParseRoutes(data []byte) (*Routes, error) {
 		Routes
 		Queue      json.RawMessage   `json:"queue"`
 		Callbacks  json.RawMessage   `json:"callbacks"`
+		Auth       json.RawMessage   `json:"auth"`
 		Algorithms []json.RawMessage `json:"algorithms"`
 	}
 	if err := decode(data, &file); err != nil {
@@ -226,6 +230,7 @@ func ParseRoutes(data []byte) (*Routes, error) {
 		return nil, fmt.Errorf("%s: %w", RoutesFile, err)
 	}
 	r.decodeQueue(file.Queue, file.Callbacks, sieve)
+	r.decodeAuth(file.Auth, sieve)
 	r.Refused = sieve.refused
 	return &r, nil
 }
@@ -237,4 +242,14 @@ func ReadRoutes(dir string) (*Routes, error) {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
 	return ParseRoutes(data)
+}
+
+// FirstService names a service that has to be looked up in a cluster, or "".
+func (r *Routes) FirstService() string {
+	for _, route := range r.Algorithms {
+		if len(route.Endpoints) == 0 {
+			return route.Service
+		}
+	}
+	return ""
 }

@@ -44,7 +44,7 @@ func (s *Service) Answer(r *http.Request, key *keyring.Key, room func(size int) 
 		}
 		return protocol.Reply{Status: http.StatusOK, ContentType: protocol.MediaJSON, Nosniff: true, Parts: [3][]byte{body}}, nil
 	case d != nil:
-		return d.Calls.Answer(r, async.Caller{KeyID: key.ID, May: key.May, Room: room}), nil
+		return d.Calls.Answer(r, async.Caller{KeyID: key.ID, May: key.May, Sees: key.Sees, Room: room}), nil
 	case s.Settings() == nil:
 		return protocol.Reply{}, protocol.Refuse(http.StatusNotFound, "this satellite has no queue, and so no asynchronous calls")
 	}
@@ -63,7 +63,7 @@ func (s *Service) ServeBatch(w http.ResponseWriter, r *http.Request, key *keyrin
 	default:
 		return notOpen("; try again later")
 	}
-	caller := batch.Caller{KeyID: key.ID, May: key.May}
+	caller := batch.Caller{KeyID: key.ID, May: key.May, Sees: key.Sees}
 	if r.Method != http.MethodPost {
 		return d.batches.Serve(w, r, caller, rest)
 	}

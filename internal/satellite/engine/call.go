@@ -56,7 +56,7 @@ func (e *Engine) admit(c *call.Call, q *callRequest) *protocol.Failure {
 // identify finds out whose call it is, and whether the key may make it.
 func (e *Engine) identify(c *call.Call, q *callRequest) *protocol.Failure {
 	key, f := e.callers.Authenticate(q.authorization, q.from)
-	c.KeyID = key.ID
+	c.KeyID, c.Subject = key.ID, key.Subject()
 	if f != nil {
 		return f
 	}
@@ -68,6 +68,16 @@ func (e *Engine) identify(c *call.Call, q *callRequest) *protocol.Failure {
 		c.To(q.to.Route)
 	}
 	return q.table.Check(&key, q.to.Route, q.path)
+}
+
+// authenticate returns who makes a request that is no call.
+func (e *Engine) authenticate(r *http.Request) (key keyring.Key, f *protocol.Failure) {
+	q := &callRequest{authorization: []byte(r.Header.Get("Authorization")), from: authn.RemoteOf(r)}
+	f = e.await(r.Context(), q, func() (f *protocol.Failure) {
+		key, f = e.callers.Authenticate(q.authorization, q.from)
+		return f
+	})
+	return key, f
 }
 
 // replyShare is the call's share of the replies' budget, nothing as yet.

@@ -17,7 +17,7 @@ import (
 
 // watchCluster makes the watcher, when routes or flags ask for a cluster.
 func (e *Engine) watchCluster(routes *config.Routes) error {
-	service := firstService(routes)
+	service := routes.FirstService()
 	cluster, err := discovery.FindCluster(e.opts.Kubeconfig, e.opts.Namespace)
 	switch {
 	case err == nil:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/identity/identitytest"
 )
 
 // series are the metrics that an engine exports, with the labels of each.
@@ -55,7 +56,11 @@ var scraped = []string{"namespace", "pod", "instance"}
 // labels that an engine has, and every metric of ours is on it.
 func TestDashboard(t *testing.T) {
 	s := newStrict(t, nil)
-	e := startEngineWith(t, Options{QueueDir: t.TempDir()}, config.Routes{
+	issuer := identitytest.NewIssuer(t)
+	issuer.Publish(identitytest.NewKey(t, "one"))
+	routes := jwtRoutes(issuer)
+	e := startEngineWith(t, Options{QueueDir: t.TempDir(), TLS: serveTLS(t, identitytest.NewAuthority(t, "ours"))}, config.Routes{
+		Auth:       routes.Auth,
 		Mothership: config.Mothership{URL: "http://" + deadAddress(t)},
 		Satellite:  config.Satellite{ID: "s", Version: 1, ExpiresAt: time.Now().Add(time.Hour)},
 		Algorithms: []config.Route{lsRoute("foo/bar", s.addr)},
@@ -70,7 +75,8 @@ func TestDashboard(t *testing.T) {
 	var known map[string][]string
 	eventually(t, "everything is counted", func() bool {
 		known = series(t, e.Engine.metrics.Registry())
-		return known["constellation_engine_unrouted_total"] != nil && known["constellation_heartbeats_total"] != nil
+		_, keys := known["constellation_engine_jwks_fetched_timestamp_seconds"]
+		return keys && known["constellation_engine_unrouted_total"] != nil && known["constellation_heartbeats_total"] != nil
 	})
 	data, err := os.ReadFile("../../../deploy/grafana/satellite.json")
 	if err != nil {

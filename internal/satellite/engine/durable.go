@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
-	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/call"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
@@ -60,7 +59,7 @@ const resultRoomWait = 2 * time.Minute
 // serveAsync answers what became of durable calls.
 func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 	var reply protocol.Reply
-	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
+	key, f := e.authenticate(r)
 	var share *memory.Share
 	if f == nil {
 		share = e.replies.Share(r.Context(), key.ID, time.Now().Add(async.MaxWait+resultRoomWait), nil)
@@ -78,7 +77,7 @@ func (e *Engine) serveAsync(w http.ResponseWriter, r *http.Request) {
 // stands after batch.Path.
 func (e *Engine) serveBatch(w http.ResponseWriter, r *http.Request, rest string) {
 	w.Header()["Cache-Control"] = []string{"no-store"}
-	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
+	key, f := e.authenticate(r)
 	if f == nil {
 		f = e.durable.ServeBatch(w, r, &key, rest)
 	}

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -25,27 +24,29 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
 	"github.com/constellation-serving/constellation/internal/satellite/durable"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
+	"github.com/constellation-serving/constellation/internal/satellite/identity"
 	"github.com/constellation-serving/constellation/internal/satellite/insight"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 	"github.com/constellation-serving/constellation/internal/satellite/memory"
-	"github.com/constellation-serving/constellation/internal/satellite/operate"
 	"github.com/constellation-serving/constellation/internal/satellite/passthrough"
 	"github.com/constellation-serving/constellation/internal/satellite/peer"
 	"github.com/constellation-serving/constellation/internal/satellite/reload"
 	"github.com/constellation-serving/constellation/internal/satellite/routing"
 	"github.com/constellation-serving/constellation/internal/satellite/scale"
 	"github.com/constellation-serving/constellation/internal/satellite/telemetry"
+	"github.com/constellation-serving/constellation/internal/satellite/tlsserve"
 	"github.com/constellation-serving/constellation/internal/satellite/upkeep"
 )
 
 // Options are an engine's settings. Dir is required; the zero value of any
 // other is its default, but for the drain times, where zero is none.
 type Options struct {
-	Dir           string // holds routes.json and keys.json
-	Listen        string // the calls' address, :8080
-	MetricsListen string // metrics' and probes' address; "" is none
-	Kubeconfig    string // "" is the pod's own service account
-	Namespace     string // "" is the pod's or the kubeconfig's
+	Dir           string           // holds routes.json and keys.json
+	Listen        string           // the calls' address, :8080
+	MetricsListen string           // metrics' and probes' address; "" is none
+	TLS           tlsserve.Address // where calls come by TLS too
+	Kubeconfig    string           // "" is the pod's own service account
+	Namespace     string           // "" is the pod's or the kubeconfig's
 
 	DrainDelay   time.Duration // calls are accepted so long after the stop signal
 	DrainTimeout time.Duration // calls in flight have so long after that
@@ -82,6 +83,8 @@ type Engine struct {
 	mesh       *peer.Mesh             // the links to the satellite's other engines
 	server     atomic.Pointer[server] // nil before Serve, and without a fast path
 	callers    *authn.Authenticator
+	identities *identity.Identities
+	secure     atomic.Pointer[tlsserve.Server] // nil without TLS
 	tracer     *telemetry.Tracer
 	insights   insight.Taker
 	durable    *durable.Service
@@ -150,7 +153,8 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e.report = newReporting(e.now())
 	e.keys = keyring.New(opts.KeyRate)
-	e.callers = authn.New(authn.Options{Keys: e.keys, Table: e.table.Load, OnSpent: e.mesh.NotifySpent, Now: e.now, Engines: opts.PeerService})
+	e.identities = newIdentities(e)
+	e.callers = authn.New(authn.Options{Keys: e.keys, Others: e.identities, Table: e.table.Load, OnSpent: e.mesh.NotifySpent, Now: e.now, Engines: opts.PeerService})
 	e.durable = newDurable(e)
 	e.upkeep = upkeep.New(upkeep.Options{Durable: e.durable, Launch: func() string { return e.table.Load().Launch }, Log: e.log, Now: e.now})
 	e.metrics = newMetrics(e)
@@ -194,26 +198,21 @@ func (e *Engine) start() error {
 // Run serves until ctx ends, then drains: it is not ready any more but
 // accepts calls for DrainDelay, then finishes those in flight.
 func (e *Engine) Run(ctx context.Context) error {
-	calls, err := listen(ctx, e.opts.Listen)
+	if err := e.listenTLS(ctx); err != nil {
+		return err
+	}
+	calls, err := tlsserve.ListenTCP(ctx, e.opts.Listen)
 	if err != nil {
 		return err
 	}
 	var metrics net.Listener
 	if e.opts.MetricsListen != "" {
-		if metrics, err = listen(ctx, e.opts.MetricsListen); err != nil {
+		if metrics, err = tlsserve.ListenTCP(ctx, e.opts.MetricsListen); err != nil {
 			_ = calls.Close()
 			return err
 		}
 	}
 	return e.Serve(ctx, calls, metrics)
-}
-
-func listen(ctx context.Context, addr string) (net.Listener, error) {
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", addr, err)
-	}
-	return ln, nil
 }
 
 // Serve is Run on listeners that are there already; metrics may be nil. It
@@ -236,6 +235,9 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 		servers = append(servers, e.httpServer(e.metricsHandler()))
 		listeners = append(listeners, metrics)
 	}
+	if by := e.secure.Load(); by != nil {
+		servers, listeners = append(servers, e.httpServer(e)), append(listeners, by)
+	}
 	e.log.Info("the engine serves", "listen", calls.Addr().String(), "algorithms", len(e.table.Load().Routes), "event_loop", srv != nil)
 	// What runs beside the calls must outlive ctx: calls in flight need it
 	// until the drain is over.
@@ -252,6 +254,8 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 		group.Go(func() error { return srv.serveWithout(failed, servers[0]) })
 	}
 	group.Go(func() error { e.poll(failed); return nil })
+	group.Go(func() error { e.identities.Run(failed); return nil })
+	group.Go(func() error { e.secure.Load().Run(failed); return nil })
 	group.Go(func() error { e.mesh.Run(failed); return nil })
 	group.Go(func() error { e.durable.Run(failed); return nil })
 	group.Go(func() error { e.upkeep.Run(failed); return nil })
@@ -279,34 +283,6 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	e.access.Flush()
 	e.tracer.Close()
 	return err
-}
-
-// httpServer returns a server with time-outs that no honest caller meets: a body of 10 MiB in five
-// minutes, and the longest call's time-out with as much again for its answer.
-func (e *Engine) httpServer(h http.Handler) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true) // for ingress controllers that speak h2c
-	return &http.Server{
-		Handler:           h,
-		Protocols:         protocols,
-		ReadHeaderTimeout: 15 * time.Second,
-		ReadTimeout:       5 * time.Minute,
-		WriteTimeout:      config.MaxTimeoutSeconds*time.Second + 10*time.Minute,
-		IdleTimeout:       3 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
-	}
-}
-
-func (e *Engine) metricsHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.Registry(), promhttp.HandlerOpts{}))
-	mux.Handle("POST "+heartbeat.PeerPath, heartbeat.PeerHandler(e, e.Token()))
-	mux.Handle(operate.Path, e.upkeep.Handler(e.Token()))
-	mux.HandleFunc("GET /healthz", e.serveHealth)
-	mux.HandleFunc("GET /readyz", e.serveReady)
-	return mux
 }
 
 func (e *Engine) drain(calls net.Listener, servers []*http.Server) {

@@ -239,6 +239,9 @@ func startEngineOn(t *testing.T, calls net.Listener, opts Options, routes config
 	if e.Engine, err = New(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
+	if err := e.listenTLS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	metrics := listenTest(t)
 	e.url, e.metrics = "http://"+calls.Addr().String(), "http://"+metrics.Addr().String()
 	ctx, stop := context.WithCancel(context.Background())

@@ -36,7 +36,7 @@ func (l *loop) begin(cl *client, data []byte, h *http1.Call) {
 		return
 	}
 	f := l.e.admit(&cl.Call, q)
-	if authn.IsUnknownPod(f) { // net/http waits until it is known
+	if authn.MayAwait(f) { // net/http waits until it is known
 		body.Release()
 		cl.body = nil
 		l.handOver(cl, data, telemetry.CallUnknownPod)

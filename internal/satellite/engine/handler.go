@@ -27,7 +27,7 @@ const (
 	webPrefix  = "/v1/web/algo/" // the same for pages in browsers
 )
 
-// ServeHTTP is everything on --listen. Most calls never come here: the event
+// ServeHTTP is everything on --listen and --tls-listen. Most calls never come here: the event
 // loops answer them.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.TransferEncoding) > 0 {
@@ -49,7 +49,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/v1/status":
 		e.prove(w, r)
 		e.serveStatus(w, r)
-	case path == peer.Path && e.mesh.Accept(w, r):
+	case path == peer.Path && r.TLS == nil && e.mesh.Accept(w, r):
 	case path == "/healthz":
 		e.serveHealth(w, r)
 	case path == "/readyz":
@@ -114,18 +114,19 @@ func (e *Engine) request(r *http.Request, prefix string) *callRequest {
 		authorization: []byte(r.Header.Get("Authorization")),
 		contentType:   r.Header.Get("Content-Type"), encoding: r.Header.Get("Content-Encoding"),
 		traceparent: r.Header.Get("Traceparent"), tracestate: r.Header.Get("Tracestate"),
-		from: authn.Remote(r.RemoteAddr),
+		from: authn.RemoteOf(r),
 	}
 	raw, _ := strings.CutPrefix(cmp.Or(r.URL.RawPath, r.URL.EscapedPath()), prefix) // as it was written
 	q.to = q.table.Lookup(routing.Request{Method: q.method, Path: q.path, Raw: raw, Query: q.query, Accept: []byte(strings.Join(r.Header["Accept"], ","))})
 	return q
 }
 
-// awaitPod is admit where the own key is used by a pod that may not be known yet.
-func (e *Engine) awaitPod(ctx context.Context, q *callRequest, admit func() *protocol.Failure) *protocol.Failure {
+// await is admit where the caller's pod, or the key of their token, may not be known
+// yet.
+func (e *Engine) await(ctx context.Context, q *callRequest, admit func() *protocol.Failure) *protocol.Failure {
 	f := admit()
-	if authn.IsUnknownPod(f) {
-		if f = e.callers.AwaitPod(ctx, q.from.Host()); f == nil {
+	if authn.MayAwait(f) {
+		if f = e.callers.Await(ctx, f, q.from); f == nil {
 			f = admit()
 		}
 	}
@@ -158,7 +159,7 @@ func (e *Engine) panicked(c *call.Call, p any) *protocol.Failure {
 
 // call makes the call and returns its reply.
 func (e *Engine) call(c *call.Call, w http.ResponseWriter, r *http.Request, q *callRequest) (protocol.Reply, *protocol.Failure) {
-	if f := e.awaitPod(r.Context(), q, func() *protocol.Failure { return e.admit(c, q) }); f != nil {
+	if f := e.await(r.Context(), q, func() *protocol.Failure { return e.admit(c, q) }); f != nil {
 		discard(w, r)
 		return protocol.Reply{}, f
 	}
@@ -193,31 +194,11 @@ func (e *Engine) write(w http.ResponseWriter, c *call.Call, out protocol.Reply) 
 	out.Headers(id, warning, out.Close || e.draining.Load(), func(name, value string) { header[name] = []string{value} })
 	header["Content-Length"] = []string{strconv.Itoa(out.Length())}
 	w.WriteHeader(out.Status)
-	return writeParts(w, &out)
+	return out.WriteParts(w, writeStall)
 }
 
-// writeStep is what a caller has to take within writeStall: one who reads
-// nothing would keep a large answer in memory.
-const (
-	writeStep  = 256 << 10
-	writeStall = time.Minute
-)
-
-func writeParts(w http.ResponseWriter, out *protocol.Reply) error {
-	for _, part := range out.Parts {
-		for len(part) > 0 {
-			if out.Length() > protocol.SmallBody {
-				_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeStall))
-			}
-			n := min(len(part), writeStep)
-			if _, err := w.Write(part[:n]); err != nil {
-				return err
-			}
-			part = part[n:]
-		}
-	}
-	return nil
-}
+// writeStall is how long a caller may take nothing of an answer.
+const writeStall = time.Minute
 
 // serveInsights takes what an algorithm reports.
 func (e *Engine) serveInsights(w http.ResponseWriter, r *http.Request) {

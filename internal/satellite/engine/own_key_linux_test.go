@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/waittest"
@@ -165,7 +166,9 @@ func TestManyCallsOfUnknownPods(t *testing.T) {
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan *protocol.Failure)
-	go func() { left <- e.callers.AwaitPod(ctx, "127.0.0.31") }()
+	from := authn.RemoteOf(&http.Request{RemoteAddr: "127.0.0.31:1"})
+	_, unknown := e.callers.Authenticate([]byte(ownTestKey), from)
+	go func() { left <- e.callers.Await(ctx, unknown, from) }()
 	eventually(t, "every place is taken", func() bool { return len(e.callers.Waiting) == cap(e.callers.Waiting) })
 	if got := e.from(t, "127.0.0.32", ownTestKey); got.status != 503 || got.header.Get("Retry-After") != "1" {
 		t.Errorf("a call without a place to wait = %d %s, want 503 with Retry-After", got.status, got.body)

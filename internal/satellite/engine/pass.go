@@ -74,7 +74,7 @@ func (e *Engine) pass(c *call.Call, w http.ResponseWriter, r *http.Request, q *c
 // admitPassed finds out who calls what, as admit does, and where at the algorithm.
 func (e *Engine) admitPassed(r *http.Request, c *call.Call, q *callRequest) (*url.URL, *protocol.Failure) {
 	c.Trace = protocol.ReadTrace(q.traceparent, q.tracestate)
-	if f := e.awaitPod(r.Context(), q, func() *protocol.Failure { return e.identify(c, q) }); f != nil {
+	if f := e.await(r.Context(), q, func() *protocol.Failure { return e.identify(c, q) }); f != nil {
 		return nil, f
 	}
 	if q.method == http.MethodPost && strings.Trim(q.to.Rest, "/") == "" && !c.Route.IsNative() {

@@ -106,7 +106,7 @@ func (e *Engine) applyRoutes(content []byte) error {
 	if err != nil {
 		return err
 	}
-	service := firstService(routes)
+	service := routes.FirstService()
 	if service != "" && e.watcher == nil {
 		return noCluster(service)
 	}
@@ -146,6 +146,7 @@ func (e *Engine) applyRoutes(content []byte) error {
 		next.Routes = append(next.Routes, r)
 	}
 	next.Index()
+	e.identities.Apply(routes.Auth)
 	e.table.Store(next)
 	e.mesh.AssignOwners()
 	for vanity, r := range old {
@@ -155,14 +156,4 @@ func (e *Engine) applyRoutes(content []byte) error {
 		}
 	}
 	return nil
-}
-
-// firstService names a service that has to be looked up in a cluster, or "".
-func firstService(routes *config.Routes) string {
-	for _, r := range routes.Algorithms {
-		if len(r.Endpoints) == 0 {
-			return r.Service
-		}
-	}
-	return ""
 }

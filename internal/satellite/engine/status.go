@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/constellation-serving/constellation/internal/satellite/authn"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
 	"github.com/constellation-serving/constellation/internal/satellite/stats"
@@ -66,7 +65,7 @@ func (e *Engine) serveStatus(w http.ResponseWriter, r *http.Request) {
 		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return
 	}
-	key, f := e.callers.Authenticate([]byte(r.Header.Get("Authorization")), authn.Remote(r.RemoteAddr))
+	key, f := e.authenticate(r)
 	if f != nil {
 		_ = e.write(w, nil, protocol.ErrorReply(f))
 		return

@@ -10,6 +10,9 @@
 //   - a key is compared by its hash, and its use and its rate outlive changes of
 //     the other keys.
 //
+// Beside keys it has the rate of callers without one: each [Identity] that somebody
+// else found out, however many tokens it shows.
+//
 // A [Keeper] keeps what is in force in a Secret of the namespace, so that a
 // revoked key stays revoked when engines start again with the mothership away or
 // an older keys.json is deployed.

@@ -152,7 +152,10 @@ func (k *Keeper) reconcile(ctx context.Context) (*corev1.Secret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the keys in force: %w", err)
 	}
-	secret.Data = map[string][]byte{config.KeysFile: data, config.KeptSatellite: []byte(k.satellite)}
+	if secret.Data == nil {
+		secret.Data = map[string][]byte{}
+	}
+	secret.Data[config.KeysFile], secret.Data[config.KeptSatellite] = data, []byte(k.satellite)
 	written, err := k.secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: "execution-engine"})
 	if err != nil {
 		return nil, fmt.Errorf("write the Secret: %w", err)

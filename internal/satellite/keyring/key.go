@@ -17,6 +17,7 @@ import (
 type Key struct {
 	config.Key
 	*use
+	may func(vanityURL string) bool // of an identity; nil of a key
 }
 
 // use is what calls change of a key.
@@ -38,20 +39,29 @@ type Refusal struct {
 // Error returns the message.
 func (r *Refusal) Error() string { return r.Message }
 
-// Find returns the key of an Authorization header: "Simple KEY", "Bearer KEY" or
-// the bare key. Nothing is compared with the key itself, only hashes. The error
-// is a *Refusal.
-func (r *Ring) Find(authorization []byte, now time.Time) (Key, error) {
+// Credential returns what an Authorization header holds: "Simple KEY", "Bearer
+// KEY" or the bare key. The error is a *Refusal.
+func Credential(authorization []byte) ([]byte, error) {
 	key := bytes.TrimSpace(authorization)
 	scheme, rest, ok := bytes.Cut(key, []byte(" "))
 	switch {
 	case bytes.EqualFold(scheme, []byte("Simple")), bytes.EqualFold(scheme, []byte("Bearer")):
 		key = bytes.TrimSpace(rest)
 	case ok:
-		return Key{}, &Refusal{Message: "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone"}
+		return nil, &Refusal{Message: "the Authorization header is 'Simple KEY', 'Bearer KEY' or the key alone"}
 	}
 	if len(key) == 0 {
-		return Key{}, &Refusal{Message: "authorization required"}
+		return nil, &Refusal{Message: "authorization required"}
+	}
+	return key, nil
+}
+
+// Find returns the key of an Authorization header, as Credential reads it. Nothing
+// is compared with the key itself, only hashes. The error is a *Refusal.
+func (r *Ring) Find(authorization []byte, now time.Time) (Key, error) {
+	key, err := Credential(authorization)
+	if err != nil {
+		return Key{}, err
 	}
 	k, ok := (*r.byHash.Load())[sha256.Sum256(key)]
 	if !ok {
@@ -64,7 +74,8 @@ func (r *Ring) Find(authorization []byte, now time.Time) (Key, error) {
 }
 
 // Of returns the key with an ID, for calls that were accepted with it and run
-// later. The error is a *Refusal: the key was revoked or expired meanwhile.
+// later. The error is a *Refusal: the key was revoked or expired meanwhile. Who
+// called without a key is not asked for here.
 func (r *Ring) Of(id string, now time.Time) (Key, error) {
 	k, ok := (*r.byID.Load())[id]
 	switch {

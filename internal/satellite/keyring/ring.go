@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -21,6 +22,8 @@ type Ring struct {
 	rate    constellation.KeyRate // of keys that have none of their own
 	changed chan struct{}
 
+	identities *lru.Cache[string, *use] // by ID
+
 	mu      sync.Mutex
 	held    config.Keys     // without the satellite's own key
 	own     []config.Key    // which is keys.json's alone, as is
@@ -31,7 +34,7 @@ type Ring struct {
 // New returns a ring without keys. Keys that have no rate of their own have
 // standard.
 func New(standard constellation.KeyRate) *Ring {
-	r := &Ring{rate: standard, changed: make(chan struct{}, 1)}
+	r := &Ring{rate: standard, changed: make(chan struct{}, 1), identities: newUses()}
 	r.byHash.Store(&map[[sha256.Size]byte]Key{})
 	r.byID.Store(&map[string]Key{})
 	return r
@@ -110,7 +113,8 @@ func (r *Ring) publish(keys []config.Key) {
 		uses[k.ID] = u
 		var sum [sha256.Size]byte
 		if _, err := hex.Decode(sum[:], []byte(k.SHA256)); err == nil {
-			byHash[sum], byID[k.ID] = Key{k, u}, Key{k, u}
+			key := Key{Key: k, use: u}
+			byHash[sum], byID[k.ID] = key, key
 		}
 	}
 	r.uses = uses
@@ -166,6 +170,9 @@ func (r *Ring) OnSpent(id string, now time.Time) {
 	r.mu.Lock()
 	u := r.uses[id]
 	r.mu.Unlock()
+	if u == nil && IsIdentity(id) {
+		u = r.useOf(id)
+	}
 	if u != nil && u.Limited() {
 		u.limit.ReserveN(now, 1)
 	}

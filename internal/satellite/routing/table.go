@@ -153,7 +153,7 @@ func (t *Table) Check(key *keyring.Key, r *Route, path string) *protocol.Failure
 	case r != nil && key.May(r.VanityURL):
 		return nil
 	case r != nil || !key.May(asked):
-		return protocol.Refuse(http.StatusForbidden, fmt.Sprintf("the API key %q may not call %s", key.Name, constellation.AlgorithmURI(asked)))
+		return protocol.Refuse(http.StatusForbidden, fmt.Sprintf("%s may not call %s", key.Title(), constellation.AlgorithmURI(asked)))
 	case t.refuses(asked) != "":
 		return protocol.Refuse(http.StatusServiceUnavailable, constellation.AlgorithmURI(asked)+" cannot be called: its route is refused; the satellite's operator finds why in /v1/status and in the engine's log")
 	}

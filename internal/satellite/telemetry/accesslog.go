@@ -84,6 +84,7 @@ func (c *Call) appendLine(dst []byte, now time.Time) []byte {
 	text("version", c.Version)
 	text("replica", c.Replica)
 	text("key_id", c.KeyID)
+	text("subject", c.Subject)
 	text("trace_id", c.Trace.TraceID())
 	text("durable", c.Durable)
 	if f := c.Failure; f != nil && f.Cause != nil {

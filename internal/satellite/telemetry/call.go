@@ -17,7 +17,8 @@ type Call struct {
 	VanityURL string        // of the algorithm; "" when the call reached none
 	Version   string        // of the algorithm
 	Replica   string        // its address
-	KeyID     string        // of the API key
+	KeyID     string        // of the API key, or of the identity
+	Subject   string        // whom a token or certificate names; "" with a key
 	Trace     *protocol.Trace
 	Failure   *protocol.Failure // nil is none
 	Durable   string            // what of a durable call it is; "" of a synchronous one
