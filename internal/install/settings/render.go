@@ -34,6 +34,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 	if err := s.mothershipWay(&in); err != nil {
 		return in, err
 	}
+	if err := s.identity(&in); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
+	}
 	for of, r := range s.Resources {
 		in.Resources[of] = render.Resources(r)
 	}

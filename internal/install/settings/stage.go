@@ -35,6 +35,8 @@ type Stage struct {
 	Mothership        Mothership           `yaml:"mothership"`
 	Metrics           Metrics              `yaml:"metrics"`
 	Placement         map[string]any       `yaml:"placement"` // as placement.Parse reads it
+	TLS               TLS                  `yaml:"tls"`
+	Auth              Auth                 `yaml:"auth"`
 	OwnKey            string               `yaml:"own_key"`
 	Heartbeat         string               `yaml:"heartbeat"`
 	Weights           Weights              `yaml:"weights"`

@@ -150,7 +150,7 @@ func (r *renderer) routes() config.Routes {
 		Mothership: config.Mothership{URL: r.Settings.MothershipURL, Proxy: r.Settings.MothershipProxy, CA: r.Settings.MothershipCA},
 		Algorithms: []config.Route{},
 	}
-	routes.Queue, routes.Callbacks.Allow = r.queueSettings(), r.Settings.CallbackAllow
+	routes.Queue, routes.Callbacks.Allow, routes.Auth = r.queueSettings(), r.Settings.CallbackAllow, r.Settings.Auth
 	if r.Settings.OwnKey == config.OwnKeyAny {
 		routes.OwnKey = config.OwnKeyAny // the default is left out: objects stay as they were
 	}

@@ -22,20 +22,23 @@ const (
 )
 
 func (r *renderer) engineService() *corev1.Service {
-	return &corev1.Service{
+	service := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
 		ObjectMeta: r.serviceMeta(EngineName, "engine", placement.Engine),
 		Spec: corev1.ServiceSpec{
 			Selector: r.selector(EngineName),
 			Ports: []corev1.ServicePort{{
-				Name: engineHTTP, Port: 80, TargetPort: intstr.FromString(engineHTTP), Protocol: corev1.ProtocolTCP,
+				Name: engineHTTP, Port: servicePort, TargetPort: intstr.FromString(engineHTTP), Protocol: corev1.ProtocolTCP,
 			}},
 		},
 	}
+	r.secureService(service)
+	return service
 }
 
 func (r *renderer) engineDeployment() *appsv1.Deployment {
 	pod := r.enginePod()
+	r.securePod(&pod.Spec)
 	r.embedQueue(&pod.Spec)
 	d := r.deployment(EngineName, "engine", r.engines(), pod, r.Settings.Placement.Of(placement.Engine))
 	if r.embedded() && r.Settings.Queue.Persistent() {

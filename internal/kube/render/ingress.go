@@ -124,6 +124,9 @@ func (r *renderer) ingress() {
 		}
 		spec["tls"] = []any{tls}
 	}
+	if r.viaTLS() {
+		maps.Copy(annotations, viaTLSAnnotations(in.Provider))
+	}
 	maps.Copy(annotations, in.Annotations)
 	meta := r.meta(EngineName, "engine")
 	if len(annotations) > 0 {
@@ -141,9 +144,9 @@ func (r *renderer) ingress() {
 }
 
 func (r *renderer) ingressRule(paths []string) map[string]any {
-	backend := map[string]any{"service": map[string]any{"name": EngineName, "port": map[string]any{"number": int64(80)}}}
+	backend := map[string]any{"service": map[string]any{"name": EngineName, "port": map[string]any{"number": r.ingressPort()}}}
 	if r.APIs.Ingress != "networking.k8s.io/v1" {
-		backend = map[string]any{"serviceName": EngineName, "servicePort": int64(80)}
+		backend = map[string]any{"serviceName": EngineName, "servicePort": r.ingressPort()}
 	}
 	routed := make([]any, len(paths))
 	for i, path := range paths {

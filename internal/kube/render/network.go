@@ -26,11 +26,11 @@ func (r *renderer) networkPolicies() []runtime.Object {
 		r.policy(EngineName, "engine", networkingv1.NetworkPolicySpec{
 			PodSelector: metav1.LabelSelector{MatchLabels: r.selector(EngineName)},
 			PolicyTypes: both,
-			Ingress: []networkingv1.NetworkPolicyIngressRule{
-				{Ports: []networkingv1.NetworkPolicyPort{tcp(enginePort)}},
-				{From: r.metricsPeers(), Ports: []networkingv1.NetworkPolicyPort{tcp(metricsPort)}},
-			},
-			// The API server and the mothership have no labels to be named by.
+			Ingress: append(r.callRules(everyPod), networkingv1.NetworkPolicyIngressRule{
+				From: r.metricsPeers(), Ports: []networkingv1.NetworkPolicyPort{tcp(metricsPort)},
+			}),
+			// The API server, the mothership and an issuer of tokens have no labels to
+			// be named by.
 			Egress: []networkingv1.NetworkPolicyEgressRule{{}},
 		}),
 	}

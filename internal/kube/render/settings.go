@@ -7,6 +7,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/kube/placement"
+	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
 // FieldManager owns the fields that the installer applies.
@@ -61,6 +62,10 @@ type Settings struct {
 	CallbackAllow   []string                // where results may be sent beyond public addresses
 	Weights         Weights                 // how algorithms get those that they read
 	Placement       placement.Settings      // where pods run
+	TLS             TLS                     // how the engine serves HTTPS
+	Auth            config.Auth             // who may call besides keys, as routes.json has it
+	JWKSConfigMap   string                  // has the issuer's keys; "" is none
+	ClientCA        Source                  // has the authorities of client certificates
 }
 
 // Ingress is how callers from outside reach the engine.

@@ -253,12 +253,9 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	if srv != nil {
 		group.Go(func() error { return srv.serveWithout(failed, servers[0]) })
 	}
-	group.Go(func() error { e.poll(failed); return nil })
-	group.Go(func() error { e.identities.Run(failed); return nil })
-	group.Go(func() error { e.secure.Load().Run(failed); return nil })
-	group.Go(func() error { e.mesh.Run(failed); return nil })
-	group.Go(func() error { e.durable.Run(failed); return nil })
-	group.Go(func() error { e.upkeep.Run(failed); return nil })
+	for _, run := range []func(context.Context){e.poll, e.mesh.Run, e.durable.Run, e.upkeep.Run, e.identities.Run, e.secure.Load().Run} {
+		group.Go(func() error { run(failed); return nil })
+	}
 	if e.watcher != nil {
 		group.Go(func() error { e.watcher.Run(failed, e.refresh); return nil })
 		group.Go(func() error { e.keeper.Run(failed); return nil })

@@ -17,12 +17,12 @@ import (
 
 // listenTLS listens where Options have it. Serve serves what comes there.
 func (e *Engine) listenTLS(ctx context.Context) error {
-	server, err := tlsserve.Listen(ctx, e.opts.TLS, e.opts.Dir, tlsserve.Options{ClientCAs: e.identities.ClientCAs, Now: e.now, Log: e.log})
-	e.secure.Store(server)
+	by, err := tlsserve.Listen(ctx, e.opts.TLS, e.opts.Dir, tlsserve.Options{ClientCAs: e.identities.ClientCAs, Now: e.now, Log: e.log})
+	e.secure.Store(by)
 	return err
 }
 
-// newIdentities returns who calls without a key: nobody, until routes.json says.
+// newIdentities returns who calls without a key.
 func newIdentities(e *Engine) *identity.Identities {
 	return identity.New(identity.Options{Dir: e.opts.Dir, Now: e.now, Log: e.log, Store: func() (identity.Store, error) {
 		if e.watcher == nil {
