@@ -34,7 +34,7 @@ func TestPodSettings(t *testing.T) {
 		return v.Algorithms[0]
 	}
 	want := apiv1.SatelliteAlgorithm{
-		Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 1,
+		Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 1, RuntimeRevision: 1,
 		Env:     map[string]string{"LEVEL": "debug", "TEXT": "two\nlines"},
 		EnvFrom: []apiv1.EnvFrom{{Secret: "hub"}, {Name: "TOKEN", ConfigMap: "labels", Key: "token"}},
 		Volumes: []apiv1.Volume{{Name: "shm", Type: "empty", Size: "1Gi", Memory: true, MountPath: "/dev/shm"}, {Name: "m", Type: "pvc", Source: "models", MountPath: "/m", ReadOnly: true}},
