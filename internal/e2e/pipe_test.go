@@ -38,6 +38,7 @@ func TestPipe(t *testing.T) {
 		{"the launch is seen and up", (*journey).up},
 		{"a key change comes with a heartbeat", (*journey).revoke},
 		{"the mothership goes away and comes back", (*journey).away},
+		{"weights are moved once, and read by all", (*journey).weights},
 	})
 }
 
