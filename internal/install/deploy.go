@@ -132,7 +132,7 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	if err != nil {
 		return nil, err
 	}
-	result.Pushed, s.done.pushed = pushed.Pushed, pushed.Pushed
+	result.Pushed, s.done.Pushed = pushed.Pushed, pushed.Pushed
 	if _, err := manifests.WriteRendered(s.launch.Folder, objects); err != nil {
 		return nil, err
 	}

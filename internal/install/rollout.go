@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,55 +17,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
-// done is what a run did so far, for whoever interrupts it.
-type done struct {
-	mu      sync.Mutex
-	phase   string
-	pushed  int
-	changed map[apply.Action]int
-	serving int // version that was installed when the run began
-}
-
-func (d *done) enter(phase string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.phase = phase
-}
-
-func (d *done) change(c apply.Change) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.changed == nil {
-		d.changed = map[apply.Action]int{}
-	}
-	d.changed[c.Action]++
-}
-
-// String returns it in one sentence.
-func (d *done) String() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var parts []string
-	if d.pushed > 0 {
-		parts = append(parts, fmt.Sprintf("%d images were pushed", d.pushed))
-	}
-	for _, action := range []apply.Action{apply.Created, apply.Changed, apply.Deleted} {
-		if n := d.changed[action]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d objects were %s", n, action))
-		}
-	}
-	if len(d.changed) == 0 {
-		parts = append(parts, "nothing was changed on the cluster")
-	}
-	return strings.Join(parts, ", ")
-}
-
 // phase reports what begins, and remembers it.
 func (s *session) phase(name string) {
 	if s.waits != nil {
 		s.waits.End()
 	}
-	s.done.enter(name)
+	s.done.Enter(name)
 	s.report.Phase(name)
 }
 
@@ -77,12 +32,12 @@ func (s *session) stopped(ctx context.Context, err error, verb string) error {
 		return err
 	}
 	text := fmt.Sprintf("the %s was interrupted", verb)
-	if s.done.phase != "" {
-		text += " during '" + s.done.phase + "'"
+	if s.done.Phase() != "" {
+		text += " during '" + s.done.Phase() + "'"
 	}
 	text += ": " + s.done.String()
-	if s.done.serving > 0 {
-		text += fmt.Sprintf("; version %d was serving when it began, and what serves is complete", s.done.serving)
+	if s.done.Serving > 0 {
+		text += fmt.Sprintf("; version %d was serving when it began, and what serves is complete", s.done.Serving)
 	}
 	return &fault.Error{Code: fault.CodeFailed, Message: text, Next: "→ run the same command again: it goes on where it stopped"}
 }
@@ -103,7 +58,7 @@ func (o rolloutObserver) Phase(name string) { o.session.phase(name) }
 
 // Changed shows what was written or deleted, and counts it.
 func (o rolloutObserver) Changed(c apply.Change) {
-	o.session.done.change(c)
+	o.session.done.Change(c)
 	o.session.report.Line("%s %s", c.Action, c.Object)
 }
 
@@ -125,7 +80,7 @@ func (s *session) runRollout(ctx context.Context, r rollout.Rollout, timeout tim
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if inventory, err := apply.ReadInventory(ctx, r.Cluster); err == nil && inventory != nil {
-		s.done.serving = inventory.Installed
+		s.done.Serving = inventory.Installed
 	}
 	changes, err := r.Run(limited)
 	s.view().End()

@@ -30,7 +30,7 @@ type session struct {
 	report       *progress.Reporter
 	attempts     transfer.Retrier
 	unlock       func()
-	done         done
+	done         waitview.Done
 	waits        *waitview.View
 	retryTimeout time.Duration // with an API server that is away
 }
