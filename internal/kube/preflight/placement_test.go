@@ -57,13 +57,20 @@ func addNode(t *testing.T, s *launchtest.Space, name string, labels map[string]s
 	}
 }
 
+// addNodes makes a node that takes what any test deploys, and one with devices
+// of another vendor behind a taint, whose label and taint are the namespace's.
+func addNodes(t *testing.T, s *launchtest.Space) {
+	t.Helper()
+	addNode(t, s, s.Namespace+"-plain", nil, nil, "cpu=64 memory=256Gi pods=1000 nvidia.com/gpu=100")
+	addNode(t, s, s.Namespace+"-gpu", map[string]string{"pool": s.Namespace}, []corev1.Taint{{Key: s.Namespace, Value: "true", Effect: corev1.TaintEffectNoSchedule}},
+		"cpu=64 memory=256Gi pods=1000 amd.com/gpu=2")
+}
+
 // A node with devices behind a taint: the preflight says why what is placed
 // there would not come up, and lets through what would.
 func TestPreflightOfPlacement(t *testing.T) {
 	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
-		addNode(t, s, s.Namespace+"-plain", nil, nil, "cpu=64 memory=256Gi pods=1000 nvidia.com/gpu=100")
-		addNode(t, s, s.Namespace+"-gpu", map[string]string{"pool": s.Namespace}, []corev1.Taint{{Key: s.Namespace, Value: "true", Effect: corev1.TaintEffectNoSchedule}},
-			"cpu=64 memory=256Gi pods=1000 amd.com/gpu=2")
+		addNodes(t, s)
 		const there = "node_selector: {pool: NS}\ntolerations: [{key: NS, operator: Exists}]\n"
 		for _, test := range []struct{ name, text, check, want string }{
 			{"nowhere in particular", "{}", "", ""},
@@ -116,6 +123,7 @@ func stateOf(checks []preflight.Check, text string) preflight.State {
 // quota and limits: the preflight finds nothing, and the server takes the pods.
 func TestPlacedPodsAreAdmitted(t *testing.T) {
 	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
+		addNodes(t, s)
 		ctx := t.Context()
 		if _, err := s.Admin.CoreV1().Namespaces().Patch(ctx, s.Namespace, "application/merge-patch+json",
 			[]byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{}); err != nil {
