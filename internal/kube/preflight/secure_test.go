@@ -58,7 +58,7 @@ func TestPreflightOfTLS(t *testing.T) {
 			{"of-another-key", "", []string{"problem: ", "private key does not match public key"}},
 			{"nonsense", "", []string{"problem: ", "has no certificate with its key"}},
 			{"expired", "", []string{"problem: ", "expired on", "running engines take it"}},
-			{"soon", "", []string{"warning: ", "expires on"}},
+			{"soon", "a.example", []string{"warning: ", "expires on"}},
 		} {
 			in := launchtest.Input()
 			in.Settings.TLS.Secret, in.Settings.Ingress.Host = test.secret, test.host

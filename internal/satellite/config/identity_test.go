@@ -30,7 +30,7 @@ func TestParseAuth(t *testing.T) {
 		{"no file", `{"client_ca":{}}`, "the file of their authorities"},
 		{"a rule for nothing", `{"client_ca":{"file":"x","rules":[{"name":"x"}]}}`, "may call nothing"},
 		{"a rule of nonsense", `{"client_ca":{"file":"x","rules":[{"name":"x","algorithms":["foo"]}]}}`, "two segments"},
-		{"a rule of half a segment", `{"client_ca":{"file":"x","rules":[{"name":"x","algorithms":["foo/b*"]}]}}`, "foo/b*"},
+		{"a rule of half a segment", `{"client_ca":{"file":"x","rules":[{"name":"x","algorithms":["foo/b*"]}]}}`, "the segments of a vanity URL"},
 	} {
 		r, err := ParseRoutes([]byte(`{"algorithms":[{"vanity_url":"foo/bar","algorithm":"neo/hello/` + hash + `","service":"algo-foo-bar"}],"auth":` + test.auth + `}`))
 		if err != nil || len(r.Algorithms) != 1 {
