@@ -48,7 +48,7 @@ func TestSatelliteIsMadeAsDesigned(t *testing.T) {
 	}
 	want := apiv1.SatelliteVersion{
 		Number: 1, CreatedAt: s.LatestVersion.CreatedAt, CreatedBy: "neo",
-		Algorithms: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2}},
+		Algorithms: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2, RuntimeRevision: 1}},
 		Schedules:  []apiv1.Schedule{},
 	}
 	if diff := cmp.Diff(want, s.LatestVersion); diff != "" {
@@ -73,10 +73,10 @@ func TestVersionsAndDiff(t *testing.T) {
 	}
 	want := apiv1.VersionDiff{
 		From: 1, To: 2, Removed: []apiv1.SatelliteAlgorithm{},
-		Added: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "a/b"}},
+		Added: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "a/b", RuntimeRevision: 1}},
 		Changed: []apiv1.AlgorithmChange{{
-			From: apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2},
-			To:   apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash2, VanityURL: "foo/bar", Replicas: 2},
+			From: apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 2, RuntimeRevision: 1},
+			To:   apiv1.SatelliteAlgorithm{Algorithm: "neo/hello/" + hash2, VanityURL: "foo/bar", Replicas: 2, RuntimeRevision: 1},
 		}},
 		Schedules: apiv1.ScheduleDiff{Added: []apiv1.Schedule{}, Removed: []apiv1.Schedule{}, Changed: []apiv1.ScheduleChange{}},
 	}

@@ -26,7 +26,7 @@ func TestSchedulesAndScaling(t *testing.T) {
 	made := w.call(w.admin, "POST", "/v1/satellites", body)
 	satellite := "/v1/satellites/" + made.want(t, http.StatusCreated)["id"].(string)
 	want := apiv1.SatelliteVersion{
-		Algorithms: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 1, MinReplicas: new(0), MaxReplicas: 10}},
+		Algorithms: []apiv1.SatelliteAlgorithm{{Algorithm: "neo/hello/" + hash1, VanityURL: "foo/bar", Replicas: 1, MinReplicas: new(0), MaxReplicas: 10, RuntimeRevision: 1}},
 		Schedules: []apiv1.Schedule{
 			{Name: "night", Cron: "0 6 * * 1-5", TimeZone: "Europe/Berlin", VanityURL: "foo/bar", Input: `{"a":1}`, ContentType: "application/json", Missed: "once"},
 			{Name: "hour", Cron: "@hourly", TimeZone: "UTC", VanityURL: "foo/bar", Input: "null", ContentType: "application/json", Missed: "skip"},

@@ -41,8 +41,8 @@ func (d *durable) deployWithoutQueue(t *testing.T) {
 	}
 }
 
-// callers make calls one after the other until they are stopped.
-type callers struct {
+// steadyCallers make calls one after the other until they are stopped.
+type steadyCallers struct {
 	d       *durable
 	group   sync.WaitGroup
 	stop    context.CancelFunc
@@ -55,9 +55,9 @@ type callers struct {
 
 // callAlways has one caller wait for each answer and, with durable, another one
 // whose calls nobody waits for.
-func (d *durable) callAlways(t *testing.T, name string, durable bool) *callers {
+func (d *durable) callAlways(t *testing.T, name string, durable bool) *steadyCallers {
 	ctx, stop := context.WithCancel(t.Context())
-	c := &callers{d: d, stop: stop, waited: map[string]int{}, work: &work{durable: d, name: name, sleep: .02}}
+	c := &steadyCallers{d: d, stop: stop, waited: map[string]int{}, work: &work{durable: d, name: name, sleep: .02}}
 	c.group.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			body := fmt.Sprintf(`{"n":%d,"sleep":0.02}`, n)
@@ -93,7 +93,7 @@ func (d *durable) callAlways(t *testing.T, name string, durable bool) *callers {
 }
 
 // end stops the callers: of those who waited, nobody got another answer than a result.
-func (c *callers) end(t *testing.T) {
+func (c *steadyCallers) end(t *testing.T) {
 	t.Helper()
 	c.stop()
 	c.group.Wait()
