@@ -55,7 +55,7 @@ func (p *Plan) Schema() int {
 // schema returns the version that an algorithm's parts need.
 func (a *Algorithm) schema() int {
 	switch {
-	case a.needsOpen(), !a.PodSettings.IsZero(), len(a.Weights) > 0:
+	case a.needsOpen(), !a.IsZero(), len(a.Weights) > 0:
 		return schemaOpen
 	case a.Scale().Follows():
 		return schemaWork

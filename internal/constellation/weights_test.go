@@ -1,6 +1,7 @@
 package constellation_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,7 +24,9 @@ func TestWeightsText(t *testing.T) {
 		"\n\nneo/bert /models/x":  "line 3",
 		"neo/bert/HASH /models/x": "is not OWNER/NAME/HASH",
 	} {
-		if _, err := constellation.ParseWeights(text); err == nil || !strings.Contains(fmt.Sprint(err.(*constellation.Error).Fields), want) {
+		_, err := constellation.ParseWeights(text)
+		var refused *constellation.Error
+		if !errors.As(err, &refused) || !strings.Contains(fmt.Sprint(refused.Fields), want) {
 			t.Errorf("ParseWeights(%q) = %v, want an error that says %q", text, err, want)
 		}
 	}

@@ -343,13 +343,13 @@ func (s *Service) reachable(ctx context.Context, p Principal, v *constellation.V
 	if err != nil {
 		return nil, err
 	}
-	for i, version := range found {
-		switch {
+	for i, ref := range refs {
+		switch version := found[i]; {
 		case version == nil || version.Kind() == kind:
 		case kind == constellation.CodeVersion:
-			v.Add(field(i), "%s holds weights and no code: no vanity URL calls it; name it in the weights of an algorithm that reads it", refs[i])
+			v.Add(field(i), "%s holds weights and no code: no vanity URL calls it; name it in the weights of an algorithm that reads it", ref)
 		default:
-			v.Add(field(i), "%s is an algorithm and no weights; push weights as their own version, as the guide says on 'Model weights'", refs[i])
+			v.Add(field(i), "%s is an algorithm and no weights; push weights as their own version, as the guide says on 'Model weights'", ref)
 		}
 	}
 	return found, nil

@@ -68,9 +68,8 @@ func (db *DB) load(ctx context.Context, keys []versionKey, into []*constellation
 	schedules, err := db.satelliteSchedules(ctx, keys)
 	for i, k := range keys {
 		into[i].Algorithms, into[i].Schedules = algorithms[k], schedules[k]
-		for j := range into[i].Algorithms {
-			a := &into[i].Algorithms[j]
-			a.Weights = weights[k][a.VanityURL]
+		for j, a := range algorithms[k] {
+			algorithms[k][j].Weights = weights[k][a.VanityURL]
 		}
 	}
 	return err

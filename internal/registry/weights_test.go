@@ -171,7 +171,6 @@ func (w *world) bundleWith(code string, weights ...string) []string {
 type entry struct {
 	name, content, link string
 	kind                byte
-	size                int64 // that the header says; 0 is the content's
 }
 
 // weightsImage makes an image of one archive of entries.

@@ -59,7 +59,7 @@ func missingLabels(nodes []*corev1.Node, spec *corev1.PodSpec) string {
 		case len(values) == 0:
 			return fmt.Sprintf("no node has a label %s (they want %s=%s)", key, key, spec.NodeSelector[key])
 		default:
-			return fmt.Sprintf("no node has the label %s=%s; there it is %s", key, spec.NodeSelector[key], shortened(slices.Sorted(maps.Keys(values)), ", "))
+			return fmt.Sprintf("no node has the label %s=%s; there it is %s", key, spec.NodeSelector[key], shortened(slices.Sorted(maps.Keys(values))))
 		}
 	}
 	return ""
@@ -80,7 +80,7 @@ func missingDevices(nodes []*corev1.Node, requests corev1.ResourceList) string {
 		}
 		there := "they have no devices"
 		if len(others) > 0 {
-			there = "they have " + shortened(slices.Sorted(maps.Keys(others)), ", ")
+			there = "they have " + shortened(slices.Sorted(maps.Keys(others)))
 		}
 		return fmt.Sprintf("no node that they may run on (%s) has %s; %s", few(nodes), name, there)
 	}
@@ -140,7 +140,7 @@ func wanted(spec *corev1.PodSpec) string {
 			}
 		}
 	}
-	return shortened(parts, ", ")
+	return shortened(parts)
 }
 
 // few names nodes, the first of them when they are many.
@@ -150,15 +150,15 @@ func few(nodes []*corev1.Node) string {
 		names[i] = node.Name
 	}
 	slices.Sort(names)
-	return shortened(names, ", ")
+	return shortened(names)
 }
 
 // mostNamed is how many things a message names.
 const mostNamed = 5
 
-func shortened(list []string, between string) string {
+func shortened(list []string) string {
 	if len(list) > mostNamed {
-		return strings.Join(list[:mostNamed], between) + fmt.Sprintf(" and %d more", len(list)-mostNamed)
+		return strings.Join(list[:mostNamed], ", ") + fmt.Sprintf(" and %d more", len(list)-mostNamed)
 	}
-	return strings.Join(list, between)
+	return strings.Join(list, ", ")
 }

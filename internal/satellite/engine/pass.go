@@ -116,7 +116,7 @@ func (e *Engine) passOn(ctx context.Context, c *call.Call, x *passthrough.Exchan
 		}
 		replica := call.ReplicaOf(slot)
 		replica.YieldIdle()
-		res, err := x.Send(e.passing, replica.Addr())
+		res, err := x.Send(e.passing, replica.Addr()) //nolint:bodyclose // answerPassed passes it on and closes it
 		c.Gone = ctx.Err() != nil
 		if upstream.NotStarted(err) {
 			if f := c.RetryOrEnd(err, time.Now()); f != nil {

@@ -240,7 +240,7 @@ func TestBrokenStreams(t *testing.T) {
 }
 
 // pattern is a body of a length that takes no memory.
-type pattern struct{ left, sum int64 }
+type pattern struct{ left int64 }
 
 func (p *pattern) Read(b []byte) (int, error) {
 	if p.left == 0 {

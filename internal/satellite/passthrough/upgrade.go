@@ -169,7 +169,7 @@ func (s *socket) run(fromCaller *bufio.Reader) error {
 	} else {
 		s.close()
 	}
-	_ = <-ends // the first one says why
+	<-ends //nolint:errcheck // the first one says why
 	if s.x.ctx.Err() != nil {
 		return context.Cause(s.x.ctx)
 	}

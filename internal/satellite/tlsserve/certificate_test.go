@@ -228,7 +228,7 @@ func TestAHandshakeThatNeverComes(t *testing.T) {
 	s := &http.Server{ReadHeaderTimeout: 100 * time.Millisecond, Handler: http.NotFoundHandler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(tls.NewListener(plain, c.Config())) }()
-	t.Cleanup(func() { _ = s.Close(); waittest.Receive(t, "the end of Serve", ended) })
+	t.Cleanup(func() { _ = s.Close(); _ = waittest.Receive(t, "the end of Serve", ended) })
 	for _, hello := range []string{"", "\x16\x03\x01", "GET / HTTP/1.1\r\n"} {
 		conn, err := net.Dial("tcp", plain.Addr().String())
 		if err != nil {
