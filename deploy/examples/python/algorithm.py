@@ -50,8 +50,8 @@ def apply(input):
         return len(bytearray(b"x" * (input["allocate_mib"] << 20)))
     if "read" in input:
         with open(input["read"], "rb") as file:
-            sum = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"sha256": sum, "writable": os.access(input["read"], os.W_OK)}
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"sha256": digest, "writable": os.access(input["read"], os.W_OK)}
     if "add" in input:
         return {"sum": sum(input["add"])}
     return input
