@@ -20,7 +20,7 @@ import (
 
 // elsewhere are programs of others that README and guide show. They need a
 // cloud, a Docker daemon or a cluster that is not here.
-var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "KUBECONFIG=gke.conf", "websocat"}
+var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "oras", "KUBECONFIG=gke.conf", "websocat"}
 
 // asWritten runs every command of ours that README and guide show, as it
 // stands there with its placeholders filled in, against what is running, and
@@ -109,7 +109,7 @@ func (j *journey) newGuide(t *testing.T) *guide {
 	g.values = strings.NewReplacer(
 		"{{url}}", j.Mothership.URL, "{{host}}", j.Mothership.Host, "{{fqdn}}", j.Mothership.Host,
 		"https://constellation.example.com", j.Mothership.URL, "constellation.example.com", j.Mothership.Host,
-		"https://CLUSTER_DOMAIN", j.Cluster.IngressURL, "fraud/score", "demo/hello", "fraud/chat", "samples/chat", "fraud/iris", "samples/iris", "fraud/picture", "samples/picture", "cat.png", filepath.Join(g.scratch, "cat.png"),
+		"https://CLUSTER_DOMAIN", j.Cluster.IngressURL, "fraud/score", "demo/hello", "text/classify", "demo/hello", "fraud/chat", "samples/chat", "fraud/iris", "samples/iris", "fraud/picture", "samples/picture", "cat.png", filepath.Join(g.scratch, "cat.png"),
 		"SATELLITE_ID", j.satelliteID, "LAUNCH_ID", j.launchID, "KEY_ID", regexp.MustCompile(`[0-9a-f]{16}`).FindString(keyID),
 		"in.jsonl", filepath.Join(g.scratch, "in.jsonl"), "$CALLER_KEY", j.key, "$(git rev-parse HEAD)", stack.HashA,
 		"/v1/algorithms/demo/hello", "/v1/algorithms/neo/hello",
@@ -282,6 +282,8 @@ func (g *guide) installs(t *testing.T, words []string) error {
 	}
 	folder := g.DeploymentDir()
 	switch {
+	case slices.Contains(words, "--secret"): // which writes into the cluster that the journey goes on with
+		words = append(words[:slices.Index(words, "<")], "--help")
 	case slices.Contains(words, "configure"):
 		folder = filepath.Join(g.scratch, "configured")
 		words = append(words, "--no-check") // their registries and files are not here
