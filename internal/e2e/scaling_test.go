@@ -38,7 +38,7 @@ func (j *journey) deployScaled(t *testing.T) {
 	if j.hello, err = j.PushExample(t.Context(), "python", "neo", stack.HashA); err != nil {
 		t.Fatal(err)
 	}
-	j.deployNew(t, "Scaled", nil, []string{"stage.resources.pipe/python.memory=64Mi", "stage.resources.pipe/python.cpu=250m"},
+	j.deployNew(t, "Scaled", nil, []string{"stage.resources.pipe/python.memory=96Mi", "stage.resources.pipe/python.cpu=250m"},
 		stack.Route{Vanity: "pipe/python", Algorithm: j.hello, Least: new(0), Most: 3})
 	if d := j.scaledDeployment(t); *d.Spec.Replicas != 0 {
 		t.Errorf("%d replicas after the deploy, want none", *d.Spec.Replicas)
