@@ -14,10 +14,10 @@ import (
 
 // TestFirstPageIsLight loads pages with an empty cache, as the first visit of
 // the day: how many bytes come over the wire, in how many requests, what they
-// say about keeping them, what blocks, and what moves.
+// say about keeping them, what blocks, and what moves. It runs beside no other
+// test: what those change moves rows of lists that are open.
 func TestFirstPageIsLight(t *testing.T) {
 	w := need(t)
-	t.Parallel()
 	for _, path := range []string{"/", "/satellites/" + w.satellite, "/audit", "/docs/deploying"} {
 		v := newVisitor(t, "ada")
 		v.fetched()
