@@ -246,10 +246,20 @@ func (v *visitor) do(actions ...step) {
 	}
 }
 
-// open goes to a page by its address.
+// open goes to a page by its address. Where the browser was just going elsewhere,
+// after a form that was refused, that ends this way there: it is taken again.
 func (v *visitor) open(path string) {
 	v.Helper()
-	v.do(chromedp.Navigate(v.w.url + path))
+	ctx, cancel := context.WithTimeout(v.ctx, timeout)
+	defer cancel()
+	err := chromedp.Do(ctx, chromedp.Navigate(v.w.url+path))
+	for left := tries; err != nil && left > 0 && strings.Contains(err.Error(), "net::ERR_ABORTED"); left-- {
+		v.settles()
+		err = chromedp.Do(ctx, chromedp.Navigate(v.w.url+path))
+	}
+	if err != nil {
+		v.Fatalf("go to %s: %v\n%s", path, err, v.describe())
+	}
 }
 
 // js evaluates an expression, which works without scripts on the page too. A
