@@ -17,7 +17,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak durability lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak durability weights lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,10 @@ soak: build components ## A satellite under load for SOAK (20m), a pod killed ev
 durability: build components ## What durable calls survive on real clusters, in an hour: kills, wiped and full disks, cut links, upgrades, a million that wait; ONLY=Full for one test
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@CONSTELLATION_BIN=$(CURDIR)/bin $(GO) test -tags durability -count=1 -timeout 120m -run '^TestDurability$(if $(ONLY),$(ONLY)$$)' -v ./internal/e2e ./internal/satellite/queue ./internal/satellite/batch
+
+weights: build components ## Move model weights of WEIGHTS_MB (1000) through bundle, registry and pods, and print what moved
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_WEIGHTS_MB=$(or $(WEIGHTS_MB),1000) $(GO) test -tags durability -count=1 -timeout 60m -run '^TestWeights$$' -v ./internal/e2e
 
 fuzz: ## Run every fuzz target for FUZZ_TIME (60s), side by side
 	@deploy/fuzz.sh

@@ -32,19 +32,6 @@ import (
 // make weights takes a gigabyte.
 const weightsMB = 64
 
-// TestWeights measures weights of another size, with a cluster of its own.
-func TestWeights(t *testing.T) {
-	if os.Getenv("CONSTELLATION_WEIGHTS_MB") == "" {
-		t.Skip("TestPipe tries weights; CONSTELLATION_WEIGHTS_MB=1000 measures others: run make weights")
-	}
-	j := start(t)
-	j.walk(t, []step{
-		{"push images of Debian packages", (*journey).pushPipes},
-		{"deploy", (*journey).deployPipes},
-		{"weights are moved once, and read by all", (*journey).weights},
-	})
-}
-
 // weights has three algorithms read the same weights, in a namespace that enforces
 // the restricted Pod Security standard, then brings new code: none of the
 // weights moves again.
