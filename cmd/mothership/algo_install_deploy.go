@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
 func (v verbs) deploy() *cobra.Command {
@@ -89,7 +90,7 @@ func printDeploy(w io.Writer, r *install.DeployResult) {
 		fmt.Fprintf(w, "the queue of asynchronous calls: %s\n", r.Queue)
 	}
 	for _, e := range r.Algorithms {
-		fmt.Fprintf(w, "\n%s (%s)\n  %s\n", e.VanityURL, counted(e.Replicas, "replica"), e.Curl)
+		fmt.Fprintf(w, "\n%s (%s)\n  %s\n", e.VanityURL, progress.Counted(e.Replicas, "replica"), e.Curl)
 	}
 	if len(r.Algorithms) == 0 {
 		return
@@ -100,11 +101,4 @@ func printDeploy(w io.Writer, r *install.DeployResult) {
 		fmt.Fprint(w, "\nno key may call this satellite yet\n")
 	}
 	fmt.Fprintf(w, "to make one: %s, then get and deploy again\n", r.KeysPage)
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/install/progress"
 )
 
 func (v verbs) rollback() *cobra.Command {
@@ -57,7 +58,7 @@ token and the registry's login stay as they are now. Needs no mothership.`,
 
 func printRollback(w io.Writer, r *install.RollbackResult) {
 	if r.DryRun {
-		fmt.Fprintf(w, "%s: this would make %s in namespace %s\n", r.Describe(false), counted(len(r.Changes), "change"), r.Namespace)
+		fmt.Fprintf(w, "%s: this would make %s in namespace %s\n", r.Describe(false), progress.Counted(len(r.Changes), "change"), r.Namespace)
 		for _, c := range r.Changes {
 			fmt.Fprintf(w, "  %s\t%s\n", c.Action, c.Object)
 		}

@@ -75,15 +75,9 @@ func Change(ctx context.Context, f store.Folder, changes launchfile.Changes, onl
 	if err := a.All(changes); err != nil {
 		return nil, err
 	}
-	data, err := c.Encode()
+	data, err := encoded(c, l)
 	if err != nil {
 		return nil, err
-	}
-	if err := c.Reload(data); err != nil {
-		return nil, fault.Wrap(err, fault.CodeUsage, "the configuration would not read back; nothing was changed")
-	}
-	if err := c.Stage.CheckPods(l.Plan); err != nil {
-		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", err)
 	}
 	if err := together(c, online); err != nil {
 		return nil, err
@@ -117,6 +111,22 @@ func ExportConfig(f store.Folder) ([]byte, error) {
 		return nil, err
 	}
 	return c.Texts(launchfile.Escape)
+}
+
+// encoded returns a changed configuration as it is written, once it reads back and
+// fits the launch's algorithms.
+func encoded(c *settings.File, l *store.Launch) ([]byte, error) {
+	data, err := c.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Reload(data); err != nil {
+		return nil, fault.Wrap(err, fault.CodeUsage, "the configuration would not read back; nothing was changed")
+	}
+	if err := c.Stage.CheckPods(l.Plan); err != nil {
+		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", err)
+	}
+	return data, nil
 }
 
 // together checks what only holds for several settings at once.

@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -52,15 +51,9 @@ func ConfigureSecret(ctx context.Context, f store.Folder, key string, value []by
 	}
 	result := &Secret{VanityURL: vanityURL, Variable: variable, Set: value != nil}
 	c.SetSecret(vanityURL, variable, result.Set)
-	data, err := c.Encode()
+	data, err := encoded(c, l)
 	if err != nil {
 		return nil, err
-	}
-	if err := c.Reload(data); err != nil {
-		return nil, fault.Wrap(err, fault.CodeUsage, "the configuration would not read back; nothing was changed")
-	}
-	if err := c.Stage.CheckPods(l.Plan); err != nil {
-		return nil, fault.Errorf(fault.CodeUsage, "%s; nothing was changed", err)
 	}
 	if result.Set {
 		if err := putSecret(ctx, c.Stage, l, result, value); err != nil {
@@ -155,13 +148,6 @@ func (s *session) dropSecrets(ctx context.Context, c *cluster.Cluster, in render
 	case err != nil && !errors.Is(err, context.Canceled):
 		s.report.Line("! secrets that are not used any more are still in Secret/%s: %v", render.SecretsName, err)
 	case dropped > 0:
-		s.report.Line("%s that nothing uses any more taken out of Secret/%s", counted(dropped, "secret"), render.SecretsName)
+		s.report.Line("%s that nothing uses any more taken out of Secret/%s", progress.Counted(dropped, "secret"), render.SecretsName)
 	}
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

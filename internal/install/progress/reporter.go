@@ -127,3 +127,11 @@ func (p *Reporter) Show(shown *mpb.Progress) {
 
 // Screen returns the terminal that bars are drawn on, nil when there is none.
 func (p *Reporter) Screen() *os.File { return p.screen }
+
+// Counted returns a number with what is counted: 1 secret, 2 secrets.
+func Counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
