@@ -115,9 +115,16 @@ func dial(ctx context.Context, _, address string) (net.Conn, error) {
 	return nil, failed
 }
 
-// mayDial refuses addresses that are no issuer's.
+// nat64 are addresses that end in one of IPv4, to which a gateway passes on (RFC 6052).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// mayDial refuses addresses that are no issuer's, and those that lead to one such.
 func mayDial(at netip.Addr) error {
 	at = at.Unmap()
+	if nat64.Contains(at) {
+		bytes := at.As16()
+		at = netip.AddrFrom4([4]byte(bytes[12:]))
+	}
 	if slices.Contains(metadata, at) || at.IsLinkLocalUnicast() || at.IsMulticast() || at.IsUnspecified() {
 		return fmt.Errorf("%s is of the local link or of a group, or where a cloud keeps its metadata, and no issuer of tokens", at)
 	}

@@ -382,6 +382,7 @@ func TestMetadataIsNotDialled(t *testing.T) {
 	for address, ok := range map[string]bool{
 		"169.254.169.254": false, "fe80::1": false, "fd00:ec2::254": false, "100.100.100.200": false, "::ffff:169.254.169.254": false, "0.0.0.0": false,
 		"10.1.2.3": true, "192.168.0.1": true, "127.0.0.1": true, "fd12::1": true, "93.184.216.34": true,
+		"64:ff9b::a9fe:a9fe": false, "64:ff9b::5db8:d822": true, // by way of a gateway to IPv4
 	} {
 		if err := mayDial(netip.MustParseAddr(address)); (err == nil) != ok {
 			t.Errorf("mayDial(%s) = %v, want %v", address, err, ok)
