@@ -12,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func newAccountCommand(std streams) *cobra.Command {
@@ -22,15 +23,15 @@ func newAccountCommand(std streams) *cobra.Command {
 }
 
 // onControl reads the settings and runs do with the use cases.
-func onControl(cmd *cobra.Command, c *config, do func(context.Context, *control.Service) error) error {
-	if err := c.load(cmd); err != nil {
+func onControl(cmd *cobra.Command, c *serve.Config, do func(context.Context, *control.Service) error) error {
+	if err := c.Load(cmd); err != nil {
 		return err
 	}
 	return withControl(cmd, c, func(s *control.Service) error { return do(cmd.Context(), s) })
 }
 
 func newAccountCreateCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var role string
 	var passwordStdin bool
 	cmd := &cobra.Command{
@@ -56,7 +57,7 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().StringVar(&role, "role", string(constellation.RoleViewer), "what the account may do: admin, operator or viewer")
 	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input, one line")
 	return cmd
@@ -70,18 +71,18 @@ func readPassword(in io.Reader) (string, error) {
 	}
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return "", usageError{errors.New("there is no password on standard input; pipe one in")}
+		return "", usageError{Err: errors.New("there is no password on standard input; pipe one in")}
 	}
 	return password, nil
 }
 
 func newAccountListCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var output outputFlag
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
-		Args:  noArguments,
+		Args:  serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
@@ -94,7 +95,7 @@ func newAccountListCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	output.add(cmd)
 	return cmd
 }
@@ -120,7 +121,7 @@ func printAccounts(std streams, output outputFlag, accounts []constellation.Acco
 }
 
 func newAccountSetPasswordCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var passwordStdin bool
 	cmd := &cobra.Command{
 		Use:   "set-password NAME --password-stdin",
@@ -128,7 +129,7 @@ func newAccountSetPasswordCommand(std streams) *cobra.Command {
 		Args:  oneArgument("the account's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !passwordStdin {
-				return usageError{errors.New("give --password-stdin and pipe the password in, so that it shows nowhere")}
+				return usageError{Err: errors.New("give --password-stdin and pipe the password in, so that it shows nowhere")}
 			}
 			password, err := readPassword(std.in)
 			if err != nil {
@@ -137,13 +138,13 @@ func newAccountSetPasswordCommand(std streams) *cobra.Command {
 			return changeAccount(cmd, &c, std, args[0], control.AccountChange{Password: &password}, "changed the password of")
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input, one line")
 	return cmd
 }
 
 func newAccountDisableCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var enable bool
 	cmd := &cobra.Command{
 		Use:   "disable NAME",
@@ -157,12 +158,12 @@ func newAccountDisableCommand(std streams) *cobra.Command {
 			return changeAccount(cmd, &c, std, args[0], control.AccountChange{Disabled: &disabled}, done)
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&enable, "undo", false, "let the account in again")
 	return cmd
 }
 
-func changeAccount(cmd *cobra.Command, c *config, std streams, name string, change control.AccountChange, done string) error {
+func changeAccount(cmd *cobra.Command, c *serve.Config, std streams, name string, change control.AccountChange, done string) error {
 	return onControl(cmd, c, func(ctx context.Context, s *control.Service) error {
 		account, err := s.UpdateAccount(ctx, control.Shell(), name, change)
 		if err != nil {

@@ -34,7 +34,7 @@ deploy it to a Kubernetes cluster through that cluster's private registry.`,
 			if args[0] == "help" {
 				return helpLaunch(installSatellite(cmd), std, args[1:], nil)
 			}
-			return usageError{fmt.Errorf("there is no command %q; did you mean %q", args[0], launchPath)}
+			return usageError{Err: fmt.Errorf("there is no command %q; did you mean %q", args[0], launchPath)}
 		},
 	}
 	cmd.AddCommand(newInstallSatelliteCommand(std), newInstallSchemaCommand(std))
@@ -96,24 +96,24 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 	case len(args) == 0, slices.Contains(args, "--help"), slices.Contains(args, "-h"), slices.Contains(ids, "help"):
 		return helpLaunch(cmd, std, ids, rest)
 	case len(ids) > 0 && isVerb(verbs, ids[0]):
-		return usageError{fmt.Errorf("the IDs come before the verb: %s %s", launchPath, ids[0])}
+		return usageError{Err: fmt.Errorf("the IDs come before the verb: %s %s", launchPath, ids[0])}
 	case len(ids) == 1 && uuid.Validate(ids[0]) != nil:
 		near := constellation.Nearest(ids[0], append(verbNames(verbs), "list", "import"))
 		if near != "list" && near != "import" {
 			near = "SATELLITE_ID LAUNCH_ID " + near
 		}
-		return usageError{fmt.Errorf("there is no command %q; did you mean %q", "satellite "+ids[0], "satellite "+near)}
+		return usageError{Err: fmt.Errorf("there is no command %q; did you mean %q", "satellite "+ids[0], "satellite "+near)}
 	case len(ids) < 2:
-		return usageError{fmt.Errorf("a launch is named by two IDs: %s VERB; 'algo-install satellite list' shows those on this machine", launchPath)}
+		return usageError{Err: fmt.Errorf("a launch is named by two IDs: %s VERB; 'algo-install satellite list' shows those on this machine", launchPath)}
 	}
 	for i, what := range []string{"SATELLITE_ID", "LAUNCH_ID"} {
 		if _, err := uuid.Parse(ids[i]); err != nil || len(ids[i]) != 36 {
-			return usageError{fmt.Errorf("%s is a UUID such as 6f1d2c3b-0a1b-4c2d-8e3f-0123456789ab; not %q", what, ids[i])}
+			return usageError{Err: fmt.Errorf("%s is a UUID such as 6f1d2c3b-0a1b-4c2d-8e3f-0123456789ab; not %q", what, ids[i])}
 		}
 	}
 	launch := newLaunchCommand(std, strings.ToLower(ids[0]), strings.ToLower(ids[1]))
 	if len(ids) == 2 {
-		return usageError{fmt.Errorf("what to do? verbs are %s; see 'algo-install satellite --help'", strings.Join(verbNames(launch), ", "))}
+		return usageError{Err: fmt.Errorf("what to do? verbs are %s; see 'algo-install satellite --help'", strings.Join(verbNames(launch), ", "))}
 	}
 	if !isVerb(launch, ids[2]) {
 		return noVerb(launch, ids[2])
@@ -126,7 +126,7 @@ func runLaunch(cmd *cobra.Command, std streams, args []string) error {
 func isVerb(launch *cobra.Command, word string) bool { return slices.Contains(verbNames(launch), word) }
 
 func noVerb(launch *cobra.Command, word string) error {
-	return usageError{fmt.Errorf("there is no verb %q; did you mean %q", word, constellation.Nearest(word, verbNames(launch)))}
+	return usageError{Err: fmt.Errorf("there is no verb %q; did you mean %q", word, constellation.Nearest(word, verbNames(launch)))}
 }
 
 // installSatellite returns the installer's satellite command, which has the
@@ -254,7 +254,7 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 	cmd.SetOut(std.out)
 	cmd.SetErr(std.err)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		return usageError{Err: fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	common.add(cmd)
 	cmd.PersistentFlags().StringVar(&common.work, "work-dir", "", "where configuration, notes, locks and manifests are kept, for a deployment folder that cannot be written to")
@@ -265,14 +265,6 @@ func newLaunchCommand(std streams, satelliteID, launchID string) *cobra.Command 
 		c.DisableFlagsInUseLine = true
 	}
 	return cmd
-}
-
-// noArguments refuses words that a verb does not take.
-func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("%s takes no argument; not %q", cmd.Name(), args[0])}
-	}
-	return nil
 }
 
 var errOutput = errors.New("--output is text or json")

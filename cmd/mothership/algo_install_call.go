@@ -39,7 +39,7 @@ func (v verbs) call() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || strings.ContainsAny(args[0], "?#%\\ ") {
-				return usageError{fmt.Errorf("call takes one vanity URL, as foo/bar; not %q", args)}
+				return usageError{Err: fmt.Errorf("call takes one vanity URL, as foo/bar; not %q", args)}
 			}
 			o.VanityURL = strings.Trim(args[0], "/")
 			if err := checkCall(&o, input, keyFile); err != nil {
@@ -57,7 +57,7 @@ func (v verbs) call() *cobra.Command {
 			case input != "-":
 				f, err := os.Open(input)
 				if err != nil {
-					return usageError{err}
+					return usageError{Err: err}
 				}
 				defer func() { _ = f.Close() }()
 				o.Input = f
@@ -80,11 +80,11 @@ func (v verbs) call() *cobra.Command {
 func checkCall(o *call.Options, input, keyFile string) error {
 	switch {
 	case o.Batch != "" && (input != "" || o.Void || o.Wait || o.ContentType != ""):
-		return usageError{errors.New("--batch goes without --input, --content-type, --void and --wait")}
+		return usageError{Err: errors.New("--batch goes without --input, --content-type, --void and --wait")}
 	case o.Wait && !o.Void:
-		return usageError{errors.New("--wait goes with --void: any other call is waited for anyway")}
+		return usageError{Err: errors.New("--wait goes with --void: any other call is waited for anyway")}
 	case input == "-" && keyFile == "-":
-		return usageError{errors.New("stdin is either the input or the API key: give one of them in a file")}
+		return usageError{Err: errors.New("stdin is either the input or the API key: give one of them in a file")}
 	}
 	return nil
 }
@@ -103,13 +103,13 @@ func (v verbs) callKey(file string) (string, error) {
 	default:
 		data, err := os.ReadFile(file)
 		if err != nil {
-			return "", usageError{err}
+			return "", usageError{Err: err}
 		}
 		key = string(data)
 	}
 	key = strings.TrimSpace(key)
 	if key == "" || len(key) > 4096 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", usageError{errors.New("call needs an API key of the satellite: set ALGO_API_KEY, or give a file with --api-key-file")}
+		return "", usageError{Err: errors.New("call needs an API key of the satellite: set ALGO_API_KEY, or give a file with --api-key-file")}
 	}
 	return key, nil
 }

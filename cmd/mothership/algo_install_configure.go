@@ -66,7 +66,7 @@ Settings (* is needed for a deploy):
 			}
 			if cmd.Flags().Changed("secret") {
 				if export || len(files) > 0 {
-					return usageError{errors.New("--secret goes alone: --file and --export are for what is no secret")}
+					return usageError{Err: errors.New("--secret goes alone: --file and --export are for what is no secret")}
 				}
 				return v.configureSecret(cmd.Context(), secret, args)
 			}
@@ -111,7 +111,7 @@ func (v verbs) changes(assignments, files []string) (launchfile.Changes, error) 
 // exportConfig prints the configuration as a file.
 func (v verbs) exportConfig(assignments, files []string) error {
 	if len(assignments)+len(files) > 0 {
-		return usageError{errors.New("--export prints what is configured, and sets nothing: run configure with the settings first")}
+		return usageError{Err: errors.New("--export prints what is configured, and sets nothing: run configure with the settings first")}
 	}
 	data, err := install.ExportConfig(v.folder())
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) deploy() *cobra.Command {
@@ -24,7 +25,7 @@ Every step can be repeated. A deploy that fails leaves the version that was
 there serving.`,
 		Example: `  ` + launchPath + ` deploy --dry-run
   ` + launchPath + ` deploy --timeout 20m`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			if err := checkTimeout(o.Timeout); err != nil {
 				return err
@@ -47,7 +48,7 @@ there serving.`,
 // checkTimeout refuses a wait that ends before it begins.
 func checkTimeout(d time.Duration) error {
 	if d <= 0 {
-		return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", d)}
+		return usageError{Err: fmt.Errorf("--timeout is more than 0, such as 10m; not %s", d)}
 	}
 	return nil
 }

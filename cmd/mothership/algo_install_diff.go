@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // changesPending is diff's exit code 3, which needs no words.
@@ -30,7 +31,7 @@ Of Secrets only a hash is shown. Exit code 3 says that there are changes, 0 that
 there are none.`,
 		Example: `  ` + launchPath + ` diff
   ` + launchPath + ` diff -o json | jq '.changes[].object'`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			r, err := install.Diff(cmd.Context(), v.folder(), v.progress())
 			if err != nil {

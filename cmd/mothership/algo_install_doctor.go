@@ -8,6 +8,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) doctor() *cobra.Command {
@@ -21,7 +22,7 @@ the ingress class, LimitRanges and quotas, the size of what is written, the
 platform of the images and the room for pods. Each problem says what mends it.
 Exit code 4 says that there are problems.`,
 		Example: "  " + launchPath + " doctor\n  " + launchPath + " doctor --ignore 'room for pods'",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			checks, err := install.Doctor(cmd.Context(), v.folder(), ignored, v.progress())
 			if len(checks) > 0 {

@@ -27,7 +27,7 @@ configuration, so it is taken there only with --with-config.`,
 			if split != "" {
 				size, err := install.ParseSize(split)
 				if err != nil {
-					return usageError{fmt.Errorf("--split: %w", err)}
+					return usageError{Err: fmt.Errorf("--split: %w", err)}
 				}
 				o.Split = size
 			}

@@ -66,7 +66,7 @@ func (v verbs) key(args []string) (string, error) {
 	key := os.Getenv("ALGO_ADMIN_API_KEY")
 	switch {
 	case len(args) > 1:
-		return "", usageError{fmt.Errorf("get takes one API key; not %d words", len(args))}
+		return "", usageError{Err: fmt.Errorf("get takes one API key; not %d words", len(args))}
 	case len(args) == 1 && args[0] == "-":
 		line, err := bufio.NewReader(io.LimitReader(v.std.in, 4096)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -78,14 +78,14 @@ func (v verbs) key(args []string) (string, error) {
 		fmt.Fprintln(v.std.err, "warning: other users of this machine can see a key on the command line; set ALGO_ADMIN_API_KEY, or write - and give it on stdin")
 	}
 	if key = strings.TrimSpace(key); key == "" {
-		return "", usageError{errors.New("get needs an API key of the mothership: set ALGO_ADMIN_API_KEY, write - to give it on stdin, or write it as the argument")}
+		return "", usageError{Err: errors.New("get needs an API key of the mothership: set ALGO_ADMIN_API_KEY, write - to give it on stdin, or write it as the argument")}
 	}
 	return key, checkKey(key)
 }
 
 func checkKey(key string) error {
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return usageError{errors.New("an API key has no spaces or special characters")}
+		return usageError{Err: errors.New("an API key has no spaces or special characters")}
 	}
 	return nil
 }

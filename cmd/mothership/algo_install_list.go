@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // newInstallListCommand lists the launches of this machine.
@@ -16,7 +17,7 @@ func newInstallListCommand(std streams) *cobra.Command {
 		Use:     "list",
 		Short:   "List the launches on this machine",
 		Example: "  algo-install satellite list\n  algo-install satellite list -o json | jq -r '.[].launch_id'",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			if err := common.check(); err != nil {
 				return err

@@ -30,14 +30,14 @@ answer.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("logs takes one vanity URL; not %q", args)}
+				return usageError{Err: fmt.Errorf("logs takes one vanity URL; not %q", args)}
 			}
 			if len(args) == 1 {
 				o.Of = args[0]
 			}
 			if o.Request != "" {
 				if strings.ContainsFunc(o.Request, func(r rune) bool { return r <= ' ' || r > '~' }) || len(o.Request) > 200 {
-					return usageError{errors.New("--request is the ID of a call, such as req-0f9a3c52-7d21-4b7e-9c0e-0123456789ab")}
+					return usageError{Err: errors.New("--request is the ID of a call, such as req-0f9a3c52-7d21-4b7e-9c0e-0123456789ab")}
 				}
 				if !cmd.Flags().Changed("tail") {
 					o.Tail = -1 // it may be far back

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) push() *cobra.Command {
@@ -21,10 +22,10 @@ stopped goes on where it was. The login is that of 'docker login'. --from pushes
 from an export or a folder that is not unpacked; what that holds of a
 configuration is taken with --with-config, which prints every value.`,
 		Example: "  docker login registry.example.com:5000\n  " + launchPath + " push\n  " + launchPath + " push --from /media/usb/plant.tar",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			if o.Config && o.From == "" {
-				return usageError{errors.New("--with-config goes with --from; 'configure --with-config' takes the configuration of the launch's folder")}
+				return usageError{Err: errors.New("--with-config goes with --from; 'configure --with-config' takes the configuration of the launch's folder")}
 			}
 			o.Progress = v.progress()
 			r, err := install.Push(cmd.Context(), v.folder(), o)

@@ -14,6 +14,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 const queueVerbHelp = `Look after the queue of the launch's asynchronous calls: how full it is, which
@@ -48,7 +49,7 @@ func launchCommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command 
 		if len(args) > 0 {
 			what = fmt.Sprintf("not %q", args[0])
 		}
-		return usageError{fmt.Errorf("%s takes one of %s; %s; see '%s --help'", cmd.Name(), strings.Join(names, ", "), what, cmd.CommandPath())}
+		return usageError{Err: fmt.Errorf("%s takes one of %s; %s; see '%s --help'", cmd.Name(), strings.Join(names, ", "), what, cmd.CommandPath())}
 	}
 	for _, c := range below {
 		c.DisableFlagsInUseLine = true
@@ -77,7 +78,7 @@ is, how full its disks are, and what was ever lost. Exit code 1 says that it
 takes no calls.`,
 		Example: `  ` + launchPath + ` queue status
   ` + launchPath + ` queue status -o json | jq .waiting`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			s, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.Status, error) { return q.Status(cmd.Context()) })
 			if err != nil {
@@ -157,7 +158,7 @@ and finish those that are in the queue. Synchronous calls go on. It lasts, also
 when engines start anew, until --off.`,
 		Example: `  ` + launchPath + ` queue drain
   ` + launchPath + ` queue drain --off`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			d, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.Drain, error) { return q.Drain(cmd.Context(), !off) })
 			if err != nil {

@@ -62,7 +62,7 @@ and nothing else would tell which of its calls have run. It asks for --yes.`,
 			if !yes {
 				fmt.Fprintf(v.std.err, "%s is whole: ", s.File)
 				printBackup(v.std.err, s)
-				return usageError{fmt.Errorf("%w: calls of it that are not in the queue, and have not ended here, run from then on", errNotAsked)}
+				return usageError{Err: fmt.Errorf("%w: calls of it that are not in the queue, and have not ended here, run from then on", errNotAsked)}
 			}
 			r, err := install.RestoreQueue(cmd.Context(), v.folder(), args[0], v.progress())
 			if err != nil {

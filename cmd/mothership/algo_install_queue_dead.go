@@ -13,6 +13,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/queue"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // queueDead has the verbs of dead letters.
@@ -36,10 +37,10 @@ func (v verbs) queueDeadList() *cobra.Command {
 		Short: "List the newest calls that were given up",
 		Example: `  ` + launchPath + ` queue dead list --algorithm foo/bar --limit 20
   ` + launchPath + ` queue dead list -o json | jq -r '.dead_letters[].id'`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 || limit > operate.MaxLimit {
-				return usageError{fmt.Errorf("--limit is a whole number from 1 to %d; not %d", operate.MaxLimit, limit)}
+				return usageError{Err: fmt.Errorf("--limit is a whole number from 1 to %d; not %d", operate.MaxLimit, limit)}
 			}
 			list, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.DeadLetters, error) {
 				return q.DeadLetters(cmd.Context(), algorithm, limit)
@@ -155,11 +156,11 @@ func (v verbs) queueDeadEach(verb, short, long string, ask bool, do func(*cobra.
 		RunE: v.run(func(cmd *cobra.Command, ids []string) error {
 			switch {
 			case len(ids) == 0 && !all:
-				return usageError{fmt.Errorf("which? name their IDs, as 'queue dead list' shows them, or give --all")}
+				return usageError{Err: fmt.Errorf("which? name their IDs, as 'queue dead list' shows them, or give --all")}
 			case len(ids) > 0 && (all || algorithm != ""):
-				return usageError{fmt.Errorf("either IDs or --all, not both")}
+				return usageError{Err: fmt.Errorf("either IDs or --all, not both")}
 			case ask && !yes:
-				return usageError{fmt.Errorf("%w: the inputs of these calls are deleted and cannot be tried again", errNotAsked)}
+				return usageError{Err: fmt.Errorf("%w: the inputs of these calls are deleted and cannot be tried again", errNotAsked)}
 			}
 			done, err := asked(cmd.Context(), v, func(q *queue.Client) (operate.BulkResult, error) {
 				return eachDead(cmd, q, ids, algorithm, do)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/queue"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) queueRescue() *cobra.Command {
@@ -28,7 +29,7 @@ is missing is told afterwards as any other loss is. Interrupted, it goes on by
 itself, and can be repeated.`,
 		Example: `  ` + launchPath + ` queue rescue
   ` + launchPath + ` queue rescue --yes`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			r, err := install.PlanQueueRescue(cmd.Context(), v.folder())
 			if err != nil {
@@ -36,7 +37,7 @@ itself, and can be repeated.`,
 			}
 			if !yes {
 				printRescue(v.std.err, r)
-				return usageError{fmt.Errorf("%w: what the other disks had and %s has not is lost from then on, even if they come back", errNotAsked, r.From.Node)}
+				return usageError{Err: fmt.Errorf("%w: what the other disks had and %s has not is lost from then on, even if they come back", errNotAsked, r.From.Node)}
 			}
 			if err := install.RescueQueue(cmd.Context(), v.folder(), r, timeout, v.progress()); err != nil {
 				return err

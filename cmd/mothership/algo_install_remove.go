@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) remove() *cobra.Command {
@@ -31,10 +32,10 @@ nowhere else, and the next deploy goes on with them. The launch's folder stays,
 so that it can be deployed again.`,
 		Example: `  ` + launchPath + ` remove --dry-run
   ` + launchPath + ` remove --yes --registry`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			if o.Timeout <= 0 {
-				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+				return usageError{Err: fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
 			}
 			o.Progress = v.progress()
 			o.Confirm = func(what *install.RemoveResult) (bool, error) { return v.confirmed(what, yes) }
@@ -64,7 +65,7 @@ func (v verbs) confirmed(what *install.RemoveResult, yes bool) (bool, error) {
 	writeRemoval(v.std.err, what)
 	file, ok := v.std.in.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return false, usageError{errors.New("nothing was deleted: there is no terminal to ask at; give --yes to delete this")}
+		return false, usageError{Err: errors.New("nothing was deleted: there is no terminal to ask at; give --yes to delete this")}
 	}
 	fmt.Fprint(v.std.err, "Delete all of this? Type yes: ")
 	line, err := bufio.NewReader(v.std.in).ReadString('\n')

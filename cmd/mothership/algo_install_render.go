@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) render() *cobra.Command {
@@ -23,13 +24,13 @@ with 'push'. Secrets hold the launch's token and the registry's login: with
 		Example: `  ` + launchPath + ` render --offline
   ` + launchPath + ` render --kustomize ./gitops/satellite --no-secrets
   ` + launchPath + ` render --helm ./chart && helm template ./chart -n algorithms`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case o.Kustomize != "" && o.Helm != "":
-				return usageError{errors.New("render writes either --kustomize or --helm")}
+				return usageError{Err: errors.New("render writes either --kustomize or --helm")}
 			case o.NoSecrets && o.Kustomize == "" && o.Helm == "":
-				return usageError{errors.New("--no-secrets goes with --kustomize or --helm")}
+				return usageError{Err: errors.New("--no-secrets goes with --kustomize or --helm")}
 			}
 			o.Progress = v.progress()
 			r, err := install.Render(cmd.Context(), v.folder(), o)

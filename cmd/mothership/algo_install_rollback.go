@@ -28,17 +28,17 @@ token and the registry's login stay as they are now. Needs no mothership.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: v.run(func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return usageError{fmt.Errorf("rollback takes one version; not %q", args)}
+				return usageError{Err: fmt.Errorf("rollback takes one version; not %q", args)}
 			}
 			if len(args) == 1 {
 				n, err := strconv.Atoi(args[0])
 				if err != nil || n < 1 {
-					return usageError{fmt.Errorf("VERSION is a satellite version's number, such as 3; not %q", args[0])}
+					return usageError{Err: fmt.Errorf("VERSION is a satellite version's number, such as 3; not %q", args[0])}
 				}
 				o.Version = n
 			}
 			if o.Timeout <= 0 {
-				return usageError{fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
+				return usageError{Err: fmt.Errorf("--timeout is more than 0, such as 10m; not %s", o.Timeout)}
 			}
 			o.Progress = v.progress()
 			r, err := install.Rollback(cmd.Context(), v.folder(), o)

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func newInstallSchemaCommand(std streams) *cobra.Command {
@@ -17,7 +18,7 @@ func newInstallSchemaCommand(std streams) *cobra.Command {
 version; what only a launch or a machine knows, such as vanity URLs and files, is
 checked by configure.`,
 		Example: "  algo-install schema > constellation-launch.schema.json",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			encoder := json.NewEncoder(std.out)
 			encoder.SetIndent("", "  ")

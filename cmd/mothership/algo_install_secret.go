@@ -24,7 +24,7 @@ func (v verbs) configureSecret(ctx context.Context, key string, args []string) e
 			return err
 		}
 	case len(args) > 0: // which is not repeated: it may be the secret
-		return usageError{errors.New("--secret takes its value from stdin: write - behind the key, and nothing else; other settings are configured on their own")}
+		return usageError{Err: errors.New("--secret takes its value from stdin: write - behind the key, and nothing else; other settings are configured on their own")}
 	}
 	result, err := install.ConfigureSecret(ctx, v.folder(), key, value, v.progress())
 	if err != nil {
@@ -60,14 +60,14 @@ func (v verbs) secret(key string) ([]byte, error) {
 	}
 	value = bytes.TrimSuffix(bytes.TrimSuffix(value, []byte("\n")), []byte("\r"))
 	if len(value) > constellation.MaxEnvValue {
-		return nil, usageError{fmt.Errorf("the value of a variable has at most %d bytes, and stdin has more: put it into a Secret of your own, and give it as a file with stage.volumes", constellation.MaxEnvValue)}
+		return nil, usageError{Err: fmt.Errorf("the value of a variable has at most %d bytes, and stdin has more: put it into a Secret of your own, and give it as a file with stage.volumes", constellation.MaxEnvValue)}
 	}
 	return someSecret(value)
 }
 
 func someSecret(value []byte) ([]byte, error) {
 	if len(value) == 0 {
-		return nil, usageError{errors.New("there is no value on stdin; --secret KEY without - takes the secret back")}
+		return nil, usageError{Err: errors.New("there is no value on stdin; --secret KEY without - takes the secret back")}
 	}
 	return value, nil
 }

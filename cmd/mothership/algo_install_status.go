@@ -14,6 +14,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) status() *cobra.Command {
@@ -31,7 +32,7 @@ elsewhere the lines that changed are printed.`,
 		Example: `  ` + launchPath + ` status
   ` + launchPath + ` status --watch
   ` + launchPath + ` status -o json | jq .running_version`,
-		Args: noArguments,
+		Args: serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			if watch {
 				return v.watchStatus(cmd.Context())

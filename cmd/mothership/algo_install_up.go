@@ -64,7 +64,7 @@ func (v verbs) upOptions(o *install.UpOptions, args, files []string) (err error)
 	key := os.Getenv("ALGO_ADMIN_API_KEY")
 	if i := slices.Index(args, "-"); i >= 0 {
 		if slices.Contains(files, "-") {
-			return usageError{errors.New("stdin is the API key or a file, not both; set ALGO_ADMIN_API_KEY for the key")}
+			return usageError{Err: errors.New("stdin is the API key or a file, not both; set ALGO_ADMIN_API_KEY for the key")}
 		}
 		if key, err = v.key([]string{"-"}); err != nil {
 			return err

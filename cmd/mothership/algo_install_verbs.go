@@ -67,7 +67,7 @@ func (l *launchFlags) printLine(out io.Writer, result any, text func(io.Writer))
 
 func (l *launchFlags) check() error {
 	if l.output != "text" && l.output != "json" {
-		return usageError{errOutput}
+		return usageError{Err: errOutput}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func (v verbs) verify() *cobra.Command {
@@ -24,7 +25,7 @@ know: then ask an admin of the mothership for its key's ID, by another way than
 the launch came, and give it with --trust, once. It is on the panel's System
 page, printed by 'mothership signing-key', and in GET /v1/system.`,
 		Example: "  " + launchPath + " verify\n  " + launchPath + " verify --trust 0123456789abcdef",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: v.run(func(cmd *cobra.Command, _ []string) error {
 			r, err := install.Verify(cmd.Context(), v.folder(), trusted, v.progress())
 			if err != nil {

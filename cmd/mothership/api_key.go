@@ -12,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func newAPIKeyCommand(std streams) *cobra.Command {
@@ -22,17 +23,17 @@ func newAPIKeyCommand(std streams) *cobra.Command {
 }
 
 func newAPIKeyCreateCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var account, role, satellite, expires string
 	var n control.NewKey
 	cmd := &cobra.Command{
 		Use:     "create --account NAME",
 		Short:   "Make an API key and print it, alone, on stdout; it is not shown again",
 		Example: "  KEY=$(mothership api-key create --account neo --role admin)",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if account == "" {
-				return usageError{errors.New("--account is missing: whose key is it?")}
+				return usageError{Err: errors.New("--account is missing: whose key is it?")}
 			}
 			if err := notEmpty(cmd, "role", "satellite", "expires"); err != nil {
 				return err
@@ -61,7 +62,7 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().StringVar(&account, "account", "", "the account the key belongs to")
 	cmd.Flags().StringVar(&role, "role", "", "what the key may do: admin, operator or viewer; default is the account's role, and no key has more")
 	cmd.Flags().StringVar(&n.Name, "name", "shell", "what the key is for, to recognise it by")
@@ -75,7 +76,7 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 func notEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if cmd.Flags().Changed(name) && cmd.Flag(name).Value.String() == "" {
-			return usageError{fmt.Errorf("--%s is empty; give it a value, or leave it out", name)}
+			return usageError{Err: fmt.Errorf("--%s is empty; give it a value, or leave it out", name)}
 		}
 	}
 	return nil
@@ -96,17 +97,17 @@ func expiry(now time.Time, s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError{fmt.Errorf("--expires is a time from now such as 90d or 12h, a date such as 2027-01-31, or a time in RFC 3339; not %q", s)}
+	return time.Time{}, usageError{Err: fmt.Errorf("--expires is a time from now such as 90d or 12h, a date such as 2027-01-31, or a time in RFC 3339; not %q", s)}
 }
 
 func newAPIKeyListCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var output outputFlag
 	var account string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the API keys of one account, or of all",
-		Args:  noArguments,
+		Args:  serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := notEmpty(cmd, "account"); err != nil {
 				return err
@@ -120,7 +121,7 @@ func newAPIKeyListCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	output.add(cmd)
 	cmd.Flags().StringVar(&account, "account", "", "the keys of this account only")
 	return cmd
@@ -179,7 +180,7 @@ func printKeys(std streams, output outputFlag, keys []constellation.APIKey) erro
 }
 
 func newAPIKeyRevokeCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var account string
 	cmd := &cobra.Command{
 		Use:   "revoke ID",
@@ -208,7 +209,7 @@ func newAPIKeyRevokeCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().StringVar(&account, "account", "", "look among the keys of this account only")
 	return cmd
 }

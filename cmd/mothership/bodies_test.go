@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/serve"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
@@ -92,7 +93,7 @@ func TestBodiesHaveABudget(t *testing.T) {
 			t.Errorf("a form that stalls = %d, want 429 or 400", status)
 		}
 	}
-	if most := maxBodies / 4 / size; tooMany < cap(refused)-most {
+	if most := serve.MaxBodies / 4 / size; tooMany < cap(refused)-most {
 		t.Errorf("of %d stalled forms of %d bytes %d were refused, want all but %d", cap(refused), size, tooMany, most)
 	}
 	if response, body := form(t, browser(t), i.url+"/login", map[string]string{"username": "nobody", "password": "wrong"}); response.StatusCode != 401 {

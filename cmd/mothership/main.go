@@ -17,6 +17,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func main() {
@@ -93,11 +94,7 @@ func message(err error) string {
 }
 
 // usageError is a command line that cannot be read; its exit code is 2.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-func (e usageError) ExitCode() int { return 2 }
+type usageError = serve.UsageError
 
 // newRootCommand is the mothership's command tree, or the installer's alone
 // when the binary is called through a link named algo-install.
@@ -110,7 +107,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			Use:   "mothership",
 			Short: "Distribute algorithms from where they are developed to where they must run",
 		},
-			newServeCommand(std),
+			serve.NewCommand(serve.Build{Version: version, Commit: buildCommit()}),
 			newMigrateCommand(std),
 			newAccountCommand(std),
 			newAPIKeyCommand(std),
@@ -128,7 +125,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
+		return usageError{Err: fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 func newMigrateCommand(std streams) *cobra.Command {
@@ -17,11 +18,11 @@ func newMigrateCommand(std streams) *cobra.Command {
 }
 
 func newMigrateUpCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Apply the migrations that are pending; serve does this by itself",
-		Args:  noArguments,
+		Args:  serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onDatabase(cmd, &c, func(ctx context.Context, url string) error {
 				before, err := postgres.Status(ctx, url)
@@ -40,17 +41,17 @@ func newMigrateUpCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	return cmd
 }
 
 func newMigrateStatusCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var output outputFlag
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say how far the schema is and which migrations are pending",
-		Args:  noArguments,
+		Args:  serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onDatabase(cmd, &c, func(ctx context.Context, url string) error {
 				status, err := postgres.Status(ctx, url)
@@ -69,14 +70,14 @@ func newMigrateStatusCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	output.add(cmd)
 	return cmd
 }
 
 // onDatabase reads the settings and runs do on the database, not migrated.
-func onDatabase(cmd *cobra.Command, c *config, do func(ctx context.Context, url string) error) error {
-	if err := c.load(cmd); err != nil {
+func onDatabase(cmd *cobra.Command, c *serve.Config, do func(ctx context.Context, url string) error) error {
+	if err := c.Load(cmd); err != nil {
 		return err
 	}
 	return withDatabase(cmd, c, func(url string) error { return do(cmd.Context(), url) })

@@ -63,11 +63,11 @@ func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {
 		case 0:
-			return usageError{fmt.Errorf("%s is missing; see '%s --help'", what, cmd.CommandPath())}
+			return usageError{Err: fmt.Errorf("%s is missing; see '%s --help'", what, cmd.CommandPath())}
 		case 1:
 			return nil
 		}
-		return usageError{fmt.Errorf("unexpected argument %q; see '%s --help'", args[1], cmd.CommandPath())}
+		return usageError{Err: fmt.Errorf("unexpected argument %q; see '%s --help'", args[1], cmd.CommandPath())}
 	}
 }
 
@@ -80,9 +80,9 @@ func subcommands(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 		}
 		cmd.SuggestionsMinimumDistance = 2 // a zero suggests nothing
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return usageError{fmt.Errorf("unknown command %q; did you mean '%s %s'?", args[0], cmd.CommandPath(), near[0])}
+			return usageError{Err: fmt.Errorf("unknown command %q; did you mean '%s %s'?", args[0], cmd.CommandPath(), near[0])}
 		}
-		return usageError{fmt.Errorf("unknown command %q; see '%s --help'", args[0], cmd.CommandPath())}
+		return usageError{Err: fmt.Errorf("unknown command %q; see '%s --help'", args[0], cmd.CommandPath())}
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	return cmd
@@ -100,7 +100,7 @@ func newHelpCommand(std streams) *cobra.Command {
 				return helpLaunch(satellite, std, rest, nil)
 			}
 			if err != nil || len(rest) > 0 {
-				return usageError{fmt.Errorf("there is no command %q to help with; see '%s --help'", strings.Join(args, " "), cmd.Root().CommandPath())}
+				return usageError{Err: fmt.Errorf("there is no command %q to help with; see '%s --help'", strings.Join(args, " "), cmd.Root().CommandPath())}
 			}
 			found.InitDefaultHelpFlag()
 			return found.Help()

@@ -52,16 +52,16 @@ func newSatelliteEngineCommand(std streams) *cobra.Command {
 		Example: engineExample,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
+				return usageError{Err: err}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opts.Dir == "" {
-				return usageError{errors.New("--config names the folder with routes.json and keys.json; see 'mothership satellite engine --help'")}
+				return usageError{Err: errors.New("--config names the folder with routes.json and keys.json; see 'mothership satellite engine --help'")}
 			}
 			if opts.AccessSample < 1 {
-				return usageError{errors.New("--access-log-sample is 1 for every call, or more")}
+				return usageError{Err: errors.New("--access-log-sample is 1 for every call, or more")}
 			}
 			opts.Log = slog.New(slog.NewJSONHandler(std.err, &slog.HandlerOptions{Level: logLevel}))
 			if accessLog {

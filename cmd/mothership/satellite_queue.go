@@ -55,18 +55,18 @@ func newSatelliteQueueCommand(std streams) *cobra.Command {
   mothership satellite queue --config conf --dir data --peers ""`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
+				return usageError{Err: err}
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
 			case dir == "":
-				return usageError{errors.New("--config names the folder with the launch's token; see 'mothership satellite queue --help'")}
+				return usageError{Err: errors.New("--config names the folder with the launch's token; see 'mothership satellite queue --help'")}
 			case opts.Dir == "":
-				return usageError{errors.New("--dir names the folder that the node stores in; see 'mothership satellite queue --help'")}
+				return usageError{Err: errors.New("--dir names the folder that the node stores in; see 'mothership satellite queue --help'")}
 			case opts.Size < satellite.MinQueueSize:
-				return usageError{fmt.Errorf("--size is the volume's size in bytes, %d at the least", int64(satellite.MinQueueSize))}
+				return usageError{Err: fmt.Errorf("--size is the volume's size in bytes, %d at the least", int64(satellite.MinQueueSize))}
 			}
 			var err error
 			if opts.Secret, err = os.ReadFile(filepath.Join(dir, satellite.TokenFile)); err != nil {

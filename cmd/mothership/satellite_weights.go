@@ -23,7 +23,7 @@ func newSatelliteWeightsCommand(std streams) *cobra.Command {
 		Long:  weightsHelp,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
+				return usageError{Err: err}
 			}
 			return nil
 		},

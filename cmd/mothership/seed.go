@@ -12,12 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // newSeedCommand fills a data dir with made-up satellites: for measurements,
 // so it is hidden.
 func newSeedCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var satellites, launches, reports int
 	var tokens string
 	cmd := &cobra.Command{
@@ -25,7 +26,7 @@ func newSeedCommand(std streams) *cobra.Command {
 		Short:   "Fill an empty data dir with made-up satellites and launches, to measure with",
 		Example: "  mothership seed --data-dir /tmp/large --satellites 100000 --launches 300000 --tokens /tmp/tokens",
 		Hidden:  true,
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				begun := time.Now()
@@ -43,7 +44,7 @@ func newSeedCommand(std streams) *cobra.Command {
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().IntVar(&satellites, "satellites", 1000, "how many satellites to make")
 	cmd.Flags().IntVar(&launches, "launches", 3000, "how many launches to make")
 	cmd.Flags().IntVar(&reports, "reports", 0, "how many of the launches have reported")

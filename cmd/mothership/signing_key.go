@@ -6,12 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // newSigningKeyCommand prints what an operator with no way to the mothership
 // confirms with algo-install's --trust.
 func newSigningKeyCommand(std streams) *cobra.Command {
-	var c config
+	var c serve.Config
 	var output outputFlag
 	cmd := &cobra.Command{
 		Use:   "signing-key",
@@ -20,7 +21,7 @@ func newSigningKeyCommand(std streams) *cobra.Command {
 takes a launch in on a machine that does not reach the mothership, by another
 way than the launch travels: algo-install asks for it with --trust.`,
 		Example: "  mothership signing-key\n  mothership signing-key -o json",
-		Args:    noArguments,
+		Args:    serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				key, err := s.SigningKey(ctx)
@@ -32,7 +33,7 @@ way than the launch travels: algo-install asks for it with --trust.`,
 			})
 		},
 	}
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	output.add(cmd)
 	return cmd
 }

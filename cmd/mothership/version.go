@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // Set by -ldflags "-X main.version=… -X main.commit=…"; see the Makefile.
@@ -37,7 +38,7 @@ func newVersionCommand(std streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, commit, Go version and platform",
-		Args:  noArguments,
+		Args:  serve.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			platform := runtime.GOOS + "/" + runtime.GOARCH
 			if output.json() {

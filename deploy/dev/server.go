@@ -65,7 +65,7 @@ func (s *server) binary() string { return filepath.Join(s.state, "mothership") }
 // runs. What the compiler says of a mistake is enough for who made it.
 func (s *server) restart(ctx context.Context) {
 	begun := time.Now()
-	build := s.command(ctx, "go", "build", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w -X main.version=dev", "-o", s.binary(), "./cmd/mothership")
+	build := s.command(ctx, "go", "build", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w", "-o", s.binary(), "./deploy/dev/mothership")
 	build.Dir = s.root
 	build.Env = append(build.Env, "CGO_ENABLED=0")
 	if err := build.Run(); err != nil {
@@ -85,7 +85,7 @@ func (s *server) restart(ctx context.Context) {
 
 func (s *server) start(ctx context.Context) error {
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
-	cmd := s.command(running, s.binary(), "serve", "--listen", s.listen, "--public-url", s.address, "--data-dir", filepath.Join(s.state, "data"),
+	cmd := s.command(running, s.binary(), "--listen", s.listen, "--public-url", s.address, "--data-dir", filepath.Join(s.state, "data"),
 		"--log-format", "text", "--log-level", "warn", "--stop-delay", "0s", "--trusted-proxy", "127.0.0.1")
 	cmd.Dir = s.tree()
 	cmd.Env = append(cmd.Env, "TEMPL_DEV_MODE=true", "CONSTELLATION_DEV_STATIC="+filepath.Join(s.root, "web", "static"))

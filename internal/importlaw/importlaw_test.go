@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/postgres", "internal/control", "web", "internal/api", "internal/admin", "internal/registry"}
+var server = []string{"internal/serve", "internal/postgres", "internal/control", "web", "internal/api", "internal/admin", "internal/registry"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.

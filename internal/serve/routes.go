@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"context"
@@ -18,18 +18,18 @@ import (
 	"github.com/constellation-serving/constellation/internal/registry"
 )
 
-// maxBodies is how many bytes of request bodies are in memory at a time.
-const maxBodies = 64 << 20
+// MaxBodies is how many bytes of request bodies are in memory at a time.
+const MaxBodies = 64 << 20
 
 // routes is everything the mothership answers.
-func routes(ctx context.Context, m *mothership, c *config, ready *httpserve.Readiness) (http.Handler, error) {
+func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Readiness) (http.Handler, error) {
 	address, err := httpserve.ClientAddress(c.trustedProxies, m.log)
 	if err != nil {
 		return nil, err
 	}
-	metrics := httpserve.NewMetrics(version, buildCommit(), append(poolMetrics(m), totals{m.control})...)
-	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: version})
-	bodies := httpserve.NewBodies(maxBodies, maxBodies/4)
+	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, append(poolMetrics(m), totals{m.control})...)
+	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version})
+	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
 	images := registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies})
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
 

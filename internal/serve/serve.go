@@ -1,9 +1,10 @@
-package main
+package serve
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -22,8 +23,13 @@ import (
 	"github.com/constellation-serving/constellation/web/static"
 )
 
-func newServeCommand(std streams) *cobra.Command {
-	var c config
+// Build is what a program knows of itself.
+type Build struct{ Version, Commit string }
+
+// NewCommand returns the command that runs the server until its context
+// ends. It logs to standard error of the command.
+func NewCommand(build Build) *cobra.Command {
+	var c Config
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the mothership: admin panel, REST API, registry and bundles",
@@ -37,9 +43,9 @@ Each setting is a flag, or the environment variable in [brackets], or a key of
 the config file; the first of these that is given counts.`,
 		Example: `  mothership serve --public-url https://mothership.example.com --data-dir /srv/constellation
   DATABASE_URL=postgres://constellation@db/constellation mothership serve`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := c.load(cmd); err != nil {
+			if err := c.Load(cmd); err != nil {
 				return err
 			}
 			if err := c.check(); err != nil {
@@ -48,30 +54,38 @@ the config file; the first of these that is given counts.`,
 			if dir := os.Getenv("CONSTELLATION_DEV_STATIC"); dir != "" {
 				static.FromDisk(dir) // make dev
 			}
-			log, err := newLog(&c, std)
+			log, err := newLog(&c, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), &c, log)
+			return serve(cmd.Context(), &c, build, log)
 		},
 	}
 	cmd.Flags().SortFlags = false
 	c.addServeFlags(cmd.Flags())
-	c.addDatabaseFlags(cmd.Flags())
+	c.AddDatabaseFlags(cmd.Flags())
 	return cmd
 }
 
-func newLog(c *config, std streams) (*slog.Logger, error) {
+// NoArguments refuses words that a verb does not take.
+func NoArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return UsageError{fmt.Errorf("%s takes no argument; not %q", cmd.Name(), args[0])}
+	}
+	return nil
+}
+
+func newLog(c *Config, out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		return nil, usageError{fmt.Errorf("--log-level is debug, info, warn or error; not %q", c.logLevel)}
+		return nil, UsageError{fmt.Errorf("--log-level is debug, info, warn or error; not %q", c.logLevel)}
 	}
 	options := &slog.HandlerOptions{Level: level}
 	var log *slog.Logger
 	if c.logFormat == "text" {
-		log = slog.New(slog.NewTextHandler(std.err, options))
+		log = slog.New(slog.NewTextHandler(out, options))
 	} else {
-		log = slog.New(slog.NewJSONHandler(std.err, options))
+		log = slog.New(slog.NewJSONHandler(out, options))
 	}
 	slog.SetDefault(log) // for the few places below that log without one at hand
 	return log, nil
@@ -79,14 +93,14 @@ func newLog(c *config, std streams) (*slog.Logger, error) {
 
 // serve answers from the first moment, with "starting" until all is up, and
 // takes everything down in the reverse order when ctx ends.
-func serve(ctx context.Context, c *config, log *slog.Logger) error {
+func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error {
 	begun := time.Now()
 	listener, err := httpserve.Listen(ctx, c.listen)
 	if err != nil {
 		return err
 	}
 	publicURL := c.publicURLFor(listener.Addr().String())
-	log.Info("starting", "version", version, "commit", buildCommit(), "listen", listener.Addr().String(), "public_url", publicURL, "data_dir", c.dataDir)
+	log.Info("starting", "version", build.Version, "commit", build.Commit, "listen", listener.Addr().String(), "public_url", publicURL, "data_dir", c.dataDir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	gate, ready := &httpserve.Gate{}, &httpserve.Readiness{}
@@ -104,7 +118,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 			},
 		}, gate)
 	}()
-	m, err := start(ctx, c, publicURL, log)
+	m, err := start(ctx, c, build, publicURL, log)
 	if err != nil {
 		stopping := ctx.Err() != nil
 		cancel()
@@ -114,7 +128,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return err
 	}
 	ready.Set(m.checks()...)
-	handler, err := routes(ctx, m, c, ready)
+	handler, err := m.routes(ctx, c, ready)
 	if err == nil {
 		gate.Open(handler)
 		log.Info("ready", "url", publicURL, "after", time.Since(begun).Round(time.Millisecond).String())
@@ -132,6 +146,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 
 // mothership is everything serve runs.
 type mothership struct {
+	build     Build
 	publicURL string
 	log       *slog.Logger
 
@@ -145,8 +160,8 @@ type mothership struct {
 }
 
 // start brings up the parts, each on those before it.
-func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (m *mothership, err error) {
-	m = &mothership{publicURL: publicURL, log: log, endChores: func() {}}
+func start(ctx context.Context, c *Config, build Build, publicURL string, log *slog.Logger) (m *mothership, err error) {
+	m = &mothership{build: build, publicURL: publicURL, log: log, endChores: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stop(context.WithoutCancel(ctx)))
@@ -155,7 +170,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 	if err := makeDataDir(c.dataDir); err != nil {
 		return m, err
 	}
-	url, server, err := openDatabase(ctx, c, private.ModeServe, log)
+	url, server, err := OpenDatabase(ctx, c, private.ModeServe, log)
 	if err != nil {
 		return m, err
 	}
@@ -178,7 +193,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 		return m, err
 	}
 	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, PublicURL: publicURL, Version: version, Log: log,
+		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, PublicURL: publicURL, Version: build.Version, Log: log,
 		HeartbeatInterval: c.heartbeatInterval,
 		SystemImage:       func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
@@ -186,7 +201,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 		return m, wrongKeyFile(c, err)
 	}
 	chores, endChores := context.WithCancel(ctx)
-	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: version, Log: log})
+	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: build.Version, Log: log})
 	var work sync.WaitGroup
 	work.Go(func() { m.purge(chores) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
@@ -202,7 +217,7 @@ func start(ctx context.Context, c *config, publicURL string, log *slog.Logger) (
 
 func makeDataDir(dir string) error {
 	if dir == "" {
-		return usageError{errors.New("--data-dir is missing, and this user has no home to keep data in")}
+		return UsageError{errors.New("--data-dir is missing, and this user has no home to keep data in")}
 	}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {

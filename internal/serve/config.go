@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"errors"
@@ -20,9 +20,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
-// config is every setting of the server. A flag wins over its environment
+// Config is every setting of the server. A flag wins over its environment
 // variable, that over the file.
-type config struct {
+type Config struct {
 	file string
 
 	dataDir        string
@@ -41,8 +41,8 @@ type config struct {
 	stopTimeout       time.Duration
 }
 
-// addDatabaseFlags adds the settings by which any command finds the database.
-func (c *config) addDatabaseFlags(flags *pflag.FlagSet) {
+// AddDatabaseFlags adds the settings by which any command finds the database.
+func (c *Config) AddDatabaseFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.file, "config", "", "read settings from this YAML file; its keys are the names of these flags")
 	setting(flags.StringVar, &c.dataDir, "data-dir", defaultDataDir(), "keep the database, the registry's images and the secret key here")
 	setting(flags.StringVar, &c.databaseURL, "database-url", "", "use this PostgreSQL, postgres://user@host/db, rather than a private one in the data dir; prefer the environment, since flags show in the process list")
@@ -50,7 +50,7 @@ func (c *config) addDatabaseFlags(flags *pflag.FlagSet) {
 }
 
 // addServeFlags adds the settings of the server alone.
-func (c *config) addServeFlags(flags *pflag.FlagSet) {
+func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
 	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server; default http://localhost with the listening port")
 	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file; needs --tls-key")
@@ -76,11 +76,12 @@ func variable(name string) string {
 	return "CONSTELLATION_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
-// load fills in what no flag gave, from the environment and the file.
-func (c *config) load(cmd *cobra.Command) error {
+// Load fills in what no flag of cmd gave, from the environment and the file. Its
+// errors are of type UsageError.
+func (c *Config) Load(cmd *cobra.Command) error {
 	known := pflag.NewFlagSet("", pflag.ContinueOnError)
-	(&config{}).addDatabaseFlags(known)
-	(&config{}).addServeFlags(known)
+	(&Config{}).AddDatabaseFlags(known)
+	(&Config{}).addServeFlags(known)
 	flags := cmd.Flags()
 	given := map[string]bool{} // by a flag or the environment
 	var problem error
@@ -103,7 +104,7 @@ func (c *config) load(cmd *cobra.Command) error {
 	}
 	for name, value := range values {
 		if known.Lookup(name) == nil {
-			return usageError{fmt.Errorf("%s: there is no setting %q; the settings are %s", c.file, name, names(known))}
+			return UsageError{fmt.Errorf("%s: there is no setting %q; the settings are %s", c.file, name, names(known))}
 		}
 		if flags.Lookup(name) == nil || given[name] {
 			continue
@@ -117,7 +118,7 @@ func (c *config) load(cmd *cobra.Command) error {
 
 func set(flags *pflag.FlagSet, name, value, source string) error {
 	if err := flags.Set(name, value); err != nil {
-		return usageError{fmt.Errorf("%s: %w", source, err)}
+		return UsageError{fmt.Errorf("%s: %w", source, err)}
 	}
 	return nil
 }
@@ -129,11 +130,11 @@ func readConfigFile(path string) (map[string]string, error) {
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, usageError{fmt.Errorf("the config file %s cannot be read: %w", path, err)}
+		return nil, UsageError{fmt.Errorf("the config file %s cannot be read: %w", path, err)}
 	}
 	var parsed map[string]any
 	if err := yaml.UnmarshalStrict(raw, &parsed); err != nil {
-		return nil, usageError{fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
+		return nil, UsageError{fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
 	}
 	values := make(map[string]string, len(parsed))
 	for name, value := range parsed {
@@ -146,7 +147,7 @@ func readConfigFile(path string) (map[string]string, error) {
 			}
 			values[name] = strings.Join(parts, ",")
 		case map[string]any:
-			return nil, usageError{fmt.Errorf("%s: the setting %q is a single value or a list", path, name)}
+			return nil, UsageError{fmt.Errorf("%s: the setting %q is a single value or a list", path, name)}
 		default:
 			values[name] = fmt.Sprint(v)
 		}
@@ -166,24 +167,24 @@ func names(flags *pflag.FlagSet) string {
 }
 
 // check finds what cannot work before anything starts.
-func (c *config) check() error {
+func (c *Config) check() error {
 	if (c.tlsCert == "") != (c.tlsKey == "") {
-		return usageError{errors.New("--tls-cert and --tls-key go together; give both or none")}
+		return UsageError{errors.New("--tls-cert and --tls-key go together; give both or none")}
 	}
 	if c.logFormat != "json" && c.logFormat != "text" {
-		return usageError{fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
+		return UsageError{fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
 	}
 	if c.stopDelay < 0 || c.stopDelay > time.Minute {
-		return usageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
+		return UsageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
 	}
 	if c.heartbeatInterval < time.Second || c.heartbeatInterval > time.Hour || c.heartbeatInterval%time.Second != 0 {
-		return usageError{fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
+		return UsageError{fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
 	}
 	if c.stopTimeout <= 0 {
-		return usageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
+		return UsageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
 	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
-		return usageError{fmt.Errorf("--trusted-proxy: %w", err)}
+		return UsageError{fmt.Errorf("--trusted-proxy: %w", err)}
 	}
 	if c.publicURL == "" {
 		return nil
@@ -191,7 +192,7 @@ func (c *config) check() error {
 	u, err := url.Parse(c.publicURL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return usageError{fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
+		return UsageError{fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
 	}
 	c.publicURL = u.Scheme + "://" + u.Host
 	return nil
@@ -199,7 +200,7 @@ func (c *config) check() error {
 
 // publicURLFor is the public URL, made up from the listening address when it
 // is not set.
-func (c *config) publicURLFor(listening string) string {
+func (c *Config) publicURLFor(listening string) string {
 	if c.publicURL != "" {
 		return c.publicURL
 	}
@@ -216,6 +217,19 @@ func (c *config) publicURLFor(listening string) string {
 	}
 	return scheme + "://" + address.String()
 }
+
+// UsageError is a command line or a setting that cannot be used; its exit code
+// is 2.
+type UsageError struct{ Err error }
+
+// Error is part of error.
+func (e UsageError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error itself.
+func (e UsageError) Unwrap() error { return e.Err }
+
+// ExitCode returns 2, by the custom of Unix for a command line that is wrong.
+func (e UsageError) ExitCode() int { return 2 }
 
 // defaultDataDir is the system's for root, else the user's own.
 func defaultDataDir() string {

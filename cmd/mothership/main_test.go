@@ -8,58 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
 )
-
-// loaded returns the settings that a serve command line ends up with.
-func loaded(args ...string) (config, error) {
-	var c config
-	cmd := &cobra.Command{Use: "serve", RunE: func(cmd *cobra.Command, _ []string) error { return c.load(cmd) }}
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	c.addServeFlags(cmd.Flags())
-	c.addDatabaseFlags(cmd.Flags())
-	cmd.SetArgs(args)
-	err := cmd.Execute()
-	return c, err
-}
-
-func writeFile(t *testing.T, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "config.yaml")
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func TestFlagOverEnvironmentOverFile(t *testing.T) {
-	file := writeFile(t, "listen: file:1\nlog-format: text\nstop-timeout: 5s\ntrusted-proxy: [10.0.0.1, 10.1.0.0/16]\ndata-dir: /file\n")
-	t.Setenv("CONSTELLATION_LISTEN", "env:1")
-	t.Setenv("CONSTELLATION_DATA_DIR", "/env")
-	t.Setenv("CONSTELLATION_LOG_LEVEL", "")
-	t.Setenv("DATABASE_URL", "postgres://env/db")
-	got, err := loaded("--listen", "flag:1", "--config", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := config{
-		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
-		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second, trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
-	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
-		t.Errorf("settings (-want +got):\n%s", diff)
-	}
-}
-
-func TestConfigFileOfAnEnvironmentVariable(t *testing.T) {
-	t.Setenv("CONSTELLATION_CONFIG", writeFile(t, "listen: file:1\n"))
-	got, err := loaded()
-	if err != nil || got.listen != "file:1" {
-		t.Errorf("listen = %q, %v; want file:1", got.listen, err)
-	}
-}
 
 // exitOf runs a command line and returns its exit code and output.
 func exitOf(ctx context.Context, stdin string, args ...string) (code int, stdout, stderr string) {
@@ -137,25 +86,6 @@ func TestExpiry(t *testing.T) {
 	for _, in := range []string{"", "d", "0d", "-1d", "99999d", "-1h", "tomorrow"} {
 		if got, err := expiry(now, in); err == nil {
 			t.Errorf("expiry(%q) = %v, want an error", in, got)
-		}
-	}
-}
-
-func TestPublicURLMadeUp(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		c         config
-		listening string
-		want      string
-	}{
-		{config{}, "[::]:8080", "http://localhost:8080"},
-		{config{}, "127.0.0.1:99", "http://localhost:99"},
-		{config{tlsCert: "c"}, "192.0.2.1:443", "https://192.0.2.1:443"},
-		{config{publicURL: "https://m.example"}, "[::]:8080", "https://m.example"},
-	}
-	for _, tt := range tests {
-		if got := tt.c.publicURLFor(tt.listening); got != tt.want {
-			t.Errorf("publicURLFor(%s) = %s, want %s", tt.listening, got, tt.want)
 		}
 	}
 }
