@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -79,10 +80,14 @@ func (d *durable) largeBatch(t *testing.T) {
 	// The first lines run while others arrive: what is measured comes after them.
 	from, ran, at := d.batchState(t, b.ID).Done, d.ranFor(t), time.Now()
 	next := 0
+	var early []int // what the queue's nodes have after a fifth of the lines
 	for b = d.batchState(t, b.ID); b.Done < batchLines/2; b = d.batchState(t, b.ID) {
 		if b.Done >= next {
 			next += batchLines / 10
 			t.Logf("%6d lines after %.0f s; queue nodes have %v MB", b.Done, time.Since(begun).Seconds(), d.nodesMB(t))
+		}
+		if early == nil && b.Done >= batchLines/5 {
+			early = d.nodesMB(t)
 		}
 		if time.Since(begun) > 20*time.Minute {
 			t.Fatalf("the batch: %+v", b)
@@ -96,6 +101,7 @@ func (d *durable) largeBatch(t *testing.T) {
 		t.Errorf("%.1f s for calls of %.1f s, want 1.1 of it at most", wall, calls)
 	}
 	memory(t, 2*time.Minute)
+	flat(t, early, d.nodesMB(t))
 	d.restarted(t, engineName, func() { d.signal(t, syscall.SIGKILL, d.found(t, engineProcess)) })
 	for ; b.Done < batchLines; b = d.batchState(t, b.ID) {
 		if time.Since(begun) > 30*time.Minute {
@@ -104,7 +110,22 @@ func (d *durable) largeBatch(t *testing.T) {
 		time.Sleep(time.Second)
 	}
 	t.Logf("%+v after %.0f s; queue nodes have %v MB", b, time.Since(begun).Seconds(), d.nodesMB(t))
+	flat(t, early, d.nodesMB(t))
 	d.inOrder(t, b.ID)
+}
+
+// flat checks that what the queue's nodes have in memory has not grown.
+func flat(t *testing.T, early, late []int) {
+	t.Helper()
+	if len(early) != len(queueNames) || len(late) != len(queueNames) || slices.Min(early) == 0 {
+		t.Errorf("the nodes have %v MB and later %v, want that of three", early, late)
+		return
+	}
+	for i := range early {
+		if late[i] > early[i]*5/4+32 {
+			t.Errorf("the memory of %s grew from %d to %d MB", queueNames[i], early[i], late[i])
+		}
+	}
 }
 
 // inOrder checks that the output has each line once, in order.
