@@ -10,21 +10,20 @@ import (
 	"time"
 )
 
-// pairs is how often `bench before` plays the queue's draws with each program.
+// pairs is how often `bench before-queue` plays the queue's draws with each
+// program.
 const pairs = 3
 
-// before is `bench before`: the engine, the queue, get and push of this program
-// beside those of an older one, whose path is in BENCH_BEFORE, by turns in one
-// run.
-func before(ctx context.Context, binary string, out io.Writer) error {
-	older := os.Getenv("BENCH_BEFORE")
-	if older == "" {
-		return errors.New("set BENCH_BEFORE to the path of an older mothership")
+// beforeOf returns the measurement that compares this program with an older
+// one, whose path is in BENCH_BEFORE, by turns in one run.
+func beforeOf(compare func(ctx context.Context, older, binary string, out io.Writer) error) func(context.Context, string, io.Writer) error {
+	return func(ctx context.Context, binary string, out io.Writer) error {
+		older := os.Getenv("BENCH_BEFORE")
+		if older == "" {
+			return errors.New("set BENCH_BEFORE to the path of an older mothership")
+		}
+		return compare(ctx, older, binary, out)
 	}
-	return errors.Join(
-		enginesBefore(ctx, older, binary, out),
-		queueBefore(ctx, older, binary, out),
-		transfersBefore(ctx, older, binary, out))
 }
 
 // enginesBefore compares both programs' engines on small calls.

@@ -39,7 +39,9 @@ var measurements = []struct {
 	{name: "queue", run: queue},
 	{name: "beside", run: beside},
 	{name: "large", run: large, big: true},
-	{name: "before", run: before, big: true},
+	{name: "before-engine", run: beforeOf(enginesBefore), big: true},
+	{name: "before-queue", run: beforeOf(queueBefore), big: true},
+	{name: "before-transfer", run: beforeOf(transfersBefore), big: true},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

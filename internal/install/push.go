@@ -135,7 +135,8 @@ func (s *session) forPush(stall time.Duration) (err error) {
 }
 
 // push asks for every image with one HEAD, claims them for the launch, and
-// uploads those that are not there: each blob once, manifests last.
+// uploads those that are not there: each blob once, manifests last, and no
+// manifest before the claim.
 func (s *session) push(ctx context.Context) (*PushResult, error) {
 	result := &PushResult{Registry: s.config.Stage.ContainerRegistry}
 	all, err := s.find(ctx)
@@ -149,15 +150,27 @@ func (s *session) push(ctx context.Context) (*PushResult, error) {
 			todo = append(todo, i)
 		}
 	}
-	if err := s.claims().Put(ctx, all); err != nil {
-		return nil, err
-	}
+	claimed := make(chan struct{})
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		err := s.claims().Put(inner, all)
+		if err == nil {
+			close(claimed)
+		}
+		return err
+	})
 	if len(todo) > 0 {
 		u := transfer.NewUploader(s.registry, s.source, s.attempts, transfer.OpenUploads(s.folder(), result.Registry), s.report)
-		if err := u.Push(ctx, all, todo); err != nil {
-			return nil, err
-		}
-		result.Uploaded, result.Mounted, result.Bytes = u.Sent.Load(), u.Mounted.Load(), u.Moved()
+		group.Go(func() error {
+			if err := u.Push(inner, all, todo, claimed); err != nil {
+				return err
+			}
+			result.Uploaded, result.Mounted, result.Bytes = u.Sent.Load(), u.Mounted.Load(), u.Moved()
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	result.Pushed = len(todo)
 	if there := len(result.Images) - len(todo); there > 0 {

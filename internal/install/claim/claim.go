@@ -57,8 +57,8 @@ func (l Launch) ownClaim() (registry.Claim, error) {
 	return own, nil
 }
 
-// Put puts the launch's claim into the registry, before anything that it names
-// is pushed. A registry that takes none only costs the removal of images: that
+// Put puts the launch's claim into the registry, before any manifest that it
+// names is pushed. A registry that takes none only costs the removal of images: that
 // is said, and the push goes on.
 func (l Launch) Put(ctx context.Context, all []*transfer.Image) error {
 	own, err := l.ownClaim()

@@ -6,13 +6,19 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
+// manifestWidth is how many images' manifests are put at a time.
+const manifestWidth = 4
+
 // Push uploads images: first every blob that they need, each once, then what
-// other repositories need of the same blobs, then the manifests.
-func (u *uploader) Push(ctx context.Context, all, todo []*Image) error {
+// other repositories need of the same blobs, then, once claimed is closed, the
+// manifests.
+func (u *uploader) Push(ctx context.Context, all, todo []*Image, claimed <-chan struct{}) error {
 	for _, i := range all {
 		if err := i.read(u.source); err != nil {
 			return err
@@ -38,14 +44,29 @@ func (u *uploader) Push(ctx context.Context, all, todo []*Image) error {
 			return u.ExplainMissing(err, repositories)
 		}
 	}
-	for _, i := range todo {
-		if err := u.manifests(ctx, i, u.report); err != nil {
-			return err
-		}
-		repository, digest, _ := strings.Cut(i.Destination, "@")
-		u.report.Line("pushed %s@sha256:%s…", repository, constellation.ShortHash(digest))
+	select {
+	case <-claimed:
+		return u.allManifests(ctx, todo)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return nil
+}
+
+// allManifests puts the images' manifests, of several images at a time.
+func (u *uploader) allManifests(ctx context.Context, todo []*Image) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(manifestWidth)
+	for _, i := range todo {
+		group.Go(func() error {
+			if err := u.manifests(ctx, i, u.report); err != nil {
+				return err
+			}
+			repository, digest, _ := strings.Cut(i.Destination, "@")
+			u.report.Line("pushed %s@sha256:%s…", repository, constellation.ShortHash(digest))
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // all puts blobs, by the queue that get has too.
