@@ -104,6 +104,11 @@ func reasonOf(err error) apiv1.Reason {
 // WriteError answers err in the API's form, {"error":{…}}. The cause goes to
 // the log under the answer's id, never to the client.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	writeError(w, r, err, slog.LevelError)
+}
+
+// writeError is WriteError with the level that a failure of ours is logged at.
+func writeError(w http.ResponseWriter, r *http.Request, err error, level slog.Level) {
 	why := reasonOf(err)
 	status := reasons[why].status
 	body := apiv1.Error{
@@ -121,7 +126,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
-		slog.ErrorContext(r.Context(), "request failed", "id", body.ID, "method", r.Method, "path", r.URL.Path, "error", err)
+		slog.Log(r.Context(), level, "request failed", "id", body.ID, "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")

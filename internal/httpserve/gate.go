@@ -1,6 +1,7 @@
 package httpserve
 
 import (
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 
@@ -36,5 +37,6 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(`{"ready":false,"reason":"the server is starting: its database is not up yet","checks":[]}` + "\n")) // nobody to tell
 		return
 	}
-	WriteError(w, r, constellation.Errorf(constellation.KindUnavailable, "the server is starting; try again in a moment"))
+	// Who comes early is no failure to look into.
+	writeError(w, r, constellation.Errorf(constellation.KindUnavailable, "the server is starting; try again in a moment"), slog.LevelDebug)
 }

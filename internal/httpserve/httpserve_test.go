@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +108,36 @@ func TestServeStaysOpenForAWhile(t *testing.T) {
 	}
 	if err := waittest.Receive(t, "the end of Serve", ended); err != nil {
 		t.Errorf("Serve: %v", err)
+	}
+}
+
+// TestStartingIsQuiet refuses requests while the server starts: each is answered,
+// and none is an error in the log, which one that fails later is.
+func TestStartingIsQuiet(t *testing.T) {
+	var said bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&said, nil)))
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(os.Stderr) // which was given the other one's
+	}()
+	gate := &httpserve.Gate{}
+	ask := func() *httptest.ResponseRecorder {
+		answer := httptest.NewRecorder()
+		gate.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/satellites", nil))
+		return answer
+	}
+	if answer := ask(); answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "1" || !strings.Contains(answer.Body.String(), "starting") {
+		t.Errorf("a request to a server that starts = %d %v %s, want 503, Retry-After 1 and why", answer.Code, answer.Header(), answer.Body)
+	}
+	if said.Len() > 0 {
+		t.Errorf("the log of a server that starts says %s", &said)
+	}
+	gate.Open(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		httpserve.WriteError(w, r, constellation.Errorf(constellation.KindUnavailable, "the database is away"))
+	}))
+	if ask(); !strings.Contains(said.String(), "level=ERROR") {
+		t.Errorf("the log of a request that failed says %q, want an error", &said)
 	}
 }
 
