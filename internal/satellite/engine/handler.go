@@ -134,18 +134,14 @@ func (e *Engine) await(ctx context.Context, q *callRequest, admit func() *protoc
 }
 
 // serveWeb is the algorithm-call API for pages in browsers: the same calls,
-// with CORS. Calls carry a key and no cookie, so any origin may make them.
+// with CORS.
 func (e *Engine) serveWeb(w http.ResponseWriter, r *http.Request) {
-	header := w.Header()
-	header["Access-Control-Allow-Origin"] = []string{"*"}
 	if r.Method == http.MethodOptions {
-		header["Access-Control-Allow-Methods"] = []string{"POST, OPTIONS"}
-		header["Access-Control-Allow-Headers"] = []string{"Authorization, Content-Type, Content-Encoding, X-Request-ID, Idempotency-Key, X-Callback-URL, Traceparent, Tracestate"}
-		header["Access-Control-Max-Age"] = []string{"86400"}
+		routing.AllowCalls(w.Header(), e.request(r, webPrefix).to.Route)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	header["Access-Control-Expose-Headers"] = []string{"X-Request-ID, Retry-After, X-Constellation-Warning"}
+	routing.AllowPages(w.Header())
 	e.serveCall(w, r, webPrefix)
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -18,12 +19,42 @@ import (
 )
 
 func TestCallsFromBrowsers(t *testing.T) {
-	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr))
-	origin := map[string]string{"Origin": "https://page.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
-	got := e.do(request{method: "OPTIONS", path: "/v1/web/algo/foo/bar", auth: "-", contentType: "-", header: origin})
-	if got.status != 204 || got.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(got.header.Get("Access-Control-Allow-Methods"), "POST") ||
-		!strings.Contains(got.header.Get("Access-Control-Allow-Headers"), "Authorization") {
-		t.Errorf("preflight = %d %v, want 204 and what is allowed", got.status, got.header)
+	methods := make(chan string, 1)
+	seen := httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+		methods <- r.Method + " " + r.Header.Get("X-Model")
+		w.Header().Set("Access-Control-Allow-Origin", "https://another.example")
+	})
+	e := startEngine(t, lsRoute("foo/bar", newStrict(t, nil).addr), httpRoute("foo/http", seen))
+	const (
+		calls    = "POST, OPTIONS"
+		callsMay = "Authorization, Content-Type, Content-Encoding, X-Request-ID, Idempotency-Key, X-Callback-URL, Traceparent, Tracestate"
+		all      = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+		allMay   = "Authorization, *"
+	)
+	for path, want := range map[string][2]string{
+		"foo/bar":                {calls, callsMay},
+		"foo/bar/below":          {calls, callsMay},
+		"neo/hello":              {calls, callsMay}, // several have that name
+		"foo/none":               {calls, callsMay},
+		"foo/http":               {all, allMay},
+		"foo/http/":              {all, allMay},
+		"foo/http/v2/models%2fx": {all, allMay},
+	} {
+		origin := map[string]string{"Origin": "https://page.example", "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "authorization,x-model"}
+		got := e.do(request{method: "OPTIONS", path: "/v1/web/algo/" + path, auth: "-", contentType: "-", header: origin})
+		got.header.Del("Date")
+		wanted := http.Header{
+			"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Methods": {want[0]}, "Access-Control-Allow-Headers": {want[1]}, "Access-Control-Max-Age": {"86400"},
+		}
+		if diff := cmp.Diff(wanted, got.header); diff != "" || got.status != 204 || got.body != "" {
+			t.Errorf("preflight of %s = %d %q, want 204 with nothing; headers (-want +got):\n%s", path, got.status, got.body, diff)
+		}
+	}
+	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE"} {
+		got := e.do(request{method: method, path: "/v1/web/algo/foo/http/items/1", header: map[string]string{"X-Model": "small"}})
+		if asked := waittest.Receive(t, "a call at the replica", methods); asked != method+" small" || got.status != 200 || got.header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s from a page = %d %v, and the replica was asked for %q; want it passed on, and to be read by the page", method, got.status, got.header, asked)
+		}
 	}
 	for name, test := range map[string]struct {
 		r    request
