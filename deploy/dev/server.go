@@ -65,7 +65,8 @@ func (s *server) binary() string { return filepath.Join(s.state, "mothership") }
 // runs. What the compiler says of a mistake is enough for who made it.
 func (s *server) restart(ctx context.Context) {
 	begun := time.Now()
-	build := s.command(ctx, "go", "build", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w", "-o", s.binary(), "./deploy/dev/mothership")
+	// What is worked on is compiled fast and not to run fast.
+	build := s.command(ctx, "go", "build", "-gcflags=all=-dwarf=false", "-gcflags="+module+"/...=-dwarf=false -N -l", "-ldflags", "-s -w", "-o", s.binary(), "./deploy/dev/mothership")
 	build.Dir = s.root
 	build.Env = append(build.Env, "CGO_ENABLED=0")
 	if err := build.Run(); err != nil {
