@@ -16,7 +16,8 @@ var kubeDirect = map[string][]string{
 	"internal/kube/apply":             {"internal/kube/cluster", "internal/kube/render", "internal/bundle"},
 	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},
 	"internal/kube/secrets":           {"internal/bundle", "internal/constellation", "internal/kube/cluster", "internal/kube/render"},
-	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/placement", "internal/kube/render", "internal/kube/secrets", "internal/satellite/config"},
+	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/placement", "internal/kube/render", "internal/kube/room", "internal/kube/secrets", "internal/satellite/config"},
+	"internal/kube/room":              {"internal/kube/placement", "internal/kube/render"},
 	"internal/kube/rollout": {"internal/kube/apply", "internal/kube/cluster", "internal/kube/health", "internal/kube/render",
 		"internal/bundle", "internal/satellite/config"},
 }
@@ -27,6 +28,7 @@ var unreached = []struct {
 }{
 	{"internal/kube/render", "k8s.io/client-go", "rendering asks no cluster"},
 	{"internal/kube/placement", "k8s.io/client-go", "what places pods asks no cluster"},
+	{"internal/kube/room", "k8s.io/client-go", "what counts room asks no cluster"},
 }
 
 func checkUnreached(t *testing.T, path string, deps []string) {

@@ -9,6 +9,7 @@
 //     inventory and the history.
 //   - health waits for pods, and finds out why they are not ready.
 //   - preflight looks, before a deploy, for everything that would stop it.
+//   - room counts what pods ask for, and what nodes and quotas have for them.
 //   - rollout wires the others: it stages a version, cuts over to it, and prunes.
 //
 // launchtest and kubetest are for tests.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/constellation-serving/constellation/internal/kube/placement"
+	"github.com/constellation-serving/constellation/internal/kube/room"
 )
 
 // placementCheck is the name of the check of what places pods.
@@ -32,16 +33,16 @@ func (p *preflight) placement(ctx context.Context, namespaceExists bool) {
 		return first
 	}
 	for _, g := range p.workloads() {
-		who := cmp.Or(g.vanity, g.name)
-		if name := g.spec.PriorityClassName; once("priorityclass", name) {
+		who := cmp.Or(g.Vanity, g.Name)
+		if name := g.Spec.PriorityClassName; once("priorityclass", name) {
 			_, err := p.cluster.Typed.SchedulingV1().PriorityClasses().Get(ctx, name, metav1.GetOptions{})
 			p.noteNamed(err, "priorityclass", "priority_class", name, who)
 		}
-		if class := g.spec.RuntimeClassName; class != nil && once("runtimeclass", *class) {
+		if class := g.Spec.RuntimeClassName; class != nil && once("runtimeclass", *class) {
 			_, err := p.cluster.Typed.NodeV1().RuntimeClasses().Get(ctx, *class, metav1.GetOptions{})
 			p.noteNamed(err, "runtimeclass", "runtime_class", *class, who)
 		}
-		if name := g.spec.ServiceAccountName; g.vanity != "" && namespaceExists && once("serviceaccount", name) {
+		if name := g.Spec.ServiceAccountName; g.Vanity != "" && namespaceExists && once("serviceaccount", name) {
 			_, err := p.cluster.Typed.CoreV1().ServiceAccounts(p.namespaceName()).Get(ctx, name, metav1.GetOptions{})
 			p.noteNamed(err, "serviceaccount", "service_account", name, who)
 		}
@@ -82,8 +83,8 @@ func (p *preflight) noteNamed(err error, kind, field, name, who string) {
 func (p *preflight) meshes() {
 	var on []string
 	for _, g := range p.workloads() {
-		if p.input.Settings.Placement.Of(g.key()).Mesh == placement.MeshOn {
-			on = append(on, cmp.Or(g.vanity, g.name))
+		if p.input.Settings.Placement.Of(g.Key()).Mesh == placement.MeshOn {
+			on = append(on, cmp.Or(g.Vanity, g.Name))
 		}
 	}
 	if len(on) > 0 {
@@ -94,13 +95,13 @@ func (p *preflight) meshes() {
 
 // obstacles notes pods that no node takes whatever is free, with the reason, and
 // returns the groups that are left.
-func (p *preflight) obstacles(groups []podGroup, nodes room) []podGroup {
-	return slices.DeleteFunc(groups, func(g podGroup) bool {
-		why := placement.Obstacle(nodes.nodes, &g.admitted, g.requests)
+func (p *preflight) obstacles(groups []room.Group, nodes room.Nodes) []room.Group {
+	return slices.DeleteFunc(groups, func(g room.Group) bool {
+		why := placement.Obstacle(nodes.Ready(), &g.Admitted, g.Requests)
 		if why == "" {
 			return false
 		}
-		p.note(placementCheck, Problem, "change the nodes, or where the pods go with configure "+placement.Root+"."+g.key()+".node_selector=…, .tolerations=…, .affinity=… or .gpu_resource=…; for a cluster that adds such nodes by itself deploy with --ignore "+placementCheck,
+		p.note(placementCheck, Problem, "change the nodes, or where the pods go with configure "+placement.Root+"."+g.Key()+".node_selector=…, .tolerations=…, .affinity=… or .gpu_resource=…; for a cluster that adds such nodes by itself deploy with --ignore "+placementCheck,
 			"%s cannot run anywhere: %s", g, why)
 		return true
 	})

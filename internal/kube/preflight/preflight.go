@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,6 +13,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/room"
 )
 
 // State is how a check came out.
@@ -95,7 +95,7 @@ type preflight struct {
 	objects []*unstructured.Unstructured          // as they would be applied
 	live    map[string]*unstructured.Unstructured // of the objects, those that are there
 	known   *apply.Inventory                      // the launch's own; nil for none
-	ranges  []corev1.LimitRange                   // of the namespace, those that may be read
+	ranges  room.Ranges                           // of the namespace, those that may be read
 	enforce string                                // the namespace's Pod Security level
 	claims  []string                              // of the queue's volumes, those that a deploy makes
 	class   *storagev1.StorageClass               // of these; nil where it is not known

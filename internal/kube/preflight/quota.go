@@ -1,7 +1,6 @@
 package preflight
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/room"
 )
 
 // quota finds every ResourceQuota of the namespace that leaves too little, or
@@ -35,9 +35,9 @@ func (p *preflight) quota(ctx context.Context) {
 	}
 	// What is advised for one quota may be too much for another one.
 	for range 3 {
-		followed := make([]podGroup, len(groups))
+		followed := make([]room.Group, len(groups))
 		for i, g := range groups {
-			followed[i] = p.configured(g, advice)
+			followed[i] = p.ranges.Configured(g, advice)
 		}
 		_, more := p.shortages(list.Items, class, followed)
 		if len(more) == 0 {
@@ -47,95 +47,36 @@ func (p *preflight) quota(ctx context.Context) {
 	}
 	fix := "raise the quota, or lower replicas with configure stage.replicas.<vanity>=N"
 	if len(advice) > 0 {
-		fix = configure(advice) + "; or " + fix
+		fix = room.Configure(advice) + "; or " + fix
 	}
 	p.note(name, Problem, fix, "in namespace %s, beside what runs until the new version takes over: %s", p.namespaceName(), strings.Join(sorted(short), "; "))
 }
 
 // shortages says what quotas leave too little of for some groups of pods, or
 // want said, and what to configure then.
-func (p *preflight) shortages(quotas []corev1.ResourceQuota, class string, groups []podGroup) (short []string, advice []setting) {
+func (p *preflight) shortages(quotas []corev1.ResourceQuota, class string, groups []room.Group) (short []string, advice []room.Setting) {
 	for _, quota := range quotas {
-		ours := slices.DeleteFunc(slices.Clone(groups), func(g podGroup) bool { return !counts(quota, g, class) })
-		need := p.needed(ours, len(scopes(quota)) == 0)
+		ours := slices.DeleteFunc(slices.Clone(groups), func(g room.Group) bool { return !room.Counts(quota, g, class) })
+		need := p.needed(ours, len(room.Scopes(quota)) == 0)
 		hard := quota.Status.Hard
 		if len(hard) == 0 {
 			hard = quota.Spec.Hard // its controller was not there yet
 		}
-		for _, word := range sortedNames(hard) {
+		for _, word := range room.SortedNames(hard) {
 			left, wanted := hard[word].DeepCopy(), need[word]
 			left.Sub(quota.Status.Used[word])
-			silent := unset(ours, word)
+			silent := room.Unset(ours, word)
 			switch {
 			case len(silent) > 0:
-				short = append(short, fmt.Sprintf("%s counts %s, and pods of %s set none, so they are refused", quota.Name, word, keysOfGroups(silent)))
-				advice = append(advice, p.adviseUnset(silent, ours, word, left, wanted)...)
+				short = append(short, fmt.Sprintf("%s counts %s, and pods of %s set none, so they are refused", quota.Name, word, room.Keys(silent)))
+				advice = append(advice, p.ranges.AdviseUnset(silent, ours, word, left, wanted)...)
 			case wanted.Cmp(left) > 0 && !wanted.IsZero():
 				short = append(short, fmt.Sprintf("%s leaves %s of %s and %s more are needed", quota.Name, left.String(), word, wanted.String()))
-				advice = append(advice, p.adviseLower(ours, word, left)...)
+				advice = append(advice, p.ranges.AdviseLower(ours, word, left)...)
 			}
 		}
 	}
 	return short, advice
-}
-
-// scopes are a quota's, in both of its forms, as one list.
-func scopes(q corev1.ResourceQuota) []corev1.ScopedResourceSelectorRequirement {
-	var all []corev1.ScopedResourceSelectorRequirement
-	for _, scope := range q.Spec.Scopes {
-		all = append(all, corev1.ScopedResourceSelectorRequirement{ScopeName: scope, Operator: corev1.ScopeSelectorOpExists})
-	}
-	if q.Spec.ScopeSelector != nil {
-		all = append(all, q.Spec.ScopeSelector.MatchExpressions...)
-	}
-	return all
-}
-
-// counts reports whether a quota counts a group's pods, which have their own
-// priority class or the one that is the cluster's default, no deadline, and no
-// affinity to other namespaces.
-func counts(q corev1.ResourceQuota, g podGroup, class string) bool {
-	class = cmp.Or(g.spec.PriorityClassName, class)
-	for _, scope := range scopes(q) {
-		var holds bool
-		switch scope.ScopeName {
-		case corev1.ResourceQuotaScopeNotTerminating:
-			holds = true
-		case corev1.ResourceQuotaScopeBestEffort:
-			holds = bestEffort(g)
-		case corev1.ResourceQuotaScopeNotBestEffort:
-			holds = !bestEffort(g)
-		case corev1.ResourceQuotaScopePriorityClass:
-			switch scope.Operator {
-			case corev1.ScopeSelectorOpIn:
-				holds = slices.Contains(scope.Values, class)
-			case corev1.ScopeSelectorOpNotIn:
-				holds = !slices.Contains(scope.Values, class)
-			case corev1.ScopeSelectorOpExists:
-				holds = class != ""
-			case corev1.ScopeSelectorOpDoesNotExist:
-				holds = class == ""
-			}
-		}
-		if !holds {
-			return false
-		}
-	}
-	return true
-}
-
-// bestEffort pods say nothing of processors and memory.
-func bestEffort(g podGroup) bool {
-	for _, c := range containers(&g.admitted) {
-		for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
-			for _, name := range computed {
-				if q := list[name]; !q.IsZero() {
-					return false
-				}
-			}
-		}
-	}
-	return true
 }
 
 // priorityClass is the one that pods get which name none; "" when no quota
@@ -144,7 +85,7 @@ func (p *preflight) priorityClass(ctx context.Context, quotas []corev1.ResourceQ
 	byClass := func(s corev1.ScopedResourceSelectorRequirement) bool {
 		return s.ScopeName == corev1.ResourceQuotaScopePriorityClass
 	}
-	if !slices.ContainsFunc(quotas, func(q corev1.ResourceQuota) bool { return slices.ContainsFunc(scopes(q), byClass) }) {
+	if !slices.ContainsFunc(quotas, func(q corev1.ResourceQuota) bool { return slices.ContainsFunc(room.Scopes(q), byClass) }) {
 		return ""
 	}
 	list, err := p.cluster.Typed.SchedulingV1().PriorityClasses().List(ctx, metav1.ListOptions{})
@@ -176,7 +117,7 @@ func (p *preflight) ourPods(ctx context.Context) map[string]int {
 
 // needed adds up, in a quota's words, what the deploy adds of pods, and of
 // objects where the quota counts them.
-func (p *preflight) needed(groups []podGroup, objects bool) corev1.ResourceList {
+func (p *preflight) needed(groups []room.Group, objects bool) corev1.ResourceList {
 	need := corev1.ResourceList{}
 	add := func(name corev1.ResourceName, q resource.Quantity, times int) {
 		sum := need[name]
@@ -187,16 +128,16 @@ func (p *preflight) needed(groups []podGroup, objects bool) corev1.ResourceList 
 	}
 	one := *resource.NewQuantity(1, resource.DecimalSI)
 	for _, g := range groups {
-		add(corev1.ResourcePods, one, g.missing)
-		add("count/pods", one, g.missing)
-		for name, q := range g.requests {
-			add("requests."+name, q, g.missing)
-			if slices.Contains(computed, name) {
-				add(name, q, g.missing)
+		add(corev1.ResourcePods, one, g.Missing)
+		add("count/pods", one, g.Missing)
+		for name, q := range g.Requests {
+			add("requests."+name, q, g.Missing)
+			if slices.Contains(room.Computed, name) {
+				add(name, q, g.Missing)
 			}
 		}
-		for name, q := range g.limits {
-			add("limits."+name, q, g.missing)
+		for name, q := range g.Limits {
+			add("limits."+name, q, g.Missing)
 		}
 	}
 	if !objects {
@@ -229,42 +170,4 @@ func (p *preflight) needed(groups []podGroup, objects bool) corev1.ResourceList 
 		count(apply.HistoryObject(p.input.Plan.Satellite.Version))
 	}
 	return need
-}
-
-// counted splits a quota's word for a compute resource; ok is false for any
-// other.
-func counted(word corev1.ResourceName) (name corev1.ResourceName, limit, ok bool) {
-	rest, limit := strings.CutPrefix(string(word), "limits.")
-	name = corev1.ResourceName(strings.TrimPrefix(rest, "requests."))
-	return name, limit, slices.Contains(computed, name)
-}
-
-// unset returns the groups with a container that does not say what a quota
-// counts: its pods are refused, whatever is left.
-func unset(groups []podGroup, word corev1.ResourceName) (silent []podGroup) {
-	name, limit, ok := counted(word)
-	if !ok {
-		return nil
-	}
-	for _, g := range groups {
-		if slices.ContainsFunc(containers(&g.admitted), func(c *corev1.Container) bool {
-			list := c.Resources.Requests
-			if limit {
-				list = c.Resources.Limits
-			}
-			_, says := list[name]
-			return !says
-		}) {
-			silent = append(silent, g)
-		}
-	}
-	return silent
-}
-
-func keysOfGroups(groups []podGroup) string {
-	keys := make([]string, len(groups))
-	for i, g := range groups {
-		keys[i] = g.key()
-	}
-	return strings.Join(keys, ", ")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/room"
 )
 
 // Kubernetes mounts images as volumes from 1.33 on, where its feature gate
@@ -193,8 +194,8 @@ func (p *preflight) weightsRoom(ctx context.Context) {
 	}
 	var most resource.Quantity
 	for i := range nodes.Items {
-		if room := nodes.Items[i].Status.Allocatable[corev1.ResourceEphemeralStorage]; ready(&nodes.Items[i]) && room.Cmp(most) > 0 {
-			most = room
+		if disk := nodes.Items[i].Status.Allocatable[corev1.ResourceEphemeralStorage]; room.Ready(&nodes.Items[i]) && disk.Cmp(most) > 0 {
+			most = disk
 		}
 	}
 	if most.IsZero() {
