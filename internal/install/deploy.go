@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/constellation-serving/constellation/internal/install/checks"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/manifests"
 	"github.com/constellation-serving/constellation/internal/install/places"
@@ -210,7 +211,7 @@ func (s *session) revoke(ctx context.Context, cluster *cluster.Cluster, prefligh
 		return preflight
 	}
 	told := *found
-	told.Message = strings.Replace(told.Message, nothingChanged, nothingChanged+" but that revoked keys stop working ("+strings.Join(revoked, ", ")+")", 1)
+	told.Message = strings.Replace(told.Message, checks.NothingChanged, checks.NothingChanged+" but that revoked keys stop working ("+strings.Join(revoked, ", ")+")", 1)
 	return &told
 }
 

@@ -2,9 +2,7 @@ package install
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -15,9 +13,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/reach"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
-	"github.com/constellation-serving/constellation/internal/install/terminal"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
-	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -43,7 +39,7 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 			return nil, nil, render.Input{}, fault.Errorf(fault.CodeUsage, "there is no check %q to ignore; did you mean %q", name, constellation.Nearest(name, preflight.CheckNames))
 		}
 	}
-	found := s.expiry(time.Now())
+	found := checks.Expiry(s.launch.Plan, time.Now())
 	if told := reach.Mothership(ctx, s.config.Stage, s.launch.Plan.Mothership.URL); told != "" {
 		found = append(found, preflight.Check{Name: "mothership", State: preflight.Warning, Message: told})
 	}
@@ -66,7 +62,7 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 		}
 		found = append(found, checks.Pulls(ctx, cluster, s.config.Stage, s.registry.Host(), in)...)
 		found = append(found, preflight.Run(ctx, cluster, in)...)
-		found = append(found, s.heartbeat(ctx, cluster)...)
+		found = append(found, checks.Heartbeats(ctx, cluster, s.config.Stage)...)
 		for _, told := range places.Elsewhere(ctx, s.folder(), s.config.Stage, cluster.Server, cluster) {
 			found = append(found, preflight.Check{Name: "elsewhere", State: preflight.Warning, Message: told})
 		}
@@ -75,55 +71,5 @@ func (s *session) preflight(ctx context.Context, ignored []string) ([]preflight.
 		return found, cluster, in, ctx.Err()
 	}
 	found = preflight.Ignore(found, ignored)
-	return found, cluster, in, problems(found)
-}
-
-// heartbeat tells of what runs already whether the mothership hears of it.
-func (s *session) heartbeat(ctx context.Context, c *cluster.Cluster) []preflight.Check {
-	h, err := health.LastHeartbeat(ctx, c)
-	age, known := h.Age(time.Now())
-	last := "none was taken yet"
-	if known {
-		last = fmt.Sprintf("the last one was taken %s ago", age)
-	}
-	switch {
-	case s.config.Stage.Heartbeat == "off", err == nil && h == health.Heartbeat{}:
-		return nil
-	case err != nil:
-		return []preflight.Check{{Name: "heartbeat", State: preflight.Unknown, Message: "whether heartbeats arrive is not known: " + err.Error()}}
-	case h.Problem != "":
-		return []preflight.Check{{Name: "heartbeat", State: preflight.Warning, Message: "the mothership does not take the engines' heartbeats (" + last + "): " + terminal.OneLine(h.Problem)}}
-	}
-	return []preflight.Check{{Name: "heartbeat", State: preflight.OK, Message: "of the engines' heartbeats " + last}}
-}
-
-// nothingChanged is what a preflight that found problems says of the cluster.
-const nothingChanged = "nothing was changed"
-
-// problems is one error that lists all of them.
-func problems(checks []preflight.Check) error {
-	found := preflight.Problems(checks)
-	if len(found) == 0 {
-		return nil
-	}
-	lines := []string{"these have to be put right first; " + nothingChanged}
-	if len(found) == 1 {
-		lines[0] = "this has to be put right first; " + nothingChanged
-	}
-	for _, c := range found {
-		lines = append(lines, "  ✗ "+c.Name+": "+strings.ReplaceAll(c.Message, "\n", "\n    "))
-		if c.Fix != "" {
-			lines = append(lines, "    → "+strings.ReplaceAll(strings.TrimRight(c.Fix, "\n"), "\n", "\n      "))
-		}
-	}
-	return fault.Errorf(fault.CodePreflight, "%s", strings.Join(lines, "\n"))
-}
-
-// expiry warns of a satellite past its date: it serves on.
-func (s *session) expiry(now time.Time) []preflight.Check {
-	if expires := s.launch.Plan.Satellite.ExpiresAt; !expires.IsZero() && !now.Before(expires) {
-		return []preflight.Check{{Name: "expiry", State: preflight.Warning,
-			Message: "the satellite expired on " + expires.Format(time.DateOnly) + "; it can be deployed, and its mothership gives no new bundle until an admin renews it"}}
-	}
-	return nil
+	return found, cluster, in, checks.Error(found)
 }

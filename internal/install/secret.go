@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
@@ -106,31 +104,6 @@ func namespaceFor(ctx context.Context, c *cluster.Cluster, k settings.Kubernetes
 	}
 	if err := (&apply.Applier{Cluster: c}).EnsureNamespace(ctx); err != nil {
 		return target.Refused(err)
-	}
-	return nil
-}
-
-// markSecrets adds the marks by which pods are replaced when their secrets
-// change. What may not be read is for the preflight to tell.
-func (s *session) markSecrets(ctx context.Context, c *cluster.Cluster, in *render.Input) error {
-	in.Settings.SecretMarks = map[string]string{}
-	var values *secrets.Values
-	for _, a := range in.Plan.Algorithms {
-		names := in.Settings.Pods[a.VanityURL].Secrets
-		if len(names) == 0 {
-			continue
-		}
-		if values == nil {
-			read, err := secrets.Read(ctx, c, in.Plan)
-			if apierrors.IsForbidden(err) || constellation.KindOf(err) == constellation.KindConflict {
-				return nil
-			}
-			if err != nil {
-				return target.Refused(err)
-			}
-			values = &read
-		}
-		in.Settings.SecretMarks[a.VanityURL] = values.Mark(a.VanityURL, names)
 	}
 	return nil
 }

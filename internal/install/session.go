@@ -10,12 +10,12 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/registry"
 	"github.com/constellation-serving/constellation/internal/install/settings"
+	"github.com/constellation-serving/constellation/internal/install/settle"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/install/transfer"
 	"github.com/constellation-serving/constellation/internal/install/waitview"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
-	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -110,13 +110,7 @@ func (s *session) inputFor(ctx context.Context, c *cluster.Cluster) (render.Inpu
 	if err != nil {
 		return in, err
 	}
-	if in.Settings.Queue, err = preflight.SettleQueue(ctx, c, in); err != nil {
-		return in, target.Refused(err)
-	}
-	if in.Settings.Weights, err = preflight.SettleWeights(ctx, c, in); err != nil {
-		return in, target.Refused(err)
-	}
-	return in, s.markSecrets(ctx, c, &in)
+	return settle.Input(ctx, c, in)
 }
 
 // input is what the cluster's objects are rendered from.
