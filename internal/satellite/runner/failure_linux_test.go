@@ -99,6 +99,44 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// TestAnsweredEarly: processes that answer while most of a request waits to be
+// read. Who is kept from reading is waited for, to the call's end at most; who does
+// not read is ended.
+func TestAnsweredEarly(t *testing.T) {
+	t.Parallel()
+	const begin = `echo PIPE_INIT_COMPLETE; while [ "$(head -c 1)" ]; do echo '{"result":"early"}' >"$ALGOOUT"; `
+	request := strings.Repeat("x", 300<<10) // more than a pipe holds
+	for _, test := range []struct {
+		name, script string
+		options      Options
+		want         string
+		at           time.Duration // no sooner
+		again        bool          // the process is ended, and another started
+	}{
+		{"reads on", `read -r line`, Options{}, `"result":"early"`, 0, false},
+		{"reads slowly", `for i in 1 2 3 4 5; do sleep .4; head -c 60000 >/dev/null; done; read -r line`, Options{}, `"result":"early"`, 2 * time.Second, false},
+		{"is stopped", `(sleep 2; kill -CONT $$) & kill -STOP $$; read -r line`, Options{}, `"result":"early"`, 2 * time.Second, false},
+		{"stays stopped", `kill -STOP $$`, Options{CallAtMost: 2 * time.Second}, `"result":"early"`, 2 * time.Second, true},
+		{"sleeps", `sleep 1000`, Options{}, `the process answered without reading the request`, idleAtMost * idlePause, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, test.options, "sh", "-c", begin+test.script+"; done")
+			for range 2 { // what is left over must not be the next one's
+				began := time.Now()
+				_, got := r.call(t, "text/plain", request)
+				data, err := json.Marshal(got)
+				if took := time.Since(began); err != nil || !strings.Contains(string(data), test.want) || took < test.at {
+					t.Errorf("after %v the answer is %.500s, %v; want %s after %v", took, data, err, test.want, test.at)
+				}
+			}
+			if again := strings.Contains(r.log.String(), "is started again") || strings.Contains(r.log.String(), FailedMessage); again != test.again {
+				t.Errorf("the process was ended: %v, want %v", again, test.again)
+			}
+		})
+	}
+}
+
 // TestGigabyteOfOutput: what a call prints costs the runner no memory, and the
 // call its output's middle only.
 func TestGigabyteOfOutput(t *testing.T) {

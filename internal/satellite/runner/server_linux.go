@@ -152,8 +152,7 @@ func (r *Runner) exchange(p *process, line []byte) (outcome, error) {
 		return outcome{}, err
 	}
 	defer p.replies.close()
-	sent := make(chan int, 1)
-	go func() { n, _ := p.stdin.Write(line); sent <- n }() // it may never be read
+	sending := p.send(line)
 	data, err := p.replies.read(int(p.gone.Fd()))
 	if errors.Is(err, errReplyTooLarge) {
 		return outcome{failed: &failure{Type: "TooLargeError", Message: "the result is larger than 15 MiB"}}, nil
@@ -161,22 +160,14 @@ func (r *Runner) exchange(p *process, line []byte) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if len(data) == 0 && !p.ended() && p.isGone() && p.unread() == <-sent {
+	if len(data) == 0 && !p.ended() && p.isGone() && p.unread() == sending.end() {
 		return outcome{}, errNotStarted
 	}
 	o, err := readReply(bytes.TrimSpace(data))
 	if err != nil {
 		return outcome{}, err
 	}
-	// A process that answers what it did not read to its end would take the
-	// rest for the next request.
-	select {
-	case <-sent:
-	case <-p.exited: // the reply is whole all the same
-	case <-time.After(time.Second):
-		err = errors.New("the process answered without reading the request")
-	}
-	return o, err
+	return o, sending.taken()
 }
 
 // explain makes an error of a call whose reply did not come: the process is
