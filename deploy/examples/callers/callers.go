@@ -5,6 +5,7 @@ package callers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,15 +23,19 @@ import (
 // Caller calls algorithms.
 type Caller struct {
 	Base string // of the satellite's calls, such as https://CLUSTER_DOMAIN/v1/algo
-	Key  string // of the satellite
+	Key  string // of the satellite, or a token of who may call
+	HTTP *http.Client
 }
+
+// client is what calls are made with, http.DefaultClient by default.
+func (c Caller) client() *http.Client { return cmp.Or(c.HTTP, http.DefaultClient) }
 
 // url is that of what an algorithm, OWNER/NAME, serves at path.
 func (c Caller) url(algorithm, path string) string { return c.Base + "/" + algorithm + path }
 
 // OpenAI is the official client of OpenAI's API for a model server.
 func (c Caller) OpenAI(algorithm string) openai.Client {
-	return openai.NewClient(option.WithBaseURL(c.url(algorithm, "/v1/")), option.WithAPIKey(c.Key), option.WithMaxRetries(0))
+	return openai.NewClient(option.WithBaseURL(c.url(algorithm, "/v1/")), option.WithAPIKey(c.Key), option.WithMaxRetries(0), option.WithHTTPClient(c.client()))
 }
 
 // Chat returns a model's answer to a message, whole.
@@ -134,7 +139,7 @@ func (c Caller) do(ctx context.Context, method, url, contentType string, body io
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := c.client().Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("call %s: %w", url, err)
 	}
@@ -152,7 +157,7 @@ func (c Caller) do(ctx context.Context, method, url, contentType string, body io
 // WebSocket opens one at a path.
 func (c Caller) WebSocket(ctx context.Context, algorithm, path string) (*websocket.Conn, error) {
 	header := http.Header{"Authorization": {"Bearer " + c.Key}}
-	conn, response, err := websocket.Dial(ctx, c.url(algorithm, path), &websocket.DialOptions{HTTPHeader: header})
+	conn, response, err := websocket.Dial(ctx, c.url(algorithm, path), &websocket.DialOptions{HTTPHeader: header, HTTPClient: c.client()})
 	if response != nil && response.Body != nil {
 		_ = response.Body.Close()
 	}

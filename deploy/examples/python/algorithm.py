@@ -48,6 +48,14 @@ def apply(input):
         sys.exit(input["exit"])
     if "allocate_mib" in input:
         return len(bytearray(b"x" * (input["allocate_mib"] << 20)))
+    if "env" in input:
+        return {name: os.environ.get(name) for name in input["env"]}
+    if "write" in input:
+        with open(input["write"], "w") as file:
+            return {"written": file.write(input["text"])}
+    if "room" in input:
+        disk = os.statvfs(input["room"])
+        return {"bytes": disk.f_blocks * disk.f_frsize}
     if "read" in input:
         with open(input["read"], "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
