@@ -39,6 +39,7 @@ type journey struct {
 	key, keyID            string
 	limitedKey            string // may call demo/shout only
 	slowKey               string // may call twice, and then not for a quarter of an hour
+	site                  *site
 }
 
 func TestMainJob(t *testing.T) {

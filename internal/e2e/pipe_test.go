@@ -17,7 +17,8 @@ import (
 // TestPipe runs images that have only a pipe process, in a namespace that
 // enforces the restricted Pod Security standard: nothing in them knows of
 // HTTP, and the runner is put in beside them. Samples of the opposite, whole HTTP
-// services, run in the same launch.
+// services, run in the same launch. At the end all is set that one site may set of
+// its own, at once.
 func TestPipe(t *testing.T) {
 	j := start(t)
 	j.walk(t, []step{
@@ -39,6 +40,11 @@ func TestPipe(t *testing.T) {
 		{"a key change comes with a heartbeat", (*journey).revoke},
 		{"the mothership goes away and comes back", (*journey).away},
 		{"weights are moved once, and read by all", (*journey).weights},
+		{"a site makes its own settings", (*journey).ownSettings},
+		{"pods go to the tainted node with the device, or it is said why not", (*journey).placed},
+		{"variables, secrets and volumes are there", (*journey).surrounded},
+		{"callers come by TLS, with tokens", (*journey).identified},
+		{"calls pass the proxies of a mesh", (*journey).meshed},
 	})
 }
 
