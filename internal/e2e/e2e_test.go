@@ -279,7 +279,7 @@ func (j *journey) get(t *testing.T) {
 
 func (j *journey) configure(t *testing.T) {
 	j.refused(t, 2, "stage.container_registry", j.satelliteID, j.launchID, "configure", "stage.container_registri=x.example/y")
-	for _, setting := range j.Configure(namespace) {
+	for _, setting := range append(j.Configure(namespace), "stage.resources.engine.memory=512Mi") { // as the guide's launch in Git has it
 		j.operate(t, "configure", setting)
 	}
 	if out := j.operate(t, "configure"); !strings.Contains(out, j.Registry) {

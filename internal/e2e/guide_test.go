@@ -31,6 +31,7 @@ func (j *journey) asWritten(t *testing.T) {
 		t.Errorf("only %d commands were found in README and guide", seen)
 	}
 	g.paths(t)
+	g.recipes(t)
 }
 
 // ofServices is the guide's page whose commands call the samples that TestPipe
@@ -138,15 +139,11 @@ func (g *guide) commands(t *testing.T) []shown {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, block := range strings.Split(string(data), "\n```") {
-			if i%2 == 0 { // between blocks
+		for _, block := range codeBlocks(string(data)) {
+			if block.language == "yaml" || block.language == "groovy" || block.language == "go" { // recipes, and the engine's tests, run what these have
 				continue
 			}
-			language, block, _ := strings.Cut(block, "\n")
-			if language == "yaml" || language == "groovy" || language == "go" { // install's and the engine's tests run what these have
-				continue
-			}
-			for _, text := range commandLines(block) {
+			for _, text := range commandLines(block.text) {
 				all = append(all, shown{filepath.Base(file), text})
 			}
 		}
@@ -282,8 +279,8 @@ func (g *guide) installs(t *testing.T, words []string) error {
 	}
 	folder := g.DeploymentDir()
 	switch {
-	case slices.Contains(words, "--secret"): // which writes into the cluster that the journey goes on with
-		words = append(words[:slices.Index(words, "<")], "--help")
+	case slices.Contains(words, "--secret"):
+		return g.keepsSecret(t, words[:slices.Index(words, "<")])
 	case slices.Contains(words, "configure"):
 		folder = filepath.Join(g.scratch, "configured")
 		words = append(words, "--no-check") // their registries and files are not here
