@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
 // everyProcess kills, while one set of calls runs, the queue's nodes one after the
@@ -124,7 +126,9 @@ func (d *durable) apiServer(t *testing.T) {
 }
 
 // longCall is one of three minutes: after five tenths of it the engine dies, and
-// the queue's leader after seven.
+// the queue's leader after seven, once the call runs again and its engine has told
+// so. Of ten minutes seven tenths are long after that; of three they may be the
+// very moment in which the leader hands it out.
 func (d *durable) longCall(t *testing.T) {
 	const length = 3 * time.Minute
 	w := d.acceptMany(t, "long", 1, length.Seconds())
@@ -133,7 +137,8 @@ func (d *durable) longCall(t *testing.T) {
 	time.Sleep(time.Until(begun.Add(length * 5 / 10)))
 	engine := d.runsOn(t)
 	d.restarted(t, engine, func() { d.signal(t, syscall.SIGKILL, d.enginesOf(t, engine)) })
-	time.Sleep(time.Until(begun.Add(length * 7 / 10)))
+	d.until(t, "the call runs again", time.Minute, func() bool { return w.runs(t)[0] == 2 })
+	time.Sleep(max(time.Until(begun.Add(length*7/10)), 2*queue.WorkingEvery))
 	node := d.queueLeader(t)
 	d.restarted(t, node, func() { d.signal(t, syscall.SIGKILL, d.found(t, queueProcess, named(node))) })
 	w.ended(t)

@@ -66,13 +66,13 @@ var direct = map[string][]string{
 	"internal/satellite/batch": {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/call": {"internal/satellite/async", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol",
 		"internal/satellite/routing", "internal/satellite/telemetry", "internal/satellite/upstream"},
-	"internal/satellite/callback":  {"internal/constellation", "internal/satellite/config", "internal/satellite/queue"},
+	"internal/satellite/callback":  {"internal/constellation", "internal/outbound", "internal/satellite/config", "internal/satellite/queue"},
 	"internal/satellite/discovery": {"internal/kube/cluster/transport"},
 	"internal/satellite/durable": {"internal/constellation", "internal/satellite/async", "internal/satellite/batch", "internal/satellite/callback", "internal/satellite/config", "internal/satellite/discovery",
 		"internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/queue", "internal/satellite/routing", "internal/satellite/schedule"},
 	"internal/satellite/eventloop": {},
 	"internal/satellite/insight":   {"internal/satellite/call", "internal/satellite/protocol", "internal/satellite/routing", "internal/satellite/telemetry"},
-	"internal/satellite/identity":  {"internal/satellite/config", "internal/satellite/keyring"},
+	"internal/satellite/identity":  {"internal/outbound", "internal/satellite/config", "internal/satellite/keyring"},
 	"internal/satellite/jsonscan":  {},
 	"internal/satellite/keyring":   {"internal/constellation", "internal/satellite/config"},
 	"internal/satellite/memory":    {},
@@ -103,7 +103,7 @@ var direct = map[string][]string{
 }
 
 // stdlibOnly import nothing but the standard library.
-var stdlibOnly = []string{"internal/constellation", "internal/apiv1"}
+var stdlibOnly = []string{"internal/constellation", "internal/apiv1", "internal/outbound"}
 
 // serverFree reach none of server, at any distance.
 var serverFree = []string{"internal/install", "internal/satellite", "internal/kube", "internal/client", "internal/bundle"}

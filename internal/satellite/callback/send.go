@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
@@ -49,14 +50,14 @@ type Options struct {
 	Secret []byte          // the launch's
 	Allow  func() []string // host names and prefixes beyond public addresses
 
-	Resolve        Resolver
-	MaxAge         time.Duration // how long after the call's end it is tried, a day
-	Timeout        time.Duration // of one attempt, 15s
-	InitialBackoff time.Duration // wait before the second attempt, 5s
-	MaxBackoff     time.Duration // the longest wait between attempts, 1h
-	PollInterval   time.Duration // how often the queue is polled besides its signals, 2s
-	MaxConcurrent  int           // posts at once, 16
-	MaxPerHost     int           // of them to one host, 2
+	Resolve        outbound.Resolver // nil is the system's
+	MaxAge         time.Duration     // how long after the call's end it is tried, a day
+	Timeout        time.Duration     // of one attempt, 15s
+	InitialBackoff time.Duration     // wait before the second attempt, 5s
+	MaxBackoff     time.Duration     // the longest wait between attempts, 1h
+	PollInterval   time.Duration     // how often the queue is polled besides its signals, 2s
+	MaxConcurrent  int               // posts at once, 16
+	MaxPerHost     int               // of them to one host, 2
 	Log            *slog.Logger
 	Now            func() time.Time
 	Outcomes       *prometheus.CounterVec // by outcome; nil counts nothing
@@ -96,9 +97,6 @@ func New(opts Options) *Sender {
 	opts.PollInterval = cmp.Or(opts.PollInterval, 2*time.Second)
 	opts.MaxConcurrent, opts.MaxPerHost = cmp.Or(opts.MaxConcurrent, 16), cmp.Or(opts.MaxPerHost, 2)
 	opts.InitialBackoff, opts.MaxBackoff = cmp.Or(opts.InitialBackoff, 5*time.Second), cmp.Or(opts.MaxBackoff, time.Hour)
-	if opts.Resolve == nil {
-		opts.Resolve = resolve
-	}
 	if opts.Allow == nil {
 		opts.Allow = func() []string { return nil }
 	}
@@ -111,7 +109,7 @@ func New(opts Options) *Sender {
 	if opts.Outcomes == nil {
 		opts.Outcomes = NewOutcomes()
 	}
-	d := &dialer{resolve: opts.Resolve, allow: opts.Allow}
+	d := dialer(opts.Resolve, opts.Allow)
 	transport := &http.Transport{
 		Proxy:       nil, // a proxy would connect to what we may not check
 		DialContext: d.DialContext, ForceAttemptHTTP2: true,

@@ -20,10 +20,9 @@ func TestOnlyPublicAddressesAreReached(t *testing.T) {
 		"::ffff:127.0.0.1": false, "::ffff:169.254.169.254": false, "::ffff:10.0.0.1": false, "::127.0.0.1": false,
 		"64:ff9b::a9fe:a9fe": false, "64:ff9b:1::a9fe:a9fe": false, "2002:a9fe:a9fe::1": false, "2001:db8::1": false, "2001::1": false, "fec0::1": false,
 	} {
-		d := &dialer{resolve: resolve, allow: func() []string { return nil }}
-		_, err := d.check(t.Context(), address)
+		_, err := dialer(nil, func() []string { return nil }).Addresses(t.Context(), address)
 		if (err == nil) != public {
-			t.Errorf("check(%s) = %v, want it public: %v", address, err, public)
+			t.Errorf("Addresses(%s) = %v, want it public: %v", address, err, public)
 		}
 	}
 }
@@ -31,7 +30,7 @@ func TestOnlyPublicAddressesAreReached(t *testing.T) {
 func TestWhatTheOperatorAllows(t *testing.T) {
 	answers := map[string][]string{
 		"inside.example": {"10.1.2.3"}, "other.example": {"10.9.9.9"}, "mixed.example": {"8.8.8.8", "169.254.169.254"},
-		"mapped.example": {"::ffff:10.1.2.3"}, "nothing.example": {},
+		"mapped.example": {"::ffff:10.1.2.3"}, "nothing.example": {}, "turned.example": {"169.254.169.254"},
 	}
 	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
 		var list []netip.Addr
@@ -40,16 +39,16 @@ func TestWhatTheOperatorAllows(t *testing.T) {
 		}
 		return list, nil
 	}
-	d := &dialer{resolve: lookup, allow: func() []string { return []string{"Other.example", "10.1.0.0/16", "not an entry"} }}
+	d := dialer(lookup, func() []string { return []string{"Other.example", "10.1.0.0/16", "turned.example", "not an entry"} })
 	for host, ok := range map[string]bool{
-		"inside.example": true, "mapped.example": true, "other.example": true, "other.example.": false, "10.1.2.3": true,
+		"inside.example": true, "mapped.example": true, "other.example": true, "other.example.": false, "10.1.2.3": true, "turned.example": false,
 		"10.2.2.3": false, "mixed.example": false, "nothing.example": false, "0x7f000001": false, "2130706433": false,
 	} {
-		if _, err := d.check(t.Context(), host); (err == nil) != ok {
-			t.Errorf("check(%s) = %v, want it allowed: %v", host, err, ok)
+		if _, err := d.Addresses(t.Context(), host); (err == nil) != ok {
+			t.Errorf("Addresses(%s) = %v, want it allowed: %v", host, err, ok)
 		}
 	}
-	if _, err := d.check(t.Context(), "mixed.example"); err == nil || !strings.Contains(err.Error(), "stage.callbacks.allow") {
+	if _, err := d.Addresses(t.Context(), "mixed.example"); err == nil || !strings.Contains(err.Error(), "stage.callbacks.allow") {
 		t.Errorf("the error %v does not say what allows it", err)
 	}
 }
@@ -63,13 +62,13 @@ func TestANameIsResolvedOnce(t *testing.T) {
 	}
 	defer func() { _ = ln.Close() }()
 	lookups := 0
-	d := &dialer{allow: func() []string { return []string{"127.0.0.1"} }, resolve: func(context.Context, string) ([]netip.Addr, error) {
+	d := dialer(func(context.Context, string) ([]netip.Addr, error) {
 		lookups++
 		if lookups == 1 {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
 		}
 		return []netip.Addr{netip.MustParseAddr("169.254.169.254")}, nil
-	}}
+	}, func() []string { return []string{"127.0.0.1"} })
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	conn, err := d.DialContext(t.Context(), "tcp", "turns.example:"+port)
 	if err != nil {

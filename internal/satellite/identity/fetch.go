@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/outbound"
 )
 
 const (
@@ -36,7 +36,7 @@ func newClient(ca string) (*http.Client, error) {
 	return &http.Client{
 		Timeout: fetchTimeout,
 		Transport: &http.Transport{
-			DialContext: dial, TLSHandshakeTimeout: 5 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+			DialContext: (&outbound.Dialer{Check: mayDial}).DialContext, TLSHandshakeTimeout: 5 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -77,55 +77,9 @@ func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 	return data, nil
 }
 
-// metadata are addresses at which clouds keep their metadata, besides those of the
-// local link.
-var metadata = []netip.Addr{
-	netip.MustParseAddr("100.100.100.200"),
-	netip.MustParseAddr("168.63.129.16"),
-	netip.MustParseAddr("192.0.0.192"),
-	netip.MustParseAddr("fd00:ec2::254"),
-	netip.MustParseAddr("fd20:ce::254"),
-}
-
-const dialTimeout = 5 * time.Second
-
-// dial looks the host up, and connects to the first of its addresses that may be an
-// issuer's and that answers: by its address, so that it is the one that was judged.
-func dial(ctx context.Context, _, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	failed := fmt.Errorf("%s has no address", host)
-	for _, at := range addresses {
-		if failed = mayDial(at); failed != nil {
-			continue
-		}
-		var conn net.Conn
-		if conn, failed = new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(at.String(), port)); failed == nil {
-			return conn, nil
-		}
-	}
-	return nil, failed
-}
-
-// nat64 are addresses that end in one of IPv4, to which a gateway passes on (RFC 6052).
-var nat64 = netip.MustParsePrefix("64:ff9b::/96")
-
 // mayDial refuses addresses that are no issuer's, and those that lead to one such.
-func mayDial(at netip.Addr) error {
-	at = at.Unmap()
-	if nat64.Contains(at) {
-		bytes := at.As16()
-		at = netip.AddrFrom4([4]byte(bytes[12:]))
-	}
-	if slices.Contains(metadata, at) || at.IsLinkLocalUnicast() || at.IsMulticast() || at.IsUnspecified() {
+func mayDial(_ string, at netip.Addr) error {
+	if outbound.Metadata(at) || outbound.NoHost(at) {
 		return fmt.Errorf("%s is of the local link or of a group, or where a cloud keeps its metadata, and no issuer of tokens", at)
 	}
 	return nil
