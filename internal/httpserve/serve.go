@@ -2,7 +2,6 @@ package httpserve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,13 +9,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/certificate"
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 // Config is how a server listens and stops.
 type Config struct {
 	Listener net.Listener // from Listen
-	TLSCert  string       // a PEM file; "" serves plain HTTP
+	TLSCert  string       // a PEM file, which is read again when it changes; "" serves plain HTTP
 	TLSKey   string
 	Log      *slog.Logger
 	// Grace bounds how long requests may take to finish after ctx has ended.
@@ -55,11 +55,14 @@ func Serve(ctx context.Context, c Config, handler http.Handler) error {
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	if c.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		pair, err := certificate.Load(certificate.Options{CertFile: c.TLSCert, KeyFile: c.TLSKey, Now: time.Now, Log: c.Log})
 		if err != nil {
 			return constellation.Wrap(err, constellation.KindInvalid, "the certificate %s with key %s cannot be used: %s", c.TLSCert, c.TLSKey, err)
 		}
-		server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+		server.TLSConfig = pair.Config()
+		renewing, end := context.WithCancel(context.WithoutCancel(ctx))
+		defer end()
+		go pair.Run(renewing)
 	}
 	failed := make(chan error, 1)
 	go func() {

@@ -98,12 +98,12 @@ var direct = map[string][]string{
 	"internal/satellite/queue/node":        {"internal/satellite/operate", "internal/satellite/queue/credentials", "internal/satellite/queue/integrity"},
 
 	"internal/satellite/reload":    {"internal/satellite/config"},
-	"internal/satellite/tlsserve":  {"internal/satellite/config"},
+	"internal/satellite/tlsserve":  {"internal/certificate", "internal/satellite/config"},
 	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
 }
 
 // stdlibOnly import nothing but the standard library.
-var stdlibOnly = []string{"internal/constellation", "internal/apiv1", "internal/outbound"}
+var stdlibOnly = []string{"internal/constellation", "internal/apiv1", "internal/certificate", "internal/outbound"}
 
 // serverFree reach none of server, at any distance.
 var serverFree = []string{"internal/install", "internal/satellite", "internal/kube", "internal/client", "internal/bundle"}

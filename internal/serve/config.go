@@ -53,7 +53,7 @@ func (c *Config) AddDatabaseFlags(flags *pflag.FlagSet) {
 func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
 	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server; default http://localhost with the listening port")
-	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file; needs --tls-key")
+	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file that is read again when it changes; needs --tls-key")
 	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/constellation-serving/constellation/internal/certificate"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 	"github.com/constellation-serving/constellation/internal/satellite/identity"
@@ -17,7 +18,7 @@ import (
 
 // listenTLS listens where Options have it. Serve serves what comes there.
 func (e *Engine) listenTLS(ctx context.Context) error {
-	by, err := tlsserve.Listen(ctx, e.opts.TLS, e.opts.Dir, tlsserve.Options{ClientCAs: e.identities.ClientCAs, Now: e.now, Log: e.log})
+	by, err := tlsserve.Listen(ctx, e.opts.TLS, e.opts.Dir, certificate.Options{ClientCAs: e.identities.ClientCAs, Now: e.now, Log: e.log})
 	e.secure.Store(by)
 	return err
 }

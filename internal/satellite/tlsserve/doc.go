@@ -1,10 +1,4 @@
-// Package tlsserve has the engine's certificate, and what its TLS asks of callers.
-//
-// A [Certificate] promises that a new pair of files is in force a moment after it
-// is there, for connections that begin then; that a pair which is broken, or not of
-// each other, leaves the one in force; and that each problem is logged once. Files
-// of a mounted Secret change together, but are read one after the other: a pair
-// that does not fit is read again.
+// Package tlsserve has the engine's listeners, and what its TLS asks of callers.
 //
 // It does not know calls, nor who may make them.
 package tlsserve

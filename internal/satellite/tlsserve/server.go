@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/certificate"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -23,18 +24,18 @@ type Address struct {
 
 // Server is a listener of connections by TLS, with the certificate that they see.
 type Server struct {
-	*Certificate
+	*certificate.Pair
 	net.Listener
 }
 
 // Listen listens at an address, whose files are looked for in dir where it does not
 // name them; o has the rest. It returns nil when the address is nowhere.
-func Listen(ctx context.Context, a Address, dir string, o Options) (*Server, error) {
+func Listen(ctx context.Context, a Address, dir string, o certificate.Options) (*Server, error) {
 	if a.Listen == "" {
 		return nil, nil
 	}
 	o.CertFile, o.KeyFile = cmp.Or(a.CertFile, filepath.Join(dir, config.TLSCertFile)), cmp.Or(a.KeyFile, filepath.Join(dir, config.TLSKeyFile))
-	certificate, err := Load(o)
+	pair, err := certificate.Load(o)
 	if err != nil {
 		return nil, fmt.Errorf("serve TLS: %w", err)
 	}
@@ -42,8 +43,8 @@ func Listen(ctx context.Context, a Address, dir string, o Options) (*Server, err
 	if err != nil {
 		return nil, err
 	}
-	o.Log.Info("the engine serves TLS", "listen", plain.Addr().String(), "certificate_expires_at", certificate.Expires())
-	return &Server{certificate, tls.NewListener(plain, certificate.Config())}, nil
+	o.Log.Info("the engine serves TLS", "listen", plain.Addr().String(), "certificate_expires_at", pair.Expires())
+	return &Server{pair, tls.NewListener(plain, pair.Config())}, nil
 }
 
 // ListenTCP listens on host:port. The error names it.
@@ -58,7 +59,7 @@ func ListenTCP(ctx context.Context, addr string) (net.Listener, error) {
 // Run keeps the certificate current until ctx ends; nil does nothing.
 func (s *Server) Run(ctx context.Context) {
 	if s != nil {
-		s.Certificate.Run(ctx)
+		s.Pair.Run(ctx)
 	}
 }
 

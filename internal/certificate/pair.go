@@ -1,4 +1,4 @@
-package tlsserve
+package certificate
 
 import (
 	"bytes"
@@ -26,8 +26,9 @@ type Options struct {
 	Log               *slog.Logger
 }
 
-// Certificate is a server's certificate, as its files have it. Make it with Load.
-type Certificate struct {
+// Pair is a server's certificate with its key, as its files have them. Make it
+// with Load.
+type Pair struct {
 	opts      Options
 	pair      atomic.Pointer[tls.Certificate]
 	cert, key []byte // in force
@@ -37,17 +38,17 @@ type Certificate struct {
 }
 
 // Load reads the files. That they cannot be used is an error for the operator.
-func Load(o Options) (*Certificate, error) {
-	c := &Certificate{opts: o}
-	if err := c.load(); err != nil {
+func Load(o Options) (*Pair, error) {
+	p := &Pair{opts: o}
+	if err := p.load(); err != nil {
 		return nil, err
 	}
-	c.warn()
-	return c, nil
+	p.warn()
+	return p, nil
 }
 
 // Run takes new files until ctx ends.
-func (c *Certificate) Run(ctx context.Context) {
+func (p *Pair) Run(ctx context.Context) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
@@ -55,47 +56,47 @@ func (c *Certificate) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			c.look()
+			p.look()
 		}
 	}
 }
 
 // look takes the files if they changed, and warns of the certificate's end.
-func (c *Certificate) look() {
-	err := c.load()
-	c.refused.Store(err != nil)
+func (p *Pair) look() {
+	err := p.load()
+	p.refused.Store(err != nil)
 	switch {
 	case err == nil:
-		c.problem = ""
-	case err.Error() != c.problem:
-		c.problem = err.Error()
-		c.opts.Log.Error("the new certificate is refused; the old one stays in use", "error", err)
+		p.problem = ""
+	case err.Error() != p.problem:
+		p.problem = err.Error()
+		p.opts.Log.Error("the new certificate is refused; the old one stays in use", "error", err)
 	}
-	c.warn()
+	p.warn()
 }
 
 // load puts the files in force if they are others than those that are.
-func (c *Certificate) load() error {
-	cert, err := read(c.opts.CertFile)
+func (p *Pair) load() error {
+	cert, err := read(p.opts.CertFile)
 	if err != nil {
 		return err
 	}
-	key, err := read(c.opts.KeyFile)
+	key, err := read(p.opts.KeyFile)
 	if err != nil {
 		return err
 	}
-	if c.pair.Load() != nil && bytes.Equal(cert, c.cert) && bytes.Equal(key, c.key) {
+	if p.pair.Load() != nil && bytes.Equal(cert, p.cert) && bytes.Equal(key, p.key) {
 		return nil
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return fmt.Errorf("the certificate %s and the key %s: %w", c.opts.CertFile, c.opts.KeyFile, err)
+		return fmt.Errorf("the certificate %s and the key %s: %w", p.opts.CertFile, p.opts.KeyFile, err)
 	}
-	first := c.pair.Load() == nil
-	c.cert, c.key, c.warned = cert, key, time.Time{}
-	c.pair.Store(&pair)
+	first := p.pair.Load() == nil
+	p.cert, p.key, p.warned = cert, key, time.Time{}
+	p.pair.Store(&pair)
 	if !first {
-		c.opts.Log.Info("a new certificate is in use", "expires_at", pair.Leaf.NotAfter)
+		p.opts.Log.Info("a new certificate is in use", "expires_at", pair.Leaf.NotAfter)
 	}
 	return nil
 }
@@ -113,10 +114,10 @@ func read(path string) ([]byte, error) {
 }
 
 // Expires returns when the certificate in force ends.
-func (c *Certificate) Expires() time.Time { return c.pair.Load().Leaf.NotAfter }
+func (p *Pair) Expires() time.Time { return p.pair.Load().Leaf.NotAfter }
 
 // Current reports whether the files as they are now are in force.
-func (c *Certificate) Current() bool { return !c.refused.Load() }
+func (p *Pair) Current() bool { return !p.refused.Load() }
 
 // WarnBefore returns how long before its end a certificate is due: 14 days, or a
 // fifth of its life where that is shorter.
@@ -125,29 +126,29 @@ func WarnBefore(leaf *x509.Certificate) time.Duration {
 }
 
 // warn logs once a day that the certificate is near its end or past it.
-func (c *Certificate) warn() {
-	leaf, now := c.pair.Load().Leaf, c.opts.Now()
-	if now.Before(leaf.NotAfter.Add(-WarnBefore(leaf))) || now.Sub(c.warned) < warnEvery {
+func (p *Pair) warn() {
+	leaf, now := p.pair.Load().Leaf, p.opts.Now()
+	if now.Before(leaf.NotAfter.Add(-WarnBefore(leaf))) || now.Sub(p.warned) < warnEvery {
 		return
 	}
-	c.warned = now
-	c.opts.Log.Warn("the certificate that callers see ends soon, or has ended: put a new one into its Secret, which is taken without a restart", "expires_at", leaf.NotAfter)
+	p.warned = now
+	p.opts.Log.Warn("the certificate that callers see ends soon, or has ended: put a new one in its place, which is taken without a restart", "expires_at", leaf.NotAfter)
 }
 
 // Config returns how TLS is served: from TLS 1.2 on, HTTP/2 by ALPN. A client's
 // certificate is verified when it shows one and there are authorities for it.
-func (c *Certificate) Config() *tls.Config {
+func (p *Pair) Config() *tls.Config {
 	base := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.pair.Load(), nil },
-		Time:           c.opts.Now,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.pair.Load(), nil },
+		Time:           p.opts.Now,
 	}
-	if c.opts.ClientCAs == nil {
+	if p.opts.ClientCAs == nil {
 		return base
 	}
 	plain := base.Clone()
 	base.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		authorities := c.opts.ClientCAs()
+		authorities := p.opts.ClientCAs()
 		if authorities == nil {
 			return plain, nil
 		}

@@ -1,4 +1,4 @@
-package tlsserve
+package certificate
 
 import (
 	"context"
@@ -51,7 +51,7 @@ func (f *files) write(certificate, key []byte) {
 	}
 }
 
-func (f *files) load() *Certificate {
+func (f *files) load() *Pair {
 	f.t.Helper()
 	c, err := Load(f.opts)
 	if err != nil {
@@ -61,7 +61,7 @@ func (f *files) load() *Certificate {
 }
 
 // serve answers by TLS with HTTP/1.1 and HTTP/2.
-func serve(t *testing.T, c *Certificate) (url string) {
+func serve(t *testing.T, c *Pair) (url string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
 	s.Listener = tls.NewListener(s.Listener, c.Config())
