@@ -194,6 +194,13 @@ func checkMetricsAllow(value string) (string, error) {
 	return value, nil
 }
 
+func checkMonitor(value string) (string, error) {
+	if _, err := render.ParseMonitor(value); err != nil {
+		return "", err
+	}
+	return value, nil
+}
+
 func checkClass(value string) (string, error) {
 	if problems := validation.IsDNS1123Subdomain(value); len(problems) > 0 {
 		return "", fmt.Errorf("is the name of an ingress class ('kubectl get ingressclass' lists them): lower-case letters, digits, '-' and '.'; not %q", value)

@@ -25,6 +25,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.allow")
 	}
 	in.MetricsAllow = allow
+	if in.Monitor, err = render.ParseMonitor(s.Metrics.ServiceMonitor); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.service_monitor")
+	}
 	if in.Placement, err = placement.Parse(s.Placement); err != nil {
 		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
 	}

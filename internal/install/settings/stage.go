@@ -59,9 +59,10 @@ func (r *Replicas) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Metrics is who may read the engines' metrics.
+// Metrics is who may read the engines' metrics, and how Prometheus learns of them.
 type Metrics struct {
-	Allow string `yaml:"allow"`
+	Allow          string `yaml:"allow"`
+	ServiceMonitor string `yaml:"service_monitor"`
 }
 
 // Mothership is the engines' way to the mothership.

@@ -14,11 +14,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
-// pruneOrder is the Ingress first, and last what running pods still use. A kind
+// pruneOrder is first what leads to the others from outside, and last what running pods still use. A kind
 // that it does not have is never deleted with the launch: what is on a volume
 // is not the deploy's to decide on.
 var pruneOrder = map[string]int{
-	"Ingress": 0, "Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "Service": 3,
+	"Ingress": 0, render.MonitorKind: 0, "Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "Service": 3,
 	"NetworkPolicy": 4, "ConfigMap": 5, "Secret": 6, "RoleBinding": 7, "Role": 8, "ServiceAccount": 9,
 }
 

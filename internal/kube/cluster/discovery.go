@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
@@ -75,5 +77,34 @@ func discover(ctx context.Context, client discovery.DiscoveryInterface) (render.
 		}
 	}
 	apis, err := DiscoverAPIs(server, groups)
+	if err != nil {
+		return apis, server.GitVersion, err
+	}
+	apis.ServiceMonitor, err = served(ctx, client, groups, render.MonitorAPI, "servicemonitors")
 	return apis, server.GitVersion, err
+}
+
+// served returns an API that is not Kubernetes' own, "" where the server does not
+// have it, or has it without a resource.
+func served(ctx context.Context, client discovery.DiscoveryInterface, groups *metav1.APIGroupList, api, resource string) (string, error) {
+	if !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool {
+		return slices.ContainsFunc(g.Versions, func(v metav1.GroupVersionForDiscovery) bool { return v.GroupVersion == api })
+	}) {
+		return "", nil
+	}
+	data, err := client.RESTClient().Get().AbsPath("/apis/"+api).SetHeader("Accept", "application/json").DoRaw(ctx)
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return "", nil
+	}
+	var list metav1.APIResourceList
+	if err == nil {
+		err = json.Unmarshal(data, &list)
+	}
+	if err != nil {
+		return "", fmt.Errorf("ask the cluster for /apis/%s: %w", api, err)
+	}
+	if !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == resource }) {
+		return "", nil
+	}
+	return api, nil
 }

@@ -151,3 +151,17 @@ func briefSpread(text string) (any, bool) {
 	}
 	return list, true
 }
+
+// ParseLabels reads labels as a terminal writes them, KEY=VALUE with commas
+// between them. None may be one by which a launch's objects are known.
+func ParseLabels(text string) (map[string]string, error) {
+	values, ok := briefMap(text)
+	if !ok {
+		return nil, errors.New("has labels as KEY=VALUE with commas between them, such as team=ml,stage=prod")
+	}
+	labels := map[string]string{}
+	for key, value := range values.(map[string]any) {
+		labels[key] = value.(string)
+	}
+	return labels, ownLabels(labels)
+}

@@ -27,6 +27,10 @@ func TestPreflight(t *testing.T) {
 		t.Cleanup(func() {
 			_ = s.Admin.NetworkingV1().IngressClasses().Delete(context.WithoutCancel(t.Context()), class.Name, metav1.DeleteOptions{})
 		})
+		in.Settings.Monitor.On = true
+		if got, want := checkOf(launchtest.Preflight(t, s.Cluster, in), "metrics"), "warning: this cluster does not serve monitoring.coreos.com/v1 ServiceMonitor"; !strings.HasPrefix(got, want) {
+			t.Errorf("without the Prometheus Operator: %q, want %q", got, want)
+		}
 		in.Settings.Ingress.Class = "nonesuch"
 		if got := launchtest.ProblemOf(launchtest.Preflight(t, s.Cluster, in), "ingress"); !strings.Contains(got, `no ingress class "nonesuch"`) || !strings.Contains(got, class.Name) {
 			t.Errorf("wrong IngressClass: %q", got)

@@ -53,6 +53,9 @@ func (p *preflight) rules() []rbacv1.PolicyRule {
 	if p.hasClaims() && !p.input.Settings.Queue.On {
 		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}})
 	}
+	if p.input.Settings.Monitor.On && p.cluster.APIs.ServiceMonitor != "" {
+		rules = append(rules, render.MonitorRules()...)
+	}
 	return rules
 }
 

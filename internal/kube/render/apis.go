@@ -13,11 +13,13 @@ type APIs struct {
 	Ingress       string // networking.k8s.io/v1 or v1beta1; "" is none
 	PDB           string // policy/v1 or v1beta1
 	EndpointSlice string // discovery.k8s.io/v1 or v1beta1; "" is Endpoints alone
+
+	ServiceMonitor string // monitoring.coreos.com/v1; "" is none
 }
 
 // LatestAPIs are those of a current server, for rendering without a cluster.
 func LatestAPIs() APIs {
-	return APIs{Minor: 37, Ingress: "networking.k8s.io/v1", PDB: "policy/v1", EndpointSlice: "discovery.k8s.io/v1"}
+	return APIs{Minor: 37, Ingress: "networking.k8s.io/v1", PDB: "policy/v1", EndpointSlice: "discovery.k8s.io/v1", ServiceMonitor: MonitorAPI}
 }
 
 // kindResources are the plural names of every kind that a launch has: a fixed
@@ -37,6 +39,7 @@ var kindResources = map[string]string{
 
 	"PersistentVolumeClaim": "persistentvolumeclaims",
 	"Ingress":               "ingresses",
+	MonitorKind:             "servicemonitors",
 }
 
 // Resource returns the resource of a kind; the version served now replaces

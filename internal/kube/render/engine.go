@@ -114,7 +114,7 @@ func (r *renderer) enginePod() corev1.PodTemplateSpec {
 			Command: engineCommand,
 			Ports: []corev1.ContainerPort{
 				{Name: engineHTTP, ContainerPort: enginePort, Protocol: corev1.ProtocolTCP},
-				{Name: "metrics", ContainerPort: metricsPort, Protocol: corev1.ProtocolTCP},
+				{Name: metricsPortName, ContainerPort: metricsPort, Protocol: corev1.ProtocolTCP},
 			},
 			Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: fieldRef("metadata.name")},
 				{Name: "POD_NAMESPACE", ValueFrom: fieldRef("metadata.namespace")}, memory},

@@ -38,3 +38,40 @@ func TestMetricsAreOpenToWhomTheSettingNames(t *testing.T) {
 		}
 	}
 }
+
+// TestMetricsHaveAServiceWhereTheyAreRead: what nobody reads has no Service, and
+// a ServiceMonitor is made where the cluster knows such.
+func TestMetricsHaveAServiceWhereTheyAreRead(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		monitor, allow, api string
+		service, made       bool
+	}{
+		{"off", "none", render.MonitorAPI, false, false},
+		{"", "monitoring", render.MonitorAPI, true, false},
+		{"on", "none", render.MonitorAPI, true, true},
+		{"on", "any", "", true, false},
+		{"release=prometheus, team=", "any", render.MonitorAPI, true, true},
+	} {
+		in := launchtest.Input()
+		var err error
+		if in.Settings.Monitor, err = render.ParseMonitor(test.monitor); err != nil {
+			t.Fatalf("ParseMonitor(%q) = %v", test.monitor, err)
+		}
+		in.Settings.MetricsAllow, _ = render.ParseMetricsAllow(test.allow)
+		in.APIs.ServiceMonitor = test.api
+		objects := launchtest.Render(t, in)
+		service, monitor := launchtest.Find(objects, "Service/execution-engine-metrics"), launchtest.Find(objects, "ServiceMonitor/execution-engine")
+		if (service != nil) != test.service || (monitor != nil) != test.made {
+			t.Errorf("%+v: a Service is made: %v, a ServiceMonitor: %v", test, service != nil, monitor != nil)
+		}
+		if len(in.Settings.Monitor.Labels) > 0 && (monitor.GetLabels()["release"] != "prometheus" || monitor.GetLabels()["app.kubernetes.io/name"] != render.EngineName) {
+			t.Errorf("%+v: labels %v, want release and our own", test, monitor.GetLabels())
+		}
+	}
+	for _, value := range []string{"maybe", "a b=c", "x=y z", "app.kubernetes.io/name=x", "constellation/launch=x", "on,a=b", "=x"} {
+		if m, err := render.ParseMonitor(value); err == nil {
+			t.Errorf("ParseMonitor(%q) = %+v, want an error", value, m)
+		}
+	}
+}

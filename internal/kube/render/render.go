@@ -28,6 +28,7 @@ func Launch(in Input) ([]*unstructured.Unstructured, error) {
 		r.add(r.algorithmService(a))
 	}
 	r.add(r.engineService())
+	r.metrics()
 	r.budgets()
 	r.queue()
 	for _, a := range in.Plan.Algorithms {

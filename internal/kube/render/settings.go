@@ -55,6 +55,7 @@ type Settings struct {
 	Engine          Resources               // the engine's own; it has no GPU
 	OwnKey          string                  // where the satellite's own key works: config.OwnKeyPods or OwnKeyAny
 	MetricsAllow    MetricsAllow            // besides the engines themselves
+	Monitor         Monitor                 // by which Prometheus learns of them
 	MothershipURL   string                  // where heartbeats go; "" is nowhere
 	MothershipProxy string                  // by which they go there; "" is none
 	MothershipCA    string                  // whom they trust besides the system's, PEM

@@ -3,10 +3,14 @@ package rollout_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/constellation-serving/constellation/internal/kube/apply"
@@ -45,6 +49,7 @@ func guideRole(t *testing.T, namespace string) *rbacv1.Role {
 func TestTheGuidesRoleIsEnough(t *testing.T) {
 	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
 		ctx := t.Context()
+		s.ServeMonitors(t)
 		operator := *s
 		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", guideRole(t, s.Namespace)), s.Namespace)
 		durable := func(in render.Input) render.Input {
@@ -52,11 +57,15 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 			return launchtest.Queued(in, render.ProfileHA, config.StoragePersistent)
 		}
 		first, second := durable(launchtest.Input()), durable(launchtest.Edited())
+		first.Settings.Monitor = render.Monitor{On: true, Labels: map[string]string{"release": "prometheus"}}
 		s.Eventually(t, "doctor finds every right", func() bool {
 			return launchtest.ProblemOf(launchtest.Preflight(t, operator.Cluster, first), "permissions") == ""
 		})
 		operator.MustDeploy(t, first)
-		operator.MustDeploy(t, second)
+		wantMonitor(t, s, first)
+		if actions := operator.MustDeploy(t, second); actions["ServiceMonitor/execution-engine"] != apply.Deleted || actions["Service/execution-engine-metrics"] != apply.Deleted {
+			t.Errorf("of what reads metrics, when it was switched off: %v", actions)
+		}
 		ignored := []string{"ingress", "queue storage"} // there is no class of either
 		if problems := preflight.Problems(preflight.Ignore(launchtest.Preflight(t, operator.Cluster, second), ignored)); len(problems) > 0 {
 			t.Errorf("doctor after a deploy: %+v", problems)
@@ -88,6 +97,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		if _, err := r.Run(ctx); err != nil {
 			t.Errorf("rollback: %v", err)
 		}
+		wantMonitor(t, s, first)
 		if inventory, err = apply.ReadInventory(ctx, operator.Cluster); err != nil {
 			t.Fatal(err)
 		}
@@ -98,5 +108,37 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		if _, err := r.Remove(ctx, owned); err != nil {
 			t.Errorf("Remove: %v", err)
 		}
+		if monitor, err := s.Get(ctx, render.MonitorAPI, render.MonitorKind, render.EngineName); err != nil || monitor != nil {
+			t.Errorf("after a removal: %v, %v; want no ServiceMonitor", monitor, err)
+		}
 	})
+}
+
+// wantMonitor wants a ServiceMonitor that its label is selected by, and that
+// selects the Service which leads to the engines' metrics.
+func wantMonitor(t *testing.T, s *launchtest.Space, in render.Input) {
+	t.Helper()
+	monitor, err := s.Get(t.Context(), render.MonitorAPI, render.MonitorKind, render.EngineName)
+	if err != nil || monitor == nil || monitor.GetLabels()["release"] != "prometheus" || monitor.GetLabels()[render.LabelLaunch] != in.Plan.Launch.ID {
+		t.Fatalf("the ServiceMonitor: %v, %v; want it with its label and the launch's", monitor, err)
+	}
+	selector, _ := launchtest.At(monitor, "spec.selector.matchLabels").(map[string]any)
+	port := launchtest.At(monitor, "spec.endpoints.0.port")
+	services, err := s.Admin.CoreV1().Services(s.Namespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var selected []string
+	for _, service := range services.Items {
+		matches := len(selector) > 0
+		for key, value := range selector {
+			matches = matches && service.Labels[key] == value
+		}
+		if matches && slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == port && p.Port == 9090 }) {
+			selected = append(selected, service.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{render.MetricsName}, selected); diff != "" {
+		t.Errorf("Services that the ServiceMonitor selects (-want +got):\n%s", diff)
+	}
 }

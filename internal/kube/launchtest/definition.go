@@ -1,0 +1,66 @@
+package launchtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+// Serve makes the server serve a kind of somebody else's, whose spec has the
+// fields of a schema and no other. It is the whole server that serves it from
+// then on, for all tests of the package.
+func (s *Space) Serve(t *testing.T, apiVersion, kind string, fields map[string]any) {
+	t.Helper()
+	group, version, _ := strings.Cut(apiVersion, "/")
+	plural := strings.ToLower(kind) + "s"
+	if strings.HasSuffix(kind, "y") {
+		plural = strings.TrimSuffix(strings.ToLower(kind), "y") + "ies"
+	}
+	definition := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": plural + "." + group},
+		"spec": map[string]any{
+			"group": group, "scope": "Namespaced",
+			"names": map[string]any{"kind": kind, "listKind": kind + "List", "plural": plural, "singular": strings.ToLower(kind)},
+			"versions": []any{map[string]any{"name": version, "served": true, "storage": true, "schema": map[string]any{"openAPIV3Schema": map[string]any{
+				"type": "object", "properties": map[string]any{"spec": map[string]any{"type": "object", "properties": fields}},
+			}}}},
+		},
+	}}
+	_, err := s.Dynamic.Resource(definitions).Create(t.Context(), definition, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+	served := s.Dynamic.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural}).Namespace(s.Namespace)
+	s.Eventually(t, "the server serves "+kind, func() bool {
+		_, err := served.List(t.Context(), metav1.ListOptions{})
+		return err == nil
+	})
+	s.Eventually(t, "the server tells that it serves "+kind, func() bool {
+		groups, err := s.Admin.Discovery().ServerGroups()
+		if err != nil || !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == group }) {
+			return false
+		}
+		list, err := s.Admin.Discovery().ServerResourcesForGroupVersion(apiVersion)
+		return err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == plural })
+	})
+	s.Cluster = Connect(t, s.Kubeconfig, s.Namespace)
+}
+
+// ServeMonitors makes the server serve the Prometheus Operator's ServiceMonitor,
+// with as much of its schema as a launch has use for.
+func (s *Space) ServeMonitors(t *testing.T) {
+	t.Helper()
+	text := map[string]any{"type": "string"}
+	s.Serve(t, "monitoring.coreos.com/v1", "ServiceMonitor", map[string]any{
+		"selector":  map[string]any{"type": "object", "properties": map[string]any{"matchLabels": map[string]any{"type": "object", "additionalProperties": text}}},
+		"endpoints": map[string]any{"type": "array", "items": map[string]any{"type": "object", "properties": map[string]any{"port": text, "path": text}}},
+	})
+}
