@@ -118,7 +118,7 @@ type userKeyPath struct {
 
 func (s *server) revokeUserKey(ctx context.Context, in *userKeyPath) (*struct{}, error) {
 	c := callOf(ctx)
-	return nil, c.control.RevokeKey(ctx, c.principal, in.Username, in.KeyID)
+	return nil, userReason(c.control.RevokeKey(ctx, c.principal, in.Username, in.KeyID))
 }
 
 func wireUser(a *constellation.Account) apiv1.User {
@@ -137,7 +137,7 @@ func wireKey(k *constellation.APIKey) apiv1.Key {
 
 // userReason sets the reason of a user who is not there.
 func userReason(err error) error {
-	if constellation.KindOf(err) == constellation.KindNotFound {
+	if errors.Is(err, control.ErrNoAccount) {
 		return httpserve.WithReason(err, apiv1.ReasonUserNotFound)
 	}
 	return err

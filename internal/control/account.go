@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -108,13 +109,25 @@ func (s *Service) GetAccount(ctx context.Context, p Principal, username string) 
 	return s.account(ctx, username)
 }
 
+// ErrNoAccount is in the chain of an error that is about an account which does not
+// exist, and not about something of it.
+var ErrNoAccount = errors.New("no such account")
+
 // account finds an account by a name from outside.
 func (s *Service) account(ctx context.Context, username string) (*constellation.Account, error) {
 	var v constellation.Validation
 	if constellation.CheckUsername(&v, "username", username); v.Err() != nil {
-		return nil, constellation.Errorf(constellation.KindNotFound, "there is no account %q", clean(username, 63))
+		return nil, noAccount(username)
 	}
-	return s.db.Account(ctx, username)
+	account, err := s.db.Account(ctx, username)
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return nil, noAccount(username)
+	}
+	return account, err
+}
+
+func noAccount(username string) error {
+	return constellation.Wrap(ErrNoAccount, constellation.KindNotFound, "there is no account %q", clean(username, 63))
 }
 
 // UpdateAccount changes role, password or whether an account is disabled. A

@@ -141,12 +141,12 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, username, keyID st
 	if err := p.mayAccount(username, "revoking another account's API key"); err != nil {
 		return err
 	}
-	keyID, err := parseID("API key", keyID)
-	if err != nil {
-		return err
-	}
 	return s.transact(ctx, func(s *Service) error {
 		account, err := s.account(ctx, username)
+		if err != nil {
+			return err
+		}
+		keyID, err := parseID("API key", keyID)
 		if err != nil {
 			return err
 		}
