@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +27,28 @@ func both(t *testing.T, flow func(t *testing.T, options ...option)) {
 		t.Parallel()
 		flow(t, withoutScript)
 	})
+}
+
+// names are the tests that run, each under a name of its own.
+var names struct {
+	sync.Mutex
+	of   map[*testing.T]string
+	runs map[string]int
+}
+
+// nameOf is a test's name, for what it makes in a mothership that it shares. With
+// -count a test has another one each time: what it made the first time is there.
+func nameOf(t *testing.T) string {
+	names.Lock()
+	defer names.Unlock()
+	if names.of == nil {
+		names.of, names.runs = map[*testing.T]string{}, map[string]int{}
+	}
+	if names.of[t] == "" {
+		names.of[t] = t.Name() + strings.Repeat(" again", names.runs[t.Name()])
+		names.runs[t.Name()]++
+	}
+	return names.of[t]
 }
 
 // TestSetUp is the first visit of all: the link from the log makes the first
@@ -94,7 +118,7 @@ func TestSignIn(t *testing.T) {
 // TestInvite makes an account, hands on the link, and disables the account.
 func TestInvite(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		username := "invited-" + digits.ReplaceAllString(t.Name(), "-")
+		username := "invited-" + digits.ReplaceAllString(nameOf(t), "-")
 		ada := newVisitor(t, "ada", options...)
 		ada.open("/users")
 		ada.click("Invite user")
@@ -139,7 +163,7 @@ var digits = regexp.MustCompile(`[^a-z]+`)
 // TestAPIKey makes a key, sees it once, and revokes it.
 func TestAPIKey(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		name := "key of " + t.Name()
+		name := "key of " + nameOf(t)
 		v := newVisitor(t, "grace", options...)
 		v.open("/account")
 		v.click("New API key")
@@ -198,7 +222,7 @@ func TestSessions(t *testing.T) {
 // still there.
 func TestSessionEndsInAForm(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		username := "sleeper-" + digits.ReplaceAllString(t.Name(), "-")
+		username := "sleeper-" + digits.ReplaceAllString(nameOf(t), "-")
 		w := need(t)
 		if _, err := w.mothership.Administer(t.Context(), password+"\n", "account", "create", username, "--role", "viewer", "--password-stdin"); err != nil {
 			t.Fatal(err)

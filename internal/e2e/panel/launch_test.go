@@ -47,8 +47,8 @@ func (v *visitor) launch(satelliteID, name string, version int) (id string) {
 func TestPromoteAndRollBack(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "ada", options...)
-		path, id := v.satellite("Promoted "+t.Name(), 2, 5)
-		other, _ := v.satellite("Receives "+t.Name(), 9)
+		path, id := v.satellite("Promoted "+nameOf(t), 2, 5)
+		other, _ := v.satellite("Receives "+nameOf(t), 9)
 		launch := path + "/launches/" + v.launch(id, "Staging", 1)
 		production := v.launch(id, "Production", 2)
 		v.open(path)
@@ -76,9 +76,9 @@ func TestPromoteAndRollBack(t *testing.T) {
 		v.at(path + "/launches/" + production)
 
 		v.open(launch + "/promote?to=satellite")
-		v.fill("q", "Receives "+t.Name())
+		v.fill("q", "Receives "+nameOf(t))
 		v.press(kb.Enter)
-		v.click("Receives " + t.Name())
+		v.click("Receives " + nameOf(t))
 		v.sees("This makes version 2 of", "9 replicas", "2 replicas")
 		v.click("Promote")
 		v.at(other + "/algorithms")
@@ -90,7 +90,7 @@ func TestPromoteAndRollBack(t *testing.T) {
 func TestVersions(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "ada", options...)
-		path, _ := v.satellite("Versions "+t.Name(), 1, 4, 6)
+		path, _ := v.satellite("Versions "+nameOf(t), 1, 4, 6)
 		v.open(path)
 		v.click("Versions")
 		v.sees("Version 3", "latest", "The first: 1 algorithm, 1 replica")
@@ -120,7 +120,7 @@ func TestVersions(t *testing.T) {
 func TestSatelliteKeys(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "ada", options...)
-		path, _ := v.satellite("Keys "+t.Name(), 1)
+		path, _ := v.satellite("Keys "+nameOf(t), 1)
 		v.open(path)
 		v.click("Authentication")
 		v.sees("every call is answered 401")
@@ -219,7 +219,7 @@ func (v *visitor) selects(button, want string) {
 func TestLaunchList(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "linus", options...)
-		path, id := v.satellite("Many "+t.Name(), 1)
+		path, id := v.satellite("Many "+nameOf(t), 1)
 		for i := range 60 {
 			v.launch(id, fmt.Sprintf("Line %02d", i), 1)
 		}

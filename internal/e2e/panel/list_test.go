@@ -15,12 +15,12 @@ import (
 func TestSatelliteList(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "linus", options...)
-		search := "ordered " + t.Name()
+		search := "ordered " + nameOf(t)
 		for _, s := range []struct {
 			letter             string
 			versions, launches int
 		}{{"B", 3, 0}, {"C", 1, 2}, {"A", 2, 1}} {
-			_, id := v.satellite("Ordered "+t.Name()+" "+s.letter, []int{1, 2, 3}[:s.versions]...)
+			_, id := v.satellite("Ordered "+nameOf(t)+" "+s.letter, []int{1, 2, 3}[:s.versions]...)
 			for n := range s.launches {
 				v.launch(id, fmt.Sprintf("Line %d", n+1), 1)
 			}
@@ -61,7 +61,7 @@ func TestSatelliteList(t *testing.T) {
 func TestRelaunch(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		v := newVisitor(t, "ada", options...)
-		path, id := v.satellite("Relaunched "+t.Name(), 1, 2)
+		path, id := v.satellite("Relaunched "+nameOf(t), 1, 2)
 		launch := v.launch(id, "Line 1", 1)
 		sheet := path + "/launches/" + launch
 		beat := func(version, ready int, says string) {

@@ -15,7 +15,7 @@ func clickOn(selector string) step { return chromedp.Click(chromedp.CSS(selector
 // the removal of both.
 func TestConfigurationChapter(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		name := "Chapter " + t.Name()
+		name := "Chapter " + nameOf(t)
 		v := newVisitor(t, "ada", options...)
 		v.open("/")
 		v.click("New satellite")
@@ -215,7 +215,7 @@ func TestPasted(t *testing.T) {
 // created only by who means it.
 func TestEnterInTheName(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		name := "Named " + t.Name()
+		name := "Named " + nameOf(t)
 		kept := fmt.Sprintf("document.querySelector('form:not(dialog form) [name=name]').value === %q", name)
 		v := newVisitor(t, "ada", options...)
 		v.open("/satellites/new")

@@ -32,7 +32,7 @@ func (v *visitor) back() {
 // TestBackAfterSave goes back to a form that was saved: it is not sent again.
 func TestBackAfterSave(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		name := "Saved " + t.Name()
+		name := "Saved " + nameOf(t)
 		v := newVisitor(t, "ada", options...)
 		v.open("/satellites/new")
 		v.fill("name", name)
@@ -49,7 +49,7 @@ func TestBackAfterSave(t *testing.T) {
 // TestDoubleSubmit sends a form twice at once: it happens once.
 func TestDoubleSubmit(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
-		name := "twice " + t.Name()
+		name := "twice " + nameOf(t)
 		v := newVisitor(t, "grace", options...)
 		v.open("/account/keys/new")
 		v.fill("name", name)
@@ -69,7 +69,7 @@ func TestDoubleSubmit(t *testing.T) {
 func TestTwoTabs(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		one, two := newVisitor(t, "ada", options...), newVisitor(t, "ada", options...)
-		path, _ := one.satellite("Tabs "+t.Name(), 2)
+		path, _ := one.satellite("Tabs "+nameOf(t), 2)
 		one.open(path)
 		one.click("Edit satellite")
 		two.open(path + "/edit")
@@ -77,7 +77,7 @@ func TestTwoTabs(t *testing.T) {
 		one.click("Save changes")
 		one.sees("Saved as version 2: 1 algorithm changed.")
 		two.fill("replicas", "5")
-		two.fill("name", "Tabs two "+t.Name())
+		two.fill("name", "Tabs two "+nameOf(t))
 		two.click("Save changes")
 		two.sees("ada saved version 2 while you were editing version 1", "7 replicas", "5 replicas", "Both of you changed these")
 		two.click("Yours: ")
@@ -95,19 +95,19 @@ func TestTwoTabs(t *testing.T) {
 func TestNoAdminKey(t *testing.T) {
 	both(t, func(t *testing.T, options ...option) {
 		w := need(t)
-		username := "keyless-" + digits.ReplaceAllString(t.Name(), "-")
+		username := "keyless-" + digits.ReplaceAllString(nameOf(t), "-")
 		if _, err := w.mothership.Administer(t.Context(), password+"\n", "account", "create", username, "--role", "admin", "--password-stdin"); err != nil {
 			t.Fatal(err)
 		}
 		v := newVisitor(t, username, options...)
 		v.open("/satellites/new")
-		v.fill("name", "Needs a key "+t.Name())
+		v.fill("name", "Needs a key "+nameOf(t))
 		v.sees("You need an admin API key to add algorithms")
 		v.click("Make an admin API key")
 		v.sees("shown this once", "cst_")
 		v.addAlgorithm(w.score, "foo/bar", "1")
 		v.sees("foo/bar")
 		v.click("Create satellite")
-		v.sees("Created the satellite Needs a key " + t.Name())
+		v.sees("Created the satellite Needs a key " + nameOf(t))
 	})
 }
