@@ -258,4 +258,15 @@ type Use struct {
 	SatelliteVersion int
 	VanityURLs       []string
 	Replicas         int // of all its vanity URLs
+
+	// RuntimeRevisions are those of the runtime settings that it has, lowest first.
+	RuntimeRevisions []int
+}
+
+// VersionUser is a satellite of which any version has an algorithm version.
+type VersionUser struct {
+	SatelliteID   string
+	SatelliteName string
+	Versions      int // how many of its versions have it
+	Newest        int // the last of these
 }

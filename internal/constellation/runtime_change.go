@@ -1,5 +1,7 @@
 package constellation
 
+import "strconv"
+
 // RuntimeChange corrects some of an algorithm version's settings; what is nil
 // stays.
 type RuntimeChange struct {
@@ -42,4 +44,47 @@ func set[T any](field, value *T) {
 	if value != nil {
 		*field = *value
 	}
+}
+
+// RuntimeSetting is a runtime setting by the image label that sets it; Value is ""
+// where it is not set.
+type RuntimeSetting struct{ Label, Value string }
+
+// Settings returns r's settings in the order in which people read them.
+func (r Runtime) Settings() []RuntimeSetting {
+	flag := func(on bool) string {
+		if on {
+			return "true"
+		}
+		return ""
+	}
+	gpu := ""
+	if r.GPU > 0 {
+		gpu = strconv.Itoa(r.GPU)
+	}
+	return []RuntimeSetting{
+		{labelPrefix + "protocol", string(r.Protocol)}, {labelPrefix + "port", strconv.Itoa(r.Port)}, {labelPrefix + "path", r.Path},
+		{labelPrefix + "concurrency", strconv.Itoa(r.Concurrency)}, {labelPrefix + "health-path", r.HealthPath}, {labelPrefix + "network", r.Network},
+		{labelPrefix + "cpu", r.CPU}, {labelPrefix + "memory", r.Memory}, {labelPrefix + "gpu", gpu}, {labelPrefix + "read-only-root", flag(r.ReadOnlyRoot)},
+		{labelPrefix + "response", r.Response}, {labelPrefix + "http2", flag(r.HTTP2)}, {labelPrefix + "max-body", r.MaxBody},
+		{labelPrefix + "idle-timeout", r.IdleTimeout},
+	}
+}
+
+// DiffRuntimes returns which settings differ, by their labels.
+func DiffRuntimes(from, to Runtime) []SettingChange {
+	var changes []SettingChange
+	was := from.Settings()
+	for i, now := range to.Settings() {
+		if was[i] != now {
+			changes = append(changes, SettingChange{now.Label, was[i].Value, now.Value})
+		}
+	}
+	return changes
+}
+
+// RuntimeRevision is the runtime settings that an algorithm version had, or has.
+type RuntimeRevision struct {
+	Revision int
+	Runtime  Runtime
 }

@@ -45,8 +45,10 @@ var usageOrder = ordering{
 func (db *DB) Uses(ctx context.Context, versionID string, l List) ([]constellation.Use, error) {
 	return list[constellation.Use](ctx, db, "list uses", listQuery{order: usageOrder, rows: selection{
 		columns: `s.id AS satellite_id, s.name AS satellite_name, s.latest_version AS satellite_version,
-			array_agg(x.vanity_url ORDER BY x.position) AS vanity_urls, sum(x.replicas)::int AS replicas`,
-		from:    `satellite_uses x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number`,
+			array_agg(x.vanity_url ORDER BY x.position) AS vanity_urls, sum(x.replicas)::int AS replicas,
+			array_agg(DISTINCT a.runtime_revision) AS runtime_revisions`,
+		from: `satellite_uses x JOIN satellites s ON s.id = x.satellite_id AND s.latest_version = x.number
+			JOIN satellite_algorithms a ON (a.satellite_id, a.number, a.position) = (x.satellite_id, x.number, x.position)`,
 		where:   `x.algorithm_version_id = @version_id`,
 		groupBy: `s.id`,
 	}, args: pgx.NamedArgs{"version_id": versionID}}, l)
