@@ -11,6 +11,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
@@ -45,6 +46,13 @@ there serving.`,
 	return cmd
 }
 
+// printEgress prints what algorithms may reach.
+func printEgress(w io.Writer, all []egress.Told) {
+	for _, told := range all {
+		fmt.Fprintln(w, told)
+	}
+}
+
 // checkTimeout refuses a wait that ends before it begins.
 func checkTimeout(d time.Duration) error {
 	if d <= 0 {
@@ -72,6 +80,7 @@ func addRetryTimeout(flags *pflag.FlagSet, d *time.Duration) {
 }
 
 func printDeploy(w io.Writer, r *install.DeployResult) {
+	printEgress(w, r.Egress)
 	switch {
 	case r.DryRun:
 		fmt.Fprintf(w, "deploying version %d to namespace %s would push %d images and make %d changes\n", r.SatelliteVersion, r.Namespace, r.Pushed, len(r.Changes))

@@ -49,6 +49,7 @@ there are none.`,
 }
 
 func printDiff(w io.Writer, r *install.DiffResult) {
+	printEgress(w, r.Egress)
 	installed := fmt.Sprintf("version %d installed", r.Installed)
 	if r.Installed == 0 {
 		installed = "nothing installed"

@@ -141,6 +141,7 @@ func printStatus(w io.Writer, s *install.StatusResult) {
 		}
 		fmt.Fprintf(w, "%s %s\t%s\n", mark, name, h)
 	}
+	printEgress(w, s.Egress)
 	for _, note := range s.Notes {
 		fmt.Fprintf(w, "! %s\n", note)
 	}

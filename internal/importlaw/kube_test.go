@@ -8,15 +8,16 @@ import (
 
 // kubeDirect is the part of direct for what puts a launch on a cluster.
 var kubeDirect = map[string][]string{
-	"internal/kube/render":            {"internal/bundle", "internal/constellation", "internal/kube/placement", "internal/satellite/config"},
+	"internal/kube/render":            {"internal/bundle", "internal/constellation", "internal/kube/egress", "internal/kube/placement", "internal/outbound", "internal/satellite/config"},
+	"internal/kube/egress":            {"internal/outbound"},
 	"internal/kube/placement":         {"internal/constellation"},
 	"internal/kube/kubeconfig":        {},
 	"internal/kube/cluster":           {"internal/kube/kubeconfig", "internal/kube/render", "internal/retry"},
 	"internal/kube/cluster/transport": {"internal/retry"},
 	"internal/kube/apply":             {"internal/kube/cluster", "internal/kube/render", "internal/bundle"},
-	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},
+	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/egress", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},
 	"internal/kube/secrets":           {"internal/bundle", "internal/constellation", "internal/kube/cluster", "internal/kube/render"},
-	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/placement", "internal/kube/render", "internal/kube/room", "internal/kube/secrets", "internal/satellite/config"},
+	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/egress", "internal/kube/placement", "internal/kube/render", "internal/kube/room", "internal/kube/secrets", "internal/satellite/config"},
 	"internal/kube/room":              {"internal/kube/placement", "internal/kube/render"},
 	"internal/kube/rollout": {"internal/kube/apply", "internal/kube/cluster", "internal/kube/health", "internal/kube/render",
 		"internal/bundle", "internal/satellite/config"},
@@ -28,6 +29,7 @@ var unreached = []struct {
 }{
 	{"internal/kube/render", "k8s.io/client-go", "rendering asks no cluster"},
 	{"internal/kube/placement", "k8s.io/client-go", "what places pods asks no cluster"},
+	{"internal/kube/egress", "k8s.io/client-go", "what algorithms may reach is read without a cluster"},
 	{"internal/kube/room", "k8s.io/client-go", "what counts room asks no cluster"},
 }
 

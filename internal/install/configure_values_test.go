@@ -82,6 +82,7 @@ var everyValue = map[string][]string{
 	"stage.mothership.proxy":                   {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.mothership.ca_file":                 {unset, file, file, refused, refused, file, file, file},
 	"stage.metrics.allow":                      {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.egress.foo/bar":                     {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.metrics.service_monitor":            {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.tls.secret":                         {unset, refused, taken, refused, refused, refused, refused, refused},
 	"stage.tls.only":                           {unset, refused, refused, refused, refused, refused, refused, refused},

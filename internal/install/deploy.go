@@ -23,6 +23,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
@@ -54,8 +55,9 @@ type DeployResult struct {
 	Changes          []apply.Change   `json:"changes"`         // without what is as it was
 	Algorithms       []reach.Endpoint `json:"algorithms"`
 	Queue            *health.Queue    `json:"queue,omitempty"`
-	Keys             []string         `json:"keys"`      // names of the keys that may call
-	KeysPage         string           `json:"keys_page"` // of the mothership, where keys are made
+	Egress           []egress.Told    `json:"egress,omitempty"` // what algorithms may reach, by which policies
+	Keys             []string         `json:"keys"`             // names of the keys that may call
+	KeysPage         string           `json:"keys_page"`        // of the mothership, where keys are made
 }
 
 // Deploy brings a launch onto its cluster: verify, preflight, push, render,
@@ -121,7 +123,7 @@ func (s *session) deploy(ctx context.Context, o DeployOptions) (*DeployResult, e
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeFailed, "render the manifests")
 	}
-	result := &DeployResult{SatelliteVersion: s.launch.Root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(),
+	result := &DeployResult{SatelliteVersion: s.launch.Root.Version, Namespace: in.Settings.Namespace, Keys: s.keys(), Egress: in.Egress(),
 		KeysPage: strings.TrimRight(s.launch.Plan.Mothership.URL, "/") + "/satellites/" + s.launch.Plan.Satellite.ID}
 	r := s.newRollout(cluster, objects, !o.NoWait)
 	r.ForceConflicts = o.ForceConflicts

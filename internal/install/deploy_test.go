@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/kubetest"
+	"github.com/constellation-serving/constellation/internal/kube/preflight"
 )
 
 // startAPIServer runs a real kube-apiserver and gives its kubeconfig.
@@ -185,11 +187,69 @@ func TestDeploy(t *testing.T) {
 	}
 	wantCode(t, status.NotReady(), fault.CodeFailed, "3 of 3 parts are not ready: foo/bar, execution-engine, queue")
 
+	deployWithEgress(t, f, o)
+
 	// Nothing runs pods here: the wait has to end and say so.
 	configure(t, f, "stage.replicas.foo/bar=3")
 	o.NoWait, o.Timeout = false, 10*time.Second
 	_, err = install.Deploy(t.Context(), f, o)
 	wantCode(t, err, fault.CodeTimeout, "not ready after 10s", "algo-foo-bar-", ": 0 of 3 ready")
+}
+
+// deployWithEgress deploys lists of what an algorithm may reach: one with a name
+// that nobody knows, and one that is said wherever somebody looks.
+func deployWithEgress(t *testing.T, f store.Folder, o install.DeployOptions) {
+	t.Helper()
+	configure(t, f, "stage.egress.foo/bar=nonesuch.invalid:443")
+	const unknown = "this machine cannot look up nonesuch.invalid: "
+	_, err := install.Deploy(t.Context(), f, o)
+	wantCode(t, err, fault.CodePreflight, "✗ egress: "+unknown)
+	_, err = install.Diff(t.Context(), f, o.Progress)
+	wantCode(t, err, fault.CodeNetwork, "stage.egress: "+unknown)
+	_, err = install.Render(t.Context(), f, install.RenderOptions{Offline: true, Progress: o.Progress})
+	wantCode(t, err, fault.CodeNetwork, "stage.egress: "+unknown)
+
+	configure(t, f, "stage.egress.foo/bar=10.0.0.0/8:5432,[2001:db8::1]:443")
+	const want = "[foo/bar reaches, by NetworkPolicy: 10.0.0.0/8:5432, [2001:db8::1]:443]"
+	changed, err := install.Diff(t.Context(), f, o.Progress)
+	if err != nil || fmt.Sprint(changed.Egress) != want || len(changed.Changes) != 1 || !strings.HasPrefix(changed.Changes[0].Object, "NetworkPolicy/algo-foo-bar") {
+		t.Errorf("Diff = %+v, %v; want the NetworkPolicy alone and %s", changed, err, want)
+	}
+	result, err := install.Deploy(t.Context(), f, o)
+	if err != nil || fmt.Sprint(result.Egress) != want || len(result.Changes) != 1 {
+		t.Errorf("Deploy = %+v, %v; want one change and %s", result, err, want)
+	}
+	status, err := install.Status(t.Context(), f)
+	if err != nil || fmt.Sprint(status.Egress) != want {
+		t.Errorf("Status = %+v, %v; want %s", status, err, want)
+	}
+	checks, err := install.Doctor(t.Context(), f, nil, o.Progress)
+	if err != nil || !slices.ContainsFunc(checks, func(c preflight.Check) bool { return c.Name == "egress" && "["+c.Message+"]" == want }) {
+		t.Errorf("Doctor = %+v, %v; want %s", checks, err, want)
+	}
+}
+
+// What the guide configures of the network and of metrics is taken.
+func TestTheGuidesNetworkIsTaken(t *testing.T) {
+	t.Parallel()
+	m, f := newMother(t, newKey(t), 1, 1000), folder(t)
+	mustGet(t, f, m.options())
+	guide, err := os.ReadFile(filepath.Join("..", "..", "web", "docs", "guide", "03-deploying.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for line := range strings.Lines(string(guide)) {
+		_, assignments, ok := strings.Cut(line, "LAUNCH_ID configure ")
+		if !ok || !strings.HasPrefix(assignments, "stage.egress.") && !strings.HasPrefix(assignments, "stage.metrics.") {
+			continue
+		}
+		configure(t, f, strings.Fields(assignments)...)
+		tried++
+	}
+	if tried != 2 {
+		t.Errorf("%d commands of the guide were tried, want one for egress and one for metrics", tried)
+	}
 }
 
 func TestDeployCannotReachTheCluster(t *testing.T) {

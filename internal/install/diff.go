@@ -5,21 +5,24 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/settle"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/constellation-serving/constellation/internal/kube/rollout"
 )
 
 // DiffResult is what a deploy would change.
 type DiffResult struct {
-	Namespace string       `json:"namespace"`
-	Installed int          `json:"installed_version"` // 0 is none
-	Version   int          `json:"satellite_version"`
-	Images    []string     `json:"images_to_push"`
-	Changes   []ObjectDiff `json:"changes"`
+	Namespace string        `json:"namespace"`
+	Installed int           `json:"installed_version"` // 0 is none
+	Version   int           `json:"satellite_version"`
+	Images    []string      `json:"images_to_push"`
+	Changes   []ObjectDiff  `json:"changes"`
+	Egress    []egress.Told `json:"egress,omitempty"`
 }
 
 // ObjectDiff is an object that would change, and how.
@@ -52,7 +55,7 @@ func (s *session) diff(ctx context.Context) (*DiffResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.inputFor(ctx, cluster)
+	in, err := settle.Whole(s.inputFor(ctx, cluster))
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func (s *session) diff(ctx context.Context) (*DiffResult, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.CodeFailed, "render the manifests")
 	}
-	result := &DiffResult{Namespace: cluster.Namespace, Version: s.launch.Root.Version, Images: []string{}, Changes: []ObjectDiff{}}
+	result := &DiffResult{Namespace: cluster.Namespace, Version: s.launch.Root.Version, Images: []string{}, Changes: []ObjectDiff{}, Egress: in.Egress()}
 	for _, image := range s.launch.Plan.Images() {
 		m := s.images[image.Digest]
 		there, err := s.registry.HasTag(ctx, m.Tag, image.Digest)

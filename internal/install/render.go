@@ -6,6 +6,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/manifests"
 	"github.com/constellation-serving/constellation/internal/install/progress"
+	"github.com/constellation-serving/constellation/internal/install/settle"
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
@@ -62,11 +63,12 @@ func (s *session) renderInput(ctx context.Context, offline bool) (render.Input, 
 		if err == nil && in.Settings.Queue.On && in.Settings.Queue.Storage == "" {
 			s.report.Line("! stage.queue.storage=auto asks the cluster, which is not asked here: the queue is written with ephemeral storage; configure stage.queue.storage=persistent for volumes")
 		}
-		return in, err
+		settle.Names(ctx, &in)
+		return settle.Whole(in, err)
 	}
 	cluster, err := s.connect(ctx)
 	if err != nil {
 		return render.Input{}, err
 	}
-	return s.inputFor(ctx, cluster)
+	return settle.Whole(s.inputFor(ctx, cluster))
 }

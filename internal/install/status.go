@@ -3,6 +3,8 @@ package install
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/apply"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/kube/health"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 )
@@ -36,6 +39,7 @@ type StatusResult struct {
 	Mothership   int                 `json:"mothership_version,omitempty"` // that the mothership has, 0 unknown
 	Reports      bool                `json:"heartbeats"`                   // they are not turned off
 	Queue        *health.Queue       `json:"queue,omitempty"`              // what is known of it without asking it
+	Egress       []egress.Told       `json:"egress,omitempty"`             // what algorithms may reach, by which policies
 	Notes        []string            `json:"notes,omitempty"`              // what else the operator should know
 }
 
@@ -122,6 +126,9 @@ func Status(ctx context.Context, f store.Folder) (*StatusResult, error) {
 		result.Notes = append(result.Notes, note)
 	}
 	if result.Queue, err = health.FindQueue(ctx, cluster); err != nil {
+		return nil, target.Refused(err)
+	}
+	if result.Egress, err = health.Egress(ctx, cluster, inventory.Named("NetworkPolicy"), slices.Sorted(maps.Keys(s.config.Stage.Egress))); err != nil {
 		return nil, target.Refused(err)
 	}
 	heartbeat, err := health.LastHeartbeat(ctx, cluster)

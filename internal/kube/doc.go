@@ -3,6 +3,7 @@
 //
 //   - render makes the objects of a launch from its plan and the operator's
 //     settings. It is pure.
+//   - egress reads what algorithms may reach, and looks names up.
 //   - kubeconfig reads kubeconfigs as kubectl does.
 //   - cluster is the client: discovery, retries, logs.
 //   - apply writes objects server-side, compares, prunes, and keeps the

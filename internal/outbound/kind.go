@@ -86,6 +86,29 @@ func Metadata(at netip.Addr) bool {
 	return at.IsLinkLocalUnicast() || slices.Contains(metadata, at)
 }
 
+// local are the ranges of the local link.
+var local = []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10")}
+
+// MetadataRanges returns the ranges of addresses for which Metadata holds that a
+// range has a part of.
+func MetadataRanges(of netip.Prefix) []netip.Prefix {
+	all := slices.Clone(local)
+	for _, at := range metadata {
+		all = append(all, netip.PrefixFrom(at, at.BitLen()))
+	}
+	for _, p := range all {
+		if !p.Addr().Is4() {
+			continue
+		}
+		for _, e := range embedded {
+			bytes, four := e.prefix.Addr().As16(), p.Addr().As4()
+			copy(bytes[e.at:], four[:])
+			all = append(all, netip.PrefixFrom(netip.AddrFrom16(bytes), 8*e.at+p.Bits()))
+		}
+	}
+	return slices.DeleteFunc(all, func(p netip.Prefix) bool { return !of.Overlaps(p) })
+}
+
 // NoHost reports whether an address, or the one that it leads to, is
 // unspecified or of a group, and so no host's.
 func NoHost(at netip.Addr) bool {

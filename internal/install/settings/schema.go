@@ -25,6 +25,7 @@ const (
 	formEnvFrom    = `^(secret|configmap):[^/]+(/[\s\S]+)?$`
 	formVolume     = `^(empty:([^:]*:)?|(pvc|secret|configmap):[^:]*:)/`
 	formReplicas   = `^[+]?[0-9]{1,4}(\.\.[+]?[0-9]{1,4})?$`
+	formEgress     = `^` + reached + `(,` + reached + `)*$`
 	formMonitor    = `^\s*(on|off|` + aLabel + `(,` + aLabel + `)*)\s*$`
 	formTargets    = `^(` + target + `)(,(` + target + `))*$`
 	formNetworks   = `^(` + network + `)(,(` + network + `))*$`
@@ -32,6 +33,8 @@ const (
 	anyHost   = `[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*`
 	anyServer = `(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?`
 	anyRange  = `[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F]*:[0-9a-fA-F:.]*/[0-9]{1,3}`
+	reached   = `\s*(` + anyHost + `\.?|` + anyIPv4 + `|\[[0-9a-fA-F]*:[0-9a-fA-F:.]*(/[0-9]{1,3})?\]):(\*|[0-9]{1,5})(/(tcp|udp))?\s*`
+	anyIPv4   = `[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?`
 	aLabel    = `\s*([a-z0-9][a-z0-9.-]*/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?=([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?\s*`
 	target    = `\s*(` + anyHost + `|[0-9a-fA-F]*:[0-9a-fA-F:.]*|` + anyRange + `)\s*`
 	network   = `\s*([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?|` + anyRange + `)\s*`

@@ -77,7 +77,7 @@ var samples = []string{
 	"per-image", "create", "none", "'existing:regcred'", "'existing:'", "any", "a.example", "A.Example", "'a.example:5000'", "'a.example:5000/team/x'", "a.example/Team", "'a.example:70000x'",
 	"'https://a.example'", "'https://a.example/x?y'", "'ftp://a.example'", "'[::1]:80'", "'::1'", "under_score", "two words", "500m", "2Gi", "10Gi", "64Mi", "'1e3'", "-2Gi", "2GB", "0.5",
 	"24h", "90m", "7d", "7 days", "20%", "'20 %'", "95%", "0%", "2..5", "'2 .. 5'", "..5", "5..", "'monitoring,10.0.0.0/8'", "'10.0.0.0/8'", "'a,,b'", "'*.example.com'", "'http://p.example:3128'",
-	"'http://p.example:3128/x'", "auto", "persistent", "pods", "'/etc/kube.conf'", "typed", "'secret:hub'", "'secret:hub/token'", "'configmap:/x'", "'pvc:models:/m:ro'", "'empty:/m'", "'host:/m:/m'", "'release=prometheus, team=ml'", "'example.com/on='", "long" + strings.Repeat("x", 50),
+	"'http://p.example:3128/x'", "auto", "persistent", "pods", "'/etc/kube.conf'", "typed", "'secret:hub'", "'secret:hub/token'", "'configmap:/x'", "'pvc:models:/m:ro'", "'empty:/m'", "'host:/m:/m'", "'release=prometheus, team=ml'", "'example.com/on='", "'api.example.com:443, 10.0.0.0/8:5432,[2001:db8::/32]:*/udp'", "'0.0.0.0/0:443'", "'10.0.0.0/8:0'", "long" + strings.Repeat("x", 50),
 }
 
 // looser are values that only a check knows to be wrong, since a form cannot say
@@ -85,6 +85,7 @@ var samples = []string{
 var looser = map[string][]string{
 	"stage.queue.size":        {"500m", "90m", "'1e3'"},          // below its least
 	"stage.auth.client_allow": {"'release=prometheus, team=ml'"}, // algorithms that are none
+	"stage.egress.<vanity>":   {"'[::1]:80'", "'10.0.0.0/8:0'"},  // a pod's own, and no port
 }
 
 // isLooser reports whether the schema may take what configure refuses. A key

@@ -34,6 +34,7 @@ type Stage struct {
 	Volumes           Named                `yaml:"volumes"`
 	Mothership        Mothership           `yaml:"mothership"`
 	Metrics           Metrics              `yaml:"metrics"`
+	Egress            map[string]string    `yaml:"egress"`
 	Placement         map[string]any       `yaml:"placement"` // as placement.Parse reads it
 	TLS               TLS                  `yaml:"tls"`
 	Auth              Auth                 `yaml:"auth"`

@@ -41,6 +41,8 @@ const (
 	volumesKey = "stage.volumes.<vanity>.<volume>"
 )
 
+const egressKey = "stage.egress.<vanity>"
+
 // table is the table of every key, in the order in which they are shown.
 var table = slices.Concat(ownTable, placementTable())
 
@@ -87,6 +89,7 @@ var ownTable = []setting{
 	{key: "stage.weights.cache", about: "where they are unpacked: none (each pod's own folder), pvc:CLAIM (once, in a volume that pods share)", standard: cacheNone, text: true, check: checkCache, form: formCache},
 	{key: "stage.mothership.proxy", about: "the HTTP proxy of heartbeats", text: true, check: checkProxy, form: formProxy},
 	{key: "stage.mothership.ca_file", about: "the mothership's own certificate authority, a PEM file", text: true, check: checkPath, file: true},
+	{key: egressKey, about: "all that an algorithm may reach beside its satellite, over the network of its image: HOST:PORT, ADDRESS:PORT or RANGE:PORT with commas between them", text: true, check: checkEgress, form: formEgress},
 	{key: "stage.metrics.allow", about: "who may read the engines' metrics, port 9090: none, any, or namespaces and address ranges with commas between them", standard: "none", text: true, check: checkMetricsAllow, form: formNetworks},
 	{key: "stage.metrics.service_monitor", about: "a ServiceMonitor of them, for the Prometheus Operator: off, on, or its labels, by which a Prometheus selects it, such as release=prometheus", standard: "off", text: true, check: checkMonitor, form: formMonitor},
 	{key: "stage.tls.secret", about: "a Secret of the namespace, of type kubernetes.io/tls: the engine serves HTTPS with it, at the Service's port 443", text: true, check: checkSecret, form: formName},

@@ -209,6 +209,8 @@ func (c *File) chosen(key string) []string {
 		names = c.Stage.EnvFrom.keys()
 	case key == secretsKey:
 		names = c.Stage.Secrets.keys()
+	case key == egressKey:
+		names = slices.Sorted(maps.Keys(c.Stage.Egress))
 	case key == volumesKey:
 		names = c.Stage.Volumes.keys()
 	default:

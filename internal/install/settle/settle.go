@@ -2,12 +2,17 @@ package settle
 
 import (
 	"context"
+	"maps"
+	"net"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/target"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 	"github.com/constellation-serving/constellation/internal/kube/secrets"
@@ -23,7 +28,30 @@ func Input(ctx context.Context, c *cluster.Cluster, in render.Input) (render.Inp
 	if in.Settings.Weights, err = preflight.SettleWeights(ctx, c, in); err != nil {
 		return in, target.Refused(err)
 	}
+	Names(ctx, &in)
 	return in, markSecrets(ctx, c, &in)
+}
+
+// Names looks up the names that algorithms may reach, where policies know
+// addresses alone. Those that cannot be opened are for the preflight to tell, or for
+// Whole.
+func Names(ctx context.Context, in *render.Input) {
+	if in.APIs.FQDNPolicy == "" {
+		in.Settings.EgressNames = egress.Resolve(ctx, net.DefaultResolver, in.Settings.Egress)
+	}
+}
+
+// Whole is what Input returned, unless a part of it is not known.
+func Whole(in render.Input, err error) (render.Input, error) {
+	if err != nil {
+		return in, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Settings.EgressNames)) {
+		if problem := in.Settings.EgressNames[name].Problem; problem != "" {
+			return in, fault.Errorf(fault.CodeNetwork, "stage.egress: %s", problem)
+		}
+	}
+	return in, nil
 }
 
 // markSecrets adds the marks by which pods are replaced when their secrets

@@ -118,6 +118,17 @@ func (i *Inventory) Deployments() []string {
 	return names
 }
 
+// Named returns the names of the inventory's objects of a kind.
+func (i *Inventory) Named(kind string) []string {
+	var names []string
+	for _, o := range i.Objects {
+		if o.Kind == kind {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
 // ReadInventory reads the namespace's inventory, of whatever launch; nil when it
 // has none.
 func ReadInventory(ctx context.Context, c *cluster.Cluster) (*Inventory, error) {

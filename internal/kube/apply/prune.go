@@ -19,7 +19,7 @@ import (
 // is not the deploy's to decide on.
 var pruneOrder = map[string]int{
 	"Ingress": 0, render.MonitorKind: 0, "Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "Service": 3,
-	"NetworkPolicy": 4, "ConfigMap": 5, "Secret": 6, "RoleBinding": 7, "Role": 8, "ServiceAccount": 9,
+	"NetworkPolicy": 4, render.FQDNPolicyKind: 4, "ConfigMap": 5, "Secret": 6, "RoleBinding": 7, "Role": 8, "ServiceAccount": 9,
 }
 
 // Prune deletes objects that an inventory has and the launch no longer wants.

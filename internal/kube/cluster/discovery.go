@@ -80,7 +80,9 @@ func discover(ctx context.Context, client discovery.DiscoveryInterface) (render.
 	if err != nil {
 		return apis, server.GitVersion, err
 	}
-	apis.ServiceMonitor, err = served(ctx, client, groups, render.MonitorAPI, "servicemonitors")
+	if apis.ServiceMonitor, err = served(ctx, client, groups, render.MonitorAPI, "servicemonitors"); err == nil {
+		apis.FQDNPolicy, err = served(ctx, client, groups, render.FQDNPolicyAPI, "ciliumnetworkpolicies")
+	}
 	return apis, server.GitVersion, err
 }
 

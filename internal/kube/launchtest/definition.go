@@ -54,6 +54,26 @@ func (s *Space) Serve(t *testing.T, apiVersion, kind string, fields map[string]a
 	s.Cluster = Connect(t, s.Kubeconfig, s.Namespace)
 }
 
+// ServeFQDNPolicies makes the server serve Cilium's policies, with as much of
+// their schema as a launch has use for.
+func (s *Space) ServeFQDNPolicies(t *testing.T) {
+	t.Helper()
+	text := map[string]any{"type": "string"}
+	list := func(of map[string]any) map[string]any { return map[string]any{"type": "array", "items": of} }
+	object := func(fields map[string]any) map[string]any {
+		return map[string]any{"type": "object", "properties": fields}
+	}
+	ports := list(object(map[string]any{
+		"ports": list(object(map[string]any{"port": text, "protocol": map[string]any{"type": "string", "enum": []any{"TCP", "UDP", "ANY"}}})),
+		"rules": object(map[string]any{"dns": list(object(map[string]any{"matchPattern": text}))}),
+	}))
+	s.Serve(t, "cilium.io/v2", "CiliumNetworkPolicy", map[string]any{
+		"endpointSelector": object(map[string]any{"matchLabels": map[string]any{"type": "object", "additionalProperties": text}}),
+		"egress":           list(object(map[string]any{"toPorts": ports, "toFQDNs": list(object(map[string]any{"matchName": text}))})),
+		"egressDeny":       list(object(map[string]any{"toPorts": ports, "toCIDR": list(text)})),
+	})
+}
+
 // ServeMonitors makes the server serve the Prometheus Operator's ServiceMonitor,
 // with as much of its schema as a launch has use for.
 func (s *Space) ServeMonitors(t *testing.T) {

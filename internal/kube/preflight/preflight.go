@@ -43,7 +43,7 @@ func Problems(checks []Check) []Check {
 
 // CheckNames are the names of all checks that a preflight may note.
 var CheckNames = []string{"cluster", "expiry", "mothership", "elsewhere", "registry", "pull secret", "server version", "manifests", "size", "namespace", "pod security",
-	"permissions", "other objects", "tls", "sign-on", metricsCheck, "queue storage", referencesCheck, "limits", "quota", "ingress", "ingress host", "weights", "placement", "room for pods", "platform"}
+	"permissions", "other objects", "tls", "sign-on", metricsCheck, egressCheck, "queue storage", referencesCheck, "limits", "quota", "ingress", "ingress host", "weights", "placement", "room for pods", "platform"}
 
 // Ignore turns problems of the named checks into warnings, for an operator who
 // knows better, such as that a cluster grows when pods wait.
@@ -79,6 +79,7 @@ func Run(ctx context.Context, c *cluster.Cluster, in render.Input) []Check {
 	p.sizes(p.known)
 	p.ingress(ctx)
 	p.metrics()
+	p.egress()
 	p.weights(ctx)
 	p.placement(ctx, exists)
 	p.room(ctx)

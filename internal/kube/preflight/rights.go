@@ -56,6 +56,9 @@ func (p *preflight) rules() []rbacv1.PolicyRule {
 	if p.input.Settings.Monitor.On && p.cluster.APIs.ServiceMonitor != "" {
 		rules = append(rules, render.MonitorRules()...)
 	}
+	if slices.ContainsFunc(p.input.Plan.Algorithms, p.input.EgressByName) {
+		rules = append(rules, render.FQDNRules()...)
+	}
 	return rules
 }
 

@@ -147,7 +147,14 @@ func (p *preflight) imageWeights(ctx context.Context, all []bundle.Weights) {
 // and may not.
 func (p *preflight) isolatedWeights() {
 	for _, a := range p.input.Plan.Algorithms {
-		if a.Runtime.WithDefaults().Network != "isolated" || len(p.input.Copied(a)) == 0 {
+		if len(p.input.Copied(a)) == 0 {
+			continue
+		}
+		if _, listed := p.input.Settings.Egress[a.VanityURL]; listed {
+			p.note(weightsCheck, Warning, "", "%s reaches nothing but what stage.egress.%s lists, and its pods get their weights from the registry, which has to be among it", a.VanityURL, a.VanityURL)
+			continue
+		}
+		if a.Runtime.WithDefaults().Network != "isolated" {
 			continue
 		}
 		if p.input.Settings.Weights.Claim == "" {

@@ -15,6 +15,7 @@ type APIs struct {
 	EndpointSlice string // discovery.k8s.io/v1 or v1beta1; "" is Endpoints alone
 
 	ServiceMonitor string // monitoring.coreos.com/v1; "" is none
+	FQDNPolicy     string // of policies that know names, cilium.io/v2; "" is none
 }
 
 // LatestAPIs are those of a current server, for rendering without a cluster.
@@ -40,6 +41,7 @@ var kindResources = map[string]string{
 	"PersistentVolumeClaim": "persistentvolumeclaims",
 	"Ingress":               "ingresses",
 	MonitorKind:             "servicemonitors",
+	FQDNPolicyKind:          "ciliumnetworkpolicies",
 }
 
 // Resource returns the resource of a kind; the version served now replaces

@@ -74,12 +74,8 @@ func (r *renderer) metrics() {
 	for key, value := range r.Settings.Monitor.Labels {
 		meta.Labels[key] = value
 	}
-	selected := map[string]any{}
-	for key, value := range r.selector(MetricsName) {
-		selected[key] = value
-	}
 	r.custom(r.APIs.ServiceMonitor, MonitorKind, meta, map[string]any{
-		"selector":  map[string]any{"matchLabels": selected},
+		"selector":  map[string]any{"matchLabels": anyMap(r.selector(MetricsName))},
 		"endpoints": []any{map[string]any{"port": metricsPortName}},
 	})
 }

@@ -16,8 +16,8 @@ import (
 
 // networkPolicies deny by default, let anyone call the engine, whom the
 // configuration names read its metrics, the engine reach anyone, algorithms
-// the engine and DNS, and the queue's nodes each other and DNS; "full"
-// algorithms anyone.
+// the engine, DNS and what stage.egress lists, and the queue's nodes each other and
+// DNS; "full" algorithms without a list anyone.
 func (r *renderer) networkPolicies() []runtime.Object {
 	both := []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}
 	everyPod := metav1.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/instance": r.Plan.Launch.ID}}
@@ -47,13 +47,10 @@ func (r *renderer) algorithmPolicy(a bundle.Algorithm, both []networkingv1.Polic
 	name, run := r.names[a.VanityURL], a.Runtime.WithDefaults()
 	engine := []networkingv1.NetworkPolicyPeer{{PodSelector: &metav1.LabelSelector{MatchLabels: r.selector(EngineName)}}}
 	egress := []networkingv1.NetworkPolicyEgressRule{{}}
-	if run.Network == "isolated" {
-		egress = []networkingv1.NetworkPolicyEgressRule{
-			{Ports: dnsPorts()},
-			{To: engine, Ports: []networkingv1.NetworkPolicyPort{tcp(enginePort)}},
-		}
+	if _, listed := r.Settings.Egress[a.VanityURL]; listed || run.Network == "isolated" {
+		egress = r.egressRules(a, engine)
 	}
-	return r.policy(name, "algorithm", networkingv1.NetworkPolicySpec{
+	policy := r.policy(name, "algorithm", networkingv1.NetworkPolicySpec{
 		PodSelector: metav1.LabelSelector{MatchLabels: r.selector(name)},
 		PolicyTypes: both,
 		Ingress: []networkingv1.NetworkPolicyIngressRule{{
@@ -61,6 +58,8 @@ func (r *renderer) algorithmPolicy(a bundle.Algorithm, both []networkingv1.Polic
 		}},
 		Egress: egress,
 	})
+	r.egressAnnotation(a, &policy.ObjectMeta)
+	return policy
 }
 
 func (r *renderer) policy(name, component string, spec networkingv1.NetworkPolicySpec) *networkingv1.NetworkPolicy {

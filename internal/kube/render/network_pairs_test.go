@@ -3,6 +3,7 @@ package render_test
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -26,7 +27,8 @@ type pod struct {
 	name    string
 	labels  labels.Set
 	outside bool
-	ports   []int32 // that it listens on
+	at      netip.Addr // of the outside
+	ports   []int32    // that it listens on
 }
 
 // policies evaluates NetworkPolicies as their API documentation says: a pod
@@ -75,14 +77,21 @@ func matches(t *testing.T, selector *metav1.LabelSelector, set labels.Set) bool 
 	return s.Matches(set)
 }
 
-// peerIn knows the peers that we render: pods of the own namespace by label.
+// peerIn knows the peers that we render: pods of the own namespace by label, and
+// ranges of addresses.
 func peerIn(t *testing.T, peers []networkingv1.NetworkPolicyPeer, other pod) bool {
 	t.Helper()
 	if len(peers) == 0 {
 		return true
 	}
 	for _, peer := range peers {
-		if peer.IPBlock != nil || peer.NamespaceSelector != nil || peer.PodSelector == nil {
+		if peer.IPBlock != nil {
+			if other.outside && blockHas(t, peer.IPBlock, other.at) {
+				return true
+			}
+			continue
+		}
+		if peer.NamespaceSelector != nil || peer.PodSelector == nil {
 			t.Fatalf("this test does not know the peer %+v", peer)
 		}
 		if !other.outside && matches(t, peer.PodSelector, other.labels) {
@@ -90,6 +99,18 @@ func peerIn(t *testing.T, peers []networkingv1.NetworkPolicyPeer, other pod) boo
 		}
 	}
 	return false
+}
+
+func blockHas(t *testing.T, block *networkingv1.IPBlock, at netip.Addr) bool {
+	t.Helper()
+	has := func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Contains(at)
+	}
+	return has(block.CIDR) && !slices.ContainsFunc(block.Except, has)
 }
 
 func portIn(ports []networkingv1.NetworkPolicyPort, port int32) bool {

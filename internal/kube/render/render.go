@@ -25,6 +25,9 @@ func Launch(in Input) ([]*unstructured.Unstructured, error) {
 	}
 	r.add(r.networkPolicies()...)
 	for _, a := range in.Plan.Algorithms {
+		r.fqdnPolicy(a)
+	}
+	for _, a := range in.Plan.Algorithms {
 		r.add(r.algorithmService(a))
 	}
 	r.add(r.engineService())

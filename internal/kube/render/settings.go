@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/kube/egress"
 	"github.com/constellation-serving/constellation/internal/kube/placement"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
@@ -45,28 +46,30 @@ type Settings struct {
 	CreateNamespace bool
 	Ingress         Ingress
 	Profile         string
-	PullSecret      string                  // name of the Secret that pods pull with; "" is none
-	PullConfig      []byte                  // .dockerconfigjson, when the Secret is to be made
-	Replicas        map[string]int          // by vanity URL, over the plan's; such counts stay
-	Scale           map[string]Bounds       // by vanity URL, over the plan's; such counts follow the load
-	Resources       map[string]Resources    // by vanity URL, over the image's
-	Pods            map[string]PodOverrides // by vanity URL, over the plan's
-	SecretMarks     map[string]string       // by vanity URL: another for other secrets; see SecretsName
-	Engine          Resources               // the engine's own; it has no GPU
-	OwnKey          string                  // where the satellite's own key works: config.OwnKeyPods or OwnKeyAny
-	MetricsAllow    MetricsAllow            // besides the engines themselves
-	Monitor         Monitor                 // by which Prometheus learns of them
-	MothershipURL   string                  // where heartbeats go; "" is nowhere
-	MothershipProxy string                  // by which they go there; "" is none
-	MothershipCA    string                  // whom they trust besides the system's, PEM
-	Queue           Queue                   // of durable calls
-	CallbackAllow   []string                // where results may be sent beyond public addresses
-	Weights         Weights                 // how algorithms get those that they read
-	Placement       placement.Settings      // where pods run
-	TLS             TLS                     // how the engine serves HTTPS
-	Auth            config.Auth             // who may call besides keys, as routes.json has it
-	JWKSConfigMap   string                  // has the issuer's keys; "" is none
-	ClientCA        Source                  // has the authorities of client certificates
+	PullSecret      string                      // name of the Secret that pods pull with; "" is none
+	PullConfig      []byte                      // .dockerconfigjson, when the Secret is to be made
+	Replicas        map[string]int              // by vanity URL, over the plan's; such counts stay
+	Scale           map[string]Bounds           // by vanity URL, over the plan's; such counts follow the load
+	Resources       map[string]Resources        // by vanity URL, over the image's
+	Pods            map[string]PodOverrides     // by vanity URL, over the plan's
+	SecretMarks     map[string]string           // by vanity URL: another for other secrets; see SecretsName
+	Engine          Resources                   // the engine's own; it has no GPU
+	OwnKey          string                      // where the satellite's own key works: config.OwnKeyPods or OwnKeyAny
+	MetricsAllow    MetricsAllow                // besides the engines themselves
+	Egress          map[string][]egress.Entry   // by vanity URL: all that it may reach beside the satellite
+	EgressNames     map[string]egress.Addresses // of the names in these
+	Monitor         Monitor                     // by which Prometheus learns of them
+	MothershipURL   string                      // where heartbeats go; "" is nowhere
+	MothershipProxy string                      // by which they go there; "" is none
+	MothershipCA    string                      // whom they trust besides the system's, PEM
+	Queue           Queue                       // of durable calls
+	CallbackAllow   []string                    // where results may be sent beyond public addresses
+	Weights         Weights                     // how algorithms get those that they read
+	Placement       placement.Settings          // where pods run
+	TLS             TLS                         // how the engine serves HTTPS
+	Auth            config.Auth                 // who may call besides keys, as routes.json has it
+	JWKSConfigMap   string                      // has the issuer's keys; "" is none
+	ClientCA        Source                      // has the authorities of client certificates
 }
 
 // Ingress is how callers from outside reach the engine.

@@ -50,6 +50,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
 		ctx := t.Context()
 		s.ServeMonitors(t)
+		s.ServeFQDNPolicies(t)
 		operator := *s
 		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", guideRole(t, s.Namespace)), s.Namespace)
 		durable := func(in render.Input) render.Input {
@@ -57,15 +58,18 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 			return launchtest.Queued(in, render.ProfileHA, config.StoragePersistent)
 		}
 		first, second := durable(launchtest.Input()), durable(launchtest.Edited())
+		first = reaching(t, first, "api.example.com:443")
 		first.Settings.Monitor = render.Monitor{On: true, Labels: map[string]string{"release": "prometheus"}}
 		s.Eventually(t, "doctor finds every right", func() bool {
 			return launchtest.ProblemOf(launchtest.Preflight(t, operator.Cluster, first), "permissions") == ""
 		})
 		operator.MustDeploy(t, first)
 		wantMonitor(t, s, first)
+		wantNamed(t, s, true)
 		if actions := operator.MustDeploy(t, second); actions["ServiceMonitor/execution-engine"] != apply.Deleted || actions["Service/execution-engine-metrics"] != apply.Deleted {
 			t.Errorf("of what reads metrics, when it was switched off: %v", actions)
 		}
+		wantNamed(t, s, false)
 		ignored := []string{"ingress", "queue storage"} // there is no class of either
 		if problems := preflight.Problems(preflight.Ignore(launchtest.Preflight(t, operator.Cluster, second), ignored)); len(problems) > 0 {
 			t.Errorf("doctor after a deploy: %+v", problems)
@@ -98,6 +102,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 			t.Errorf("rollback: %v", err)
 		}
 		wantMonitor(t, s, first)
+		wantNamed(t, s, true)
 		if inventory, err = apply.ReadInventory(ctx, operator.Cluster); err != nil {
 			t.Fatal(err)
 		}
@@ -108,6 +113,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		if _, err := r.Remove(ctx, owned); err != nil {
 			t.Errorf("Remove: %v", err)
 		}
+		wantNamed(t, s, false)
 		if monitor, err := s.Get(ctx, render.MonitorAPI, render.MonitorKind, render.EngineName); err != nil || monitor != nil {
 			t.Errorf("after a removal: %v, %v; want no ServiceMonitor", monitor, err)
 		}
