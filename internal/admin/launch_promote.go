@@ -149,7 +149,7 @@ func (s *server) promoteSatellite(r *request, targetID string) error {
 		return err
 	}
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
-		made, _, err := service.CreateSatelliteVersion(r.Context(), r.p, targetID, &revision, specOf(version))
+		made, _, err := service.CreateSatelliteVersion(r.Context(), r.p, targetID, &revision, control.SpecOf(version))
 		if err != nil {
 			return outcome{}, err
 		}

@@ -96,7 +96,7 @@ func (s *server) makeAgain(r *request) error {
 	}
 	revision, _ := strconv.ParseInt(r.URL.Query().Get("revision"), 10, 64) // 0 fits no satellite
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
-		made, _, err := service.CreateSatelliteVersion(r.Context(), r.p, r.satellite.ID, &revision, specOf(old))
+		made, _, err := service.CreateSatelliteVersion(r.Context(), r.p, r.satellite.ID, &revision, control.SpecOf(old))
 		if err != nil {
 			return outcome{}, err
 		}
@@ -115,17 +115,4 @@ func (s *server) makeAgain(r *request) error {
 		return err
 	}
 	return r.finish(o)
-}
-
-// specOf returns a version as an editor writes it.
-func specOf(v *constellation.SatelliteVersion) control.VersionSpec {
-	spec := control.VersionSpec{Algorithms: make([]control.AlgorithmSpec, len(v.Algorithms)), Schedules: append([]constellation.Schedule{}, v.Schedules...)}
-	for i, a := range v.Algorithms {
-		spec.Algorithms[i] = control.AlgorithmSpec{
-			Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: a.Replicas, MinReplicas: a.MinReplicas, MaxReplicas: a.MaxReplicas,
-			Settings: a.Settings.Whole(),
-			Weights:  control.SpecWeights(a.Weights), RuntimeRevision: a.RuntimeRevision,
-		}
-	}
-	return spec
 }

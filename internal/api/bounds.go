@@ -45,6 +45,20 @@ func bounds() map[string]map[string]constraints {
 			"runtime_revision": {"minimum": 0, "maximum": 1<<31 - 1},
 			"weights":          {"maxItems": constellation.MaxWeights},
 		},
+		"SatelliteVersionPatch": {
+			"algorithm":  {"pattern": `^[A-Za-z0-9_.-]{1,63}/[A-Za-z0-9_.-]{1,63}/([0-9a-f]{40}|[0-9a-f]{64})$`},
+			"vanity_url": {"pattern": `^[A-Za-z0-9_]+(/[A-Za-z0-9_.-]+)+$`, "maxLength": 200},
+
+			"replicas":     {"minimum": 0, "maximum": constellation.MaxReplicas},
+			"min_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
+			"max_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
+
+			"env":              {"maxProperties": constellation.MaxEnv},
+			"env_from":         {"maxItems": constellation.MaxEnvFrom},
+			"volumes":          {"maxItems": constellation.MaxVolumes},
+			"weights":          {"maxItems": constellation.MaxWeights},
+			"runtime_revision": {"minimum": 0, "maximum": 1<<31 - 1},
+		},
 		"EnvFromInput": {
 			"name": {"pattern": `^[A-Za-z_][A-Za-z0-9_]*$`, "maxLength": constellation.MaxEnvName},
 			"key":  {"pattern": `^[A-Za-z0-9_.-]+$`, "maxLength": 253},

@@ -113,7 +113,10 @@ func newDocsOperation(registry huma.Registry, op *huma.Operation) docsOperation 
 			d.Errors = append(d.Errors, docsError{Status: status, Meaning: response.Description})
 			continue
 		}
-		d.Status = status + " " + response.Description
+		if d.Status != "" {
+			d.Status += " "
+		}
+		d.Status += status + " " + response.Description
 		if media := response.Content["application/json"]; media != nil {
 			d.Answer = indent(media.Example)
 		}

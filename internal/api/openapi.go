@@ -37,6 +37,7 @@ Answers may get new fields, and reason new words, without a new version of the A
 A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds.
 Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
 Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
+A satellite's next version is the whole list (POST …/versions) or the latest one with one algorithm changed (PATCH …/versions/latest); what changes nothing makes none, and answers 200 with the latest one and "created": false.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
 Satellites, launch instances and versions of algorithms have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
 
@@ -148,7 +149,7 @@ var meanings = map[int]string{
 	http.StatusUnauthorized:          "The key is missing, wrong, expired or revoked.",
 	http.StatusForbidden:             "The key's role or satellite does not allow this.",
 	http.StatusNotFound:              "There is no such thing, or none that this key may see.",
-	http.StatusConflict:              "The name is taken, the thing is in use, or the Idempotency-Key came with another request.",
+	http.StatusConflict:              "The name is taken, the thing is in use, base is not the latest version, or the Idempotency-Key came with another request.",
 	http.StatusPreconditionFailed:    "Somebody else changed it since the state that If-Match names.",
 	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json.",
@@ -173,6 +174,22 @@ var reasons = map[int]apiv1.Reason{
 	http.StatusServiceUnavailable:    apiv1.ReasonUnavailable,
 }
 
+// ensures are the operations that make a thing or find it made already.
+var ensures = []string{"createSatelliteVersion", "patchSatelliteVersion"}
+
+// answerTwice gives an operation that ensures something both its answers.
+func answerTwice(op *huma.Operation) {
+	answer := *op.Responses[strconv.Itoa(op.DefaultStatus)]
+	for status, meaning := range map[int]string{
+		http.StatusOK:      "There was nothing to change; this is what there is.",
+		http.StatusCreated: "It was made.",
+	} {
+		answer.Description = meaning
+		copied := answer
+		op.Responses[strconv.Itoa(status)] = &copied
+	}
+}
+
 // exemplify adds an example to every body of the document, made from the
 // examples of its fields.
 func exemplify(document *huma.OpenAPI) {
@@ -180,6 +197,9 @@ func exemplify(document *huma.OpenAPI) {
 	for _, op := range operations(document) {
 		if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-None-Match" }) {
 			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
+		}
+		if slices.Contains(ensures, op.OperationID) {
+			answerTwice(op)
 		}
 		for _, status := range unanswered(op) {
 			delete(op.Responses, strconv.Itoa(status))

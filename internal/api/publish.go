@@ -155,9 +155,6 @@ func copyOf(value any) any {
 	return copied
 }
 
-// versionOperation reads a satellite version, which never changes.
-const versionOperation = "getSatelliteVersion"
-
 // openReasons lets a later version have more reasons: a client that is held to
 // an enum could not read its errors.
 func openReasons(schema map[string]any) {
@@ -184,9 +181,6 @@ func addHeaders(paths map[string]any) {
 				response["headers"] = map[string]any{"Retry-After": retry}
 			case "200": // the same Go type answers what makes a thing, with where it is
 				delete(headers, "Location")
-				if op["operationId"] == versionOperation {
-					delete(headers, "ETag")
-				}
 			}
 		}
 	}

@@ -3,9 +3,11 @@ package api
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 type listSatelliteVersionsInput struct {
@@ -37,28 +39,65 @@ type createSatelliteVersionInput struct {
 	Body apiv1.SatelliteVersionCreate
 }
 
-type satelliteVersionOutput struct {
-	ETag     string `header:"ETag" doc:"Of the satellite, for If-Match; only when a version is made."`
-	Location string `header:"Location" doc:"Where the new version is."`
-	Body     apiv1.SatelliteVersion
+type satelliteVersionMadeOutput struct {
+	Status   int
+	ETag     string `header:"ETag" doc:"Of the satellite, for If-Match."`
+	Location string `header:"Location" doc:"Where the version is."`
+	Body     apiv1.SatelliteVersionMade
 }
 
-func (s *server) createSatelliteVersion(ctx context.Context, in *createSatelliteVersionInput) (*satelliteVersionOutput, error) {
+func (s *server) createSatelliteVersion(ctx context.Context, in *createSatelliteVersionInput) (*satelliteVersionMadeOutput, error) {
 	c := callOf(ctx)
 	ifMatch, err := in.revision()
 	if err != nil {
 		return nil, err
 	}
-	version, revision, err := c.control.CreateSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, versionSpec(in.Body.Algorithms, in.Body.Schedules))
+	next, err := c.control.EnsureSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, versionSpec(in.Body.Algorithms, in.Body.Schedules))
 	if err != nil {
 		return nil, err
 	}
-	return &satelliteVersionOutput{
-		ETag:     etag(revision),
-		Location: fmt.Sprintf("%s/v1/satellites/%s/versions/%d", s.publicURL, in.SatelliteID, version.Number),
-		Body:     wireSatelliteVersion(version),
-	}, nil
+	return s.satelliteVersionMade(in.SatellitePath, next), nil
 }
+
+type patchSatelliteVersionInput struct {
+	SatellitePath
+	Base int `query:"base" minimum:"1" maximum:"2147483647" doc:"The version that the change is made for: 409 when another one is the latest. Left out, whichever is." example:"4"`
+	IfMatchInput
+	Body apiv1.SatelliteVersionPatch
+}
+
+func (s *server) patchSatelliteVersion(ctx context.Context, in *patchSatelliteVersionInput) (*satelliteVersionMadeOutput, error) {
+	c := callOf(ctx)
+	ifMatch, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	body := in.Body
+	next, err := c.control.PatchSatelliteVersion(ctx, c.principal, in.SatelliteID, ifMatch, in.Base, control.AlgorithmPatch{
+		Algorithm: body.Algorithm, VanityURL: body.VanityURL,
+		Replicas: body.Replicas, MinReplicas: body.MinReplicas, MaxReplicas: body.MaxReplicas,
+		Settings: podSettings(apiv1.SatelliteAlgorithm{Env: body.Env, EnvFrom: body.EnvFrom, Volumes: body.Volumes}),
+		Weights:  specWeights(body.Weights), RuntimeRevision: body.RuntimeRevision,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.satelliteVersionMade(in.SatellitePath, next), nil
+}
+
+func (s *server) satelliteVersionMade(of SatellitePath, next control.NextVersion) *satelliteVersionMadeOutput {
+	out := &satelliteVersionMadeOutput{
+		Status: http.StatusOK, ETag: etag(next.Revision),
+		Location: fmt.Sprintf("%s/v1/satellites/%s/versions/%d", s.publicURL, of.SatelliteID, next.Version.Number),
+		Body:     apiv1.SatelliteVersionMade{SatelliteVersion: wireSatelliteVersion(next.Version), Created: next.Created},
+	}
+	if next.Created {
+		out.Status = http.StatusCreated
+	}
+	return out
+}
+
+type satelliteVersionOutput struct{ Body apiv1.SatelliteVersion }
 
 // SatelliteVersionPath names a version of a satellite.
 type SatelliteVersionPath struct {

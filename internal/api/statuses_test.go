@@ -86,6 +86,7 @@ func (w *world) documented(name string) []documented {
 		"createUser": `{"username":"a` + name + `","role":"viewer"}`, "updateUser": `{"role":"operator"}`, "createUserKey": `{"name":"second"}`,
 		"createSatellite": satelliteJSON("another " + name), "updateSatellite": `{"name":"renamed ` + name + `"}`, "createSatelliteKey": `{"name":"second"}`,
 		"createSatelliteVersion": `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`,
+		"patchSatelliteVersion":  `{"algorithm":"neo/hello/` + hash1 + `"}`,
 		"createLaunch":           `{"name":"second"}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
 		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
@@ -231,6 +232,8 @@ func TestEveryConflict(t *testing.T) {
 			again.body, says = `{"name":"TAKEN"}`, "a satellite with this name exists already"
 		case "deleteAlgorithmVersion":
 			again.names, says = map[string]string{"owner": "neo", "name": "hello", "git_hash": hash1}, "is in versions of satellites: "
+		case "patchSatelliteVersion":
+			again.query, says = "?base=7", "by neo, and not 7; look at what it changed"
 		case "updateLaunch":
 			again.body, says = `{"name":"Never Seen"}`, "a launch of this satellite with this name exists already"
 		default: // a POST

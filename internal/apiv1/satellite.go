@@ -112,6 +112,31 @@ type SatelliteVersionCreate struct {
 	Schedules  []Schedule           `json:"schedules,omitzero" doc:"All schedules of the next version. Left out, those of the latest version stay; [] has none." nullable:"false"`
 }
 
+// SatelliteVersionMade answers POST …/versions and PATCH …/versions/latest.
+type SatelliteVersionMade struct {
+	SatelliteVersion
+	Created bool `json:"created" doc:"false: the latest version has this content already, and is this one; none was made."`
+}
+
+// SatelliteVersionPatch is the body of PATCH …/versions/latest: one algorithm of
+// the latest version, whose next version has all else as it is. What is left out
+// stays.
+type SatelliteVersionPatch struct {
+	Algorithm string `json:"algorithm,omitempty" doc:"OWNER/NAME/HASH of what runs from now on." example:"neo/hello/0123456789012345678901234567890123456789"`
+	VanityURL string `json:"vanity_url,omitempty" doc:"Which of the latest version's changes; left out, the one place where the algorithm's OWNER/NAME is." example:"foo/bar"`
+
+	Replicas    *int `json:"replicas,omitempty" doc:"0 to 1000." example:"2"`
+	MinReplicas *int `json:"min_replicas,omitempty" doc:"Only with max_replicas, or where there is one." example:"0"`
+	MaxReplicas *int `json:"max_replicas,omitempty" doc:"0: the number of replicas no longer follows the load." example:"10"`
+
+	Env     map[string]string `json:"env,omitzero" doc:"All variables; {} has none."`
+	EnvFrom []EnvFrom         `json:"env_from,omitzero" nullable:"false" doc:"All of them; [] has none."`
+	Volumes []Volume          `json:"volumes,omitzero" nullable:"false" doc:"All of them; [] has none."`
+	Weights []WeightsMount    `json:"weights,omitzero" nullable:"false" doc:"All of them; [] has none."`
+
+	RuntimeRevision int `json:"runtime_revision,omitempty" doc:"Which of the runtime settings of the algorithm's version it has. Left out beside algorithm, the newest." example:"1"`
+}
+
 // VersionDiff answers GET …/versions/{number}/diff?from=N, each list ordered
 // by vanity URL.
 type VersionDiff struct {

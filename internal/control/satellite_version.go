@@ -104,39 +104,6 @@ func noSatelliteVersion(satellite *constellation.Satellite, number int) string {
 	return fmt.Sprintf("satellite %s has no version %d; its versions are 1 to %d", satellite.Name, number, latest)
 }
 
-// CreateSatelliteVersion makes the satellite's next version and returns the
-// satellite's new revision. With ifMatch another revision than that is
-// KindPreconditionFailed.
-func (s *Service) CreateSatelliteVersion(ctx context.Context, p Principal, id string, ifMatch *int64, spec VersionSpec) (v *constellation.SatelliteVersion, revision int64, err error) {
-	err = s.editSatellite(ctx, p, id, ifMatch, "changing a satellite's algorithms", func(s *Service, satellite *constellation.Satellite) error {
-		before := *satellite
-		if spec.Schedules == nil {
-			spec.Schedules = before.LatestVersion.Schedules
-		}
-		spec.Algorithms = keepSettings(spec.Algorithms, before.LatestVersion.Algorithms)
-		spec.Algorithms = keepWeights(spec.Algorithms, before.LatestVersion.Algorithms)
-		next, versionIDs, err := s.resolve(ctx, p, constellation.Validation{}, spec)
-		if err != nil {
-			return err
-		}
-		s.touch(satellite, p)
-		next.Number, next.CreatedAt, next.CreatedBy = before.LatestVersion.Number+1, satellite.UpdatedAt, p.Username
-		satellite.LatestVersion = next
-		if err := s.db.InsertSatelliteVersion(ctx, satellite.ID, &satellite.LatestVersion, versionIDs); err != nil {
-			return err
-		}
-		if err := s.db.UpdateSatellite(ctx, satellite); err != nil {
-			return err
-		}
-		v, revision = &satellite.LatestVersion, satellite.Revision
-		return s.audit(ctx, p, "satellite_version.create", satelliteTarget(satellite), viewSatellite(&before), viewSatellite(satellite))
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return v, revision, nil
-}
-
 // keepSettings returns specs with what they leave out of their settings as the
 // version before has it.
 func keepSettings(specs []AlgorithmSpec, before []constellation.SatelliteAlgorithm) []AlgorithmSpec {
