@@ -22,6 +22,8 @@ import (
 type Options struct {
 	PublicURL string // where clients reach this API, for links; "" makes them relative
 	Version   string // of the mothership, for the OpenAPI document
+
+	Stopping <-chan struct{} // closed when requests that wait must end
 }
 
 // server holds what the handlers need.
@@ -32,6 +34,8 @@ type server struct {
 	api       huma.API // the document; it serves nothing
 	describer *describer
 	turns     turns
+	waits     waits
+	stopping  <-chan struct{}
 }
 
 // Handler answers /v1/… and /openapi.json.
@@ -48,7 +52,7 @@ func (h *Handler) Reference() string { return h.reference }
 func New(service *control.Service, options Options) *Handler {
 	router := chi.NewMux()
 	router.Use(httpserve.HeadAsGet, capBody, checkAddress)
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping}
 	s.api = huma.NewAPI(config(s, options), s.describer)
 
 	s.accountRoutes()

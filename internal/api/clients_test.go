@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,9 @@ algorithm hello semantic version false
 not found: 1000 not_found
 conflict: 1002 name_taken name
 `
+
+// contentTags are the entity tags of a launch at its first revision.
+var contentTags = regexp.MustCompile(`"1\.[0-9a-f]{16}"`)
 
 // TestGeneratedClients makes clients from the document that a server publishes
 // with the generators that people use, compiles them, and lets each use the
@@ -70,7 +74,7 @@ func TestGeneratedClients(t *testing.T) {
 			for _, command := range generator.commands {
 				got = program(t, dir, strings.Fields(arguments.Replace(command)))
 			}
-			if got != said {
+			if got = contentTags.ReplaceAllString(got, `"1"`); got != said {
 				t.Errorf("the client says\n%s\nwant\n%s", got, said)
 			}
 		})

@@ -297,6 +297,10 @@ func TestParametersAreThoseOfTheServer(t *testing.T) {
 		{"/v1/events?target_id=" + long(200), "/v1/events?target_id=" + long(201)},
 		{"/v1/events?since=2026-01-31T12:00:00Z", "/v1/events?since=yesterday"},
 		{launch + "/history?resolution=1h", launch + "/history?resolution=2h"},
+		{launch + "?wait_for=running&timeout=1s", launch + "?wait_for=running&timeout=121s"},
+		{launch + "?wait_for=running&version=1&timeout=1", launch + "?wait_for=running&version=0"},
+		{launch + "?wait_for=running&min_version=1&timeout=1", launch + "?wait_for=running&timeout=1&min_version=0"},
+		{launch + "?wait_for=running&timeout=1", launch + "?wait_for=walking"},
 		{launch + "/history?algorithm=foo/bar", launch + "/history?algorithm="},
 	} {
 		if got := w.call(w.admin, "GET", test.within, ""); got.StatusCode != http.StatusOK {

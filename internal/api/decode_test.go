@@ -121,7 +121,7 @@ func TestRevision(t *testing.T) {
 		want   *int64
 		ok     bool
 	}{
-		{"", nil, true}, {"*", nil, true}, {`"3"`, number(3), true}, {`"3" `, number(3), true}, {`"03"`, number(0), true},
+		{"", nil, true}, {"*", nil, true}, {`"3"`, number(3), true}, {`"3.1f", "2"`, number(3), true}, {`".3"`, number(0), true}, {`"3" `, number(3), true}, {`"03"`, number(0), true},
 		{`"other"`, number(0), true}, {`"-3"`, number(0), true}, {`"1", "2"`, number(2), true}, {`"2","1","x"`, number(2), true},
 		{`W/"3"`, nil, false}, {"3", nil, false}, {`"1",`, nil, false}, {`"1" "2"`, nil, false}, {`*, "1"`, nil, false}, {`"`, nil, false}, {`""3""`, nil, false}, {"\"3\n\"", nil, false},
 	}

@@ -70,20 +70,45 @@ func (s *server) createLaunch(ctx context.Context, in *createLaunchInput) (*laun
 	}, nil
 }
 
-type launchDetailOutput struct {
-	ETag string `header:"ETag" doc:"For If-Match."`
-	Body apiv1.LaunchDetail
+type getLaunchInput struct {
+	LaunchPath
+	WaitInput
+	IfNoneMatch string `header:"If-None-Match" doc:"The ETag of the answer that is at hand: answers 304 when it is still the same."`
 }
 
-func (s *server) getLaunch(ctx context.Context, in *LaunchPath) (*launchDetailOutput, error) {
+type launchDetailOutput struct {
+	Status int
+	ETag   string `header:"ETag" doc:"For If-Match, which looks at the changes that editors made, and If-None-Match, which looks at all."`
+	Body   *apiv1.LaunchDetail
+}
+
+func (s *server) getLaunch(ctx context.Context, in *getLaunchInput) (*launchDetailOutput, error) {
+	wait, timeout, err := in.wait()
+	if err != nil {
+		return nil, err
+	}
+	var reached *bool
+	if timeout > 0 {
+		there, err := s.await(ctx, in.LaunchPath, wait, timeout)
+		if err != nil {
+			return nil, err
+		}
+		reached = &there
+	}
 	c := callOf(ctx)
 	launch, report, err := c.control.GetLaunchReport(ctx, c.principal, in.SatelliteID, in.LaunchID)
 	if err != nil {
 		return nil, err
 	}
-	return &launchDetailOutput{
-		ETag: etag(launch.Revision), Body: apiv1.LaunchDetail{Launch: wireLaunch(launch), Report: wireReport(report, launch)},
-	}, nil
+	body := &apiv1.LaunchDetail{Launch: wireLaunch(launch), Report: wireReport(report, launch), Reached: reached}
+	tag, err := contentTag(launch.Revision, body)
+	if err != nil {
+		return nil, err
+	}
+	if matches(in.IfNoneMatch, tag) {
+		return &launchDetailOutput{Status: http.StatusNotModified, ETag: tag}, nil
+	}
+	return &launchDetailOutput{Status: http.StatusOK, ETag: tag, Body: body}, nil
 }
 
 type historyInput struct {

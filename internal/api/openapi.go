@@ -38,6 +38,7 @@ A method that an address does not take is answered with 405 and the header Allow
 Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
 Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
 A satellite's next version is the whole list (POST …/versions) or the latest one with one algorithm changed (PATCH …/versions/latest); what changes nothing makes none, and answers 200 with the latest one and "created": false.
+A launch instance can be waited for: GET it with wait_for=running and, if you like, version=N or min_version=N and timeout=60s; with If-None-Match it answers 304 while nothing is new.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
 Satellites, launch instances and versions of algorithms have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
 

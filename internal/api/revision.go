@@ -37,7 +37,8 @@ func (in IfMatchInput) revision() (*int64, error) {
 		if m[1] != "" { // as a proxy that compresses makes it, and as never matches
 			return nil, constellation.Errorf(constellation.KindPreconditionFailed, `If-Match compares ETags to the byte, so a weak one such as %s matches nothing: send it without W/`, shorten(header))
 		}
-		if n, err := strconv.ParseInt(m[2], 10, 64); err == nil && strconv.FormatInt(n, 10) == m[2] {
+		number, _, _ := strings.Cut(m[2], ".") // what follows is of contentTag
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil && strconv.FormatInt(n, 10) == number {
 			newest = max(newest, n)
 		}
 		rest = rest[len(m[0]):]

@@ -22,6 +22,8 @@ type call struct {
 	principal control.Principal
 	request   *http.Request
 	nulls     error // what of its body is null, which the schema lets pass where a field may be left out
+
+	rest func(wait func() error) error // of a read: runs wait while others have its turn
 }
 
 type callKey struct{}
@@ -81,19 +83,28 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 	if err := c.checkQuery(r.URL.Query()); err != nil {
 		return nil, release, err
 	}
+	acquire := func() (err error) {
+		if release, err = s.turns.acquire(r.Context(), principal); err != nil {
+			release = func() {}
+		}
+		return err
+	}
+	rest := func(wait func() error) error {
+		release()
+		release = func() {}
+		return errors.Join(wait(), acquire())
+	}
 	if c.op.Method == http.MethodGet {
-		turn, err := s.turns.acquire(r.Context(), principal)
-		if err != nil {
+		if err := acquire(); err != nil {
 			return nil, release, err
 		}
-		release = turn
 	}
 	body, nulls, err := c.read(r, principal)
 	if err != nil {
 		return nil, release, err
 	}
 	runOn := func(service *control.Service) (*response, error) {
-		ctx := context.WithValue(r.Context(), callKey{}, &call{control: service, principal: principal, request: r, nulls: nulls})
+		ctx := context.WithValue(r.Context(), callKey{}, &call{control: service, principal: principal, request: r, nulls: nulls, rest: rest})
 		return run(ctx, r, body)
 	}
 	key := r.Header.Get("Idempotency-Key")

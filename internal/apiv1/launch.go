@@ -28,6 +28,8 @@ type Launch struct {
 type LaunchDetail struct {
 	Launch
 	Report *LaunchReport `json:"report" doc:"null: it never reported."`
+	// Reached answers wait_for.
+	Reached *bool `json:"reached,omitempty" doc:"Only with wait_for: whether it is as wanted; false: the timeout passed."`
 }
 
 // LaunchReport is what a launch last reported.

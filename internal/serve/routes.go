@@ -28,7 +28,7 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 		return nil, err
 	}
 	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, append(poolMetrics(m), totals{m.control})...)
-	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version})
+	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done()})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
 	images := registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies})
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
