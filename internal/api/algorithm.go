@@ -24,9 +24,16 @@ type AlgorithmPath struct {
 
 type algorithmOutput struct{ Body apiv1.Algorithm }
 
-func (s *server) listAlgorithms(ctx context.Context, in *ListInput) (*listOutput[apiv1.Algorithm], error) {
+type listAlgorithmsInput struct {
+	ListInput
+	NameInput
+}
+
+func (s *server) listAlgorithms(ctx context.Context, in *listAlgorithmsInput) (*listOutput[apiv1.Algorithm], error) {
 	c := callOf(ctx)
-	page, err := c.control.ListAlgorithms(ctx, c.principal, in.query())
+	query := in.query()
+	query.Name = in.Name
+	page, err := c.control.ListAlgorithms(ctx, c.principal, query)
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func parameterBounds() map[string]constraints {
 		"path username": {"pattern": `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`},
 		"path owner":    part, "path name": part,
 		"path git_hash": {"pattern": `^([0-9a-f]{40}|[0-9a-f]{64})$`},
-		"query q":       filter, "query actor": filter, "query action": filter, "query target_kind": filter, "query target_id": filter,
+		"query q":       filter, "query name": filter, "query actor": filter, "query action": filter, "query target_kind": filter, "query target_id": filter,
 		"query timeout":          {"pattern": `^([1-9]|[1-9][0-9]|1[01][0-9]|120)s?$`},
 		"query marker":           {"minLength": 1, "maxLength": control.MaxMarker},
 		"query resolution":       {"enum": resolutions},

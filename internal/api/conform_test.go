@@ -286,6 +286,7 @@ func TestParametersAreThoseOfTheServer(t *testing.T) {
 		{satellite + "/versions/1/diff?from=1", satellite + "/versions/1/diff?from=0"},
 		{"/v1/satellites?q=" + accents(200), "/v1/satellites?q=" + accents(201)},
 		{"/v1/satellites?q=a", "/v1/satellites?q="},
+		{"/v1/satellites?name=" + accents(200), "/v1/satellites?name=" + accents(201)},
 		{"/v1/satellites?limit=1", "/v1/satellites?limit=0"},
 		{"/v1/satellites?limit=500", "/v1/satellites?limit=501"},
 		{"/v1/satellites?sort=-updated_at", "/v1/satellites?sort=colour"},

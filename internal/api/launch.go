@@ -39,11 +39,14 @@ type launchOutput struct {
 type listLaunchesInput struct {
 	SatellitePath
 	ListInput
+	NameInput
 }
 
 func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*listOutput[apiv1.Launch], error) {
 	c := callOf(ctx)
-	page, err := c.control.ListLaunches(ctx, c.principal, in.SatelliteID, in.query())
+	query := in.query()
+	query.Name = in.Name
+	page, err := c.control.ListLaunches(ctx, c.principal, in.SatelliteID, query)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,11 @@ type ListInput struct {
 	Marker string `query:"marker" doc:"The marker of the page before."`
 }
 
+// NameInput looks something up by its name.
+type NameInput struct {
+	Name string `query:"name" doc:"Keeps what has this as its whole name, ignoring case; of an algorithm OWNER/NAME." example:"Edge Berlin"`
+}
+
 // ExpandAlgorithms asks for what a list of satellites or versions leaves out.
 type ExpandAlgorithms struct {
 	Expand string `query:"expand" enum:"algorithms" doc:"algorithms: with the algorithms of each version. A page has fewer results then, when they are long."`

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 // walk follows next_link from path to the end and returns every name.
@@ -127,5 +128,43 @@ func TestMarkerOfAnotherList(t *testing.T) {
 		if got.StatusCode == http.StatusInternalServerError {
 			t.Errorf("GET %s with another list's marker = 500", path)
 		}
+	}
+}
+
+// TestLookUpByName finds what has a name, whole and in any case, and nothing else.
+func TestLookUpByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	edge := w.satellite("Edge Bérlin")
+	w.satellite("Edge Bérlin 2")
+	w.satellite("50% off_")
+	w.launch(edge, "One")
+	w.launch(edge, "One more")
+	for _, test := range []struct {
+		path string
+		want []string
+	}{
+		{"/v1/satellites?name=EDGE+B%C3%89RLIN", []string{"Edge Bérlin"}},
+		{"/v1/satellites?name=edge+b%C3%A9rlin&sort=-launches&limit=1", []string{"Edge Bérlin"}},
+		{"/v1/satellites?name=Edge+B%C3%A9rlin+2&q=edge", []string{"Edge Bérlin 2"}},
+		{"/v1/satellites?name=Edge+B%C3%A9rlin+2&q=other", nil},
+		{"/v1/satellites?name=Edge", nil},
+		{"/v1/satellites?name=50%25+off_", []string{"50% off_"}},
+		{"/v1/satellites?name=50%25+of%25", nil},
+		{edge + "/launches?name=one", []string{"One"}},
+		{edge + "/launches?name=on", nil},
+		{"/v1/algorithms?name=Neo/Hello", []string{"hello"}},
+		{"/v1/algorithms?name=hello", nil},
+	} {
+		if got, _ := walk(t, w, test.path); !slices.Equal(got, test.want) {
+			t.Errorf("GET %s = %q, want %q", test.path, got, test.want)
+		}
+	}
+	// A marker of one name is none of another.
+	marker := w.call(w.admin, "GET", "/v1/satellites?limit=1", "").want(t, http.StatusOK)["marker"].(string)
+	w.call(w.admin, "GET", "/v1/satellites?limit=1&name=a&marker="+marker, "").refused(t, http.StatusBadRequest, apiv1.CodeBadMarker, "marker", "is not one of this list")
+	limited := w.key("neo", control.NewKey{Name: "limited", SatelliteID: new(strings.TrimPrefix(edge, "/v1/satellites/"))})
+	if list := w.call(limited, "GET", "/v1/satellites?name=50%25+off_", "").want(t, http.StatusOK)["results"].([]any); len(list) != 0 {
+		t.Errorf("a key of another satellite finds %v", list)
 	}
 }

@@ -39,13 +39,14 @@ type satelliteOutput struct {
 
 type listSatellitesInput struct {
 	ListInput
+	NameInput
 	ExpandAlgorithms
 }
 
 func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*listOutput[apiv1.Satellite], error) {
 	c := callOf(ctx)
 	query := in.query()
-	query.Expand = in.Expand != ""
+	query.Expand, query.Name = in.Expand != "", in.Name
 	page, err := c.control.ListSatellites(ctx, c.principal, query)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 // is a column of the list's own allow-list, with "-" before it for descending.
 type ListQuery struct {
 	Q, Sort, Marker string
+	Name            string // only what has this whole name, ignoring case; "" is all
 	Limit           int
 	Count           bool // say how many there are on all pages
 	Expand          bool // with the lists that are nested in rows, which are left out else
@@ -170,10 +171,17 @@ type marker struct {
 // for one row more than the page, to see if it ends.
 func (l listing[T]) parse(q ListQuery, of ...string) (postgres.List, error) {
 	var v constellation.Validation
-	list := postgres.List{Q: constellation.Fold(strings.TrimSpace(q.Q)), Cut: new(bool)}
-	list.Of = narrowing(append(of, list.Q))
+	list := postgres.List{Q: constellation.Fold(strings.TrimSpace(q.Q)), Name: constellation.Fold(q.Name), Cut: new(bool)}
+	by := append(of, list.Q)
+	if list.Name != "" {
+		by = append(by, list.Name)
+	}
+	list.Of = narrowing(by)
 	if utf8.RuneCountInString(list.Q) > MaxQuery || !validText(list.Q) {
 		v.Add("q", "q has at most %d characters, in UTF-8", MaxQuery)
+	}
+	if utf8.RuneCountInString(list.Name) > MaxQuery || !validText(list.Name) {
+		v.Add("name", "name has at most %d characters, in UTF-8", MaxQuery)
 	}
 	sort := q.Sort
 	if sort == "" {

@@ -14,7 +14,9 @@ import (
 type List struct {
 	// Q keeps what has it in its folded name, or at the start of it when no
 	// three letters or digits of it are in a row; "" is all.
-	Q     string
+	Q string
+	// Name keeps what has this as its whole folded name; "" is all.
+	Name  string
 	Sort  string
 	Desc  bool
 	After *Position // nil is from the start
@@ -184,6 +186,13 @@ func (o ordering) keyset(l List, args pgx.NamedArgs) keyset {
 		if l.anywhere() {
 			args["pattern"] = "%" + likeEscaper.Replace(l.Q) + "%"
 		}
+	}
+	if l.Name != "" {
+		conditions := []string{o.search + " = @name"}
+		if k.search != "" {
+			conditions = append(conditions, k.search)
+		}
+		k.search, args["name"] = strings.Join(conditions, " AND "), l.Name
 	}
 	if l.After != nil {
 		k.after = "(" + key.expr + ", " + o.id.expr + ") " + compare + " (@after_key::text::" + key.kind + ", @after_id::text::" + o.id.kind + ")"

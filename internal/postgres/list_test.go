@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
@@ -214,5 +215,66 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 	l.After, l.Cut = nil, nil
 	if all, err := db.Launches(ctx, satellite.ID, l); err != nil || len(all) != rows {
 		t.Errorf("a page that nobody bounds has %d rows, %v; want %d", len(all), err, rows)
+	}
+}
+
+// TestNamesAreLookedUpInTheirIndex plans the look-up of a name among many: no
+// table is read from end to end.
+func TestNamesAreLookedUpInTheirIndex(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), postgrestest.URL(t)
+	var asked string
+	db, err := postgres.OpenTraced(ctx, url, func(sql string) { asked = sql })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close(context.WithoutCancel(ctx)) })
+	if _, err := c.Exec(ctx, `
+		INSERT INTO satellites (id, name, name_key, expires_at, created_at, created_by, updated_at, updated_by, revision, latest_version)
+		SELECT gen_random_uuid(), i::text, i::text, now(), now(), 'test', now(), 'test', 1, 1 FROM generate_series(1, 5000) i;
+		INSERT INTO satellite_versions (satellite_id, number, created_at, created_by) SELECT id, 1, created_at, 'test' FROM satellites;
+		INSERT INTO launches (id, satellite_id, satellite_version, name, name_key, description, token_sealed, token_sha256, created_at, created_by, updated_at, updated_by, revision)
+		SELECT gen_random_uuid(), s.id, 1, i::text, i::text, '', '', gen_random_uuid()::text, now(), 'test', now(), 'test', 1
+		FROM generate_series(1, 5000) i, (SELECT id FROM satellites WHERE name_key = '1') s;
+		INSERT INTO owners (id, name, name_key, created_at) VALUES (gen_random_uuid(), 'neo', 'neo', now());
+		INSERT INTO algorithms (id, owner_id, name, repository, created_at, created_by)
+		SELECT gen_random_uuid(), o.id, i::text, 'neo/' || i, now(), 'test' FROM generate_series(1, 5000) i, owners o;
+		ANALYZE`); err != nil {
+		t.Fatal(err)
+	}
+	var satelliteID string
+	if err := c.QueryRow(ctx, `SELECT id FROM satellites WHERE name_key = '1'`).Scan(&satelliteID); err != nil {
+		t.Fatal(err)
+	}
+	l := postgres.List{Name: "77", Sort: "created_at", Limit: 51}
+	for what, list := range map[string]func() error{
+		"satellites": func() error { _, err := db.Satellites(ctx, "", l); return err },
+		"launches":   func() error { _, err := db.Launches(ctx, satelliteID, l); return err },
+		"algorithms": func() error {
+			l := l
+			l.Name = "neo/none" // one that is there is asked for its versions too
+			_, err := db.Algorithms(ctx, l)
+			return err
+		},
+	} {
+		if err := list(); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := c.Query(ctx, "EXPLAIN "+asked, pgx.NamedArgs{"name": "77", "limit": 51, "only_id": "", "near": 2000, "satellite_id": satelliteID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(plan, "\n"); !strings.Contains(text, "Index") || strings.Contains(text, "Seq Scan on "+what) {
+			t.Errorf("looking up a name in %s is planned as\n%s", what, text)
+		}
 	}
 }
