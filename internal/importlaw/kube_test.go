@@ -17,8 +17,10 @@ var kubeDirect = map[string][]string{
 	"internal/kube/apply":             {"internal/kube/cluster", "internal/kube/render", "internal/bundle"},
 	"internal/kube/health":            {"internal/constellation", "internal/kube/cluster", "internal/kube/egress", "internal/kube/render", "internal/satellite/config", "internal/satellite/runner"},
 	"internal/kube/secrets":           {"internal/bundle", "internal/constellation", "internal/kube/cluster", "internal/kube/render"},
-	"internal/kube/preflight":         {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/egress", "internal/kube/placement", "internal/kube/render", "internal/kube/room", "internal/kube/secrets", "internal/satellite/config"},
-	"internal/kube/room":              {"internal/kube/placement", "internal/kube/render"},
+	"internal/kube/preflight": {"internal/bundle", "internal/constellation", "internal/kube/apply", "internal/kube/cluster", "internal/kube/egress", "internal/kube/placement", "internal/kube/render", "internal/kube/room", "internal/kube/secrets",
+		"internal/kube/storage", "internal/satellite/config"},
+	"internal/kube/room":    {"internal/kube/placement", "internal/kube/render"},
+	"internal/kube/storage": {},
 	"internal/kube/rollout": {"internal/kube/apply", "internal/kube/cluster", "internal/kube/health", "internal/kube/render",
 		"internal/bundle", "internal/satellite/config"},
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/storage"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
@@ -195,7 +197,7 @@ func (p *preflight) binds(ctx context.Context) bool {
 		p.note(queueCheck, Problem, "", "list storage classes: %v", err)
 		return false
 	}
-	p.class = defaultOf(list.Items)
+	p.class = storage.Default(list.Items)
 	names := make([]string, len(list.Items))
 	for i := range list.Items {
 		if names[i] = list.Items[i].Name; names[i] == wanted {
@@ -217,7 +219,20 @@ func (p *preflight) binds(ctx context.Context) bool {
 	case p.class.Provisioner == noProvisioner:
 		return p.madeByHand(ctx)
 	}
-	return true
+	return p.class == nil || p.makesVolumes(ctx)
+}
+
+// makesVolumes reports whether nothing shows that the class makes no volumes.
+func (p *preflight) makesVolumes(ctx context.Context) bool {
+	why, err := storage.Trouble(ctx, p.cluster.Typed, p.namespaceName(), p.class, time.Now())
+	switch {
+	case err != nil:
+		p.note(queueCheck, Problem, "", "%v", err)
+	case why != "":
+		p.note(queueCheck, Problem, "have an admin of the cluster look after the class's provisioner "+p.class.Provisioner+"; or configure stage.queue.storage_class to another class, or stage.queue.storage=ephemeral",
+			"StorageClass %s makes no volumes, so that the queue's pods would never start: %s", p.class.Name, why)
+	}
+	return err == nil && why == ""
 }
 
 // bindsUnseen does what an account can that may not list classes.
@@ -236,8 +251,9 @@ func (p *preflight) bindsUnseen(ctx context.Context, wanted string) bool {
 			"the queue's volumes are to be of the cluster's default StorageClass, and it has none, so that its pods would never start")
 		return false
 	}
-	p.class = &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	return true
+	late := storagev1.VolumeBindingWaitForFirstConsumer // or at once: that is not known
+	p.class = &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: name}, VolumeBindingMode: &late}
+	return name == "" || p.makesVolumes(ctx)
 }
 
 // madeByHand looks for volumes of a class that nobody provisions, and reports

@@ -5,18 +5,15 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/kube/storage"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
-
-// The annotations that make a StorageClass the cluster's default.
-var defaultClass = []string{"storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"}
 
 // SettleQueue decides what the storage of a queue is that the operator left
 // open: what it is already, else persistent where the cluster has a default
@@ -58,7 +55,7 @@ func SettleQueue(ctx context.Context, c *cluster.Cluster, in render.Input) (rend
 func defaultStorageClass(ctx context.Context, c *cluster.Cluster) (string, error) {
 	list, err := c.Typed.StorageV1().StorageClasses().List(ctx, metav1.ListOptions{})
 	if err == nil {
-		if class := defaultOf(list.Items); class != nil {
+		if class := storage.Default(list.Items); class != nil {
 			return class.Name, nil
 		}
 		return "", nil
@@ -81,21 +78,6 @@ func defaultStorageClass(ctx context.Context, c *cluster.Cluster) (string, error
 		return "", nil
 	}
 	return *filled.Spec.StorageClassName, nil
-}
-
-// defaultOf returns the default of all classes, of several the youngest, as
-// admission has it; nil for none.
-func defaultOf(classes []storagev1.StorageClass) *storagev1.StorageClass {
-	var found *storagev1.StorageClass
-	for i := range classes {
-		class := &classes[i]
-		for _, annotation := range defaultClass {
-			if class.Annotations[annotation] == "true" && (found == nil || found.CreationTimestamp.Before(&class.CreationTimestamp)) {
-				found = class
-			}
-		}
-	}
-	return found
 }
 
 // liveQueue is what a launch has of a queue on the cluster.

@@ -116,6 +116,7 @@ func TestQueueStorage(t *testing.T) {
 			said, state = queueCheck(t, c, persistent)
 			wantStorage(t, name+": with a default", said, state, preflight.OK, "3 volumes of 10Gi of StorageClass "+standard)
 		}
+		classThatBindsNothing(t, s, namespaced, persistent, standard)
 		persistent.Settings.Profile = render.ProfileEdge
 		said, state = queueCheck(t, s.Cluster, persistent)
 		wantStorage(t, "in edge", said, state, preflight.OK, "a volume of 10Gi of StorageClass "+standard)
@@ -125,6 +126,60 @@ func TestQueueStorage(t *testing.T) {
 		claimsOfOthers(t, s, persistent)
 		whatCannotChange(t, s, persistent, auto)
 	})
+}
+
+// classThatBindsNothing: a claim of the class waits in vain, and its provisioner
+// said why; then its volumes are for nodes that are not there.
+func classThatBindsNothing(t *testing.T, s *launchtest.Space, namespaced *cluster.Cluster, in render.Input, class string) {
+	t.Helper()
+	claims := s.Admin.CoreV1().PersistentVolumeClaims(s.Namespace)
+	claim, err := claims.Create(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "in-vain"}, Spec: corev1.PersistentVolumeClaimSpec{
+		StorageClassName: &class, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, state := queueCheck(t, s.Cluster, in)
+	wantStorage(t, "a claim that waits since a moment", said, state, preflight.OK)
+	event := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Name: "in-vain.1"}, Type: corev1.EventTypeWarning, Reason: "ProvisioningFailed", Message: "the storage pool is offline", LastTimestamp: metav1.Now(),
+		InvolvedObject: corev1.ObjectReference{Kind: "PersistentVolumeClaim", Namespace: s.Namespace, Name: claim.Name, UID: claim.UID, APIVersion: "v1"},
+	}
+	if _, err := s.Admin.CoreV1().Events(s.Namespace).Create(t.Context(), event, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*cluster.Cluster{"admin": s.Cluster, "namespaced": namespaced} {
+		said, state := queueCheck(t, c, in)
+		wantStorage(t, name+": a class whose provisioner fails", said, state, preflight.Problem,
+			"StorageClass "+class+" makes no volumes", "in-vain", "the storage pool is offline", "the class's provisioner", "stage.queue.storage=ephemeral")
+	}
+	claim.Status.Phase = corev1.ClaimBound
+	if claim, err = claims.UpdateStatus(t.Context(), claim, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	said, state = queueCheck(t, s.Cluster, in)
+	wantStorage(t, "a class of which a claim has its volume", said, state, preflight.OK)
+	claim.Finalizers = nil // nobody here ends its protection
+	if _, err := claims.Update(t.Context(), claim, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := claims.Delete(t.Context(), claim.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+
+	zone := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace + "-zone"}, Provisioner: "example.com/disks", AllowedTopologies: []corev1.TopologySelectorTerm{
+		{MatchLabelExpressions: []corev1.TopologySelectorLabelRequirement{{Key: corev1.LabelTopologyZone, Values: []string{"nowhere"}}}},
+	}}
+	if _, err := s.Admin.StorageV1().StorageClasses().Create(t.Context(), zone, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Admin.StorageV1().StorageClasses().Delete(context.WithoutCancel(t.Context()), zone.Name, metav1.DeleteOptions{})
+	})
+	in.Settings.Queue.StorageClass = zone.Name
+	said, state = queueCheck(t, s.Cluster, in)
+	wantStorage(t, "a class of another zone", said, state, preflight.Problem, zone.Name+" makes no volumes", "topology.kubernetes.io/zone in nowhere")
 }
 
 func quotaOfClaims(t *testing.T, s *launchtest.Space, in render.Input) {
