@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -118,6 +119,71 @@ func TestTwoRunsOfACallHaveOneResult(t *testing.T) {
 	eventually(t, "the first run ends", func() bool { return s.isActive(at.ticket) == nil })
 	if rec, f := s.look(t.Context(), at, anyRoom); f != nil || string(rec.body) != "second" || rec.State != Succeeded {
 		t.Errorf("the result is %+v %v, want the one that was stored first", rec, f)
+	}
+	eventually(t, "the call is off the queue", func() bool {
+		p, err := q.Pending(t.Context(), queue.KindCall, "foo/bar")
+		return err == nil && p.Waiting+p.Running == 0
+	})
+}
+
+// TestAResultIsStoredFirst: while the result finds no room the call stays in the
+// queue, and what ran is not lost.
+func TestAResultIsStoredFirst(t *testing.T) {
+	t.Parallel()
+	secret := []byte("a secret that is long enough")
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Secret: secret, Size: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Close(context.Background()) })
+	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: secret, Size: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	eventually(t, "the queue is ready", func() bool { return q.Ready() == nil })
+	var ran atomic.Int32
+	run := make(chan bool)
+	s := start(t, q, Options{RunningAfter: time.Hour}, func(context.Context, Input) Outcome {
+		<-run
+		ran.Add(1)
+		return answered("done")
+	})
+	at := submit(t, s)
+	eventually(t, "the call runs", func() bool { return s.isActive(at.ticket) != nil })
+	var kept []string
+	eventually(t, "there is no more room for results", func() bool {
+		key := fmt.Sprint("kept-", len(kept))
+		err := q.Set(t.Context(), queue.BucketCall, key, make([]byte, 200<<10))
+		if err == nil {
+			kept = append(kept, key)
+		}
+		return errors.Is(err, queue.ErrFull)
+	})
+	for size := 100 << 10; size >= 64; size /= 2 { // up to the last bytes
+		key := fmt.Sprint("less-", size)
+		if q.Set(t.Context(), queue.BucketCall, key, make([]byte, size)) == nil {
+			kept = append(kept, key)
+		}
+	}
+	close(run)
+	eventually(t, "the call has run", func() bool { return ran.Load() == 1 })
+	for range 20 { // it is tried to store the result again and again
+		if p, err := q.Pending(t.Context(), queue.KindCall, "foo/bar"); err == nil && p.Waiting+p.Running != 1 {
+			t.Fatalf("%+v are in the queue while the result is not stored, want the call", p)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if rec, _, err := s.record(t.Context(), at.ticket); err != nil || rec != nil && rec.State.Ended() {
+		t.Fatalf("the result is stored where there was no room: %+v, %v", rec, err)
+	}
+	for _, key := range kept {
+		if err := q.Delete(t.Context(), queue.BucketCall, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rec, f := s.await(t.Context(), at, time.Minute, &Caller{Room: anyRoom}); f != nil || rec.State != Succeeded || string(rec.body) != "done" || ran.Load() != 1 {
+		t.Errorf("the call is %+v %v after %d runs, want the result of the one", rec, f, ran.Load())
 	}
 	eventually(t, "the call is off the queue", func() bool {
 		p, err := q.Pending(t.Context(), queue.KindCall, "foo/bar")

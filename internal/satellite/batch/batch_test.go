@@ -241,7 +241,7 @@ func TestKeysAndRetries(t *testing.T) {
 // there is a batch.
 func TestAnEmptyQueueAsksForNoReplica(t *testing.T) {
 	t.Parallel()
-	q := connect(t, startNode(t))
+	q := connect(t, startNode(t), roomy)
 	defer q.Close()
 	w := newWorker(t.Context(), New(Options{Queue: q}), vanity)
 	if looking, ok := w.next(t.Context()); ok {

@@ -24,10 +24,16 @@ import (
 
 const vanity = "foo/bar"
 
+// roomy is the size of a volume that no test fills.
+const roomy = 4 << 30
+
 // startNode starts a queue of one node.
-func startNode(t *testing.T) *node.Node {
+func startNode(t *testing.T) *node.Node { return startNodeOn(t, t.TempDir(), roomy) }
+
+// startNodeOn starts one in a folder that takes so many bytes.
+func startNodeOn(t *testing.T, dir string, size int64) *node.Node {
 	t.Helper()
-	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: t.TempDir(), Size: 4 << 30, Secret: []byte(secret)})
+	n, err := node.Start(t.Context(), node.Options{Name: "queue-0", Dir: dir, Size: size, Secret: []byte(secret)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +49,9 @@ func startNode(t *testing.T) *node.Node {
 
 const secret = "0123456789abcdef0123456789abcdef"
 
-func connect(t *testing.T, n *node.Node) *queue.Queue {
+func connect(t *testing.T, n *node.Node, size int64) *queue.Queue {
 	t.Helper()
-	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: []byte(secret), Size: 4 << 30})
+	q, err := queue.Connect(t.Context(), queue.Options{Node: n, Secret: []byte(secret), Size: size})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +161,13 @@ type engine struct {
 
 func startEngine(t *testing.T, n *node.Node, runner async.Runner, change func(*Options)) *engine {
 	t.Helper()
-	e := &engine{t: t, q: connect(t, n)}
+	return startEngineOn(t, n, roomy, runner, change)
+}
+
+// startEngineOn starts one on a node of that size.
+func startEngineOn(t *testing.T, n *node.Node, size int64, runner async.Runner, change func(*Options)) *engine {
+	t.Helper()
+	e := &engine{t: t, q: connect(t, n, size)}
 	o := Options{
 		Queue: e.q, Runner: runner, Algorithms: func() []string { return []string{vanity} },
 		Spend: func(string, string) (time.Duration, error) { return 0, nil },

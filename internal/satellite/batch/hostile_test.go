@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
 
 // TestAnEngineDies has one of two engines end without a word half way: its
@@ -169,11 +172,14 @@ func TestAnUploadWaitsForRoom(t *testing.T) {
 	}
 }
 
-// TestMemoryIsFlat uploads 100 MB, and looks at what this process holds
-// meanwhile: the engine, the replicas and the queue's node.
-func TestMemoryIsFlat(t *testing.T) {
-	e := startEngine(t, startNode(t), startReplicas(t, 2, func(*http.Request, []byte) (int, string) { return 200, "1" }), func(o *Options) { o.MaxPending = 8 << 20 })
-	const lines, size = 50_000, 2000
+// TestMemoryAndDiskAreBounded uploads 100 MB through a queue whose volume has 64 MiB,
+// and looks meanwhile at what this process holds, which is the engine, the replicas
+// and the queue's node, and at what the node has on its disk.
+func TestMemoryAndDiskAreBounded(t *testing.T) {
+	const lines, size, volume = 50_000, 2000, 64 << 20
+	dir := t.TempDir()
+	rep := startReplicas(t, 2, func(*http.Request, []byte) (int, string) { return 200, "1" })
+	e := startEngineOn(t, startNodeOn(t, dir, volume), volume, rep, func(o *Options) { o.MaxPending = 4 << 20 })
 	pad := strings.Repeat("x", size)
 	body, w := io.Pipe()
 	go func() {
@@ -184,34 +190,100 @@ func TestMemoryIsFlat(t *testing.T) {
 		}
 		_ = w.Close()
 	}()
-	heap := func() uint64 {
+	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+		return int64(m.HeapAlloc)
 	}
 	before := heap()
 	ctx, stop := context.WithCancel(t.Context())
-	most := make(chan uint64, 1)
+	type held struct{ heap, disk int64 }
+	most := make(chan held, 1)
 	go func() {
-		var max uint64
+		var all held
 		for sleep(ctx, 200*time.Millisecond) == nil {
-			if now := heap(); now > max {
-				max = now
-			}
+			all = held{max(all.heap, heap()), max(all.disk, onDisk(dir))}
 		}
-		most <- max
+		most <- all
 	}()
 	s := e.post(body, "")
 	e.await(s.ID, StateCompleted)
 	stop()
-	grown := (int64(<-most) - int64(before)) >> 20
-	t.Logf("100 MB of input: the heap grew by %d MiB at most", grown)
+	all := <-most
+	grown := (all.heap - before) >> 20
+	t.Logf("100 MB of input: the heap grew by %d MiB at most, and the disk had %d MiB", grown, all.disk>>20)
 	if grown > 64 {
 		t.Errorf("100 MB of input: the heap grew by %d MiB at most, want 64 MiB or less", grown)
 	}
+	if all.disk == 0 || all.disk > volume/2 {
+		t.Errorf("100 MB of input: the disk had %d MiB at most, want less than half of its %d", all.disk>>20, volume>>20)
+	}
 	if s = e.get(s.ID); s.Done != lines {
 		t.Errorf("the batch ends as %+v", s)
+	}
+}
+
+// onDisk returns how many bytes a folder's files have. One that goes meanwhile has none.
+func onDisk(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return nil //nolint:nilerr // it went
+		}
+		if info, err := e.Info(); err == nil {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}
+
+// TestABatchThatFillsTheQueue: results find no room half way, since others have it.
+// The upload is told so, and the same lines go on once there is room: none runs
+// again that has run.
+func TestABatchThatFillsTheQueue(t *testing.T) {
+	t.Parallel()
+	const lines, volume = 700, 64 << 20
+	pad := strings.Repeat("x", 8<<10)
+	rep := startReplicas(t, 4, func(_ *http.Request, body []byte) (int, string) {
+		return 200, strings.TrimSuffix(string(body), "}") + `,"pad":"` + pad + `"}`
+	})
+	e := startEngineOn(t, startNodeOn(t, t.TempDir(), volume), volume, rep, func(o *Options) { o.MaxPending, o.StallTimeout = 1<<10, 2*time.Second })
+	others := []string{"a", "b", "c", "d", "e"}
+	for _, key := range others {
+		if err := e.q.Set(t.Context(), queue.BucketCall, key, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send := func() (int, string) {
+		return e.do(http.MethodPost, vanity, strings.NewReader(numbered(1, lines)), "Idempotency-Key", "fills")
+	}
+	status, body := send()
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "no room for more of the batch") || !strings.Contains(body, "lines are stored and run: send the batch again") {
+		t.Fatalf("a batch whose results find no room = %d %s", status, body)
+	}
+	id := (&Upload{VanityURL: vanity, KeyID: "k1", IdempotencyKey: "fills"}).newID()
+	s := e.get(id)
+	half := e.output(id + "/results")
+	t.Logf("when there is no room %d of %d lines are stored and %d have results", s.Lines, lines, len(half))
+	if s.State != StateUploading || s.Lines == 0 || s.Lines >= lines || len(half) == 0 || int64(len(half)) > s.Lines {
+		t.Errorf("without room it is %+v, with %d results", s, len(half))
+	}
+	for _, key := range others {
+		if err := e.q.Delete(t.Context(), queue.BucketCall, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the same lines go on", func() bool { status, _ := send(); return status == http.StatusOK })
+	e.await(id, StateCompleted)
+	all := e.output(id + "/results")
+	for i, o := range all {
+		if o.Line != int64(i+1) || o.Error != nil || !strings.HasPrefix(string(o.Result), fmt.Sprintf(`{"n":%d,"pad":`, i+1)) {
+			t.Fatalf("output %d is line %d, %.60s, %+v", i, o.Line, o.Result, o.Error)
+		}
+	}
+	if n := rep.runs.Load(); len(all) != lines || n != lines {
+		t.Errorf("%d lines ran %d times and have %d results", lines, n, len(all))
 	}
 }
 
