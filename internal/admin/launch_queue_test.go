@@ -75,10 +75,11 @@ func TestDeadLettersWithoutScript(t *testing.T) {
 			Nodes: []constellation.QueueNode{{Name: "queue-0", Ready: true}, {Name: "queue-1", Ready: true}, {Name: "queue-2"}},
 			Lost:  []constellation.QueueLoss{{At: at, Calls: 17}}, Algorithms: []constellation.QueueAlgorithm{{VanityURL: "foo/bar", Waiting: 11, Running: 1, Dead: 2}},
 		},
-		Schedules:   []constellation.ScheduleState{{Name: "night", LastAt: &at, LastState: "failed", NextAt: &at, Missed: 3}},
+		Schedules: []constellation.ScheduleState{{Name: "night", LastAt: &at, LastState: "failed", LastRequestID: "req-night", NextAt: &at, Missed: 3,
+			Runs: []constellation.ScheduleRun{{At: at, State: "failed", RequestID: "req-night"}, {At: at.Add(-time.Hour), State: "succeeded"}, {At: at.Add(-2 * time.Hour), State: "dead"}}}},
 		DeadLetters: []constellation.DeadLetter{{RequestID: "req-1", VanityURL: "foo/bar", Reason: "the replica went away", Attempts: 5, At: at}, {RequestID: "req-2", VanityURL: "foo/baz", Attempts: 2, At: at.Add(time.Minute)}},
 	})
-	wantIn(t, view(sheet, linus), "Queue lost: 17 accepted calls unaccounted for", "It keeps calls in its pods alone", "Degraded", "Queue-2 is away.", "2 of 3", "340", "night", "Failed", "0 to 5 with the load")
+	wantIn(t, view(sheet, linus), "Queue lost: 17 accepted calls unaccounted for", "It keeps calls in its pods alone", "Degraded", "Queue-2 is away.", "2 of 3", "340", "night", "Failed", "req-night", "Before: succeeded, given up.", "0 to 5 with the load")
 	list := view(sheet+"/dead-letters", grace)
 	wantIn(t, list, "req-1", "The replica went away.", "These are the newest 2 of 340", "Retry the chosen calls", `value="req-2"`)
 	if strings.Index(list, "req-2") > strings.Index(list, "req-1") {

@@ -20,7 +20,7 @@ func readWork(in *apiv1.Heartbeat) constellation.WorkState {
 			}),
 		}
 	}
-	w.Schedules = mapped(in.Schedules, func(s apiv1.HeartbeatSchedule) constellation.ScheduleState { return constellation.ScheduleState(s) })
+	w.Schedules = mapped(in.Schedules, readScheduleState)
 	w.DeadLetters = mapped(in.DeadLetters, func(d apiv1.HeartbeatDeadLetter) constellation.DeadLetter { return constellation.DeadLetter(d) })
 	return w
 }
@@ -43,9 +43,21 @@ func wireQueue(q *constellation.QueueState) *apiv1.HeartbeatQueue {
 	}
 }
 
+func readScheduleState(s apiv1.HeartbeatSchedule) constellation.ScheduleState {
+	return constellation.ScheduleState{
+		Name: s.Name, LastAt: s.LastAt, LastState: s.LastState, LastRequestID: s.LastRequestID, NextAt: s.NextAt, Missed: s.Missed,
+		Runs: mapped(s.Runs, func(r apiv1.HeartbeatRun) constellation.ScheduleRun { return constellation.ScheduleRun(r) }),
+	}
+}
+
 func wireScheduleState(s constellation.ScheduleState) apiv1.HeartbeatSchedule {
-	s.LastAt, s.NextAt = utc(s.LastAt), utc(s.NextAt)
-	return apiv1.HeartbeatSchedule(s)
+	return apiv1.HeartbeatSchedule{
+		Name: s.Name, LastAt: utc(s.LastAt), LastState: s.LastState, LastRequestID: s.LastRequestID, NextAt: utc(s.NextAt), Missed: s.Missed,
+		Runs: mapped(s.Runs, func(r constellation.ScheduleRun) apiv1.HeartbeatRun {
+			r.At = r.At.UTC()
+			return apiv1.HeartbeatRun(r)
+		}),
+	}
 }
 
 func wireDeadLetter(d constellation.DeadLetter) apiv1.HeartbeatDeadLetter {

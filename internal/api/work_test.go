@@ -25,7 +25,8 @@ func (w *world) working() *reporter {
 		Depth: 12, OldestSeconds: 4, Dead: 1, Lost: []apiv1.HeartbeatLoss{{At: at, Calls: 17}},
 		Algorithms: []apiv1.HeartbeatQueueAlgorithm{{VanityURL: "foo/bar", Waiting: 11, Running: 1, Dead: 1}},
 	}
-	r.beat.Schedules = []apiv1.HeartbeatSchedule{{Name: "night", LastAt: &at, LastState: "succeeded", LastRequestID: "req-1", NextAt: &at, Missed: 2}}
+	r.beat.Schedules = []apiv1.HeartbeatSchedule{{Name: "night", LastAt: &at, LastState: "succeeded", LastRequestID: "req-1", NextAt: &at, Missed: 2,
+		Runs: []apiv1.HeartbeatRun{{At: at, State: "succeeded", RequestID: "req-1"}, {At: at.Add(-24 * time.Hour), State: "failed", RequestID: "req-0"}}}}
 	r.beat.DeadLetters = []apiv1.HeartbeatDeadLetter{{RequestID: "req-9", VanityURL: "foo/bar", Reason: "the replica went away", Attempts: 5, At: at}}
 	return r
 }
@@ -157,6 +158,8 @@ func TestWorkThatBreaksARule(t *testing.T) {
 		{"dead_letters", `"dead_letters":[` + letters + `]`},
 		{"dead_letters[0].request_id", `"dead_letters":[{"request_id":"a b","vanity_url":"foo/bar","at":"2026-01-01T00:00:00Z"}]`},
 		{"schedules[0].name", `"schedules":[{"name":""}]`},
+		{"schedules[0].runs", `"schedules":[{"name":"a","runs":[` + strings.Repeat(`{"at":"2026-01-01T00:00:00Z"},`, 10) + `{"at":"2026-01-01T00:00:00Z"}]}]`},
+		{"schedules[0].runs[0].at", `"schedules":[{"name":"a","runs":[{"at":"9999-12-31T23:59:59-12:00"}]}]`},
 		{"commands_done[0]", `"commands_done":[{"id":"x","done":-1}]`},
 	} {
 		body := `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[],` + test.body + `}`

@@ -87,6 +87,15 @@ type HeartbeatSchedule struct {
 	LastRequestID string     `json:"last_request_id,omitempty" example:"req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52"`
 	NextAt        *time.Time `json:"next_at,omitempty" doc:"When it is due; left out: never again."`
 	Missed        int64      `json:"missed,omitempty" minimum:"0" doc:"Runs that were due while the satellite was away, since the version runs." example:"0"`
+
+	Runs []HeartbeatRun `json:"runs,omitempty" doc:"The latest runs, the newest first." nullable:"false"`
+}
+
+// HeartbeatRun is one run of a schedule.
+type HeartbeatRun struct {
+	At        time.Time `json:"at" doc:"When it was due."`
+	State     string    `json:"state,omitempty" enum:"queued,running,succeeded,failed,dead,cancelled" doc:"What became of it; left out: that is not known any more." example:"succeeded"`
+	RequestID string    `json:"request_id,omitempty" example:"req-0b5c3f0e-6f0d-8f7e-9d56-0f6c8b1f3a52"`
 }
 
 // HeartbeatDeadLetter is a call that was given up.

@@ -79,6 +79,15 @@ type ScheduleState struct {
 	LastRequestID string     `json:"id,omitempty"`
 	NextAt        *time.Time `json:"next,omitempty"` // nil: never again
 	Missed        int64      `json:"m,omitempty"`
+
+	Runs []ScheduleRun `json:"r,omitempty"` // the latest, the newest first
+}
+
+// ScheduleRun is one run of a schedule.
+type ScheduleRun struct {
+	At        time.Time `json:"at"`
+	State     string    `json:"s,omitempty"` // "" is not known any more
+	RequestID string    `json:"id,omitempty"`
 }
 
 // DeadLetter is a durable call that was given up.
@@ -129,6 +138,7 @@ const (
 	maxQueueNodes     = 50
 	maxQueueLosses    = 100
 	maxScheduleStates = 2 * MaxSchedules // while one version replaces another
+	maxScheduleRuns   = 10
 	maxCommandEnds    = 100
 	maxWord           = 40
 	MaxDeadLetters    = 100 // in a heartbeat, and in a command
@@ -171,6 +181,15 @@ func (w *WorkState) check(v *Validation) {
 		checkCounts(v, at, s.Missed)
 		checkMoment(v, at+".last_at", s.LastAt)
 		checkMoment(v, at+".next_at", s.NextAt)
+		if len(s.Runs) > maxScheduleRuns {
+			v.Add(at+".runs", "a schedule reports its latest %d runs at most; these are %d", maxScheduleRuns, len(s.Runs))
+			return
+		}
+		for j := range s.Runs {
+			r := &s.Runs[j]
+			r.State, r.RequestID = cut(r.State, maxWord), cut(r.RequestID, 100)
+			checkMoment(v, fmt.Sprintf("%s.runs[%d].at", at, j), &r.At)
+		}
 	}
 	if len(w.DeadLetters) > MaxDeadLetters {
 		v.Add("dead_letters", "at most %d dead letters report in one heartbeat; these are %d", MaxDeadLetters, len(w.DeadLetters))

@@ -299,7 +299,9 @@ func reportWork(beat *apiv1.Heartbeat) {
 		Algorithms: []apiv1.HeartbeatQueueAlgorithm{{VanityURL: "fraud/score", Waiting: 1230, Running: 4, Dead: 240}},
 	}
 	beat.Schedules = []apiv1.HeartbeatSchedule{
-		{Name: "nightly-report", LastAt: &last, LastState: "succeeded", LastRequestID: "req-7", NextAt: &next}, {Name: "warm-up", NextAt: &next, Missed: 3},
+		{Name: "nightly-report", LastAt: &last, LastState: "succeeded", LastRequestID: "req-7", NextAt: &next, Runs: []apiv1.HeartbeatRun{
+			{At: last, State: "succeeded", RequestID: "req-7"}, {At: last.Add(-24 * time.Hour), State: "failed", RequestID: "req-6"}, {At: last.Add(-48 * time.Hour), State: "succeeded", RequestID: "req-5"},
+		}}, {Name: "warm-up", NextAt: &next, Missed: 3},
 	}
 	for i := range 40 {
 		beat.DeadLetters = append(beat.DeadLetters, apiv1.HeartbeatDeadLetter{

@@ -87,7 +87,17 @@ type record struct {
 	LastRequestID string    `json:"last_request_id,omitempty"`
 	Missed        int64     `json:"missed,omitempty"`
 	MissedUntil   time.Time `json:"missed_until,omitzero"` // the latest that was missed
+	Runs          []run     `json:"runs,omitempty"`        // the latest calls, the newest first
 }
+
+// run is a call that a schedule made.
+type run struct {
+	At        time.Time `json:"at"` // when it was due
+	RequestID string    `json:"request_id"`
+}
+
+// maxRuns is how many calls are remembered.
+const maxRuns = 5
 
 // New returns a service that makes no calls until Run.
 func New(o Options) *Service {
@@ -234,6 +244,7 @@ func (s *Service) settle(ctx context.Context, k *scheduleState, now time.Time) (
 	}
 	s.log.Info("a schedule made its call", "schedule", k.of.Name, "algorithm", k.of.VanityURL, "due", latest, "request_id", id)
 	r.LastAt, r.LastRequestID = latest, id
+	r.Runs = append([]run{{latest.UTC(), id}}, r.Runs[:min(len(r.Runs), maxRuns-1)]...)
 	return r, nil
 }
 

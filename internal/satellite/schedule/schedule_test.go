@@ -138,6 +138,16 @@ func TestCallsWhenTheyAreDue(t *testing.T) {
 	if got := state[0]; got.LastState != "succeeded" || got.Missed != 0 || !got.NextAt.Equal(instant(t, "2026-11-29T03:20:00Z")) || !got.LastAt.Equal(instant(t, "2026-11-29T03:00:00Z")) || got.LastRequestID == "" {
 		t.Errorf("the state is %+v", got)
 	}
+	var runs []string // the five latest
+	for _, r := range state[0].Runs {
+		runs = append(runs, r.At.Format("15:04")+" "+r.State)
+		if r.RequestID == "" || r.RequestID == state[1].LastRequestID {
+			t.Errorf("the run %+v has not its own request id", r)
+		}
+	}
+	if diff := cmp.Diff([]string{"03:00 succeeded", "02:40 succeeded", "02:20 succeeded", "02:00 succeeded", "01:40 succeeded"}, runs); diff != "" {
+		t.Errorf("the latest runs (-want +got):\n%s", diff)
+	}
 }
 
 // TestTwoEnginesMakeACallOnce has two engines that both believe that they decide.

@@ -21,7 +21,15 @@ type State struct {
 	NextAt        time.Time `json:"next_at,omitzero"`
 	Missed        int64     `json:"missed"` // since the schedule began
 	MissedUntil   time.Time `json:"missed_until,omitzero"`
+	Runs          []Run     `json:"runs,omitempty"`    // the latest calls, the newest first
 	Problem       string    `json:"problem,omitempty"` // why it makes no calls
+}
+
+// Run is a call that a schedule made.
+type Run struct {
+	At        time.Time `json:"at"`              // when it was due
+	State     string    `json:"state,omitempty"` // "" is not known any more
+	RequestID string    `json:"request_id"`
 }
 
 // maxStates bounds what is remembered of calls that have ended.
@@ -43,7 +51,10 @@ func (s *Service) State(ctx context.Context) []State {
 		var r record
 		if value, _, err := s.opts.Queue.Record(ctx, queue.BucketSchedule, keyOf(schedule.Name)); err == nil && json.Unmarshal(value, &r) == nil {
 			state.LastAt, state.LastRequestID, state.Missed, state.MissedUntil = r.LastAt, r.LastRequestID, r.Missed, r.MissedUntil
-			state.LastState = s.stateOf(ctx, r.LastRequestID, schedule.VanityURL)
+			state.LastState = s.stateOf(ctx, r.LastRequestID, schedule.VanityURL, true)
+			for i, run := range r.Runs {
+				state.Runs = append(state.Runs, Run{run.At, s.stateOf(ctx, run.RequestID, schedule.VanityURL, i == 0), run.RequestID})
+			}
 			if r.Due.After(after) {
 				after = r.Due
 			}
@@ -54,8 +65,9 @@ func (s *Service) State(ctx context.Context) []State {
 	return all
 }
 
-// stateOf returns the state of a call. What has ended is asked for once.
-func (s *Service) stateOf(ctx context.Context, requestID, vanityURL string) string {
+// stateOf returns the state of a call. What has ended is asked for once, and so is
+// one that is not the newest and not known any more.
+func (s *Service) stateOf(ctx context.Context, requestID, vanityURL string, newest bool) string {
 	if requestID == "" {
 		return ""
 	}
@@ -66,7 +78,7 @@ func (s *Service) stateOf(ctx context.Context, requestID, vanityURL string) stri
 		return state
 	}
 	state, _ = s.opts.StateOf(ctx, requestID, vanityURL)
-	if state != "" && state != "queued" && state != "running" {
+	if state != "queued" && state != "running" && (state != "" || !newest) {
 		s.statesMu.Lock()
 		if len(s.states) >= maxStates {
 			clear(s.states)

@@ -88,9 +88,13 @@ func (s *Service) Do(ctx context.Context, command apiv1.HeartbeatCommand) (int, 
 func schedules(ctx context.Context, d *durable.Session) []apiv1.HeartbeatSchedule {
 	var all []apiv1.HeartbeatSchedule
 	for _, one := range d.Times.State(ctx) {
-		all = append(all, apiv1.HeartbeatSchedule{
+		told := apiv1.HeartbeatSchedule{
 			Name: one.Name, LastAt: known(one.LastAt), LastState: one.LastState, LastRequestID: one.LastRequestID, NextAt: known(one.NextAt), Missed: one.Missed,
-		})
+		}
+		for _, run := range one.Runs {
+			told.Runs = append(told.Runs, apiv1.HeartbeatRun{At: run.At, State: run.State, RequestID: run.RequestID})
+		}
+		all = append(all, told)
 	}
 	return all
 }
