@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/constellation-serving/constellation/deploy/examples/callers"
 	"github.com/constellation-serving/constellation/internal/kube/render"
 )
 
@@ -245,6 +246,7 @@ func (j *journey) meshed(t *testing.T) {
 			t.Fatalf("after a time-out a call = %d %.300s", status, answer)
 		}
 	}
+	j.flows(t, client)
 	engines, err := j.kube.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + render.EngineName})
 	if err != nil {
 		t.Fatal(err)
@@ -275,6 +277,42 @@ func (j *journey) meshed(t *testing.T) {
 	j.operate(t, "status")
 	if out := j.operate(t, "diff"); !strings.Contains(out, "no changes") {
 		t.Errorf("diff after the mesh put its proxies there: %s", out)
+	}
+}
+
+// flows: an answer comes in pieces as it is made, and a call is stored and run.
+func (j *journey) flows(t *testing.T, client *http.Client) {
+	t.Helper()
+	var first, last time.Time
+	caller := callers.Caller{Base: "https://" + siteHost + "/v1/algo", Key: j.key, HTTP: client}
+	err := caller.StreamChat(t.Context(), neighbour, "parrot-1", strings.Repeat("knock ", 50), func(string) {
+		if last = time.Now(); first.IsZero() {
+			first = last
+		}
+	})
+	if took := last.Sub(first); err != nil || took < 500*time.Millisecond { // the sample takes a second
+		t.Errorf("the words of a second's answer all came within %v, %v", took, err)
+	}
+	status, answer := j.ask(t, client, "Simple "+j.key, own+"?output=void", "text/plain", "stored")
+	var stored struct {
+		ID string `json:"request_id"`
+	}
+	if err := json.Unmarshal([]byte(answer), &stored); err != nil || status != http.StatusOK {
+		t.Fatalf("a call that nobody waits for = %d %.300s, %v", status, answer, err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+siteHost+"/v1/async/"+stored.ID+"?wait=30", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Simple "+j.key)
+	ended, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ended.Body.Close() //nolint:errcheck // read to its end
+	var call struct{ State string }
+	if err := json.NewDecoder(ended.Body).Decode(&call); err != nil || call.State != "succeeded" {
+		t.Errorf("the stored call is %q, %v", call.State, err)
 	}
 }
 
