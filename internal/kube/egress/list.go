@@ -91,8 +91,8 @@ func parseEntry(text string) (e Entry, err error) {
 	if e.Port, err = parsePort(port); err != nil {
 		return e, fmt.Errorf("%s; of %q, %w", form, text, err)
 	}
-	inner, bracketed := strings.CutPrefix(where, "[")
-	if inner, bracketed = strings.CutSuffix(inner, "]"); !bracketed && strings.Contains(where, ":") {
+	inner, bracketed := strings.CutSuffix(strings.TrimPrefix(where, "["), "]")
+	if !bracketed && strings.Contains(where, ":") {
 		return e, fmt.Errorf("%s; IPv6 is in brackets, such as [2001:db8::/32]:443; not %q", form, text)
 	}
 	if e.Range, err = parseRange(inner); err == nil && bracketed == e.Range.Addr().Is6() {
