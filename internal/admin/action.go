@@ -8,7 +8,7 @@ var actionWords = map[string]string{
 	"account.create": "created the account", "account.delete": "deleted the account", "account.invite": "made a password link for",
 	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.update": "changed the account",
 	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
-	"algorithm_version.create": "pushed", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
+	"algorithm_version.create": "pushed", "algorithm_version.update": "corrected the settings of", "algorithm_version.delete": "removed the version", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
 	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",
 	"launch.retry_dead_letters": "asked to retry dead letters of the launch instance", "launch.drop_dead_letters": "asked to drop dead letters of the launch instance",
 	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",

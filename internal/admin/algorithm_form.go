@@ -116,6 +116,9 @@ func (s *server) putAlgorithm(r *request) error {
 		return s.renderAlgorithmForm(r, http.StatusUnprocessableEntity, row, line, problem)
 	}
 	if at >= 0 {
+		if before := r.draft.Algorithms[at]; before.Algorithm == line.Algorithm {
+			line.RuntimeRevision = before.RuntimeRevision
+		}
 		r.draft.Algorithms[at] = line
 	} else {
 		r.draft.Algorithms = append(r.draft.Algorithms, line)

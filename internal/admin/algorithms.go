@@ -104,25 +104,3 @@ func (s *server) showAlgorithm(r *request) error {
 	}
 	return r.render(http.StatusOK, page.AlgorithmPage(m))
 }
-
-func (s *server) showAlgorithmVersion(r *request) error {
-	ref := constellation.AlgorithmRef{Owner: r.param("owner"), Name: r.param("name"), Hash: r.param("hash")}
-	version, err := s.control.GetAlgorithmVersion(r.Context(), r.p, ref)
-	if err != nil {
-		return err
-	}
-	l := readList(r, r.URL.Path, "name")
-	found, err := s.control.ListUses(r.Context(), r.p, version.Ref(), l.query())
-	if err != nil {
-		return err
-	}
-	path := "/algorithms/" + version.Owner + "/" + version.Name
-	m := page.AlgorithmVersion{
-		Frame: s.frame(r, version.Owner+"/"+version.Name+" "+constellation.ShortHash(version.GitHash),
-			component.Crumb{Name: "Algorithms", URL: "/algorithms"}, component.Crumb{Name: version.Owner, URL: address("/algorithms", "q", version.Owner+"/")},
-			component.Crumb{Name: version.Name, URL: path}, component.Crumb{Name: constellation.ShortHash(version.GitHash)}),
-		Version: version, Host: s.host(), Uses: found.Items, Pager: pagerOf(l, found),
-	}
-	m.Frame.Section = "algorithms"
-	return r.render(http.StatusOK, page.AlgorithmVersionPage(m))
-}

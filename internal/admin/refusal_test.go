@@ -106,7 +106,8 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		must(err)
 		return list[0].ID
 	}
-	common := []string{"{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "1", "{index}", "0"}
+	w.pushUnused()
+	common := []string{"{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "1", "{index}", "0"}
 	places := map[string]*strings.Replacer{
 		"/account": strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
 		"/users":   strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
@@ -114,7 +115,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	}
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
-		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"},
+		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"}, "port": {"8081"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
 	drafts := map[string]string{} // the pages of drafts with a line, by where they are edited
@@ -215,7 +216,7 @@ func (w refused) refusals(t *testing.T, r Route, target, from string, typed url.
 var ofPage = map[string]bool{
 	newDraft: true, newDraft + "/empty": true, newDraft + "/lines/{index}/change": true, newDraft + "/lines/{index}/remove": true, newDraft + "/admin-key": true,
 	editDraft: true, editDraft + "/preview": true, editDraft + "/rebase": true, editDraft + "/discard": true, editDraft + "/lines/{index}/change": true,
-	editDraft + "/lines/{index}/remove": true, editDraft + "/admin-key": true, "/users/{username}/role": true,
+	editDraft + "/lines/{index}/remove": true, editDraft + "/lines/{index}/settings": true, editDraft + "/admin-key": true, "/users/{username}/role": true,
 }
 
 // takesText are the forms that can be filled in wrongly.

@@ -151,11 +151,12 @@ func typedDraft(r *request) constellation.SatelliteDraft {
 		return ""
 	}
 	for i := range f["vanity_url"] {
+		revision, _ := strconv.Atoi(at("runtime_revision", i)) // 0 is the newest
 		d.Algorithms = append(d.Algorithms, constellation.DraftAlgorithm{
 			Algorithm: at("algorithm", i), VanityURL: at("vanity_url", i), Replicas: strings.TrimSpace(at("replicas", i)),
 			MinReplicas: strings.TrimSpace(at("min_replicas", i)), MaxReplicas: strings.TrimSpace(at("max_replicas", i)),
 			Settings: constellation.PodSettingsText{Env: lines(at("env", i)), EnvFrom: lines(at("env_from", i)), Volumes: lines(at("volumes", i))},
-			Weights:  lines(at("weights", i)),
+			Weights:  lines(at("weights", i)), RuntimeRevision: revision,
 		})
 	}
 	return d

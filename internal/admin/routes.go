@@ -33,6 +33,7 @@ func (s *server) routes() []route {
 	const viewer, operator, admin = constellation.RoleViewer, constellation.RoleOperator, constellation.RoleAdmin
 	const satellite = "/satellites/{satellite_id}"
 	const launch = satellite + "/launches/{launch_id}"
+	const version = "/algorithms/{owner}/{name}/{hash}"
 	const user = "/users/{username}"
 	return []route{
 		{"GET", "/setup", anyone, s.showSetup},
@@ -74,6 +75,7 @@ func (s *server) routes() []route {
 		{"POST", editDraft + "/discard", admin, s.discard},
 		{"POST", editDraft + "/add", admin, s.openNewLine},
 		{"POST", editDraft + "/lines/{index}/change", admin, s.openLine},
+		{"POST", editDraft + "/lines/{index}/settings", admin, s.takeSettings},
 		{"POST", editDraft + "/lines/{index}/remove", admin, s.removeLine},
 		{"POST", editDraft + "/admin-key", admin, s.makeAdminKey},
 		{"GET", editDraft + "/algorithm", admin, s.showAlgorithmForm},
@@ -121,7 +123,11 @@ func (s *server) routes() []route {
 		{"GET", "/algorithms", viewer, s.listAlgorithms},
 		{"GET", "/algorithms/push", admin, s.showPush},
 		{"GET", "/algorithms/{owner}/{name}", viewer, s.showAlgorithm},
-		{"GET", "/algorithms/{owner}/{name}/{hash}", viewer, s.showAlgorithmVersion},
+		{"GET", version, viewer, s.showAlgorithmVersion},
+		{"GET", version + "/settings", admin, s.askSettings},
+		{"POST", version + "/settings", admin, s.correctSettings},
+		{"GET", version + "/remove", admin, s.askRemoveVersion},
+		{"POST", version + "/remove", admin, s.removeVersion},
 
 		{"GET", "/account", viewer, s.showAccount},
 		{"GET", "/account/keys/new", viewer, s.newAccountKey},

@@ -83,7 +83,7 @@ func (s *server) showAlgorithms(r *request) error {
 		}
 		line := page.AlgorithmLine{SatelliteAlgorithm: a}
 		if image := images[i]; image != nil {
-			line.SemanticVersion, line.Digest, line.Size = image.SemanticVersion, image.Image.Digest, image.Image.Size
+			line.SemanticVersion, line.Digest, line.Size, line.NewestSettings = image.SemanticVersion, image.Image.Digest, image.Image.Size, image.RuntimeRevision
 		}
 		m.Lines = append(m.Lines, line)
 	}

@@ -59,6 +59,9 @@ func (s *server) renderEditor(r *request, status int, m page.SatelliteEditor) er
 		return r.render(http.StatusOK, page.Saving(m))
 	}
 	var err error
+	if m.Settings, err = s.compareSettings(r); err != nil {
+		return err
+	}
 	if m.HasKey, err = s.control.HasAdminKey(r.Context(), r.p); err != nil {
 		return err
 	}
@@ -71,6 +74,24 @@ func (s *server) baseOf(r *request) (*constellation.SatelliteVersion, error) {
 		return &r.satellite.LatestVersion, nil
 	}
 	return s.control.GetSatelliteVersion(r.Context(), r.p, r.satellite.ID, r.draft.BaseVersion)
+}
+
+// compareSettings says of which lines of the draft there are newer runtime settings,
+// or are to be others than before; a new satellite has the newest.
+func (s *server) compareSettings(r *request) ([]page.NewerSettings, error) {
+	if r.satellite == nil {
+		return nil, nil
+	}
+	base, err := s.baseOf(r)
+	if err != nil {
+		return nil, err
+	}
+	compared, err := s.control.CompareRuntimes(r.Context(), r.p, base.Algorithms, r.draft.Typed().Algorithms)
+	newer := make([]page.NewerSettings, len(compared))
+	for i, c := range compared {
+		newer[i] = page.NewerSettings(c)
+	}
+	return newer, err
 }
 
 // keepAnd keeps the draft and goes on to an address.
@@ -94,6 +115,29 @@ func (s *server) openLine(r *request) error {
 		return err
 	}
 	return s.keepAnd(r, r.draftURL("/algorithm", "row", strconv.Itoa(i)))
+}
+
+// takeSettings puts a revision of an algorithm's runtime settings into its line of
+// the draft: the one that the address names, or the newest.
+func (s *server) takeSettings(r *request) error {
+	i, err := lineOf(r)
+	if err != nil {
+		return err
+	}
+	line := &r.draft.Algorithms[i]
+	ref, err := constellation.ParseAlgorithmRef(line.Algorithm)
+	if err != nil {
+		return err
+	}
+	version, err := s.control.GetAlgorithmVersion(r.Context(), r.p, ref)
+	if err != nil {
+		return err
+	}
+	line.RuntimeRevision = version.RuntimeRevision
+	if n, err := strconv.Atoi(r.URL.Query().Get("revision")); err == nil && n >= 1 && n < version.RuntimeRevision {
+		line.RuntimeRevision = n
+	}
+	return s.keepAnd(r, r.draftURL(""))
 }
 
 // removeLine takes one line out of the draft.

@@ -102,7 +102,7 @@ func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.P
 			}
 			return n
 		}
-		line := control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: number("replicas", a.Replicas, "The replica count is a number from 0 to 1000")}
+		line := control.AlgorithmSpec{Algorithm: a.Algorithm, VanityURL: a.VanityURL, Replicas: number("replicas", a.Replicas, "The replica count is a number from 0 to 1000"), RuntimeRevision: a.RuntimeRevision}
 		if a.MinReplicas != "" {
 			line.MinReplicas = new(number("min_replicas", a.MinReplicas, "The fewest replicas are a number from 0 to 1000, or left empty"))
 		}

@@ -20,7 +20,8 @@ func TestEachViewHasItsOwnTitle(t *testing.T) {
 	admin := control.Principal{Username: "neo", Role: constellation.RoleAdmin}
 	here := "/satellites/" + s.ID
 	paths := []string{"/", "/algorithms", "/users", "/audit", "/system", "/account", "/docs", "/satellites/new", "/users/new", "/users/neo", "/users/neo/keys/new", "/account/keys/new", here, here + "/algorithms", here + "/versions",
-		here + "/authentication", here + "/activity", here + "/edit", here + "/renew", here + "/remove", here + "/keys/new", here + "/launches/new"}
+		here + "/authentication", here + "/activity", here + "/edit", here + "/renew", here + "/remove", here + "/keys/new", here + "/launches/new",
+		"/algorithms/neo/hello/" + hash, "/algorithms/neo/hello/" + hash + "/settings", "/algorithms/neo/hello/" + hash + "/remove"}
 	for _, name := range []string{"Line 1", "Line 2"} {
 		l, err := w.control.CreateLaunch(t.Context(), admin, s.ID, control.NewLaunch{SatelliteVersion: 1, Name: name})
 		if err != nil {

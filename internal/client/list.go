@@ -72,3 +72,16 @@ func (c *Client) GetAlgorithmVersion(ctx context.Context, owner, name, hash stri
 	}
 	return &version, nil
 }
+
+// UpdateAlgorithmVersion corrects the runtime settings of a version, for what is made
+// from then on; ifMatch as in UpdateSatellite.
+func (c *Client) UpdateAlgorithmVersion(ctx context.Context, owner, name, hash, ifMatch string, change apiv1.AlgorithmVersionUpdate) (*apiv1.AlgorithmVersion, error) {
+	var version apiv1.AlgorithmVersion
+	_, _, err := c.do(ctx, request{
+		method: http.MethodPatch, path: path("algorithms", owner, name, "versions", hash), header: map[string]string{"If-Match": ifMatch}, body: change, into: &version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &version, nil
+}

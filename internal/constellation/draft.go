@@ -29,13 +29,17 @@ type DraftAlgorithm struct {
 
 	Settings PodSettingsText `json:"settings,omitzero"`
 	Weights  string          `json:"weights,omitempty"` // as WeightsText has them
+
+	// RuntimeRevision is which of the algorithm's runtime settings it is to have; 0
+	// is the newest when it is saved.
+	RuntimeRevision int `json:"runtime_revision,omitempty"`
 }
 
 // DraftAlgorithms are a version's algorithms as lines of a draft.
 func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 	lines := make([]DraftAlgorithm, len(list))
 	for i, a := range list {
-		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas), Settings: a.Settings.Text(), Weights: WeightsText(a.Weights)}
+		lines[i] = DraftAlgorithm{Algorithm: a.Algorithm.String(), VanityURL: a.VanityURL, Replicas: strconv.Itoa(a.Replicas), Settings: a.Settings.Text(), Weights: WeightsText(a.Weights), RuntimeRevision: a.RuntimeRevision}
 		if a.MinReplicas != nil {
 			lines[i].MinReplicas = strconv.Itoa(*a.MinReplicas)
 		}
@@ -49,7 +53,7 @@ func DraftAlgorithms(list []SatelliteAlgorithm) []DraftAlgorithm {
 // Typed is a line as a satellite's algorithm, as far as it can be read: what
 // differs from a saved version is seen before it is saved.
 func (d DraftAlgorithm) Typed() SatelliteAlgorithm {
-	a := SatelliteAlgorithm{VanityURL: d.VanityURL}
+	a := SatelliteAlgorithm{VanityURL: d.VanityURL, RuntimeRevision: d.RuntimeRevision}
 	a.Weights, _ = ParseWeights(d.Weights)
 	a.Settings, _ = d.Settings.Parse()
 	a.Replicas, _ = strconv.Atoi(strings.TrimSpace(d.Replicas)) // saving checks them

@@ -40,7 +40,7 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 		kept.Algorithms[i] = constellation.DraftAlgorithm{
 			Algorithm: clean(a.Algorithm, maxDraftText), VanityURL: clean(a.VanityURL, maxDraftText), Replicas: clean(a.Replicas, 20),
 			MinReplicas: clean(a.MinReplicas, 20), MaxReplicas: clean(a.MaxReplicas, 20), Settings: keptSettings(a.Settings),
-			Weights: keptSettings(constellation.PodSettingsText{Volumes: a.Weights}).Volumes,
+			Weights: keptSettings(constellation.PodSettingsText{Volumes: a.Weights}).Volumes, RuntimeRevision: a.RuntimeRevision,
 		}
 	}
 	if kept.Schedules, err = keptSchedules(d.Schedules); err != nil {

@@ -37,6 +37,7 @@ const (
 	ofSatellite = "/satellites/{satellite_id}"
 	ofLaunch    = ofSatellite + "/launches/{launch_id}"
 	ofUser      = "/users/{username}"
+	ofVersion   = "/algorithms/{owner}/{name}/{hash}"
 )
 
 var walkedLayers = []layers{
@@ -46,6 +47,7 @@ var walkedLayers = []layers{
 	{page: ofSatellite + "/versions", opens: []opener{{"Make new version from it", ofSatellite + "/versions/{number}/again"}}},
 	{page: ofSatellite + "/authentication", opens: []opener{{"New key", ofSatellite + "/keys/new"}, {"Revoke", ofSatellite + "/keys/{key_id}/revoke"}}},
 	{page: ofSatellite + "/edit", opens: []opener{{"Add an algorithm", ofSatellite + "/edit/algorithm"}, {"Change fraud/score", ofSatellite + "/edit/algorithm"}, {"Add a schedule", ofSatellite + "/edit/schedule"}, {"Remove satellite", ofSatellite + "/remove"}}},
+	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},
 	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
 	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
 	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},

@@ -45,6 +45,7 @@ var forms = []form{
 	{route: "/satellites/{satellite_id}/edit/add", page: "/satellites/{satellite_id}/edit", button: "Add an algorithm", sees: "How many copies run at once"},
 	{route: "/satellites/{satellite_id}/edit/algorithm/choices", page: "/satellites/{satellite_id}/edit/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "fr"}}, button: "fraud/", sees: "fraud/score/"},
 	{route: "/satellites/{satellite_id}/edit/algorithm", page: "/satellites/{satellite_id}/edit/algorithm?draft={draft}", fill: [][2]string{{"algorithm", "{algorithm}"}, {"vanity_url", "foo/more"}, {"replicas", "1"}}, button: "Add algorithm", sees: "foo/more"},
+	{route: "/satellites/{satellite_id}/edit/lines/{index}/settings", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Take revision 2", sees: "Saving takes revision 2"},
 	{route: "/satellites/{satellite_id}/edit/lines/{index}/change", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Change fraud/score", sees: "Change algorithm", after: "Cancel"},
 	{route: "/satellites/{satellite_id}/edit/lines/{index}/remove", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Remove fraud/score", sees: "1 algorithm added, 1 removed"},
 	{route: "/satellites/{satellite_id}/edit/schedules/add", page: "/satellites/{satellite_id}/edit?draft={draft}", button: "Add a schedule", sees: "When, as a cron expression"},
@@ -67,6 +68,8 @@ var forms = []form{
 	{route: "/satellites/{satellite_id}/launches/{launch_id}/promote", button: "Promote", sees: "is to run version"},
 	{route: "/satellites/{satellite_id}/launches/{launch_id}/remove", button: "Remove launch instance", sees: "Removed the launch instance"},
 	{route: "/satellites/{satellite_id}/remove", button: "Remove satellite", sees: "Removed the satellite"},
+	{route: "/algorithms/{owner}/{name}/{hash}/settings", fill: [][2]string{{"memory", "3Gi"}}, button: "Save as revision 3", sees: "Saved as revision 3"},
+	{route: "/algorithms/{owner}/{name}/{hash}/remove", page: "/algorithms/{owner}/{name}/{unused_hash}/remove", button: "Remove version", sees: "Removed version"},
 	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
 	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
 	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
@@ -121,9 +124,10 @@ type ground struct {
 	report   func() // has the launch report dead letters
 }
 
-// newGround makes a satellite with three versions, a launch of the second and a
-// caller key, and an account with a key and a session; own is the account that
-// walks.
+// newGround makes an algorithm with two versions, one of which has corrected settings,
+// a satellite with three versions that have the earlier ones, a launch of the second
+// and a caller key, and an account with a key and a session; own is the account
+// that walks.
 func (w *world) newGround(t *testing.T, own, run string) ground {
 	t.Helper()
 	must := func(err error) {
@@ -132,8 +136,13 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 			t.Fatal(err)
 		}
 	}
+	used, unused := hashOf("8"), hashOf("9")
+	for _, hash := range []string{used, unused} {
+		must(w.push("walked/"+run, hash, code))
+	}
+	must(w.correct(t.Context(), "walked/"+run+"/"+used, apiv1.RuntimeUpdate{Memory: new("2Gi")}))
 	line := func(n int) []apiv1.SatelliteAlgorithm {
-		return []apiv1.SatelliteAlgorithm{{Algorithm: w.score, VanityURL: "fraud/score", Replicas: n}}
+		return []apiv1.SatelliteAlgorithm{{Algorithm: "walked/" + run + "/" + used, VanityURL: "fraud/score", Replicas: n, RuntimeRevision: 1}}
 	}
 	satellite, err := w.api.CreateSatellite(t.Context(), apiv1.SatelliteCreate{Name: "Walked " + run, Algorithms: line(1)})
 	must(err)
@@ -164,7 +173,7 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 	}
 	report := func() { must(w.beat(t.Context(), satellite.ID, launch.ID, 2, 2, "", reportWork)) }
 	return ground{overtake: overtake, report: report, fill: strings.NewReplacer("{satellite_id}", satellite.ID, "{launch_id}", launch.ID, "{key_id}", key.ID, "{number}", "1",
-		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run)}
+		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run, "{owner}", "walked", "{name}", run, "{hash}", used, "{unused_hash}", unused)}
 }
 
 // visit goes to a form and fills it in. A form of a draft is where the one
@@ -224,7 +233,7 @@ func TestEveryFormAtEveryAddress(t *testing.T) {
 			first.click("Create account")
 			first.sees("No satellites yet", "neo")
 			w.administer(t, "neo")
-			if err := w.push("fraud/score", hashOf("1")); err != nil {
+			if err := w.push("fraud/score", hashOf("1"), code); err != nil {
 				t.Fatal(err)
 			}
 			w.score = "fraud/score/" + hashOf("1")

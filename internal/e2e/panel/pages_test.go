@@ -51,6 +51,7 @@ func views(w *world) []view {
 		{name: "satellite-edit", path: satellite + "/edit", who: "ada"},
 		{name: "satellite-new-algorithm", path: "/satellites/new/algorithm", who: "ada"},
 		{name: "satellite-edit-algorithm", path: satellite + "/edit/algorithm", who: "ada"},
+		{name: "satellite-change-algorithm", path: satellite + "/edit/algorithm?row=0", who: "ada"},
 		{name: "satellite-new-schedule", path: satellite + "/edit/schedule", who: "ada"},
 		{name: "satellite-edit-schedule", path: satellite + "/edit/schedule?row=0", who: "ada"},
 		{name: "launch", path: launch, who: "ada"},
@@ -64,6 +65,7 @@ func views(w *world) []view {
 		{name: "hostile-keys", path: w.hostile + "/authentication", who: "ada"},
 		{name: "hostile-activity", path: w.hostile + "/activity", who: "ada"},
 		{name: "hostile-edit", path: w.hostile + "/edit", who: "ada"},
+		{name: "hostile-change-algorithm", path: w.hostile + "/edit/algorithm?row=0", who: "ada"},
 		{name: "hostile-launch", path: w.hostileLaunch, who: "ada"},
 		{name: "hostile-schedule", path: w.hostile + "/edit/schedule?row=0", who: "ada"},
 		{name: "hostile-launch-edit", path: w.hostileLaunch + "/edit", who: "ada"},
@@ -80,6 +82,12 @@ func views(w *world) []view {
 		{name: "algorithms-found-nothing", path: "/algorithms?q=nothing", who: "ada"},
 		{name: "algorithm", path: "/algorithms/fraud/score", who: "ada"},
 		{name: "algorithm-version", path: "/algorithms/" + w.score, who: "ada"},
+		{name: "algorithm-version-corrected", path: "/algorithms/" + w.defects, who: "ada"},
+		{name: "algorithm-version-weights", path: "/algorithms/" + w.weights, who: "ada"},
+		{name: "algorithm-settings", path: "/algorithms/" + w.defects + "/settings", who: "ada"},
+		{name: "algorithm-settings-changed", path: "/algorithms/" + w.score + "/settings?revision=1&protocol=http&port=8080&path=/v2&concurrency=16&network=isolated&cpu=500m&memory=4Gi&response=native", who: "ada"},
+		{name: "algorithm-remove", path: "/algorithms/" + w.unused + "/remove", who: "ada"},
+		{name: "algorithm-remove-used", path: "/algorithms/" + w.score + "/remove", who: "ada"},
 		{name: "algorithm-push", path: "/algorithms/push", who: "ada"},
 		{name: "account", path: "/account", who: "ada"},
 		{name: "account-viewer", path: "/account", who: "linus"},
@@ -229,6 +237,10 @@ func (v *visitor) picture(path string) {
 	v.Helper()
 	take := chromedp.FullScreenshot(100)
 	if js[bool](v, "!!document.querySelector('dialog[open]')") {
+		// As high as what a visitor scrolls to in it.
+		was := js[[]int64](v, "[innerWidth, innerHeight]")
+		v.do(v.size(was[0], js[int64](v, "Math.max(innerHeight, ...[...document.querySelectorAll('dialog[open]')].map((e) => e.scrollHeight + 64))")))
+		defer func() { v.do(v.size(was[0], was[1])) }()
 		take = chromedp.CaptureScreenshot()
 	}
 	ctx, cancel := context.WithTimeout(v.ctx, timeout)
@@ -255,7 +267,7 @@ func TestEveryRouteIsLookedAt(t *testing.T) {
 		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
 		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",
 	}
-	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h"}
+	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h", defects: "vision/defects/h", unused: "fraud/features/h", weights: "research/bert/h"}
 	variable := regexp.MustCompile(`\{[^}]*\}`)
 	for _, route := range admin.Routes() {
 		if route.Method != "GET" || unseen[route.Pattern] != "" {

@@ -36,6 +36,7 @@ type world struct {
 	api        *client.Client
 
 	score, scoreOld, defects string // algorithm references
+	unused, weights          string // and those of a version that no satellite has, and of weights with long names
 	satellite, launch        string // with everything
 	emptySatellite           string
 	versions                 int // of satellite
@@ -61,6 +62,9 @@ func (w *world) session(ctx context.Context, username string) (*http.Cookie, err
 	}
 	return c, err
 }
+
+// code are the labels of an algorithm's image.
+var code = map[string]string{"constellation.protocol": "http", "constellation.memory": "512Mi", "constellation.cpu": "500m"}
 
 // hashOf makes a Git hash of a digit.
 func hashOf(digit string) string { return strings.Repeat(digit+"a5", 14)[:40] }
@@ -98,22 +102,34 @@ func (w *world) fill(ctx context.Context) error {
 	for _, a := range []struct {
 		repository, digit string
 		into              *string
+		labels            map[string]string
 	}{
-		{"fraud/score", "1", &w.scoreOld}, {"fraud/score", "2", &w.score}, {"fraud/features", "3", nil}, {"vision/defects", "4", &w.defects},
-		{"vision/ocr", "5", nil}, {"text/language", "6", nil},
+		{"fraud/score", "1", &w.scoreOld, code}, {"fraud/score", "2", &w.score, code}, {"fraud/features", "3", &w.unused, code}, {"vision/defects", "4", &w.defects, code},
+		{"vision/ocr", "5", nil, code}, {"text/language", "6", nil, code},
+		{strings.Repeat("research-", 6) + "team/" + strings.Repeat("multilingual-", 4) + "bert", "7", &w.weights, map[string]string{"constellation.kind": "weights"}},
 	} {
-		if err := w.push(a.repository, hashOf(a.digit)); err != nil {
+		if err := w.push(a.repository, hashOf(a.digit), a.labels); err != nil {
 			return err
 		}
 		if a.into != nil {
 			*a.into = a.repository + "/" + hashOf(a.digit)
 		}
 	}
-	return w.fillSatellites(ctx)
+	if err := w.fillSatellites(ctx); err != nil {
+		return err
+	}
+	return w.correct(ctx, w.defects, apiv1.RuntimeUpdate{Memory: new("2Gi"), Concurrency: new(4), HealthPath: new("/v2/health/ready")})
+}
+
+// correct corrects the settings of an algorithm version that satellites have.
+func (w *world) correct(ctx context.Context, algorithm string, settings apiv1.RuntimeUpdate) error {
+	part := strings.Split(algorithm, "/")
+	_, err := w.api.UpdateAlgorithmVersion(ctx, part[0], part[1], part[2], "", apiv1.AlgorithmVersionUpdate{Runtime: settings})
+	return err
 }
 
 // push pushes an image as docker would.
-func (w *world) push(repository, hash string) error {
+func (w *world) push(repository, hash string, labels map[string]string) error {
 	image, err := random.Image(200_000, 2)
 	if err != nil {
 		return err
@@ -124,7 +140,7 @@ func (w *world) push(repository, hash string) error {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", "amd64"
-	config.Config.Labels = map[string]string{"constellation.protocol": "http", "constellation.memory": "512Mi", "constellation.cpu": "500m"}
+	config.Config.Labels = labels
 	if image, err = mutate.ConfigFile(image, config); err != nil {
 		return err
 	}
@@ -186,6 +202,13 @@ func (w *world) fillHostile(ctx context.Context) error {
 		two = append(two, apiv1.SatelliteAlgorithm{Algorithm: w.score, VanityURL: fmt.Sprintf("%s/%d", strings.Repeat("long_", 20), i), Replicas: i})
 	}
 	two[0].Replicas, two[0].MinReplicas, two[0].MaxReplicas = 1, new(0), 1000
+	long := func(n int) string { return strings.Repeat("donaudampfschifffahrt-", 20)[:n-1] + "x" }
+	two[0].Env = map[string]string{"EMPTY": "", strings.ToUpper(strings.ReplaceAll(long(60), "-", "_")): text, "URL": "https://" + long(50) + ".example/" + long(200) + "?a=1&b=2"}
+	two[0].EnvFrom = []apiv1.EnvFrom{{Name: "TOKEN_OF_THE_HUB", Secret: long(200), Key: long(100)}, {ConfigMap: long(200)}}
+	two[0].Volumes = []apiv1.Volume{
+		{Name: "shm", Type: "empty", Size: "1Gi", Memory: true, MountPath: "/dev/shm"}, {Name: long(50), Type: "pvc", Source: long(200), MountPath: "/data/" + long(100), ReadOnly: true},
+	}
+	two[0].Weights = []apiv1.WeightsMount{{Artifact: w.weights, Path: "/models/" + long(100)}}
 	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Algorithms: two, Schedules: []apiv1.Schedule{
 		{Name: strings.Repeat("x", 63), Cron: "1,2,3,5,8,13,21,34,55 1-23/2 1,15 2-11 mon,fri", TimeZone: "America/Argentina/Buenos_Aires", VanityURL: two[0].VanityURL, Input: text, ContentType: "text/plain"},
 	}})
@@ -204,7 +227,14 @@ func (w *world) fillHostile(ctx context.Context) error {
 
 func (w *world) fillSatellites(ctx context.Context) error {
 	two := []apiv1.SatelliteAlgorithm{
-		{Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3, MinReplicas: new(0), MaxReplicas: 10}, {Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
+		{
+			Algorithm: w.score, VanityURL: "fraud/score", Replicas: 3, MinReplicas: new(0), MaxReplicas: 10,
+			Env:     map[string]string{"LEVEL": "debug", "THRESHOLD": "0.82"},
+			EnvFrom: []apiv1.EnvFrom{{Name: "HUB_TOKEN", Secret: "hub", Key: "token"}},
+			Volumes: []apiv1.Volume{{Name: "shm", Type: "empty", Size: "1Gi", Memory: true, MountPath: "/dev/shm"}},
+			Weights: []apiv1.WeightsMount{{Artifact: w.weights, Path: "/models/bert"}},
+		},
+		{Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
 	}
 	first, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Payments Europe", Algorithms: []apiv1.SatelliteAlgorithm{
 		{Algorithm: w.scoreOld, VanityURL: "fraud/score", Replicas: 2},
