@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -163,7 +164,11 @@ func (s *server) putSchedule(r *request) error {
 		at = -1
 	}
 	whole := schedule.WithDefaults()
-	if problem := checkSchedule(r, whole, at); len(problem) > 0 {
+	problem := checkSchedule(r, whole, at)
+	if err := s.checkScheduled(r, whole, problem); err != nil {
+		return err
+	}
+	if len(problem) > 0 {
 		return s.renderScheduleForm(r, http.StatusUnprocessableEntity, row, schedule, problem)
 	}
 	if at >= 0 {
@@ -178,6 +183,23 @@ func (s *server) putSchedule(r *request) error {
 		return err
 	}
 	r.redirect(r.draftURL(""))
+	return nil
+}
+
+// checkScheduled adds to problem that what a schedule calls takes no such calls.
+func (s *server) checkScheduled(r *request, schedule constellation.Schedule, problem component.Problems) error {
+	for _, a := range r.draft.Typed().Algorithms {
+		if a.VanityURL != schedule.VanityURL {
+			continue
+		}
+		err := s.control.CheckScheduled(r.Context(), r.p, a, schedule)
+		if p, ok := problems(err); ok {
+			take(p, "schedules[0].vanity_url", "vanity_url")
+			maps.Copy(problem, p)
+		} else if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

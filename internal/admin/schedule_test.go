@@ -150,3 +150,37 @@ func TestKeyHasACallback(t *testing.T) {
 	}
 	wantIn(t, w.raw(here+"/authentication", neo), "Results to https://host.example/results")
 }
+
+// TestNoScheduleOfHTTP2 refuses a schedule of what takes no call without a caller:
+// in its dialog, and when the satellite is saved.
+func TestNoScheduleOfHTTP2(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "https://mothership.example.com")
+	neo := w.visitor("neo", constellation.RoleAdmin)
+	w.adminKey("neo")
+	s := w.satellite("Edge")
+	edit := "/satellites/" + s.ID + "/edit"
+	_, dialog, _ := w.submit(edit+"/schedules/add", fields(w.raw(edit, neo)), neo)
+	schedule := with(fields(w.raw(dialog, neo)), "schedule", "night", "cron", "@daily", "vanity_url", "first/try", "time_zone", "UTC", "content_type", "application/json", "missed", "skip")
+	_, location, _ := w.submit(dialog, schedule, neo)
+
+	ref := constellation.AlgorithmRef{Owner: "neo", Name: "hello", Hash: hash}
+	if _, err := w.control.CorrectRuntime(t.Context(), control.Shell(), ref, nil, constellation.RuntimeChange{Protocol: new("http"), HTTP2: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `he schedule "night" calls first/try, which speaks HTTP/2 alone`
+	_, location, _ = w.submit(edit+"/lines/0/settings", fields(w.raw(location, neo)), neo)
+	page := w.raw(location, neo)
+	status, _, body := w.submit(edit, fields(page), neo)
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("saving a schedule of it = %d, want 422", status)
+	}
+	wantIn(t, body, want, `id="schedules[0].vanity_url-error"`)
+	_, dialog, _ = w.submit(edit+"/schedules/0/change", fields(page), neo)
+	schedule.Set("draft", fields(w.raw(dialog, neo)).Get("draft"))
+	status, _, body = w.submit(dialog, with(schedule, "row", "0"), neo)
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("a schedule of it in the dialog = %d, want 422", status)
+	}
+	wantIn(t, body, want, `id="vanity_url-error"`)
+}

@@ -92,6 +92,34 @@ func TestBadSchedulesAndScales(t *testing.T) {
 	}
 }
 
+// TestNoScheduleOfHTTP2: what speaks HTTP/2 alone takes no call without a caller, so
+// no version has a schedule of it, by whatever way both come together. A revision of
+// the settings that does not say so has one.
+func TestNoScheduleOfHTTP2(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("s")
+	w.call(w.admin, "PATCH", "/v1/algorithms/neo/hello/versions/"+hash1, `{"runtime":{"protocol":"http","http2":true}}`).want(t, http.StatusOK)
+	algorithms := func(more string) string {
+		return fmt.Sprintf(`"algorithms":[{"algorithm":"neo/hello/%s","vanity_url":"foo/bar","replicas":1%s}]`, hash1, more)
+	}
+	const (
+		schedules = `,"schedules":[{"name":"night","cron":"@daily","vanity_url":"foo/bar"}]`
+		field     = "schedules[0].vanity_url"
+		words     = `the schedule "night" calls foo/bar, which speaks HTTP/2 alone`
+	)
+	refused := func(method, path, body string) {
+		t.Helper()
+		w.call(w.admin, method, path, body).refused(t, http.StatusUnprocessableEntity, 6001, field, words)
+	}
+	refused("POST", "/v1/satellites", `{"name":"new",`+algorithms("")+schedules+`}`)
+	refused("POST", satellite+"/versions", `{`+algorithms("")+schedules+`}`)
+	refused("POST", satellite+"/versions", `{`+algorithms(`,"runtime_revision":2`)+schedules+`}`)
+	w.call(w.admin, "POST", satellite+"/versions", `{`+algorithms(`,"runtime_revision":1`)+schedules+`}`).want(t, http.StatusCreated)
+	refused("POST", satellite+"/versions", `{`+algorithms("")+`}`) // with the schedules of the version before
+	w.call(w.admin, "POST", satellite+"/versions", `{`+algorithms("")+`,"schedules":[]}`).want(t, http.StatusCreated)
+}
+
 // TestKeysHaveACallback: it is told with the key, and one that nothing can be
 // posted to is refused.
 func TestKeysHaveACallback(t *testing.T) {

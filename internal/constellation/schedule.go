@@ -185,3 +185,12 @@ func CheckSchedules(v *Validation, field string, schedules []Schedule, vanityURL
 		v.Add(field, "the inputs of all schedules take %d bytes as JSON, and there is room for %d; let algorithms read what is large from elsewhere", inputs, MaxScheduleInputs)
 	}
 }
+
+// CheckScheduled adds to v that a schedule cannot run, which calls an algorithm
+// with these runtime settings: its runs are calls that outlive their caller, and
+// those go over HTTP/1.1.
+func CheckScheduled(v *Validation, field string, s Schedule, r Runtime) {
+	if r.HTTP2 {
+		v.Add(field, "the schedule %q calls %s, which speaks HTTP/2 alone (constellation.http2=true) and can only be called directly: let it call another algorithm, or leave it out", shorten(s.Name), shorten(s.VanityURL))
+	}
+}

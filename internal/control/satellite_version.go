@@ -180,6 +180,9 @@ func (s *Service) resolve(ctx context.Context, p Principal, v constellation.Vali
 		return none, ids, err
 	}
 	checkRuntimeRevisions(&v, specs, found)
+	if err := s.checkScheduled(ctx, &v, specs, found, schedules); err != nil {
+		return none, ids, err
+	}
 	if err := v.Err(); err != nil {
 		return none, ids, err
 	}
@@ -207,6 +210,49 @@ func checkRuntimeRevisions(v *constellation.Validation, specs []AlgorithmSpec, f
 			v.Add(fmt.Sprintf("algorithms[%d].runtime_revision", i), "the runtime settings of %s have the revisions 1 to %d; leave it out for the newest", version.Ref(), version.RuntimeRevision)
 		}
 	}
+}
+
+// checkScheduled adds to v which schedules call what no schedule can.
+func (s *Service) checkScheduled(ctx context.Context, v *constellation.Validation, specs []AlgorithmSpec, found []*constellation.AlgorithmVersion, schedules []constellation.Schedule) error {
+	if len(schedules) == 0 {
+		return nil
+	}
+	var ids, vanityURLs []string
+	var revisions []int
+	for i, version := range found {
+		if version != nil {
+			ids, revisions = append(ids, version.ID), append(revisions, cmp.Or(specs[i].RuntimeRevision, version.RuntimeRevision))
+			vanityURLs = append(vanityURLs, specs[i].VanityURL)
+		}
+	}
+	runtimes, err := s.db.Runtimes(ctx, ids, revisions)
+	if err != nil {
+		return err
+	}
+	for i, schedule := range schedules {
+		if at := slices.Index(vanityURLs, schedule.VanityURL); at >= 0 {
+			constellation.CheckScheduled(v, fmt.Sprintf("schedules[%d].vanity_url", i), schedule, runtimes[at])
+		}
+	}
+	return nil
+}
+
+// CheckScheduled reports what is wrong with a schedule at its vanity_url: that the
+// algorithm there cannot run on one. What cannot be read of that is told elsewhere.
+func (s *Service) CheckScheduled(ctx context.Context, p Principal, algorithm constellation.SatelliteAlgorithm, schedule constellation.Schedule) error {
+	if err := p.mayEverywhere(constellation.RoleViewer, "reading an algorithm version"); err != nil {
+		return err
+	}
+	found, err := s.db.AlgorithmVersionsByRef(ctx, []constellation.AlgorithmRef{algorithm.Algorithm})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	var v constellation.Validation
+	specs := []AlgorithmSpec{{VanityURL: algorithm.VanityURL, RuntimeRevision: algorithm.RuntimeRevision}}
+	if err := s.checkScheduled(ctx, &v, specs, []*constellation.AlgorithmVersion{&found[0]}, []constellation.Schedule{schedule}); err != nil {
+		return err
+	}
+	return v.Err()
 }
 
 // checkRoom says when a cluster has no room for the algorithms and schedules of a
