@@ -261,11 +261,11 @@ func AlgorithmLayer(m AlgorithmForm) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = component.TextField(component.Input{Label: "Fewest replicas", Name: "min_replicas", Kind: "number", Value: m.Line.MinReplicas, Optional: true, Attributes: templ.Attributes{"min": "0", "max": "1000", "placeholder": "1"}}, m.Problems).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.TextField(component.Input{Label: "Fewest replicas", Name: "min_replicas", Kind: "number", Value: m.Line.MinReplicas, Optional: true, Plain: true, Attributes: templ.Attributes{"min": "0", "max": "1000", "placeholder": "1"}}, m.Problems).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = component.TextField(component.Input{Label: "Most replicas", Name: "max_replicas", Kind: "number", Value: m.Line.MaxReplicas, Optional: true, Attributes: templ.Attributes{"min": "1", "max": "1000"}}, m.Problems).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = component.TextField(component.Input{Label: "Most replicas", Name: "max_replicas", Kind: "number", Value: m.Line.MaxReplicas, Optional: true, Plain: true, Attributes: templ.Attributes{"min": "1", "max": "1000"}}, m.Problems).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

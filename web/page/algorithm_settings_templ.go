@@ -377,9 +377,9 @@ func settingsReach(m SettingsForm) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var12 string
-				templ_7745c5c3_Var12, templ_7745c5c3_Err = templ.JoinStringErrs(revisionsWords(u.RuntimeRevisions))
+				templ_7745c5c3_Var12, templ_7745c5c3_Err = templ.JoinStringErrs(revisionsWords("revision", u.RuntimeRevisions))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/algorithm_settings.templ`, Line: 122, Col: 154}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `page/algorithm_settings.templ`, Line: 122, Col: 166}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var12))
 				if templ_7745c5c3_Err != nil {
@@ -405,9 +405,9 @@ func settingsReach(m SettingsForm) templ.Component {
 	})
 }
 
-// revisionsWords are the revisions that a satellite has.
-func revisionsWords(revisions []int) string {
-	words := "revision "
+// revisionsWords are the revisions that a satellite has, after a word for them.
+func revisionsWords(word string, revisions []int) string {
+	words := word + " "
 	for i, n := range revisions {
 		if i > 0 {
 			words += ", "
