@@ -173,18 +173,18 @@ func TestConfigureTheQueue(t *testing.T) {
 		return got
 	}
 	for key, want := range map[string]string{
-		"stage.queue": "on", "stage.queue.storage": "auto", "stage.queue.size": "10Gi", "stage.queue.keep": "24h", "stage.queue.share": "20%", "stage.callbacks.allow": "none",
+		"stage.queue": "on", "stage.queue.storage": "auto", "stage.queue.size": "10Gi", "stage.queue.keep": "24h", "stage.queue.share": "20%", "stage.queue.retry_timeouts": "off", "stage.callbacks.allow": "none",
 		"stage.weights.mount": "auto", "stage.weights.cache": "none",
 	} {
 		if v := shown()[key]; v.Value != want || v.State != "default" {
 			t.Errorf("%s is %+v, want the default %s", key, v, want)
 		}
 	}
-	configure(t, f, "stage.queue=off", "stage.queue.storage=persistent", "stage.queue.storage_class=fast", "stage.queue.size=2Gi", "stage.queue.keep=7d", "stage.queue.share=30",
+	configure(t, f, "stage.queue=off", "stage.queue.storage=persistent", "stage.queue.storage_class=fast", "stage.queue.size=2Gi", "stage.queue.keep=7d", "stage.queue.share=30", "stage.queue.retry_timeouts=on",
 		"stage.callbacks.allow=Hooks.Example, 10.1.2.3/8", "stage.replicas.foo/bar=2..10", "stage.resources.queue.memory=1Gi")
 	want := map[string]string{
 		"stage.queue": "off", "stage.queue.storage": "persistent", "stage.queue.storage_class": "fast", "stage.queue.size": "2Gi", "stage.queue.keep": "7d",
-		"stage.queue.share": "30%", "stage.callbacks.allow": "hooks.example,10.0.0.0/8", "stage.replicas.foo/bar": "2..10", "stage.resources.queue.memory": "1Gi",
+		"stage.queue.share": "30%", "stage.queue.retry_timeouts": "on", "stage.callbacks.allow": "hooks.example,10.0.0.0/8", "stage.replicas.foo/bar": "2..10", "stage.resources.queue.memory": "1Gi",
 	}
 	for key, value := range want {
 		if v := shown()[key]; v.Value != value || v.State != "set" {

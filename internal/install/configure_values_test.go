@@ -61,6 +61,7 @@ var everyValue = map[string][]string{
 	"stage.queue.size":                         {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.queue.keep":                         {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.queue.share":                        {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.queue.retry_timeouts":               {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.callbacks.allow":                    {unset, refused, taken, refused, refused, "nonesuch.invalid", "::1/128", refused},
 	"stage.resources.queue.cpu":                {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.resources.queue.cpu_limit":          {unset, refused, refused, refused, refused, refused, refused, refused},

@@ -19,12 +19,13 @@ const queueDefault = "on"
 
 // Queue is where calls that outlive their caller are kept.
 type Queue struct {
-	State        string `yaml:"state"` // on or off
-	Storage      string `yaml:"storage"`
-	StorageClass string `yaml:"storage_class"`
-	Size         string `yaml:"size"`
-	Keep         string `yaml:"keep"`
-	Share        string `yaml:"share"`
+	State         string `yaml:"state"` // on or off
+	Storage       string `yaml:"storage"`
+	StorageClass  string `yaml:"storage_class"`
+	Size          string `yaml:"size"`
+	Keep          string `yaml:"keep"`
+	Share         string `yaml:"share"`
+	RetryTimeouts string `yaml:"retry_timeouts"` // on or off
 }
 
 // Callbacks is where results may be sent.
@@ -35,7 +36,7 @@ type Callbacks struct {
 // Render returns the queue as it is rendered. The storage of auto is "": what it
 // is depends on the cluster.
 func (q Queue) Render() (render.Queue, error) {
-	queue := render.Queue{On: q.State == "on", StorageClass: q.StorageClass, Size: q.Size}
+	queue := render.Queue{On: q.State == "on", StorageClass: q.StorageClass, Size: q.Size, RetryTimeouts: q.RetryTimeouts == "on"}
 	if q.Storage != "auto" {
 		queue.Storage = q.Storage
 	}

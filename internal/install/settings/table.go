@@ -69,6 +69,7 @@ var ownTable = []setting{
 	{key: "stage.queue.size", about: "the size of each of its volumes", standard: render.DefaultQueueSize, text: true, check: checkQueueSize, form: formQuantity},
 	{key: "stage.queue.keep", about: "how long results stay, such as 90m, 24h or 7d", standard: "24h", text: true, check: checkKeep, form: formKeep},
 	{key: "stage.queue.share", about: "how much of an algorithm's slots waiting durable calls get at the least", standard: "20%", text: true, check: checkShare, form: formShare},
+	{key: "stage.queue.retry_timeouts", about: "whether a durable call that ran out of time is tried again, as one whose replica went: on, off", standard: "off", text: true, check: oneOf("on", "off")},
 	{key: "stage.callbacks.allow", about: "where results may be sent beyond public addresses: none, or host names and address ranges with commas between them", standard: "none", text: true, check: checkCallbacks, form: formTargets},
 	{key: "stage.replicas.<vanity>", about: "replicas of an algorithm here, instead of the satellite's: a number that stays, or MIN..MAX that follows the load", check: checkReplicas, form: formReplicas},
 	{key: "stage.resources.engine.cpu", about: "each engine's processors", standard: "100m", text: true, check: checkQuantity, form: formQuantity},

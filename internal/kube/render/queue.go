@@ -59,7 +59,9 @@ type Queue struct {
 	Size         string        // of one node's volume, as a quantity; "" is DefaultQueueSize
 	Keep         time.Duration // how long results stay; 0 is the default
 	Share        int           // percent of an algorithm's slots; 0 is the default
-	Resources    Resources     // of one node's pod; it has no GPU
+	// RetryTimeouts has durable calls tried again that ran out of time.
+	RetryTimeouts bool
+	Resources     Resources // of one node's pod; it has no GPU
 }
 
 // Persistent reports whether the queue outlives its pods.
@@ -109,7 +111,7 @@ func (r *renderer) queueSettings() *config.QueueSettings {
 		return nil
 	}
 	settings := config.QueueSettings{
-		Mode: config.QueueEdge, KeepSeconds: int64(q.Keep / time.Second), SharePercent: q.Share, Storage: config.StorageEphemeral,
+		Mode: config.QueueEdge, KeepSeconds: int64(q.Keep / time.Second), SharePercent: q.Share, Storage: config.StorageEphemeral, RetryTimeouts: q.RetryTimeouts,
 	}
 	if q.Persistent() {
 		settings.Storage = config.StoragePersistent

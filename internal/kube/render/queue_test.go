@@ -49,6 +49,7 @@ func TestQueueObjects(t *testing.T) {
 		if test.storage != "" {
 			in = launchtest.Queued(in, test.profile, test.storage)
 			in.Settings.Queue.Size, in.Settings.Queue.Keep, in.Settings.Queue.Share = "2Gi", time.Hour, 35
+			in.Settings.Queue.RetryTimeouts = true
 		}
 		if diff := cmp.Diff(test.want, queueObjects(launchtest.Render(t, in))); diff != "" {
 			t.Errorf("%s, %s: objects (-want +got):\n%s", test.profile, test.storage, diff)
@@ -63,7 +64,7 @@ func TestQueueObjects(t *testing.T) {
 			}
 			continue
 		}
-		want := &config.QueueSettings{Mode: test.mode, Replicas: test.replicas, KeepSeconds: 3600, SharePercent: 35, SizeBytes: 2 << 30, Storage: test.storage}
+		want := &config.QueueSettings{Mode: test.mode, Replicas: test.replicas, KeepSeconds: 3600, SharePercent: 35, SizeBytes: 2 << 30, Storage: test.storage, RetryTimeouts: true}
 		if test.mode == config.QueueCluster {
 			want.Servers = []string{"queue-0.queue:4222", "queue-1.queue:4222", "queue-2.queue:4222"}
 		}
@@ -178,6 +179,9 @@ func TestQueueForEachVersion(t *testing.T) {
 		objects := launchtest.Render(t, in)
 		if got := launchtest.Find(objects, "PodDisruptionBudget/queue").GetAPIVersion(); got != in.APIs.PDB {
 			t.Errorf("%s: the budget is %s, want %s", name, got, in.APIs.PDB)
+		}
+		if got := launchtest.At(launchtest.Find(objects, "PodDisruptionBudget/queue"), "spec.maxUnavailable"); got != int64(1) {
+			t.Errorf("%s: the budget lets %v nodes go, want 1", name, got)
 		}
 		set := launchtest.Find(objects, "StatefulSet/queue")
 		if got := launchtest.At(set, "spec.template.spec.securityContext.seccompProfile") == nil; got != (in.APIs.Minor == 18) {

@@ -53,6 +53,8 @@ type QueueSettings struct {
 	SizeBytes    int64    `json:"size_bytes,omitempty"`    // of one node's volume
 	Storage      string   `json:"storage,omitempty"`       // StoragePersistent or StorageEphemeral
 	Servers      []string `json:"servers,omitempty"`       // host:port of the nodes, in QueueCluster
+
+	RetryTimeouts bool `json:"retry_timeouts,omitempty"` // whether a durable call that ran out of time is tried again
 }
 
 // On reports whether durable calls are taken.

@@ -14,14 +14,14 @@ import (
 const routeForQueue = `{"vanity_url":"foo/bar","algorithm":"neo/hello/` + hash + `","service":"algo-foo-bar"`
 
 func TestParseRoutesReadsQueueAndScale(t *testing.T) {
-	got, err := ParseRoutes([]byte(`{"queue":{"mode":"cluster","replicas":3,"keep_seconds":60,"share_percent":30,"size_bytes":1073741824,"storage":"persistent",
+	got, err := ParseRoutes([]byte(`{"queue":{"mode":"cluster","replicas":3,"keep_seconds":60,"share_percent":30,"size_bytes":1073741824,"storage":"persistent","retry_timeouts":true,
 	 "servers":["queue-0.queue:4222"],"newer":1},"callbacks":{"allow":["hooks.example","10.0.0.0/8"]},
 	 "algorithms":[` + routeForQueue + `,"replicas":2,"deployment":"algo-foo-bar","min_replicas":0,"max_replicas":9,
 	 "schedules":[{"name":"nightly","cron":"0 3 * * *","time_zone":"Europe/Berlin","vanity_url":"foo/bar","input":"1","content_type":"application/json","missed":"once"}]}]}`))
 	if err != nil || len(got.Refused) > 0 {
 		t.Fatalf("ParseRoutes = %+v, %v", got, err)
 	}
-	queue := &QueueSettings{Mode: QueueCluster, Replicas: 3, KeepSeconds: 60, SharePercent: 30, SizeBytes: 1 << 30, Storage: StoragePersistent, Servers: []string{"queue-0.queue:4222"}}
+	queue := &QueueSettings{Mode: QueueCluster, Replicas: 3, KeepSeconds: 60, SharePercent: 30, SizeBytes: 1 << 30, Storage: StoragePersistent, Servers: []string{"queue-0.queue:4222"}, RetryTimeouts: true}
 	if diff := cmp.Diff(queue, got.Queue); diff != "" {
 		t.Errorf("queue (-want +got):\n%s", diff)
 	}

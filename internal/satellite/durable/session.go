@@ -71,7 +71,7 @@ func (s *Service) open(ctx context.Context, settings config.QueueSettings) (*Ses
 func (s *Service) run(d *Session) {
 	d.Calls = async.New(s.background, async.Options{
 		Queue: d.Queue, Runner: s.Runner, IDs: async.NewIDCodec(d.secret), Algorithms: s.Served,
-		Attempts: s.Attempts, Retention: d.Settings.Keep(), Metrics: s.counts, Log: s.Log, Now: s.Now, OnEnded: d.callBack,
+		Attempts: s.Attempts, RetryTimeouts: d.Settings.RetryTimeouts, Retention: d.Settings.Keep(), Metrics: s.counts, Log: s.Log, Now: s.Now, OnEnded: d.callBack,
 	})
 	sender := callback.New(callback.Options{
 		Queue: d.Queue, Fetch: d.fetch, Secret: d.secret, Outcomes: s.callbacks, Log: s.Log, Now: s.Now,

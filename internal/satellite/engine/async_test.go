@@ -2,12 +2,15 @@ package engine
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/satellite/config"
@@ -138,5 +141,82 @@ func TestAThousandVoidCallsHaveAThousandResults(t *testing.T) {
 	}
 	if len(seen) != len(ids) {
 		t.Errorf("%d ids of %d calls", len(seen), len(ids))
+	}
+}
+
+// TestVoidAsTheGoAndCSharpClientsCall makes the void calls of the official clients
+// for Go and C#: the key without a scheme, what each of them puts into the address
+// and the body, and an answer that they can read. Both reject any status but 200,
+// and fields that they do not know; C# reads an error as a flat map of strings.
+func TestVoidAsTheGoAndCSharpClientsCall(t *testing.T) {
+	s := newStrict(t, nil)
+	e := startDurable(t, Options{}, lsRoute("foo/bar", s.addr))
+	const vanity, byName = "/v1/algo/foo/bar", "/v1/algo/neo/Hello/" + testHash
+	const golang, csharp = "?output=void&stdout=false&timeout=300", "?timeout=300&stdout=False&output=void"
+	for _, test := range []struct{ name, path, contentType, body, result string }{
+		{"Go, text", vanity + golang, "text/plain", "Neo", `"Neo"`},
+		{"Go, JSON", vanity + golang, "application/json", `{"name":"Neo"}`, `{"name":"Neo"}`},
+		{"Go, binary", vanity + golang, "application/octet-stream", "\x07\x08", ""},
+		{"Go, by version", byName + golang, "text/plain", "Neo", `"Neo"`},
+		{"C#, a string, which is JSON", vanity + csharp, "application/json; charset=utf-8", `"Neo"`, `"Neo"`},
+		{"C#, an object", vanity + csharp, "application/json; charset=utf-8", `{"name":"Neo"}`, `{"name":"Neo"}`},
+		{"C#, nothing", vanity + csharp, "application/json; charset=utf-8", `null`, `null`},
+		{"C#, by version", byName + csharp, "application/json; charset=utf-8", `"Neo"`, `"Neo"`},
+	} {
+		got := e.do(request{path: test.path, auth: testKey, contentType: test.contentType, body: test.body})
+		var answer struct {
+			Async     string `json:"async"`
+			RequestID string `json:"request_id"`
+		}
+		read := json.NewDecoder(strings.NewReader(got.body))
+		read.DisallowUnknownFields()
+		if err := read.Decode(&answer); err != nil || got.status != http.StatusOK || answer.Async != "void" || !strings.HasPrefix(got.header.Get("Content-Type"), "application/json") {
+			t.Errorf("%s = %d %s %s, %v; want 200 and the answer of a void call", test.name, got.status, got.header.Get("Content-Type"), got.body, err)
+			continue
+		}
+		e.ended(answer.RequestID)
+		var result struct{ Result json.RawMessage }
+		if err := json.Unmarshal([]byte(e.result(answer.RequestID).body), &result); err != nil || test.result != "" && string(result.Result) != test.result {
+			t.Errorf("%s: the result is %s, %v; want %s", test.name, result.Result, err, test.result)
+		}
+	}
+	for name, test := range map[string]struct {
+		request
+		status int
+	}{
+		"a wrong key":          {request{path: vanity + csharp, auth: "cst_wrong", body: "Neo"}, http.StatusUnauthorized},
+		"an odd type":          {request{path: vanity + csharp, auth: testKey, contentType: "image/png", body: "Neo"}, http.StatusUnsupportedMediaType},
+		"an unknown algorithm": {request{path: "/v1/algo/foo/none" + csharp, auth: testKey, body: "Neo"}, http.StatusNotFound},
+	} {
+		got := e.do(test.request)
+		var answer struct{ Error map[string]string }
+		if err := json.Unmarshal([]byte(got.body), &answer); err != nil || got.status != test.status || answer.Error["message"] == "" {
+			t.Errorf("%s = %d %s, %v; want %d and a flat error", name, got.status, got.body, err, test.status)
+		}
+	}
+}
+
+// TestATimeoutIsTriedAgainWhereAsked: stage.queue.retry_timeouts reaches the calls.
+func TestATimeoutIsTriedAgainWhereAsked(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		var runs atomic.Int32
+		api := httpReplica(t, func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or the server does not see that its client goes
+			if runs.Add(1) == 1 {
+				<-r.Context().Done()
+				return
+			}
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = w.Write([]byte("second"))
+		})
+		queue := config.QueueSettings{Mode: config.QueueEdge, RetryTimeouts: again}.WithDefaults()
+		e := startEngineWith(t, Options{QueueDir: t.TempDir()}, config.Routes{
+			Satellite: config.Satellite{ID: "s", Version: 1}, Algorithms: []config.Route{httpRoute("foo/bar", api)}, Queue: &queue,
+		})
+		e.awaitQueue()
+		state := e.ended(e.void(request{path: "/v1/algo/foo/bar?output=void&timeout=1", body: "x"}))
+		if again && (state["state"] != "succeeded" || state["attempts"] != 2.0) || !again && state["state"] != "failed" {
+			t.Errorf("with retry_timeouts %v a call that ran out of time once is %v", again, state)
+		}
 	}
 }
