@@ -87,7 +87,7 @@ var direct = map[string][]string{
 	"internal/satellite/unpack":    {"internal/retry", "internal/weights"},
 	"internal/satellite/upstream":  {"internal/satellite/eventloop", "internal/satellite/http1", "internal/satellite/memory", "internal/satellite/protocol"},
 	"internal/satellite/upkeep": {"internal/apiv1", "internal/satellite/async", "internal/satellite/callback", "internal/satellite/durable", "internal/satellite/heartbeat", "internal/satellite/operate",
-		"internal/satellite/queue"},
+		"internal/satellite/queue", "internal/satellite/schedule"},
 	"internal/satellite/routing":     {"internal/constellation", "internal/satellite/config", "internal/satellite/discovery", "internal/satellite/keyring", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/telemetry"},
 	"internal/satellite/passthrough": {"internal/satellite/upstream"},
 

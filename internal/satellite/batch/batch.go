@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/constellation-serving/constellation/internal/satellite/async"
 	"github.com/constellation-serving/constellation/internal/satellite/queue"
 )
@@ -33,8 +35,9 @@ type Options struct {
 	// DrainTimeout bounds how long Run waits for calls in flight once it is stopped.
 	DrainTimeout time.Duration
 
-	Log *slog.Logger
-	Now func() time.Time
+	Lines *prometheus.CounterVec // as of NewLines; nil counts nothing
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Service accepts batches and runs them.

@@ -187,6 +187,7 @@ type pendingCount struct {
 	chunk        *chunk
 	done, failed int
 	began        time.Time
+	first        bool // it was not counted before
 	err          error
 	ended        chan struct{}
 }
@@ -244,13 +245,14 @@ func (s *Service) enqueue(ctx context.Context, c *pendingCount) {
 func (s *Service) countAll(ctx context.Context, id string, all []*pendingCount) {
 	r, err := s.change(ctx, id, func(r *record) error {
 		for _, c := range all {
-			c.err = nil
+			c.err, c.first = nil, false
 			switch {
 			case !r.has(c.chunk):
 				// Of an upload that another one overtook: its lines run again there.
 			case !r.register(c.chunk):
 				c.err = errOutOfOrder
 			default:
+				c.first = !r.isCounted(c.chunk.N)
 				r.count(c.chunk.N, c.done, c.failed, c.chunk.FileBytes, c.began, s.now().UTC())
 			}
 		}
@@ -259,6 +261,8 @@ func (s *Service) countAll(ctx context.Context, id string, all []*pendingCount) 
 	for _, c := range all {
 		if err != nil && !errors.Is(err, errNotFound) {
 			c.err = err
+		} else if err == nil {
+			s.countLines(c)
 		}
 		close(c.ended)
 	}

@@ -16,7 +16,7 @@ func (s *Service) newBatches(d *Session) *batch.Service {
 	return batch.New(batch.Options{
 		Queue: d.Queue, Runner: s.Runner, Spend: s.Spend, Algorithms: s.servedURLs,
 		Retention: d.Settings.Keep(), MaxPending: min(max(d.Settings.SizeBytes/aheadPart, minAhead), maxAhead),
-		DrainTimeout: s.DrainTimeout, Log: s.Log, Now: s.Now,
+		DrainTimeout: s.DrainTimeout, Lines: s.lines, Log: s.Log, Now: s.Now,
 	})
 }
 

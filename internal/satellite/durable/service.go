@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/constellation-serving/constellation/internal/satellite/async"
+	"github.com/constellation-serving/constellation/internal/satellite/batch"
 	"github.com/constellation-serving/constellation/internal/satellite/callback"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/discovery"
@@ -47,17 +48,18 @@ type Service struct {
 	stopped    atomic.Bool
 	counts     *async.Metrics
 	callbacks  *prometheus.CounterVec
+	lines      *prometheus.CounterVec // of batches
 }
 
 // New returns a service that has nothing open before Run. What it runs ends with
 // background.
 func New(background context.Context, o Options) *Service {
-	return &Service{Options: o, background: background, counts: async.NewMetrics(), callbacks: callback.NewOutcomes()}
+	return &Service{Options: o, background: background, counts: async.NewMetrics(), callbacks: callback.NewOutcomes(), lines: batch.NewLines()}
 }
 
 // Collectors are the metrics of what runs off the queue.
 func (s *Service) Collectors() []prometheus.Collector {
-	return append(s.counts.Collectors(), s.callbacks)
+	return append(s.counts.Collectors(), s.callbacks, s.lines)
 }
 
 // Session returns what is open; nil while durable calls are not taken.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 	"github.com/constellation-serving/constellation/internal/satellite/heartbeat"
 	"github.com/constellation-serving/constellation/internal/satellite/identity/identitytest"
@@ -59,16 +60,21 @@ func TestDashboard(t *testing.T) {
 	issuer := identitytest.NewIssuer(t)
 	issuer.Publish(identitytest.NewKey(t, "one"))
 	routes := jwtRoutes(issuer)
+	route := lsRoute("foo/bar", s.addr)
+	route.Schedules = []constellation.Schedule{constellation.Schedule{Name: "yearly", Cron: "@yearly", VanityURL: "foo/bar"}.WithDefaults()}
 	e := startEngineWith(t, Options{QueueDir: t.TempDir(), TLS: serveTLS(t, identitytest.NewAuthority(t, "ours"))}, config.Routes{
 		Auth:       routes.Auth,
 		Mothership: config.Mothership{URL: "http://" + deadAddress(t)},
 		Satellite:  config.Satellite{ID: "s", Version: 1, ExpiresAt: time.Now().Add(time.Hour)},
-		Algorithms: []config.Route{lsRoute("foo/bar", s.addr)},
+		Algorithms: []config.Route{route},
 	})
 	e.do(request{body: "Neo"})
 	e.do(request{auth: "Simple nope"})
 	e.awaitQueue()
 	e.ended(e.void(request{body: "Neo"}))
+	if got := e.do(request{path: "/v1/batch/foo/bar", body: "1\nbad\n"}); got.status != 200 {
+		t.Fatalf("a batch = %d %s", got.status, got.body)
+	}
 	e.Engine.metrics.AddInsights("foo/bar", 1)
 	beats := heartbeat.New(heartbeat.Options{Engine: e.Engine, Registry: e.Registry(), Token: "t", Jitter: func() float64 { return 0 }})
 	go beats.Run(t.Context())
@@ -76,7 +82,8 @@ func TestDashboard(t *testing.T) {
 	eventually(t, "everything is counted", func() bool {
 		known = series(t, e.Engine.metrics.Registry())
 		_, keys := known["constellation_engine_jwks_fetched_timestamp_seconds"]
-		return keys && known["constellation_engine_unrouted_total"] != nil && known["constellation_heartbeats_total"] != nil
+		return keys && known["constellation_engine_unrouted_total"] != nil && known["constellation_heartbeats_total"] != nil &&
+			known["constellation_batch_lines_total"] != nil && known["constellation_schedule_missed_total"] != nil && known["constellation_batch_parts"] != nil
 	})
 	data, err := os.ReadFile("../../../deploy/grafana/satellite.json")
 	if err != nil {

@@ -85,6 +85,9 @@ func TestOperatorSeesAndRetriesDeadLetters(t *testing.T) {
 	if err != nil || string(letter.Input) != "one" || letter.ID != ids[0] || letter.Attempts != 1 || letter.Reason == "" || letter.ContentType == "" {
 		t.Errorf("Letter = %+v, %v", letter, err)
 	}
+	if letter.LastStatus == 0 || !strings.Contains(string(letter.LastOutput), `"error":{"message"`) {
+		t.Errorf("the last answer is %d %s, want what the run was answered", letter.LastStatus, letter.LastOutput)
+	}
 	var status operate.Status
 	eventually(t, "the node says that it is well", func() bool {
 		status, err = operator.Status(t.Context())

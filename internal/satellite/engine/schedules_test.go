@@ -27,7 +27,7 @@ func TestScheduleCallsThroughTheQueue(t *testing.T) {
 			return false
 		}
 		id = states[0].LastRequestID
-		return true
+		return len(states[0].Runs) > 0 && states[0].Runs[0].RequestID == id && states[0].Runs[0].State == "succeeded"
 	})
 	if got := e.do(request{method: http.MethodGet, path: "/v1/async/" + id + "/result"}); got.status != 200 || got.json(t)["result"] != "Neo" {
 		t.Errorf("the result of the schedule's call is %d %s", got.status, got.body)

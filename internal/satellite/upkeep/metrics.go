@@ -29,7 +29,7 @@ var (
 
 // Describe sends what Collect collects.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{queueReady, queueCalls, queueOldest, queueBytes, queueLimit, queueNodes, queueNodesUp, queueLost, callbacksQueue} {
+	for _, d := range append(slowDescs, queueReady, queueCalls, queueOldest, queueBytes, queueLimit, queueNodes, queueNodesUp, queueLost, callbacksQueue) {
 		ch <- d
 	}
 }
@@ -61,6 +61,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	if s.State == operate.StateUnreachable {
 		return // what it holds is not known
 	}
+	c.s.slow.Load().collect(ch)
 	gauge(queueBytes, float64(s.Used))
 	gauge(callbacksQueue, float64(c.s.posts.Load()))
 	for _, a := range s.Algorithms {

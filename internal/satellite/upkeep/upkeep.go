@@ -28,6 +28,7 @@ type Service struct {
 	status atomic.Pointer[operate.Status] // as last seen, for metrics; nil without a queue
 	posts  atomic.Uint64                  // callbacks that wait, as last seen
 	dead   atomic.Pointer[deadCount]
+	slow   atomic.Pointer[slowLook] // nil without a queue
 }
 
 // New returns a service that has seen nothing before Run.
@@ -53,10 +54,12 @@ func (s *Service) Handler(token string) http.Handler {
 	})
 }
 
-// lookEvery is how often the queue is looked at, unasked; waitEvery how often
+// lookEvery is how often the queue is looked at, unasked; slowEvery how often at
+// what takes a question for each schedule and algorithm; waitEvery how often
 // whether there is one.
 const (
 	lookEvery = 5 * time.Second
+	slowEvery = 30 * time.Second
 	waitEvery = time.Second
 )
 
@@ -81,6 +84,7 @@ func (s *Service) Run(ctx context.Context) {
 			}
 		} else {
 			s.status.Store(nil)
+			s.slow.Store(nil)
 			pause = waitEvery
 		}
 		select {
@@ -101,5 +105,6 @@ func (s *Service) look(ctx context.Context, d *durable.Session) error {
 	if n, err := callback.Pending(ctx, d.Queue); err == nil {
 		s.posts.Store(n)
 	}
+	s.lookSlowly(ctx, d)
 	return d.Queue.Observe(ctx)
 }
