@@ -8,7 +8,15 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
 	"github.com/constellation-serving/constellation/internal/install/queue"
+	"github.com/constellation-serving/constellation/internal/kube/launchtest"
 	"github.com/constellation-serving/constellation/internal/satellite/operate"
 	"github.com/constellation-serving/constellation/internal/stack"
 )
@@ -19,6 +27,7 @@ func TestQueueOperated(t *testing.T) {
 	j := start(t)
 	j.walk(t, []step{
 		{"deploy with the queue in the engine", (*journey).deployOperated},
+		{"with the rights that the guide prints", (*journey).asGuideRole},
 		{"status", (*journey).queueTakesCalls},
 		{"drain", (*journey).drainQueue},
 		{"backup and restore", (*journey).backUpQueue},
@@ -32,6 +41,45 @@ func (j *journey) deployOperated(t *testing.T) {
 	}
 	j.deployNew(t, "Operated", nil, []string{"stage.profile=edge", "stage.queue=on", "stage.queue.storage=ephemeral", "stage.queue.size=256Mi"},
 		stack.Route{Vanity: "demo/hello", Algorithm: j.hello, Replicas: 1})
+}
+
+// asGuideRole has what follows done by an account with exactly those rights, and a
+// deploy too.
+func (j *journey) asGuideRole(t *testing.T) {
+	ctx := t.Context()
+	const name = "operator"
+	role := launchtest.GuideRole(t, "../..", namespace)
+	if _, err := j.kube.RbacV1().Roles(namespace).Create(ctx, role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := j.kube.CoreV1().ServiceAccounts(namespace).Create(ctx, account, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	binding := &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: namespace}},
+	}
+	if _, err := j.kube.RbacV1().RoleBindings(namespace).Create(ctx, binding, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	token, err := j.kube.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := clientcmd.LoadFromFile(j.Cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user := range config.AuthInfos {
+		config.AuthInfos[user] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
+	}
+	file := filepath.Join(j.Dir, "operator.conf")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	j.operate(t, "configure", "stage.kubernetes.kubeconfig_path="+file)
+	j.operate(t, "deploy")
 }
 
 func (j *journey) queueStatus(t *testing.T) operate.Status {

@@ -1,17 +1,12 @@
 package rollout_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/health"
@@ -22,27 +17,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/satellite/config"
 )
 
-// guideRole is the Role that the guide prints, for a namespace.
-func guideRole(t *testing.T, namespace string) *rbacv1.Role {
-	t.Helper()
-	guide, err := os.ReadFile(filepath.Join("..", "..", "..", "web", "docs", "guide", "03-deploying.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, block := range strings.Split(string(guide), "```") {
-		if i%2 == 0 || !strings.Contains(block, "kind: Role\n") {
-			continue
-		}
-		var role rbacv1.Role
-		if err := yaml.UnmarshalStrict([]byte(strings.ReplaceAll(block, "NAMESPACE", namespace)), &role); err != nil {
-			t.Fatal(err)
-		}
-		return &role
-	}
-	t.Fatal("the guide prints no Role")
-	return nil
-}
-
 // Whoever has exactly the rights that the guide prints can do all of a
 // launch's life: doctor, deploy, deploy a change, revoke a key, look, go back,
 // remove.
@@ -52,7 +26,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		s.ServeMonitors(t)
 		s.ServeFQDNPolicies(t)
 		operator := *s
-		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", guideRole(t, s.Namespace)), s.Namespace)
+		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", launchtest.GuideRole(t, "../../..", s.Namespace)), s.Namespace)
 		durable := func(in render.Input) render.Input {
 			in.Settings.Scale = map[string]render.Bounds{"foo/bar": {Least: 0, Most: 9}}
 			return launchtest.Queued(in, render.ProfileHA, config.StoragePersistent)
