@@ -126,7 +126,7 @@ func (d *Delivery) Done(ctx context.Context) error {
 	if _, err := d.queue.conn.RequestWithContext(ctx, d.reply, []byte("+ACK")); err != nil {
 		return fmt.Errorf("take a message off the queue: %w", asked(err))
 	}
-	d.queue.tally.add(d.Kind, -1)
+	d.queue.tally.end(d.Kind)
 	if d.pieces != nil {
 		d.queue.dropPieces(d.pieces)
 	}

@@ -178,7 +178,7 @@ func (q *Queue) Remove(ctx context.Context, seq uint64) error {
 		return err
 	}
 	if m, err := decode(raw.subject, raw.header, raw.data); err == nil {
-		q.tally.add(m.Kind, -1)
+		q.tally.end(m.Kind)
 		if m.pieces != nil {
 			q.dropPieces(m.pieces)
 		}

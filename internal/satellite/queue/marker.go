@@ -13,8 +13,10 @@ type Loss struct {
 	Calls uint64 `json:"calls"`
 	// Incarnation is the queue's that was lost.
 	Incarnation string `json:"incarnation"`
-	// Observed is as of when Calls was known; to it each engine adds what it did since.
+	// Observed is as of when Calls was known, and LastSeq the highest number given
+	// to a message then; to it each engine adds what it did since.
 	Observed time.Time `json:"observed,omitzero"`
+	LastSeq  uint64    `json:"last_seq,omitempty"`
 	// Erased are the ids of what nodes erased of damaged disks, where that is the
 	// loss: the queue of this incarnation goes on.
 	Erased []string `json:"erased,omitempty"`

@@ -64,7 +64,7 @@ func (q *Queue) Publish(ctx context.Context, m Message) (Receipt, error) {
 		}
 	}
 	if !ack.Duplicate {
-		q.tally.add(m.Kind, 1)
+		q.tally.accept(m.Kind, ack.Sequence)
 		q.hint(line(m.Kind, m.Algorithm))
 	}
 	return Receipt{Seq: ack.Sequence, Duplicate: ack.Duplicate}, nil

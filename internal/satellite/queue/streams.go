@@ -140,6 +140,7 @@ func (q *Queue) settle(ctx context.Context) error {
 	defer q.mu.Unlock()
 	if q.incarnation != "" && q.incarnation != next.Incarnation {
 		q.last.Store(0) // the numbers begin anew
+		q.tally.begin(next.Observed)
 	}
 	q.incarnation, q.crowded = next.Incarnation, crowded
 	return nil
@@ -247,14 +248,14 @@ func (q *Queue) resolve(known MarkerState, f found) MarkerState {
 		q.learn(known)
 		return known
 	default:
-		calls := q.tally.outstanding(known)
+		calls := uint64(max(0, int64(known.Outstanding)+q.tally.after(known.Observed, known.LastSeq)))
 		calls -= min(calls, known.erasedSince(known.Observed))
 		if f.behind {
 			// A part is left, and goes on under a new name.
 			calls -= min(calls, f.stored)
 			f.incarnation = ""
 		}
-		next.lose(Loss{At: q.opts.Now().UTC(), Calls: calls, Incarnation: known.Incarnation, Observed: known.Observed})
+		next.lose(Loss{At: q.opts.Now().UTC(), Calls: calls, Incarnation: known.Incarnation, Observed: known.Observed, LastSeq: known.LastSeq})
 		next.Incarnation, next.Made, next.Outstanding, next.LastSeq = f.incarnation, false, 0, 0
 		q.opts.Log.Error("queue lost: accepted calls are unaccounted for", "calls", calls, "incarnation", known.Incarnation)
 	}

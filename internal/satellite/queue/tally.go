@@ -14,65 +14,89 @@ import (
 // observeEvery is how often the number of outstanding calls is remembered.
 const observeEvery = 10 * time.Second
 
-// tally counts what this process did to the number of outstanding calls since
-// that was last remembered.
+// maxAccepted bounds the numbers that a tally keeps. More than what is accepted
+// between two observations means that there are none.
+const maxAccepted = 1 << 18
+
+// tally counts what this process did to the number of outstanding calls, beyond
+// the last observation that it knows: calls that it accepted, by the numbers that
+// they were given, and calls that it took off the queue. Another engine may have
+// made that observation a while before this one learns of it: what was accepted in
+// between is told by its number.
 type tally struct {
-	mu    sync.Mutex
-	since time.Time
-	n     int64
+	mu       sync.Mutex
+	accepted []uint64
+	since    time.Time // of the observation
+	ended    int64     // calls that were taken off since
 }
 
-func (t *tally) add(k Kind, n int64) {
+func (t *tally) accept(k Kind, seq uint64) {
 	if k == KindCallback {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.n += n
+	if len(t.accepted) >= maxAccepted {
+		t.accepted = slices.Delete(t.accepted, 0, maxAccepted/2)
+	}
+	t.accepted = append(t.accepted, seq)
 }
 
-// outstanding returns how many calls the queue held, as far as is known.
-func (t *tally) outstanding(s MarkerState) uint64 {
+func (t *tally) end(k Kind) {
+	if k == KindCallback {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := int64(s.Outstanding)
-	if t.since.Equal(s.Observed) {
-		n += t.n
+	t.ended++
+}
+
+// after returns what this process added to an observation: that of a moment and of
+// the highest number given then.
+func (t *tally) after(observed time.Time, last uint64) int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var n int64
+	for _, seq := range t.accepted {
+		if seq > last {
+			n++
+		}
 	}
-	return uint64(max(n, 0))
+	if t.since.Equal(observed) {
+		n -= t.ended
+	}
+	return n
 }
 
 // drop forgets what was counted: the queue that it was of is lost.
 func (t *tally) drop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.n = 0
+	t.accepted, t.ended = nil, 0
 }
 
-// restart begins anew at an observation. What was counted up to it is in it.
-func (t *tally) restart(at time.Time, counted int64) {
+// begin begins with another queue, of which an observation says nothing yet.
+func (t *tally) begin(observed time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.since.Equal(at) {
-		t.since, t.n = at, t.n-counted
+	t.accepted, t.ended, t.since = nil, 0, observed
+}
+
+// restart begins anew at an observation: what has its numbers is in it, and so are
+// the first ended calls that were taken off.
+func (t *tally) restart(observed time.Time, last uint64, ended int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.accepted = slices.DeleteFunc(t.accepted, func(seq uint64) bool { return seq <= last })
+	if !t.since.Equal(observed) {
+		t.since, t.ended = observed, t.ended-ended
 	}
 }
 
-// after returns what was counted since an observation, 0 when that is another
-// than this count's.
-func (t *tally) after(at time.Time) int64 {
+func (t *tally) endedSoFar() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.since.Equal(at) {
-		return 0
-	}
-	return t.n
-}
-
-func (t *tally) counted() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.n
+	return t.ended
 }
 
 // addLost adds to a loss that another engine found what only this one knows of
@@ -85,7 +109,7 @@ func (q *Queue) addLost(ctx context.Context, known MarkerState) (MarkerState, er
 	if mine == "" || mine == known.Incarnation || i < 0 {
 		return known, nil
 	}
-	more := q.tally.after(known.Losses[i].Observed)
+	more := q.tally.after(known.Losses[i].Observed, known.Losses[i].LastSeq)
 	if more == 0 {
 		return known, nil
 	}
@@ -102,10 +126,13 @@ func (q *Queue) addLost(ctx context.Context, known MarkerState) (MarkerState, er
 
 // learn takes over what is remembered of the queue.
 func (q *Queue) learn(s MarkerState) {
-	q.tally.restart(s.Observed, q.tally.counted())
 	q.mu.Lock()
+	mine := q.incarnation
 	q.marker = s
 	q.mu.Unlock()
+	if mine == "" || mine == s.Incarnation {
+		q.tally.restart(s.Observed, s.LastSeq, q.tally.endedSoFar())
+	}
 }
 
 // Observe remembers how many calls are outstanding, so that a loss can be told
@@ -131,7 +158,7 @@ func (q *Queue) observe(ctx context.Context, every time.Duration) error {
 	if age := now.Sub(state.Observed); age >= 0 && age < every {
 		return nil
 	}
-	counted := q.tally.counted()
+	ended := q.tally.endedSoFar()
 	calls, f, err := q.outstanding(ctx)
 	if err != nil {
 		return err
@@ -143,7 +170,7 @@ func (q *Queue) observe(ctx context.Context, every time.Duration) error {
 	if err := q.opts.Marker.Save(ctx, state); err != nil {
 		return fmt.Errorf("remember how many calls are outstanding: %w", err)
 	}
-	q.tally.restart(now, counted)
+	q.tally.restart(now, state.LastSeq, ended)
 	q.learn(state)
 	return nil
 }
