@@ -364,3 +364,21 @@ func TestAStrangerIsNotLetIn(t *testing.T) {
 		t.Error("a connection without TLS is let in")
 	}
 }
+
+// TestRecordsAreListedAtOnce: what lists records is a consumer that one of the nodes
+// has, and the others may not know of it yet when it is asked.
+func TestRecordsAreListedAtOnce(t *testing.T) {
+	t.Parallel()
+	c, q := startCluster(t, Options{})
+	if _, err := q.Put(testContext(t), BucketCall, "one", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 150 {
+		if i%50 == 0 { // at another node
+			q = connect(t, Options{Servers: []string{c.servers()[i/50]}, Replicas: 3})
+		}
+		if keys, err := q.Keys(testContext(t), BucketCall, "", 10); err != nil || len(keys) != 1 {
+			t.Fatalf("list %d has %v, %v; want one key", i, keys, err)
+		}
+	}
+}

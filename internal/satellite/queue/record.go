@@ -231,17 +231,8 @@ func (q *Queue) scan(ctx context.Context, stream, filter string, f func(jetstrea
 	defer q.dropConsumer(stream, info.Name)
 	for left := info.NumPending; left > 0; {
 		n := min(left, scanBatch)
-		batch, err := c.Fetch(int(n), jetstream.FetchMaxWait(q.opts.AskTimeout))
+		got, stopped, err := q.fetch(ctx, c, int(n), f)
 		if err != nil {
-			return asked(err)
-		}
-		got := uint64(0)
-		stopped := false
-		for m := range batch.Messages() {
-			got++
-			stopped = stopped || !f(m)
-		}
-		if err := batch.Error(); err != nil && got == 0 {
 			return asked(err)
 		}
 		if stopped || got == 0 {
@@ -250,6 +241,37 @@ func (q *Queue) scan(ctx context.Context, stream, filter string, f func(jetstrea
 		left -= min(left, got)
 	}
 	return nil
+}
+
+// knownIn is how long a consumer that was just made is waited for between two
+// requests for its messages.
+const knownIn = 20 * time.Millisecond
+
+// fetch hands up to n messages of a consumer to f until that returns false, and
+// returns how many there were. One node has the consumer, and another that is asked
+// may not know of it yet: it is asked again.
+func (q *Queue) fetch(ctx context.Context, c jetstream.Consumer, n int, f func(jetstream.Msg) bool) (got uint64, stopped bool, err error) {
+	for begun := time.Now(); ; {
+		batch, err := c.Fetch(n, jetstream.FetchMaxWait(q.opts.AskTimeout))
+		if err != nil {
+			return 0, false, err
+		}
+		for m := range batch.Messages() {
+			got++
+			stopped = stopped || !f(m)
+		}
+		switch err = batch.Error(); {
+		case got > 0 || err == nil:
+			return got, stopped, nil
+		case !errors.Is(err, nats.ErrNoResponders) || time.Since(begun) > q.opts.AskTimeout:
+			return 0, false, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, false, ctx.Err()
+		case <-time.After(knownIn):
+		}
+	}
 }
 
 func (q *Queue) dropConsumer(stream, name string) {
