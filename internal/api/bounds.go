@@ -26,12 +26,8 @@ func bounds() map[string]map[string]constraints {
 		// Not exclusiveMinimum, which is a number in OpenAPI 3.1, true or false
 		// in 3.0, and so not read by every generator.
 		zero = constraints{"enum": []int{0}}
-	)
-	return map[string]map[string]constraints{
-		"SatelliteCreate":        {"name": displayName, "algorithms": algorithms, "schedules": schedules},
-		"SatelliteUpdate":        {"name": displayName},
-		"SatelliteVersionCreate": {"algorithms": algorithms, "schedules": schedules},
-		"SatelliteAlgorithmInput": {
+		// One algorithm of a satellite, whole or as what of it changes.
+		line = map[string]constraints{
 			"algorithm":  {"pattern": `^[A-Za-z0-9_.-]{1,63}/[A-Za-z0-9_.-]{1,63}/([0-9a-f]{40}|[0-9a-f]{64})$`},
 			"vanity_url": {"pattern": `^[A-Za-z0-9_]+(/[A-Za-z0-9_.-]+)+$`, "maxLength": 200},
 			"replicas":   {"minimum": 0, "maximum": constellation.MaxReplicas},
@@ -44,21 +40,14 @@ func bounds() map[string]map[string]constraints {
 			"volumes":          {"maxItems": constellation.MaxVolumes},
 			"runtime_revision": {"minimum": 0, "maximum": 1<<31 - 1},
 			"weights":          {"maxItems": constellation.MaxWeights},
-		},
-		"SatelliteVersionPatch": {
-			"algorithm":  {"pattern": `^[A-Za-z0-9_.-]{1,63}/[A-Za-z0-9_.-]{1,63}/([0-9a-f]{40}|[0-9a-f]{64})$`},
-			"vanity_url": {"pattern": `^[A-Za-z0-9_]+(/[A-Za-z0-9_.-]+)+$`, "maxLength": 200},
-
-			"replicas":     {"minimum": 0, "maximum": constellation.MaxReplicas},
-			"min_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
-			"max_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
-
-			"env":              {"maxProperties": constellation.MaxEnv},
-			"env_from":         {"maxItems": constellation.MaxEnvFrom},
-			"volumes":          {"maxItems": constellation.MaxVolumes},
-			"weights":          {"maxItems": constellation.MaxWeights},
-			"runtime_revision": {"minimum": 0, "maximum": 1<<31 - 1},
-		},
+		}
+	)
+	return map[string]map[string]constraints{
+		"SatelliteCreate":         {"name": displayName, "algorithms": algorithms, "schedules": schedules},
+		"SatelliteUpdate":         {"name": displayName},
+		"SatelliteVersionCreate":  {"algorithms": algorithms, "schedules": schedules},
+		"SatelliteAlgorithmInput": line,
+		"SatelliteVersionPatch":   line,
 		"EnvFromInput": {
 			"name": {"pattern": `^[A-Za-z_][A-Za-z0-9_]*$`, "maxLength": constellation.MaxEnvName},
 			"key":  {"pattern": `^[A-Za-z0-9_.-]+$`, "maxLength": 253},
