@@ -60,7 +60,7 @@ func (g *gitFolder) write(name string, data []byte) error {
 }
 
 func fileOf(object *unstructured.Unstructured) string {
-	return strings.ToLower(object.GetKind()) + "-" + object.GetName() + ".yaml"
+	return strings.ToLower(render.KindName(object.GetAPIVersion(), object.GetKind())) + "-" + object.GetName() + ".yaml"
 }
 
 // WriteKustomize writes a kustomization with a file an object.

@@ -32,7 +32,7 @@ func WithoutSecrets(objects []*unstructured.Unstructured) []*unstructured.Unstru
 
 // renderedName sorts the files into the order of their application.
 func renderedName(i int, object *unstructured.Unstructured) string {
-	return fmt.Sprintf("%03d-%s-%s.yaml", i, strings.ToLower(object.GetKind()), object.GetName())
+	return fmt.Sprintf("%03d-%s-%s.yaml", i, strings.ToLower(render.KindName(object.GetAPIVersion(), object.GetKind())), object.GetName())
 }
 
 // WriteRendered writes objects to the launch's rendered folder, a file an object

@@ -68,7 +68,7 @@ func (a *Archive) objects(ctx context.Context, c *cluster.Cluster, list []apply.
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(x, y apply.Object) int { return rank(x) - rank(y) })
 	for _, o := range list {
-		name := fmt.Sprintf("cluster/objects/%s-%s.json", strings.ToLower(o.Kind), o.Name)
+		name := fmt.Sprintf("cluster/objects/%s-%s.json", strings.ToLower(o.KindName()), o.Name)
 		err := a.JSON(ctx, name, func(ctx context.Context) (any, error) {
 			object, err := c.Get(ctx, o.APIVersion, o.Kind, o.Name)
 			if err != nil || object == nil {

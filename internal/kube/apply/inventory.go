@@ -85,12 +85,15 @@ func (l *objectList) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// String returns kind/name.
-func (o Object) String() string { return o.Kind + "/" + o.Name }
+// KindName returns the kind, with its group where others have a kind of that name.
+func (o Object) KindName() string { return render.KindName(o.APIVersion, o.Kind) }
 
-// Same ignores the API version, which a newer cluster may have moved on from.
+// String returns kind/name.
+func (o Object) String() string { return o.KindName() + "/" + o.Name }
+
+// Same ignores the API's version, which a newer cluster may have moved on from.
 func (o Object) Same(other Object) bool {
-	return o.Kind == other.Kind && o.Name == other.Name
+	return o.KindName() == other.KindName() && o.Name == other.Name
 }
 
 // ObjectsOf names objects.
@@ -118,11 +121,11 @@ func (i *Inventory) Deployments() []string {
 	return names
 }
 
-// Named returns the names of the inventory's objects of a kind.
+// Named returns the names of the inventory's objects of a kind, as KindName has it.
 func (i *Inventory) Named(kind string) []string {
 	var names []string
 	for _, o := range i.Objects {
-		if o.Kind == kind {
+		if o.KindName() == kind {
 			names = append(names, o.Name)
 		}
 	}

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -19,7 +20,23 @@ func YAML(object *unstructured.Unstructured) ([]byte, error) {
 
 // Name returns kind/name, by which messages call an object.
 func Name(object *unstructured.Unstructured) string {
-	return object.GetKind() + "/" + object.GetName()
+	return KindName(object.GetAPIVersion(), object.GetKind()) + "/" + object.GetName()
+}
+
+// sharedKinds are kinds that several API groups have, with the group that is meant
+// where none is named.
+var sharedKinds = map[string]string{"NetworkPolicy": "networking.k8s.io"}
+
+// KindName tells an object's kind from those that other groups call alike: it is
+// the kind, with the group behind it where that is not Kubernetes' own. An API's
+// version does not count, since a newer cluster may have moved on from it, nor does
+// a group that the kind was in before.
+func KindName(apiVersion, kind string) string {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	if own, shared := sharedKinds[kind]; shared && group != own && group != "extensions" {
+		return kind + "." + group
+	}
+	return kind
 }
 
 // Replicas returns how many pods a Deployment or StatefulSet has.
