@@ -28,6 +28,9 @@ func (s Stage) Render(planURL string) (render.Settings, error) {
 	if in.Monitor, err = render.ParseMonitor(s.Metrics.ServiceMonitor); err != nil {
 		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.service_monitor")
 	}
+	if in.PodMonitor, err = render.ParseMonitor(s.Metrics.PodMonitor); err != nil {
+		return in, fault.Wrap(err, fault.CodeUsage, "stage.metrics.pod_monitor")
+	}
 	if in.Egress, err = s.egress(); err != nil {
 		return in, fault.Wrap(err, fault.CodeUsage, "the configuration")
 	}

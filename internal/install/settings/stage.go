@@ -64,6 +64,7 @@ func (r *Replicas) UnmarshalYAML(node *yaml.Node) error {
 type Metrics struct {
 	Allow          string `yaml:"allow"`
 	ServiceMonitor string `yaml:"service_monitor"`
+	PodMonitor     string `yaml:"pod_monitor"`
 }
 
 // Mothership is the engines' way to the mothership.

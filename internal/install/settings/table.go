@@ -93,6 +93,7 @@ var ownTable = []setting{
 	{key: egressKey, about: "all that an algorithm may reach beside its satellite, over the network of its image: HOST:PORT, ADDRESS:PORT or RANGE:PORT with commas between them", text: true, check: checkEgress, form: formEgress},
 	{key: "stage.metrics.allow", about: "who may read the engines' metrics, port 9090: none, any, or namespaces and address ranges with commas between them", standard: "none", text: true, check: checkMetricsAllow, form: formNetworks},
 	{key: "stage.metrics.service_monitor", about: "a ServiceMonitor of them, for the Prometheus Operator: off, on, or its labels, by which a Prometheus selects it, such as release=prometheus", standard: "off", text: true, check: checkMonitor, form: formMonitor},
+	{key: "stage.metrics.pod_monitor", about: "a PodMonitor of them, in place of a ServiceMonitor: off, on, or its labels", standard: "off", text: true, check: checkMonitor, form: formMonitor},
 	{key: "stage.tls.secret", about: "a Secret of the namespace, of type kubernetes.io/tls: the engine serves HTTPS with it, at the Service's port 443", text: true, check: checkSecret, form: formName},
 	{key: "stage.tls.only", about: "from outside the launch by TLS alone, the Ingress too: true, false", standard: "false", check: checkBool},
 	{key: "stage.auth.jwt.issuer", about: "whose tokens (JWT) are taken beside keys, exactly as their iss has it", text: true, check: checkIdentityText, form: formText},

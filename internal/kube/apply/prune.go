@@ -18,7 +18,7 @@ import (
 // that it does not have is never deleted with the launch: what is on a volume
 // is not the deploy's to decide on.
 var pruneOrder = map[string]int{
-	"Ingress": 0, render.MonitorKind: 0, "Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "Service": 3,
+	"Ingress": 0, render.MonitorKind: 0, render.PodMonitorKind: 0, "Deployment": 1, "StatefulSet": 1, "PodDisruptionBudget": 2, "Service": 3,
 	"NetworkPolicy": 4, render.FQDNPolicyKind: 4, "ConfigMap": 5, "Secret": 6, "RoleBinding": 7, "Role": 8, "ServiceAccount": 9,
 }
 

@@ -80,8 +80,20 @@ func discover(ctx context.Context, client discovery.DiscoveryInterface) (render.
 	if err != nil {
 		return apis, server.GitVersion, err
 	}
-	if apis.ServiceMonitor, err = served(ctx, client, groups, render.MonitorAPI, "servicemonitors"); err == nil {
-		apis.FQDNPolicy, err = served(ctx, client, groups, render.FQDNPolicyAPI, "ciliumnetworkpolicies")
+	for _, other := range []struct {
+		into          *string
+		api, resource string
+	}{
+		{&apis.ServiceMonitor, render.MonitorAPI, "servicemonitors"},
+		{&apis.PodMonitor, render.MonitorAPI, "podmonitors"},
+		{&apis.FQDNPolicy, render.FQDNPolicyAPI, "ciliumnetworkpolicies"},
+	} {
+		if *other.into, err = served(ctx, client, groups, other.api, other.resource); err != nil {
+			return apis, server.GitVersion, err
+		}
+	}
+	if apis.FQDNPolicy == "" {
+		apis.FQDNPolicy, err = domainPolicies(ctx, client, groups)
 	}
 	return apis, server.GitVersion, err
 }

@@ -1,6 +1,7 @@
 package launchtest
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 )
 
 var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -35,7 +37,10 @@ func (s *Space) Serve(t *testing.T, apiVersion, kind string, fields map[string]a
 		},
 	}}
 	_, err := s.Dynamic.Resource(definitions).Create(t.Context(), definition, metav1.CreateOptions{})
-	if err != nil && !apierrors.IsAlreadyExists(err) {
+	if apierrors.IsAlreadyExists(err) {
+		err = s.serveOther(t.Context(), definition)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	served := s.Dynamic.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: plural}).Namespace(s.Namespace)
@@ -52,6 +57,42 @@ func (s *Space) Serve(t *testing.T, apiVersion, kind string, fields map[string]a
 		return err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == plural })
 	})
 	s.Cluster = Connect(t, s.Kubeconfig, s.Namespace)
+}
+
+// serveOther gives a kind that is served already the fields of another definition.
+func (s *Space) serveOther(ctx context.Context, definition *unstructured.Unstructured) error {
+	client := s.Dynamic.Resource(definitions)
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		there, err := client.Get(ctx, definition.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+		if err := unstructured.SetNestedSlice(there.Object, versions, "spec", "versions"); err != nil {
+			return err
+		}
+		_, err = client.Update(ctx, there, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// ServeDomainPolicies makes the server serve Calico's NetworkPolicy, with as much of
+// its schema as a launch has use for. Only Calico Enterprise's has domains.
+func (s *Space) ServeDomainPolicies(t *testing.T, domains bool) {
+	t.Helper()
+	text := map[string]any{"type": "string"}
+	texts := map[string]any{"type": "array", "items": text}
+	destination := map[string]any{"nets": texts, "ports": map[string]any{"type": "array", "items": map[string]any{"x-kubernetes-int-or-string": true}}}
+	if domains {
+		destination["domains"] = texts
+	}
+	s.Serve(t, "projectcalico.org/v3", "NetworkPolicy", map[string]any{
+		"tier": text, "selector": text, "types": texts,
+		"egress": map[string]any{"type": "array", "items": map[string]any{"type": "object", "properties": map[string]any{
+			"action": map[string]any{"type": "string", "enum": []any{"Allow", "Deny", "Log", "Pass"}}, "protocol": text,
+			"destination": map[string]any{"type": "object", "properties": destination},
+		}}},
+	})
 }
 
 // ServeFQDNPolicies makes the server serve Cilium's policies, with as much of
@@ -74,13 +115,15 @@ func (s *Space) ServeFQDNPolicies(t *testing.T) {
 	})
 }
 
-// ServeMonitors makes the server serve the Prometheus Operator's ServiceMonitor,
-// with as much of its schema as a launch has use for.
+// ServeMonitors makes the server serve the Prometheus Operator's ServiceMonitor and
+// PodMonitor, with as much of their schemas as a launch has use for.
 func (s *Space) ServeMonitors(t *testing.T) {
 	t.Helper()
 	text := map[string]any{"type": "string"}
-	s.Serve(t, "monitoring.coreos.com/v1", "ServiceMonitor", map[string]any{
-		"selector":  map[string]any{"type": "object", "properties": map[string]any{"matchLabels": map[string]any{"type": "object", "additionalProperties": text}}},
-		"endpoints": map[string]any{"type": "array", "items": map[string]any{"type": "object", "properties": map[string]any{"port": text, "path": text}}},
-	})
+	for kind, endpoints := range map[string]string{"ServiceMonitor": "endpoints", "PodMonitor": "podMetricsEndpoints"} {
+		s.Serve(t, "monitoring.coreos.com/v1", kind, map[string]any{
+			"selector": map[string]any{"type": "object", "properties": map[string]any{"matchLabels": map[string]any{"type": "object", "additionalProperties": text}}},
+			endpoints:  map[string]any{"type": "array", "items": map[string]any{"type": "object", "properties": map[string]any{"port": text, "path": text}}},
+		})
+	}
 }

@@ -79,7 +79,7 @@ func Find(objects []*unstructured.Unstructured, name string) *unstructured.Unstr
 	return nil
 }
 
-var revision = regexp.MustCompile(`(/algo-.*)-[0-9a-f]{8}$`)
+var revision = regexp.MustCompile(`([/.]algo-.*)-[0-9a-f]{8}$`)
 
 // Stem leaves the revision of an algorithm's name out.
 func Stem(name string) string { return revision.ReplaceAllString(name, "$1") }

@@ -25,6 +25,7 @@ func TestPreflightOfEgress(t *testing.T) {
 	}{
 		{"foo/bar", "", map[string]egress.Addresses{"a.example": found}, "ok: foo/bar reaches, by NetworkPolicy: a.example:443 at 93.184.216.34"},
 		{"foo/bar", render.FQDNPolicyAPI, nil, "ok: foo/bar reaches, by CiliumNetworkPolicy: a.example:443"},
+		{"foo/bar", render.DomainPolicyAPI, nil, "ok: foo/bar reaches, by NetworkPolicy.projectcalico.org: a.example:443"},
 		{"foo/bar", "", map[string]egress.Addresses{"a.example": {Problem: "this machine cannot look up a.example: no such host"}}, "problem: this machine cannot look up a.example: no such host"},
 		{"gone/now", "", map[string]egress.Addresses{"a.example": found}, "warning: stage.egress.gone/now is for an algorithm that this launch does not have"},
 	} {
@@ -35,12 +36,16 @@ func TestPreflightOfEgress(t *testing.T) {
 		in := render.Input{Plan: &bundle.Plan{Algorithms: []bundle.Algorithm{{VanityURL: "foo/bar"}}}, APIs: render.APIs{FQDNPolicy: test.api}}
 		in.Settings.Egress, in.Settings.EgressNames = map[string][]egress.Entry{test.vanity: list}, test.names
 		in.Settings.Monitor.On = test.api != ""
+		policies := "cilium.io"
+		if test.api == render.DomainPolicyAPI {
+			policies = "projectcalico.org"
+		}
 		if in.Settings.Monitor.On {
 			in.APIs.ServiceMonitor = render.MonitorAPI
 		}
 		p := &preflight{input: in, cluster: &cluster.Cluster{APIs: in.APIs}}
 		p.egress()
-		for _, group := range []string{"cilium.io", "monitoring.coreos.com"} {
+		for _, group := range []string{policies, "monitoring.coreos.com"} {
 			if asked := slices.ContainsFunc(p.rules(), func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == group }); asked != (test.api != "") {
 				t.Errorf("%+v: rights of %s are asked for: %v", test, group, asked)
 			}

@@ -54,10 +54,13 @@ func (p *preflight) rules() []rbacv1.PolicyRule {
 		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}})
 	}
 	if p.input.Settings.Monitor.On && p.cluster.APIs.ServiceMonitor != "" {
-		rules = append(rules, render.MonitorRules()...)
+		rules = append(rules, render.MonitorRules("servicemonitors")...)
+	}
+	if p.input.Settings.PodMonitor.On && p.cluster.APIs.PodMonitor != "" {
+		rules = append(rules, render.MonitorRules("podmonitors")...)
 	}
 	if slices.ContainsFunc(p.input.Plan.Algorithms, p.input.EgressByName) {
-		rules = append(rules, render.FQDNRules()...)
+		rules = append(rules, p.input.APIs.FQDNRules()...)
 	}
 	return rules
 }

@@ -15,12 +15,13 @@ type APIs struct {
 	EndpointSlice string // discovery.k8s.io/v1 or v1beta1; "" is Endpoints alone
 
 	ServiceMonitor string // monitoring.coreos.com/v1; "" is none
-	FQDNPolicy     string // of policies that know names, cilium.io/v2; "" is none
+	PodMonitor     string // the same
+	FQDNPolicy     string // of policies that know names, cilium.io/v2 or projectcalico.org/v3; "" is none
 }
 
 // LatestAPIs are those of a current server, for rendering without a cluster.
 func LatestAPIs() APIs {
-	return APIs{Minor: 37, Ingress: "networking.k8s.io/v1", PDB: "policy/v1", EndpointSlice: "discovery.k8s.io/v1", ServiceMonitor: MonitorAPI}
+	return APIs{Minor: 37, Ingress: "networking.k8s.io/v1", PDB: "policy/v1", EndpointSlice: "discovery.k8s.io/v1", ServiceMonitor: MonitorAPI, PodMonitor: MonitorAPI}
 }
 
 // kindResources are the plural names of every kind that a launch has: a fixed
@@ -41,6 +42,7 @@ var kindResources = map[string]string{
 	"PersistentVolumeClaim": "persistentvolumeclaims",
 	"Ingress":               "ingresses",
 	MonitorKind:             "servicemonitors",
+	PodMonitorKind:          "podmonitors",
 	FQDNPolicyKind:          "ciliumnetworkpolicies",
 }
 

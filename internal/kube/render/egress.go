@@ -40,7 +40,7 @@ func (in Input) egressOf(a bundle.Algorithm) (t egress.Told, ok bool) {
 	t = egress.Told{VanityURL: a.VanityURL, Policy: "NetworkPolicy"}
 	names := in.Settings.EgressNames
 	if in.EgressByName(a) {
-		t.Policy, names = FQDNPolicyKind, nil
+		t.Policy, names = in.APIs.fqdnKindName(), nil
 	}
 	t.Reaches = egress.Tell(list, names)
 	return t, true
@@ -57,12 +57,12 @@ func ReadEgress(vanityURL, annotation string) (egress.Told, bool) {
 
 // egressRules are where an algorithm's pods may go that may not go anywhere: to
 // the engine, for names, and to what its list has. The names of a list are left to
-// a policy that knows such, and so is where names are asked for, since it learns
-// their addresses there.
+// a policy that knows such, and to Cilium's also where names are asked for, since it
+// learns their addresses there.
 func (r *renderer) egressRules(a bundle.Algorithm, engine []networkingv1.NetworkPolicyPeer) []networkingv1.NetworkPolicyEgressRule {
 	byName := r.EgressByName(a)
 	rules := []networkingv1.NetworkPolicyEgressRule{{To: engine, Ports: []networkingv1.NetworkPolicyPort{tcp(enginePort)}}}
-	if !byName {
+	if !byName || r.APIs.FQDNPolicy != FQDNPolicyAPI {
 		rules = append([]networkingv1.NetworkPolicyEgressRule{{Ports: dnsPorts()}}, rules...)
 	}
 	for _, e := range r.Settings.Egress[a.VanityURL] {

@@ -105,6 +105,13 @@ func TestEgressByName(t *testing.T) {
 	if got := fmt.Sprint(launchtest.At(plain, "spec.egress")); strings.Contains(got, "93.184.216.34") || strings.Contains(got, "port:53 ") || !strings.Contains(got, "10.0.0.0/8") {
 		t.Errorf("the NetworkPolicy opens %s, want the range and neither names nor name servers", got)
 	}
+	wantTold(t, in, "CiliumNetworkPolicy")
+}
+
+// wantTold wants the launch, and its policies, to say what its algorithms reach.
+func wantTold(t *testing.T, in render.Input, kind string) {
+	t.Helper()
+	objects := launchtest.Render(t, in)
 	var told []string
 	for _, line := range in.Egress() {
 		told = append(told, line.String())
@@ -115,9 +122,67 @@ func TestEgressByName(t *testing.T) {
 		}
 	}
 	if want := []string{
-		"foo/bar reaches, by CiliumNetworkPolicy: api.example.com:443, b.example.com:443, c.example.com:53/udp, 10.0.0.0/8:5432",
+		"foo/bar reaches, by " + kind + ": api.example.com:443, b.example.com:443, c.example.com:53/udp, 10.0.0.0/8:5432",
 		"Deep/Thought_1 reaches, by NetworkPolicy: 10.0.0.0/8:5432",
 	}; !slices.Equal(told, want) {
 		t.Errorf("Egress = %q, want %q", told, want)
 	}
+}
+
+// Calico's rules are in the order of their list: metadata is denied before a name is
+// allowed, one family a rule. Its policy is told from the NetworkPolicy beside it by
+// whoever knows kinds and names alone, as older installers do.
+func TestEgressByDomain(t *testing.T) {
+	t.Parallel()
+	in := listed(t, "api.example.com:443,b.example.com:443,c.example.com:53/udp,10.0.0.0/8:5432", "10.0.0.0/8:5432")
+	in.APIs.FQDNPolicy = render.DomainPolicyAPI
+	objects := launchtest.Render(t, in)
+	policy := launchtest.Find(objects, "NetworkPolicy.projectcalico.org/default.algo-foo-bar")
+	if policy == nil || policy.GetLabels()["app.kubernetes.io/name"] != "algo-foo-bar" {
+		t.Fatalf("Calico's policy is %v", policy)
+	}
+	instance := policy.GetLabels()["app.kubernetes.io/instance"]
+	if got, want := launchtest.At(policy, "spec.selector"), "app.kubernetes.io/instance == '"+instance+"' && app.kubernetes.io/name == 'algo-foo-bar'"; got != want {
+		t.Errorf("it selects %v, want %s", got, want)
+	}
+	var rules []string
+	for i := 0; launchtest.At(policy, fmt.Sprintf("spec.egress.%d", i)) != nil; i++ {
+		at := func(field string) any { return launchtest.At(policy, fmt.Sprintf("spec.egress.%d.%s", i, field)) }
+		nets := ""
+		if all, ok := at("destination.nets").([]any); ok {
+			nets = "4"
+			if strings.Contains(fmt.Sprint(all), ":") {
+				nets = "6"
+			}
+			for _, net := range all {
+				if strings.Contains(net.(string), ":") != (nets == "6") {
+					t.Errorf("a rule has addresses of both families: %v", all)
+				}
+			}
+		}
+		rules = append(rules, fmt.Sprint(at("action"), " ", at("protocol"), " ", nets, at("destination.domains"), at("destination.ports")))
+	}
+	want := []string{
+		"Deny TCP 4<nil> [443]", "Deny TCP 6<nil> [443]", "Deny UDP 4<nil> [53]", "Deny UDP 6<nil> [53]",
+		"Allow TCP [api.example.com] [443]", "Allow TCP [b.example.com] [443]", "Allow UDP [c.example.com] [53]",
+	}
+	if diff := cmp.Diff(want, rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	if nets := fmt.Sprint(launchtest.At(policy, "spec.egress.0.destination.nets")); !strings.Contains(nets, "169.254.0.0/16") {
+		t.Errorf("denied is %s, want the metadata", nets)
+	}
+	plain := launchtest.Find(objects, "NetworkPolicy/algo-foo-bar")
+	if got := fmt.Sprint(launchtest.At(plain, "spec.egress")); strings.Contains(got, "93.184.216.34") || !strings.Contains(got, "port:53 ") || !strings.Contains(got, "10.0.0.0/8") {
+		t.Errorf("the NetworkPolicy opens %s, want name servers and the range, and no name", got)
+	}
+	seen := map[string]bool{}
+	for _, o := range objects {
+		if key := o.GetKind() + "/" + o.GetName(); seen[key] {
+			t.Errorf("two objects are %s", key)
+		} else {
+			seen[key] = true
+		}
+	}
+	wantTold(t, in, "NetworkPolicy.projectcalico.org")
 }

@@ -14,17 +14,32 @@ import (
 	"github.com/constellation-serving/constellation/internal/outbound"
 )
 
-// The API of Cilium's policies, which know hosts by their names.
+// The APIs of policies that know hosts by their names: Cilium's, and Calico's where
+// its rules have domains, as those of Calico Enterprise do.
 const (
-	FQDNPolicyAPI  = "cilium.io/v2"
-	FQDNPolicyKind = "CiliumNetworkPolicy"
+	FQDNPolicyAPI    = "cilium.io/v2"
+	FQDNPolicyKind   = "CiliumNetworkPolicy"
+	DomainPolicyAPI  = "projectcalico.org/v3"
+	DomainPolicyKind = "NetworkPolicy"
 )
+
+// fqdnKindName is the kind of the policies that know names.
+func (a APIs) fqdnKindName() string {
+	if a.FQDNPolicy == DomainPolicyAPI {
+		return KindName(DomainPolicyAPI, DomainPolicyKind)
+	}
+	return FQDNPolicyKind
+}
 
 // fqdnPolicy opens the names of an algorithm's list, by whatever addresses name
 // servers give its pods, but never where clouds keep their metadata. It learns of
 // the addresses by seeing pods ask, at any server as NetworkPolicies let them.
 func (r *renderer) fqdnPolicy(a bundle.Algorithm) {
 	if !r.EgressByName(a) {
+		return
+	}
+	if r.APIs.FQDNPolicy == DomainPolicyAPI {
+		r.domainPolicy(a)
 		return
 	}
 	name := r.names[a.VanityURL]
@@ -85,7 +100,11 @@ func anyMap(values map[string]string) map[string]any {
 	return all
 }
 
-// FQDNRules are the rights to write policies that know names.
-func FQDNRules() []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{{APIGroups: []string{"cilium.io"}, Resources: []string{"ciliumnetworkpolicies"}, Verbs: []string{"get", "create", "patch", "delete"}}}
+// FQDNRules are the rights to write the policies that know names.
+func (a APIs) FQDNRules() []rbacv1.PolicyRule {
+	rule := rbacv1.PolicyRule{APIGroups: []string{"cilium.io"}, Resources: []string{"ciliumnetworkpolicies"}, Verbs: []string{"get", "create", "patch", "delete"}}
+	if a.FQDNPolicy == DomainPolicyAPI {
+		rule.APIGroups, rule.Resources = []string{"projectcalico.org"}, []string{"networkpolicies"}
+	}
+	return []rbacv1.PolicyRule{rule}
 }

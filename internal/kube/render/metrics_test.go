@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,6 +69,20 @@ func TestMetricsHaveAServiceWhereTheyAreRead(t *testing.T) {
 		if len(in.Settings.Monitor.Labels) > 0 && (monitor.GetLabels()["release"] != "prometheus" || monitor.GetLabels()["app.kubernetes.io/name"] != render.EngineName) {
 			t.Errorf("%+v: labels %v, want release and our own", test, monitor.GetLabels())
 		}
+	}
+	in := launchtest.Input()
+	in.Settings.PodMonitor = render.Monitor{On: true, Labels: map[string]string{"release": "prometheus"}}
+	objects := launchtest.Render(t, in)
+	pods, engine := launchtest.Find(objects, "PodMonitor/execution-engine"), launchtest.Find(objects, "Deployment/execution-engine")
+	if pods == nil || pods.GetLabels()["release"] != "prometheus" || launchtest.Find(objects, "Service/execution-engine-metrics") != nil || launchtest.Find(objects, "ServiceMonitor/execution-engine") != nil {
+		t.Errorf("a PodMonitor alone is %v, want it with its label, without Service and ServiceMonitor", pods)
+	}
+	if port := fmt.Sprint(launchtest.At(engine, "spec.template.spec.containers.0.ports")); !strings.Contains(port, "name:"+fmt.Sprint(launchtest.At(pods, "spec.podMetricsEndpoints.0.port"))) {
+		t.Errorf("the engine's ports are %s, want the one that the PodMonitor names", port)
+	}
+	in.APIs.PodMonitor = ""
+	if launchtest.Find(launchtest.Render(t, in), "PodMonitor/execution-engine") != nil {
+		t.Error("a PodMonitor is made where the cluster knows none")
 	}
 	for _, value := range []string{"maybe", "a b=c", "x=y z", "app.kubernetes.io/name=x", "constellation/launch=x", "on,a=b", "=x"} {
 		if m, err := render.ParseMonitor(value); err == nil {

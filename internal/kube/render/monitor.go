@@ -19,20 +19,22 @@ const MetricsName = EngineName + "-metrics"
 
 // The API of the Prometheus Operator, by which Prometheus learns of what it reads.
 const (
-	MonitorAPI  = "monitoring.coreos.com/v1"
-	MonitorKind = "ServiceMonitor"
+	MonitorAPI     = "monitoring.coreos.com/v1"
+	MonitorKind    = "ServiceMonitor"
+	PodMonitorKind = "PodMonitor"
 )
 
 const metricsPortName = "metrics"
 
-// Monitor is whether a ServiceMonitor is made of the engines' metrics.
+// Monitor is whether a ServiceMonitor or a PodMonitor is made of the engines'
+// metrics.
 type Monitor struct {
 	On     bool
 	Labels map[string]string // by which a Prometheus selects it
 }
 
-// ParseMonitor reads stage.metrics.service_monitor: "off" or nothing, "on", or
-// the labels of one, KEY=VALUE with commas between them.
+// ParseMonitor reads stage.metrics.service_monitor and pod_monitor: "off" or
+// nothing, "on", or the labels of one, KEY=VALUE with commas between them.
 func ParseMonitor(value string) (m Monitor, err error) {
 	switch value = strings.TrimSpace(value); {
 	case value == "" || value == "off":
@@ -54,6 +56,7 @@ func (a MetricsAllow) Readable() bool { return a.Any || len(a.Namespaces)+len(a.
 // the ServiceMonitor where the cluster knows such. The Service leads to engines
 // that are not ready too: it is then that their metrics are wanted.
 func (r *renderer) metrics() {
+	r.podMonitor()
 	if !r.Settings.Monitor.On && !r.Settings.MetricsAllow.Readable() {
 		return
 	}
@@ -70,14 +73,29 @@ func (r *renderer) metrics() {
 	if !r.Settings.Monitor.On || r.APIs.ServiceMonitor == "" {
 		return
 	}
-	meta := r.meta(EngineName, "metrics")
-	for key, value := range r.Settings.Monitor.Labels {
-		meta.Labels[key] = value
-	}
-	r.custom(r.APIs.ServiceMonitor, MonitorKind, meta, map[string]any{
+	r.custom(r.APIs.ServiceMonitor, MonitorKind, r.monitorMeta(r.Settings.Monitor), map[string]any{
 		"selector":  map[string]any{"matchLabels": anyMap(r.selector(MetricsName))},
 		"endpoints": []any{map[string]any{"port": metricsPortName}},
 	})
+}
+
+// podMonitor makes the PodMonitor, which needs no Service.
+func (r *renderer) podMonitor() {
+	if !r.Settings.PodMonitor.On || r.APIs.PodMonitor == "" {
+		return
+	}
+	r.custom(r.APIs.PodMonitor, PodMonitorKind, r.monitorMeta(r.Settings.PodMonitor), map[string]any{
+		"selector":            map[string]any{"matchLabels": anyMap(r.selector(EngineName))},
+		"podMetricsEndpoints": []any{map[string]any{"port": metricsPortName}},
+	})
+}
+
+func (r *renderer) monitorMeta(m Monitor) metav1.ObjectMeta {
+	meta := r.meta(EngineName, "metrics")
+	for key, value := range m.Labels {
+		meta.Labels[key] = value
+	}
+	return meta
 }
 
 // custom adds an object of a kind that Kubernetes itself does not have.
@@ -93,7 +111,7 @@ func (r *renderer) custom(apiVersion, kind string, meta metav1.ObjectMeta, spec 
 	r.add(&unstructured.Unstructured{Object: content})
 }
 
-// MonitorRules are the rights to write a ServiceMonitor.
-func MonitorRules() []rbacv1.PolicyRule {
-	return []rbacv1.PolicyRule{{APIGroups: []string{"monitoring.coreos.com"}, Resources: []string{"servicemonitors"}, Verbs: []string{"get", "create", "patch", "delete"}}}
+// MonitorRules are the rights to write monitors: servicemonitors, podmonitors.
+func MonitorRules(resource string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{{APIGroups: []string{"monitoring.coreos.com"}, Resources: []string{resource}, Verbs: []string{"get", "create", "patch", "delete"}}}
 }

@@ -59,6 +59,7 @@ type Settings struct {
 	Egress          map[string][]egress.Entry   // by vanity URL: all that it may reach beside the satellite
 	EgressNames     map[string]egress.Addresses // of the names in these
 	Monitor         Monitor                     // by which Prometheus learns of them
+	PodMonitor      Monitor                     // the same, in another form
 	MothershipURL   string                      // where heartbeats go; "" is nowhere
 	MothershipProxy string                      // by which they go there; "" is none
 	MothershipCA    string                      // whom they trust besides the system's, PEM

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -110,4 +111,74 @@ func wantNamed(t *testing.T, s *launchtest.Space, wanted bool) {
 	if diff := cmp.Diff(want, reached(t, s)); diff != "" {
 		t.Errorf("what the cluster tells (-want +got):\n%s", diff)
 	}
+}
+
+// Calico's policy is written beside the NetworkPolicy, with the rights that the guide
+// prints, comes back with a version and goes with its list, its algorithm and the launch.
+func TestDomainPolicies(t *testing.T) {
+	launchtest.EachServer(t, func(t *testing.T, s *launchtest.Space) {
+		ctx := t.Context()
+		s.ServeDomainPolicies(t, true)
+		operator := *s
+		operator.Cluster = launchtest.Connect(t, s.As(t, "operator", launchtest.GuideRole(t, "../../..", s.Namespace)), s.Namespace)
+		operator.APIs.FQDNPolicy = render.DomainPolicyAPI // other tests may have the server serve Cilium's
+		wantDomain := func(wanted string) {
+			t.Helper()
+			client, err := s.Resource(render.DomainPolicyAPI, render.DomainPolicyKind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := client.List(ctx, metav1.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, o := range list.Items {
+				got += launchtest.Stem(o.GetName()) + fmt.Sprint(launchtest.At(&o, "spec.egress.0.action"), launchtest.At(&o, "spec.egress.2.destination.domains"))
+			}
+			if got != wanted {
+				t.Errorf("Calico's policies are %q, want %q", got, wanted)
+			}
+		}
+		first, second := reaching(t, launchtest.Input(), "api.example.com:443"), launchtest.Edited()
+		s.Eventually(t, "doctor finds every right", func() bool {
+			return launchtest.ProblemOf(launchtest.Preflight(t, operator.Cluster, first), "permissions") == ""
+		})
+		operator.MustDeploy(t, first)
+		wantDomain("default.algo-foo-barDeny[api.example.com]")
+		want := []egress.Told{{VanityURL: "foo/bar", Policy: "NetworkPolicy.projectcalico.org", Reaches: []string{"api.example.com:443"}}}
+		if diff := cmp.Diff(want, reached(t, s)); diff != "" {
+			t.Errorf("what the cluster tells (-want +got):\n%s", diff)
+		}
+		actions := operator.MustDeploy(t, second)
+		if actions["NetworkPolicy.projectcalico.org/default.algo-foo-bar"] != apply.Deleted || actions["NetworkPolicy/algo-foo-bar"] == apply.Deleted {
+			t.Errorf("without the list: %v", actions)
+		}
+		wantDomain("")
+		inventory, err := apply.ReadInventory(ctx, operator.Cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := operator.RolloutOf(t, first)
+		if r.Objects, err = apply.LoadVersion(ctx, operator.Cluster, first.Plan, inventory, 1); err != nil {
+			t.Fatal(err)
+		}
+		stop := s.Controller(t)
+		defer stop()
+		if _, err := r.Run(ctx); err != nil {
+			t.Errorf("rollback: %v", err)
+		}
+		wantDomain("default.algo-foo-barDeny[api.example.com]")
+		if inventory, err = apply.ReadInventory(ctx, operator.Cluster); err != nil {
+			t.Fatal(err)
+		}
+		owned, err := apply.Owned(ctx, operator.Cluster, inventory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Remove(ctx, owned); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+		wantDomain("")
+	})
 }

@@ -33,6 +33,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		}
 		first, second := durable(launchtest.Input()), durable(launchtest.Edited())
 		first = reaching(t, first, "api.example.com:443")
+		first.Settings.PodMonitor = render.Monitor{On: true}
 		first.Settings.Monitor = render.Monitor{On: true, Labels: map[string]string{"release": "prometheus"}}
 		s.Eventually(t, "doctor finds every right", func() bool {
 			return launchtest.ProblemOf(launchtest.Preflight(t, operator.Cluster, first), "permissions") == ""
@@ -40,7 +41,7 @@ func TestTheGuidesRoleIsEnough(t *testing.T) {
 		operator.MustDeploy(t, first)
 		wantMonitor(t, s, first)
 		wantNamed(t, s, true)
-		if actions := operator.MustDeploy(t, second); actions["ServiceMonitor/execution-engine"] != apply.Deleted || actions["Service/execution-engine-metrics"] != apply.Deleted {
+		if actions := operator.MustDeploy(t, second); actions["ServiceMonitor/execution-engine"] != apply.Deleted || actions["PodMonitor/execution-engine"] != apply.Deleted || actions["Service/execution-engine-metrics"] != apply.Deleted {
 			t.Errorf("of what reads metrics, when it was switched off: %v", actions)
 		}
 		wantNamed(t, s, false)
@@ -101,6 +102,10 @@ func wantMonitor(t *testing.T, s *launchtest.Space, in render.Input) {
 	monitor, err := s.Get(t.Context(), render.MonitorAPI, render.MonitorKind, render.EngineName)
 	if err != nil || monitor == nil || monitor.GetLabels()["release"] != "prometheus" || monitor.GetLabels()[render.LabelLaunch] != in.Plan.Launch.ID {
 		t.Fatalf("the ServiceMonitor: %v, %v; want it with its label and the launch's", monitor, err)
+	}
+	pods, err := s.Get(t.Context(), render.MonitorAPI, render.PodMonitorKind, render.EngineName)
+	if err != nil || pods == nil || launchtest.At(pods, "spec.podMetricsEndpoints.0.port") != "metrics" || launchtest.At(pods, "spec.selector.matchLabels.app~kubernetes~io/name") != render.EngineName {
+		t.Errorf("the PodMonitor: %v, %v; want it of the engines' port metrics", pods, err)
 	}
 	selector, _ := launchtest.At(monitor, "spec.selector.matchLabels").(map[string]any)
 	port := launchtest.At(monitor, "spec.endpoints.0.port")
