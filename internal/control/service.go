@@ -56,7 +56,6 @@ type memory struct {
 	signingKey ed25519.PrivateKey // nil until first used
 	stats      Stats
 	statsAt    time.Time
-	purgedAt   time.Time
 	use        StorageUse
 	useAt      time.Time
 }
@@ -117,20 +116,17 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	return s.memory.stats, nil
 }
 
+// PurgeJob is the kind of the job that calls Purge.
+const PurgeJob = "purge"
+
 // Purge removes expired sessions, answers of repeated requests older than a
-// day and old login failures; the server calls it once an hour.
+// day and old login failures; one server calls it once an hour.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	if err := s.db.PurgeSatelliteDrafts(ctx, now.Add(-draftMemory)); err != nil {
 		return err
 	}
-	if err := s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory)); err != nil {
-		return err
-	}
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
-	s.memory.purgedAt = now
-	return nil
+	return s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory))
 }
 
 // parseID returns a UUID in its usual form, or an error that it names nothing.

@@ -63,6 +63,9 @@ func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 	if m.SigningKey, err = s.SigningKey(ctx); err != nil {
 		return nil, err
 	}
+	if m.PurgedAt, err = s.db.JobCompletedAt(ctx, PurgeJob); err != nil {
+		return nil, err
+	}
 	s.describeImages(ctx, m)
 	return m, nil
 }
@@ -86,10 +89,6 @@ func (s *Service) describeImages(ctx context.Context, m *System) {
 	}
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
-	if !s.memory.purgedAt.IsZero() {
-		at := s.memory.purgedAt
-		m.PurgedAt = &at
-	}
 	if s.options.StorageUse == nil {
 		return
 	}

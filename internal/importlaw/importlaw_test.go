@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/control", "web", "internal/api", "internal/admin", "internal/registry"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "web", "internal/api", "internal/admin", "internal/registry"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -30,7 +30,8 @@ var direct = map[string][]string{
 	"internal/client":        {"internal/apiv1"},
 	"web":                    {"internal/constellation"},
 	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
-	"internal/control":       {"internal/constellation", "internal/cron", "internal/postgres", "internal/bundle", "internal/auth"},
+	"internal/jobs":          {"internal/postgres"},
+	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth"},
 	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
 	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",

@@ -45,6 +45,10 @@ func translate(err error, what string) error {
 	return cause
 }
 
+// Translate is how other SQL on DB's connections has its failures made the domain's;
+// what says what it did, for the log.
+func Translate(err error, what string) error { return translate(err, what) }
+
 // broken reports whether the connection to the database ended under a query.
 func broken(err error) bool {
 	var network *net.OpError

@@ -17,6 +17,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/jobs"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -155,6 +156,7 @@ type mothership struct {
 	storage *registry.Storage
 	system  *registry.SystemImage
 	control *control.Service
+	jobs    *jobs.Runner
 
 	endChores func() // ends the work in the background and waits for it
 }
@@ -203,7 +205,11 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	chores, endChores := context.WithCancel(ctx)
 	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: build.Version, Log: log})
 	var work sync.WaitGroup
-	work.Go(func() { m.purge(chores) })
+	if m.jobs, err = startJobs(ctx, c, m); err != nil {
+		endChores()
+		return m, err
+	}
+	work.Go(func() { m.endJobs(chores) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
 	work.Go(func() { m.control.Run(run) })
 	m.endChores = func() {
@@ -256,22 +262,6 @@ func (m *mothership) stop(ctx context.Context) error {
 		err = errors.Join(err, m.server.Stop(ctx))
 	}
 	return err
-}
-
-// purge removes what has expired, every hour.
-func (m *mothership) purge(ctx context.Context) {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		if err := m.control.Purge(ctx); err != nil && ctx.Err() == nil {
-			m.log.Error("purge what has expired", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // announceSetup logs the link that makes the first account, when there is
