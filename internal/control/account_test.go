@@ -25,12 +25,20 @@ func TestSetup(t *testing.T) {
 		t.Fatalf("SetupToken = %q, %v, want a token", old, err)
 	}
 	token, expires, err := h.SetupToken(ctx)
-	if err != nil || token == old || time.Until(expires) > time.Hour {
-		t.Fatalf("second SetupToken = %q until %v, %v, want another for an hour", token, expires, err)
+	if err != nil || token != old || time.Until(expires) > time.Hour {
+		t.Fatalf("second SetupToken, as of another server = %q until %v, %v, want the same for an hour", token, expires, err)
 	}
+	h.ahead(2 * time.Hour)
+	if token, _, err = h.SetupToken(ctx); err != nil || token == old {
+		t.Fatalf("SetupToken after the first has expired = %q, %v, want another", token, err)
+	}
+	h.ahead(-2 * time.Hour)
 	_, err = h.CompleteSetup(ctx, old, "ada", password, "")
 	wantKind(t, "replaced token", err, constellation.KindForbidden)
 	wantKind(t, "look at a replaced token", h.CheckSetup(ctx, old), constellation.KindForbidden)
+	if token, _, err = h.SetupToken(ctx); err != nil {
+		t.Fatal(err)
+	}
 	wantKind(t, "look at the token", h.CheckSetup(ctx, token), "")
 	_, err = h.CompleteSetup(ctx, token, "ada", "short", "")
 	wantKind(t, "short password", err, constellation.KindInvalid)

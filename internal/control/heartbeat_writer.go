@@ -320,9 +320,15 @@ func (w *reportWrite) record(r *postgres.Report, b *queuedHeartbeat) error {
 		return err
 	}
 	before := *r
-	r.SystemVersion, r.RunningVersion = b.SystemVersion, b.SatelliteVersion
-	r.LastSeenAt, r.IntervalSeconds = &b.at, int(b.next/time.Second)
-	ended, lengths := state.record(b.heartbeat, b.at)
+	at := b.at
+	if r.LastSeenAt != nil && at.Before(*r.LastSeenAt) { // another server has stored a later one
+		at = *r.LastSeenAt
+	}
+	fresh, ended, lengths := state.record(b.heartbeat, at)
+	if fresh {
+		r.SystemVersion, r.RunningVersion = b.SystemVersion, b.SatelliteVersion
+	}
+	r.LastSeenAt, r.IntervalSeconds = &at, int(b.next/time.Second)
 	for i, point := range ended {
 		stored, err := storedPoint(r.LaunchID, point, lengths[i])
 		if err != nil {
@@ -331,14 +337,14 @@ func (w *reportWrite) record(r *postgres.Report, b *queuedHeartbeat) error {
 		w.history = append(w.history, stored)
 	}
 	r.Ready, r.Wanted = replicas(state.Algorithms)
-	settle(r, constellation.Health(state.Algorithms, state.Work.Queue), b.at)
+	settle(r, constellation.Health(state.Algorithms, state.Work.Queue), at)
 	data, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("encode launch state: %w", err)
 	}
 	r.State = string(data)
 	if r.FirstSeenAt == nil {
-		r.FirstSeenAt = &b.at
+		r.FirstSeenAt = &at
 		w.first = append(w.first, *r)
 	} else {
 		w.later = append(w.later, *r)

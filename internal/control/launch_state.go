@@ -61,10 +61,10 @@ func readLaunchState(data string) (*launchState, error) {
 }
 
 // record takes a heartbeat into the state and returns the points of the history
-// that ended with it.
-func (s *launchState) record(b *constellation.Heartbeat, at time.Time) (ended []*historyPoint, lengths []time.Duration) {
-	// An older one overtaken by a newer proves life, and nothing else.
-	fresh := b.Engine != s.Engine || b.Sequence > s.Sequence
+// that ended with it. An older one that was overtaken by a newer, as on the way
+// through another server, is not fresh: it proves life, and nothing else.
+func (s *launchState) record(b *constellation.Heartbeat, at time.Time) (fresh bool, ended []*historyPoint, lengths []time.Duration) {
+	fresh = b.Engine != s.Engine || b.Sequence > s.Sequence
 	if fresh {
 		s.Engine, s.Sequence, s.Algorithms, s.Work = b.Engine, b.Sequence, b.Algorithms, b.Work
 	}
@@ -85,7 +85,7 @@ func (s *launchState) record(b *constellation.Heartbeat, at time.Time) (ended []
 	if fresh {
 		s.count(b, at)
 	}
-	return ended, lengths
+	return fresh, ended, lengths
 }
 
 // record notes the replicas of one heartbeat.

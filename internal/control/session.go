@@ -137,8 +137,12 @@ func (s *Service) endSessions(ctx context.Context, p Principal, username, action
 	})
 }
 
-// SetupToken makes the token of the one-time set-up link, in place of the one
-// before. Once an account exists it returns "".
+// setupPlace is the place that a set-up token is sealed for.
+const setupPlace = "setup_token"
+
+// SetupToken returns the token of the one-time set-up link, and makes it when none
+// works: servers that start together all tell the same one. Each call makes it
+// work for an hour from then on. Once an account exists it returns "".
 func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.Time, err error) {
 	err = s.transact(ctx, func(s *Service) error {
 		if err := s.db.Lock(ctx, setupLock); err != nil {
@@ -148,13 +152,32 @@ func (s *Service) SetupToken(ctx context.Context) (token string, expiresAt time.
 		if err != nil || exists {
 			return err
 		}
-		token, expiresAt = auth.NewToken(), s.now().Add(setupLifetime)
-		return s.db.SetSetupToken(ctx, auth.HashKey(token), expiresAt)
+		now := s.now()
+		kept, err := s.db.SetupToken(ctx, now)
+		if err != nil {
+			return err
+		}
+		token, expiresAt = s.openSetupToken(kept), now.Add(setupLifetime)
+		return s.db.SetSetupToken(ctx, postgres.SetupToken{
+			TokenSHA256: auth.HashKey(token), Sealed: s.options.Sealer.Seal(setupPlace, []byte(token)), ExpiresAt: expiresAt,
+		})
 	})
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	return token, expiresAt, nil
+}
+
+// openSetupToken returns the token that was kept, or a new one: an older release
+// keeps none, and leaves what is there when it replaces the token.
+func (s *Service) openSetupToken(kept *postgres.SetupToken) string {
+	if kept != nil && kept.Sealed != nil {
+		token, err := s.options.Sealer.Open(setupPlace, kept.Sealed)
+		if err == nil && auth.HashKey(string(token)) == kept.TokenSHA256 {
+			return string(token)
+		}
+	}
+	return auth.NewToken()
 }
 
 // CheckSetup returns nil while the token of a set-up link can be used.

@@ -26,15 +26,19 @@ type MigrationStatus struct {
 
 // Migrate brings the schema at url to the newest version, under an advisory
 // lock, so that servers which start together do it once. A schema that is
-// newer than this binary knows is refused: KindConflict.
+// newer than this binary knows stays as it is, and is refused when servers as
+// old as this one cannot work with it: KindConflict.
 func Migrate(ctx context.Context, url string) error {
 	return withProvider(ctx, url, func(db *sql.DB, p *goose.Provider) error {
 		current, err := schemaVersion(ctx, db)
 		if err != nil {
 			return err
 		}
-		if err := refuseNewer(current, newest(p)); err != nil {
-			return err
+		if current > newest(p) {
+			return refuseNewer(current, newest(p), func() (oldest int64, err error) {
+				err = db.QueryRowContext(ctx, compatibleSchema).Scan(&oldest)
+				return oldest, translate(err, "read which servers the schema is for")
+			})
 		}
 		if _, err := p.Up(ctx); err != nil {
 			return translate(err, "migrate schema")
@@ -62,7 +66,8 @@ func Status(ctx context.Context, url string) (MigrationStatus, error) {
 	return status, err
 }
 
-// CheckSchema returns nil when the schema is the one this binary knows.
+// CheckSchema returns nil when the schema is the one this binary knows, or a newer
+// one that it can work with: it may serve beside a newer server.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	current, err := scalar[int64](ctx, db, "read schema version", `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`, nil)
 	var pg *pgconn.PgError
@@ -80,12 +85,22 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 		return constellation.Errorf(constellation.KindUnavailable,
 			"the database has schema version %d and this mothership needs %d; run mothership migrate up", current, target)
 	}
-	return refuseNewer(current, target)
+	if current == target {
+		return nil
+	}
+	return refuseNewer(current, target, func() (int64, error) {
+		return scalar[int64](ctx, db, "read which servers the schema is for", compatibleSchema, nil)
+	})
 }
 
-func refuseNewer(current, target int64) error {
-	if current <= target {
-		return nil
+// compatibleSchema reads the oldest version of the schema that a server may know.
+const compatibleSchema = `SELECT compatible_schema FROM mothership`
+
+// refuseNewer returns an error when a server that knows the schema up to target
+// cannot work with a newer one, of which compatible tells the oldest that it may know.
+func refuseNewer(current, target int64, compatible func() (int64, error)) error {
+	if oldest, err := compatible(); err != nil || oldest <= target {
+		return err
 	}
 	return constellation.Errorf(constellation.KindConflict,
 		"the database has schema version %d and this mothership knows up to %d; run the mothership that migrated it, or a newer one", current, target)

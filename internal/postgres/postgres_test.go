@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"testing"
@@ -48,6 +49,10 @@ func TestMigrateTogetherThenRefuseNewer(t *testing.T) {
 		t.Errorf("CheckSchema = %v, want nil", err)
 	}
 	execute(t, url, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	if err := errors.Join(postgres.Migrate(ctx, url), db.CheckSchema(ctx)); err != nil {
+		t.Errorf("a newer schema that only added = %v, want nil: servers of both serve side by side", err)
+	}
+	execute(t, url, `UPDATE mothership SET compatible_schema = 9999`)
 	if err := postgres.Migrate(ctx, url); constellation.KindOf(err) != constellation.KindConflict {
 		t.Errorf("Migrate of a newer schema = %v, want conflict", err)
 	}

@@ -98,12 +98,30 @@ func (db *DB) TouchSession(ctx context.Context, id, address string, at, since ti
 		pgx.NamedArgs{"id": id, "address": address, "at": at, "since": since})
 }
 
+// SetupToken is the token of the set-up link.
+type SetupToken struct {
+	TokenSHA256 string
+	Sealed      []byte // nil of a release that did not keep it
+	ExpiresAt   time.Time
+}
+
 // SetSetupToken replaces the token of the set-up link.
-func (db *DB) SetSetupToken(ctx context.Context, tokenSHA256 string, expiresAt time.Time) error {
+func (db *DB) SetSetupToken(ctx context.Context, t SetupToken) error {
 	return db.exec(ctx, "set set-up token", `
-		INSERT INTO setup_token (token_sha256, expires_at) VALUES (@token, @expires_at)
-		ON CONFLICT (singleton) DO UPDATE SET token_sha256 = excluded.token_sha256, expires_at = excluded.expires_at`,
-		pgx.NamedArgs{"token": tokenSHA256, "expires_at": expiresAt})
+		INSERT INTO setup_token (token_sha256, sealed, expires_at) VALUES (@token, @sealed, @expires_at)
+		ON CONFLICT (singleton) DO UPDATE SET token_sha256 = excluded.token_sha256, sealed = excluded.sealed, expires_at = excluded.expires_at`,
+		pgx.NamedArgs{"token": t.TokenSHA256, "sealed": t.Sealed, "expires_at": t.ExpiresAt})
+}
+
+// SetupToken returns the token of the set-up link that works at now, nil when there
+// is none.
+func (db *DB) SetupToken(ctx context.Context, now time.Time) (*SetupToken, error) {
+	tokens, err := collect[SetupToken](ctx, db, "get set-up token",
+		`SELECT token_sha256, sealed, expires_at FROM setup_token WHERE expires_at > @now`, pgx.NamedArgs{"now": now})
+	if err != nil || len(tokens) == 0 {
+		return nil, err
+	}
+	return &tokens[0], nil
 }
 
 // UseSetupToken removes the set-up token and says when it would have expired.

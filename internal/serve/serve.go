@@ -191,7 +191,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	if err := os.MkdirAll(images, 0o700); err != nil {
 		return m, fmt.Errorf("make the registry's folder: %w", err)
 	}
-	if m.storage, err = registry.OpenStorage(ctx, registry.FilesystemStorage(images), log); err != nil {
+	if err := m.openStorage(ctx, registry.FilesystemStorage(images)); err != nil {
 		return m, err
 	}
 	m.control = control.New(control.Options{
@@ -290,7 +290,7 @@ func (m *mothership) checks() []httpserve.Check {
 			return m.db.Ping(ctx)
 		}},
 		{Name: "schema", Run: m.control.Ready},
-		{Name: "registry storage", Run: m.storage.Check},
+		{Name: "registry storage", Run: m.checkStorage},
 		{Name: "system image", Optional: true, Run: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Millisecond) // it is there, or still being made
 			defer cancel()
