@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ func newAPIKeyCommand(std streams) *cobra.Command {
 func newAPIKeyCreateCommand(std streams) *cobra.Command {
 	var c serve.Config
 	var account, role, satellite, expires string
+	var scopes []string
 	var n control.NewKey
 	cmd := &cobra.Command{
 		Use:     "create --account NAME",
@@ -44,6 +46,12 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 			if cmd.Flags().Changed("satellite") {
 				n.SatelliteID = &satellite
 			}
+			if slices.Contains(scopes, "") {
+				return errEmpty("scope")
+			}
+			if cmd.Flags().Changed("scope") {
+				n.Scope = new(strings.Join(scopes, " "))
+			}
 			if cmd.Flags().Changed("expires") {
 				at, err := expiry(time.Now(), expires)
 				if err != nil {
@@ -56,7 +64,7 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(std.err, "made the %s key %q of %s (id %s), which expires on %s\n", key.Role, key.Name, key.Username, key.ID, key.ExpiresAt.UTC().Format(time.DateOnly))
+				fmt.Fprintf(std.err, "made the %s key %q of %s (id %s), which %sexpires on %s\n", key.Role, key.Name, key.Username, key.ID, may(key.Scope), key.ExpiresAt.UTC().Format(time.DateOnly))
 				_, err = fmt.Fprintln(std.out, secret)
 				return err
 			})
@@ -68,7 +76,16 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 	cmd.Flags().StringVar(&n.Name, "name", "shell", "what the key is for, to recognise it by")
 	cmd.Flags().StringVar(&expires, "expires", "", "when the key ends: 90d, 12h, 2027-01-31 or 2027-01-31T12:00:00Z; default in a year")
 	cmd.Flags().StringVar(&satellite, "satellite", "", "limit the key to the satellite with this id")
+	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "limit the key to pushing and pulling: push:OWNER/* or push:OWNER/NAME; can be repeated")
 	return cmd
+}
+
+// may says what a key with a scope may do.
+func may(scope constellation.KeyScope) string {
+	if scope == "" {
+		return ""
+	}
+	return "may push to and pull from " + scope.Repositories() + ", nothing else, and "
 }
 
 // notEmpty refuses a flag that is given without a value: a script's variable
@@ -76,10 +93,14 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 func notEmpty(cmd *cobra.Command, flags ...string) error {
 	for _, name := range flags {
 		if cmd.Flags().Changed(name) && cmd.Flag(name).Value.String() == "" {
-			return usageError{Err: fmt.Errorf("--%s is empty; give it a value, or leave it out", name)}
+			return errEmpty(name)
 		}
 	}
 	return nil
+}
+
+func errEmpty(flag string) error {
+	return usageError{Err: fmt.Errorf("--%s is empty; give it a value, or leave it out", flag)}
 }
 
 // expiry reads a moment: days or a Go duration from now, a date or a time.
@@ -170,13 +191,17 @@ func printKeys(std streams, output outputFlag, keys []constellation.APIKey) erro
 		if satellite == "" {
 			satellite = "all"
 		}
-		rows = append(rows, []string{k.ID, k.Username, k.Name, k.Prefix + "…", string(k.Role), satellite, state, day(&k.ExpiresAt), day(k.LastUsedAt)})
+		scope := string(k.Scope)
+		if scope == "" {
+			scope = "all"
+		}
+		rows = append(rows, []string{k.ID, k.Username, k.Name, k.Prefix + "…", string(k.Role), satellite, scope, state, day(&k.ExpiresAt), day(k.LastUsedAt)})
 		values = append(values, map[string]any{
-			"id": k.ID, "username": k.Username, "name": k.Name, "prefix": k.Prefix, "role": k.Role, "satellite_id": k.SatelliteID,
+			"id": k.ID, "username": k.Username, "name": k.Name, "prefix": k.Prefix, "role": k.Role, "satellite_id": k.SatelliteID, "scope": k.Scope,
 			"state": state, "created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used_at": k.LastUsedAt, "revoked_at": k.RevokedAt,
 		})
 	}
-	return output.print(std, values, []string{"ID", "ACCOUNT", "NAME", "KEY", "ROLE", "SATELLITE", "STATE", "EXPIRES", "LAST USED"}, rows)
+	return output.print(std, values, []string{"ID", "ACCOUNT", "NAME", "KEY", "ROLE", "SATELLITE", "SCOPE", "STATE", "EXPIRES", "LAST USED"}, rows)
 }
 
 func newAPIKeyRevokeCommand(std streams) *cobra.Command {

@@ -209,6 +209,13 @@ func TestCommandsBeforeWhileAndAfterServe(t *testing.T) {
 	if err := json.Unmarshal([]byte(do("", "api-key", "list", "-o", "json")), &keys); err != nil || len(keys) != 2 {
 		t.Fatalf("api-key list: %v, %v; want 2 keys", keys, err)
 	}
+	scoped := strings.TrimSpace(do("", "api-key", "create", "--account", "neo", "--name", "ci", "--scope", "push:neo/*", "--scope", "push:Trinity/hello"))
+	if response, body := fetch(t, http.DefaultClient, "GET", i.url+"/v1/satellites", "", "Authorization", "Simple "+scoped); response.StatusCode != 403 || !strings.Contains(body, "neo/* and trinity/hello") {
+		t.Errorf("a key with a scope lists satellites = %d %s, want 403", response.StatusCode, body)
+	}
+	if out := do("", "api-key", "list"); !strings.Contains(out, "push:neo/* push:trinity/hello") {
+		t.Errorf("api-key list has no scope:\n%s", out)
+	}
 	for _, k := range keys {
 		if k.Name == "late" {
 			do("", "api-key", "revoke", k.ID)
@@ -244,6 +251,7 @@ func TestCommandRefusals(t *testing.T) {
 		{"account create ../neo", "", "a username has 1 to 63"},
 		{"account disable nobody", "", "nobody"},
 		{"api-key create --account nobody", "", "nobody"},
+		{"api-key create --account nobody --scope push:neo", "", "nobody"},
 		{"api-key revoke 00000000-0000-0000-0000-000000000000", "", "there is no API key with the id"},
 	} {
 		code, stdout, stderr := exitOf(t.Context(), tt.stdin, append(strings.Fields(tt.args), "--data-dir", dir)...)
@@ -259,6 +267,7 @@ func TestEmptyFlagsLiftNoLimit(t *testing.T) {
 	for args, flag := range map[string]string{
 		"api-key create --account neo --satellite=": "--satellite", "api-key create --account neo --role=": "--role",
 		"api-key create --account neo --expires=": "--expires", "api-key list --account=": "--account", "api-key revoke x --account=": "--account",
+		"api-key create --account neo --scope=": "--scope",
 	} {
 		code, stdout, stderr := exitOf(t.Context(), "", strings.Fields(args)...)
 		if want := flag + " is empty; give it a value, or leave it out"; code != 2 || stdout != "" || !strings.Contains(stderr, want) {

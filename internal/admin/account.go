@@ -102,11 +102,15 @@ func (s *server) createKey(r *request, username, action, closing string) (*page.
 	form := &page.NewKey{
 		Action: action, Close: closing, Token: r.PostForm.Get("token"), Username: username, Name: strings.TrimSpace(r.PostForm.Get("name")),
 		Role: r.PostForm.Get("role"), Lifetime: r.PostForm.Get("lifetime"), SatelliteID: strings.TrimSpace(r.PostForm.Get("satellite_id")),
+		Scope: strings.TrimSpace(r.PostForm.Get("scope")),
 	}
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
 		n := control.NewKey{Name: form.Name, Role: new(constellation.Role(form.Role))}
 		if form.SatelliteID != "" { // an optional field of a form is always sent
 			n.SatelliteID = &form.SatelliteID
+		}
+		if form.Scope != "" {
+			n.Scope = &form.Scope
 		}
 		if days, err := strconv.Atoi(form.Lifetime); err == nil && days > 0 && days <= 3650 {
 			expires := s.now().Add(time.Duration(days) * 24 * time.Hour)

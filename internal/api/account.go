@@ -24,5 +24,5 @@ type accountOutput struct{ Body apiv1.Account }
 
 func (s *server) getAccount(ctx context.Context, _ *struct{}) (*accountOutput, error) {
 	p := callOf(ctx).principal
-	return &accountOutput{apiv1.Account{Username: p.Username, Role: string(p.Role), KeyID: p.KeyID, SatelliteID: orNull(p.SatelliteID)}}, nil
+	return &accountOutput{apiv1.Account{Username: p.Username, Role: string(p.Role), KeyID: p.KeyID, SatelliteID: orNull(p.SatelliteID), Scope: orNull(string(p.Scope))}}, nil
 }

@@ -73,7 +73,7 @@ func bounds() map[string]map[string]constraints {
 		"LaunchUpdate":       {"name": displayName, "description": description, "satellite_version": version},
 		"UserCreate":         {"username": {"pattern": `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`}, "role": role, "password": password},
 		"UserUpdate":         {"role": role, "password": password},
-		"KeyCreate":          {"name": displayName, "role": role, "satellite_id": {"format": "uuid"}},
+		"KeyCreate":          {"name": displayName, "role": role, "satellite_id": {"format": "uuid"}, "scope": {"pattern": `^(push:[A-Za-z0-9_.-]+/([A-Za-z0-9_.-]+|\*)( |$))+$`}},
 	}
 }
 

@@ -244,7 +244,6 @@ func unanswered(op *huma.Operation) []int {
 // never are statuses that nothing in an operation's own code leads to.
 var never = map[string][]int{
 	"getAccount":             {http.StatusForbidden},                      // whoever has a key may ask whose it is
-	"listSatellites":         {http.StatusForbidden},                      // a key of one satellite lists that one
 	"heartbeat":              {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
 	"deleteSatellite":        {http.StatusConflict},                       // what refers to it goes with it
 	"deleteLaunch":           {http.StatusConflict},                       // what refers to it goes with it

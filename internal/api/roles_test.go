@@ -268,3 +268,49 @@ func TestUnknownThings(t *testing.T) {
 		t.Errorf("GET /v1/algorithms/NEO/Hello = %v, want neo/hello", fmt.Sprint(body))
 	}
 }
+
+// TestKeyWithAScope: a key with a scope does nothing at any route, says what
+// it may do, and is shown with its scope.
+func TestKeyWithAScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	made := w.call(w.admin, "POST", "/v1/users/neo/keys", `{"name":"ci","scope":"push:Trinity/Hello push:neo/*"}`).want(t, http.StatusCreated)
+	const scope = "push:neo/* push:trinity/hello"
+	key := made["key"].(string)
+	if made["scope"] != scope || made["role"] != "admin" {
+		t.Errorf("POST …/keys = %v, want the scope %q", made, scope)
+	}
+	for _, r := range routes(t, w) {
+		if r.path == "/v1/account" {
+			continue
+		}
+		w.call(key, r.method, r.path, r.body).refused(t, http.StatusForbidden, 2001, "", "it may push to and pull from neo/* and trinity/hello, and nothing else")
+	}
+	w.call(key, "POST", "/v1/users", `{"username":"smith","role":"admin"}`, "Idempotency-Key: once").refused(t, http.StatusForbidden, 2001, "", "nothing else")
+	if body := w.call(key, "GET", "/v1/account", "").want(t, http.StatusOK); body["scope"] != scope {
+		t.Errorf("GET /v1/account = %v, want the scope", body)
+	}
+	results := w.call(w.admin, "GET", "/v1/users/neo/keys?q=ci", "").want(t, http.StatusOK)["results"].([]any)
+	if len(results) != 1 || results[0].(map[string]any)["scope"] != scope {
+		t.Errorf("GET …/keys = %v, want one with the scope", results)
+	}
+	events := w.call(w.admin, "GET", "/v1/events?action=api_key.create&expand=changes&limit=1", "").want(t, http.StatusOK)["results"].([]any)
+	if after := events[0].(map[string]any)["after"].(map[string]any); after["scope"] != scope {
+		t.Errorf("the audit log has %v, want the scope", after)
+	}
+	if body := w.call(w.admin, "GET", "/v1/account", "").want(t, http.StatusOK); body["scope"] != nil {
+		t.Errorf("GET /v1/account without a scope = %v, want null", body["scope"])
+	}
+
+	satellite := strings.TrimPrefix(w.satellite("s"), "/v1/satellites/")
+	for body, says := range map[string]string{
+		`{"name":"k","scope":""}`:                                              "leave it out",
+		`{"name":"k","scope":"pull:neo/*"}`:                                    "push:OWNER/NAME",
+		`{"name":"k","scope":"push:constellation/system"}`:                     "push:OWNER/NAME",
+		`{"name":"k","scope":"push:neo/*","role":"operator"}`:                  "pushing needs the role admin",
+		`{"name":"k","scope":"push:neo/*","satellite_id":"` + satellite + `"}`: "not to both",
+	} {
+		w.call(w.admin, "POST", "/v1/users/neo/keys", body).refused(t, http.StatusUnprocessableEntity, 6001, "scope", says)
+	}
+	w.call(w.operator, "POST", "/v1/users/trinity/keys", `{"name":"k","scope":"push:neo/*"}`).refused(t, http.StatusUnprocessableEntity, 6001, "scope", "role operator")
+}

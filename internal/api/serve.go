@@ -80,6 +80,9 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 	if err != nil {
 		return nil, release, err
 	}
+	if principal.Scope != "" && c.op.OperationID != "getAccount" { // whoever has a key may ask whose it is
+		return nil, release, principal.Allows(role(c.op))
+	}
 	if err := c.checkQuery(r.URL.Query()); err != nil {
 		return nil, release, err
 	}

@@ -103,7 +103,7 @@ type userKeyOutput struct{ Body apiv1.KeyCreated }
 func (s *server) createUserKey(ctx context.Context, in *createUserKeyInput) (*userKeyOutput, error) {
 	c := callOf(ctx)
 	secret, key, err := c.control.CreateKey(ctx, c.principal, in.Username, control.NewKey{
-		Name: in.Body.Name, Role: (*constellation.Role)(in.Body.Role), SatelliteID: in.Body.SatelliteID, ExpiresAt: utc(in.Body.ExpiresAt),
+		Name: in.Body.Name, Role: (*constellation.Role)(in.Body.Role), SatelliteID: in.Body.SatelliteID, Scope: in.Body.Scope, ExpiresAt: utc(in.Body.ExpiresAt),
 	})
 	if err != nil {
 		return nil, userReason(err)
@@ -130,7 +130,7 @@ func wireUser(a *constellation.Account) apiv1.User {
 
 func wireKey(k *constellation.APIKey) apiv1.Key {
 	return apiv1.Key{
-		ID: k.ID, Username: k.Username, Name: k.Name, Prefix: k.Prefix, Role: string(k.Role), SatelliteID: orNull(k.SatelliteID),
+		ID: k.ID, Username: k.Username, Name: k.Name, Prefix: k.Prefix, Role: string(k.Role), SatelliteID: orNull(k.SatelliteID), Scope: orNull(string(k.Scope)),
 		CreatedAt: k.CreatedAt.UTC(), ExpiresAt: k.ExpiresAt.UTC(), LastUsedAt: utc(k.LastUsedAt), RevokedAt: utc(k.RevokedAt),
 	}
 }

@@ -8,6 +8,7 @@ type Account struct {
 	Role        string  `json:"role" enum:"admin,operator,viewer" doc:"What this key may do; never more than its account may."`
 	KeyID       string  `json:"key_id" format:"uuid" doc:"The key that was presented."`
 	SatelliteID *string `json:"satellite_id" doc:"The one satellite that the key is limited to; null is every satellite."`
+	Scope       *string `json:"scope" doc:"All that the key may do: push to and pull from these repositories; null is whatever its role may." example:"push:neo/*"`
 }
 
 // User is an account as administrators see it.
@@ -42,6 +43,7 @@ type Key struct {
 	Prefix      string     `json:"prefix" doc:"The key's first characters, to recognise it by." example:"cst_4f2a"`
 	Role        string     `json:"role" enum:"admin,operator,viewer"`
 	SatelliteID *string    `json:"satellite_id" doc:"The one satellite the key is limited to; null is every satellite."`
+	Scope       *string    `json:"scope" doc:"All that the key may do: push to and pull from these repositories; null is whatever its role may." example:"push:neo/*"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ExpiresAt   time.Time  `json:"expires_at"`
 	LastUsedAt  *time.Time `json:"last_used_at" doc:"null: never."`
@@ -53,6 +55,7 @@ type KeyCreate struct {
 	Name        string     `json:"name" doc:"At most 200 characters." example:"laptop"`
 	Role        *string    `json:"role,omitempty" doc:"admin, operator or viewer, and no higher than the account's; left out, the account's." example:"operator"`
 	SatelliteID *string    `json:"satellite_id,omitempty" doc:"Limits the key to the satellite with this id; left out, it is for every satellite."`
+	Scope       *string    `json:"scope,omitempty" doc:"Limits the key to pushing and pulling: push:OWNER/* or push:OWNER/NAME, several with a space between them. It needs the role admin; left out, the key may do what its role may." example:"push:neo/*"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Left out, one year from now."`
 }
 

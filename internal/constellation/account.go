@@ -50,6 +50,7 @@ type APIKey struct {
 	Prefix      string // "cst_" and the first characters, enough to recognise it
 	Role        Role
 	SatelliteID string // "" is every satellite
+	Scope       KeyScope
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	LastUsedAt  *time.Time

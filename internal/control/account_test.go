@@ -319,3 +319,48 @@ func TestLoweredAccountLowersItsKeys(t *testing.T) {
 	_, err = h.AuthenticateKey(ctx, secret, "")
 	wantKind(t, "key of a deleted account", err, constellation.KindUnauthenticated)
 }
+
+// TestKeyWithAScope: a scope takes from the role and never adds to it.
+func TestKeyWithAScope(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	h.account(t, "neo", constellation.RoleAdmin)
+	h.account(t, "ann", constellation.RoleAdmin)
+	scoped := control.NewKey{Name: "ci", Scope: new("push:neo/*")}
+	secret, key, err := h.CreateKey(ctx, control.Shell(), "ann", scoped)
+	if err != nil || key.Scope != "push:neo/*" || key.Role != constellation.RoleAdmin {
+		t.Fatalf("CreateKey = %+v, %v, want an admin's key with the scope", key, err)
+	}
+	p, err := h.AuthenticateKey(ctx, secret, "192.0.2.9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, err := h.HasAdminKey(ctx, control.Principal{AccountID: p.AccountID, Username: "ann", Role: constellation.RoleAdmin}); has || err != nil {
+		t.Errorf("HasAdminKey = %v, %v, want a key with a scope not to count", has, err)
+	}
+	for name, err := range map[string]error{
+		"pull": h.CanPull(p, "neo/hello"), "push": h.CanPush(p, "neo/hello"),
+	} {
+		if err != nil {
+			t.Errorf("%s = %v", name, err)
+		}
+	}
+	_, _, err = h.CreateKey(ctx, p, "ann", scoped)
+	wantKind(t, "it makes one like it", err, constellation.KindForbidden)
+	wantKind(t, "it revokes itself", h.RevokeKey(ctx, p, "ann", key.ID), constellation.KindForbidden)
+	wantKind(t, "pull of another", h.CanPull(p, "trinity/hello"), constellation.KindForbidden)
+	wantKind(t, "push to another", h.CanPush(p, "trinity/hello"), constellation.KindForbidden)
+	wantKind(t, "pull of the system image", h.CanPull(p, "constellation/system"), constellation.KindForbidden)
+
+	if _, err := h.UpdateAccount(ctx, control.Shell(), "ann", control.AccountChange{Role: new(constellation.RoleOperator)}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = h.AuthenticateKey(ctx, secret, ""); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "push of an account that is no admin any more", h.CanPush(p, "neo/hello"), constellation.KindForbidden)
+	if err := h.CanPull(p, "neo/hello"); err != nil {
+		t.Errorf("pull = %v", err)
+	}
+}

@@ -147,7 +147,7 @@ func (s *Service) noVersion(ctx context.Context, p Principal, a *constellation.A
 // a version without its manifest never shows. The same digest again is a
 // success with created false; another digest is a conflict.
 func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, store func(context.Context) error) (v *constellation.AlgorithmVersion, created bool, err error) {
-	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an algorithm"); err != nil {
+	if err := p.mayRepository(constellation.RoleAdmin, push.Ref.Repository(), "pushing an algorithm"); err != nil {
 		return nil, false, err
 	}
 	if push.Weights == nil {

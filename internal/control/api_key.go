@@ -12,12 +12,14 @@ import (
 )
 
 // NewKey is what CreateKey needs. Role nil is the most the maker may give,
-// SatelliteID nil is every satellite, ExpiresAt nil is in a year: only what is
-// absent is unlimited, what is empty is refused.
+// SatelliteID nil is every satellite, Scope nil is all that the role may,
+// ExpiresAt nil is in a year: only what is absent is unlimited, what is empty
+// is refused.
 type NewKey struct {
 	Name        string
 	Role        *constellation.Role
 	SatelliteID *string
+	Scope       *string
 	ExpiresAt   *time.Time
 }
 
@@ -111,6 +113,7 @@ func (s *Service) checkKey(ctx context.Context, p Principal, account *constellat
 			return nil, err
 		}
 	}
+	scope := checkScope(&v, n, role)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -122,9 +125,23 @@ func (s *Service) checkKey(ctx context.Context, p Principal, account *constellat
 		expires = n.ExpiresAt.UTC().Truncate(time.Microsecond)
 	}
 	return &constellation.APIKey{
-		ID: uuid.NewString(), Username: account.Username, Name: n.Name, Role: role, SatelliteID: satelliteID,
+		ID: uuid.NewString(), Username: account.Username, Name: n.Name, Role: role, SatelliteID: satelliteID, Scope: scope,
 		CreatedAt: now, ExpiresAt: expires,
 	}, nil
+}
+
+// checkScope returns the scope of a new key, "" for none.
+func checkScope(v *constellation.Validation, n NewKey, role constellation.Role) constellation.KeyScope {
+	if n.Scope == nil {
+		return ""
+	}
+	if n.SatelliteID != nil {
+		v.Add("scope", "a key is limited to a satellite or to what it pushes, not to both; leave one of them out")
+	}
+	if role.Valid() && role != constellation.RoleAdmin {
+		v.Add("scope", "pushing needs the role admin, and this key would have the role %s; make it for an account with the role admin", role)
+	}
+	return constellation.ParseKeyScope(v, "scope", *n.Scope)
 }
 
 // refuseRole returns why p makes no key of a role and satellite that it does not
@@ -167,7 +184,7 @@ func (s *Service) RevokeKey(ctx context.Context, p Principal, username, keyID st
 }
 
 // HasAdminKey reports whether the account has a working admin API key for every
-// satellite, which the browser asks for before algorithms are added to one.
+// satellite and without a scope, which the browser asks for before algorithms are added to one.
 func (s *Service) HasAdminKey(ctx context.Context, p Principal) (bool, error) {
 	if err := p.may(constellation.RoleViewer, "looking for API keys"); err != nil || p.AccountID == "" {
 		return false, err

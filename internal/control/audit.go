@@ -61,21 +61,22 @@ func viewAccount(a *constellation.Account) accountView {
 }
 
 type keyView struct {
-	Name        string                `json:"name"`
-	Prefix      string                `json:"prefix"`
-	Username    string                `json:"username,omitempty"`
-	Role        constellation.Role    `json:"role,omitempty"`
-	SatelliteID string                `json:"satellite_id,omitempty"`
-	Algorithms  []string              `json:"algorithms,omitempty"`
-	Rate        constellation.KeyRate `json:"rate,omitzero"`
-	ExpiresAt   *time.Time            `json:"expires_at,omitempty"`
-	RevokedAt   *time.Time            `json:"revoked_at,omitempty"`
-	CallbackURL string                `json:"callback_url,omitempty"` // without its query, which may have a secret
+	Name        string                 `json:"name"`
+	Prefix      string                 `json:"prefix"`
+	Username    string                 `json:"username,omitempty"`
+	Role        constellation.Role     `json:"role,omitempty"`
+	SatelliteID string                 `json:"satellite_id,omitempty"`
+	Scope       constellation.KeyScope `json:"scope,omitempty"`
+	Algorithms  []string               `json:"algorithms,omitempty"`
+	Rate        constellation.KeyRate  `json:"rate,omitzero"`
+	ExpiresAt   *time.Time             `json:"expires_at,omitempty"`
+	RevokedAt   *time.Time             `json:"revoked_at,omitempty"`
+	CallbackURL string                 `json:"callback_url,omitempty"` // without its query, which may have a secret
 }
 
 func viewKey(k *constellation.APIKey) keyView {
 	return keyView{
-		Name: k.Name, Prefix: k.Prefix, Username: k.Username, Role: k.Role, SatelliteID: k.SatelliteID,
+		Name: k.Name, Prefix: k.Prefix, Username: k.Username, Role: k.Role, SatelliteID: k.SatelliteID, Scope: k.Scope,
 		ExpiresAt: &k.ExpiresAt, RevokedAt: k.RevokedAt,
 	}
 }

@@ -41,7 +41,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key, address string) (Pri
 		}
 	}
 	return Principal{
-		AccountID: h.AccountID, Username: h.Username, Role: role, KeyID: h.ID, SatelliteID: h.SatelliteID, Address: address,
+		AccountID: h.AccountID, Username: h.Username, Role: role, KeyID: h.ID, SatelliteID: h.SatelliteID, Scope: h.Scope, Address: address,
 	}, nil
 }
 

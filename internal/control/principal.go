@@ -14,6 +14,7 @@ type Principal struct {
 	KeyID               string // "" when no key was used
 	SessionID           string // "" outside of a browser's session
 	SatelliteID         string // "" unless the key is limited to one satellite
+	Scope               constellation.KeyScope
 	Address             string // the caller's
 }
 
@@ -23,9 +24,12 @@ func Shell() Principal {
 }
 
 // may returns nil when the principal has a role at least as high as role; doing
-// says what for, as the start of a sentence.
+// says what for, as the start of a sentence. A key with a scope may nothing
+// that is not of its repositories: see mayRepository.
 func (p Principal) may(role constellation.Role, doing string) error {
 	switch {
+	case p.Scope != "":
+		return p.refuseScope(doing)
 	case p.Role.Rank() == 0:
 		return constellation.Errorf(constellation.KindUnauthenticated, "authorization required: sign in, or give an API key")
 	case p.Role.Rank() >= role.Rank():
@@ -34,6 +38,11 @@ func (p Principal) may(role constellation.Role, doing string) error {
 		return constellation.Errorf(constellation.KindForbidden, "%s needs the role %s; this API key of %s has the role %s", doing, role, p.Username, p.Role)
 	}
 	return constellation.Errorf(constellation.KindForbidden, "%s needs the role %s; %s has the role %s", doing, role, p.Username, p.Role)
+}
+
+// refuseScope returns why a key with a scope may not do something.
+func (p Principal) refuseScope(doing string) error {
+	return constellation.Errorf(constellation.KindForbidden, "%s is not what this API key is for: it may push to and pull from %s, and nothing else; use another key", doing, p.Scope.Repositories())
 }
 
 // Allows returns nil when the principal's role is at least role, before anybody
@@ -51,6 +60,16 @@ func (p Principal) mayEverywhere(role constellation.Role, doing string) error {
 	return nil
 }
 
+// mayRepository is mayEverywhere, for what is of one repository of the registry: a key with
+// a scope needs the role too.
+func (p Principal) mayRepository(role constellation.Role, repository, doing string) error {
+	if p.Scope != "" && !p.Scope.Pushes(repository) {
+		return p.refuseScope(doing)
+	}
+	p.Scope = ""
+	return p.mayEverywhere(role, doing)
+}
+
 // maySatellite is may, for what is of one satellite.
 func (p Principal) maySatellite(role constellation.Role, satelliteID, doing string) error {
 	if err := p.may(role, doing); err != nil {
@@ -64,7 +83,7 @@ func (p Principal) maySatellite(role constellation.Role, satelliteID, doing stri
 
 // managesAccounts reports whether the principal may manage every account.
 func (p Principal) managesAccounts() bool {
-	return p.Role == constellation.RoleAdmin && p.SatelliteID == ""
+	return p.Role == constellation.RoleAdmin && p.SatelliteID == "" && p.Scope == ""
 }
 
 // mayAccount lets admins at any account, and everyone at their own.
@@ -78,7 +97,7 @@ func (p Principal) mayAccount(username, doing string) error {
 // covers reports whether a key of this role and satellite is no more than the
 // principal itself may do.
 func (p Principal) covers(role constellation.Role, satelliteID string) bool {
-	return p.Role.Rank() >= role.Rank() && (p.SatelliteID == "" || strings.EqualFold(p.SatelliteID, satelliteID))
+	return p.Scope == "" && p.Role.Rank() >= role.Rank() && (p.SatelliteID == "" || strings.EqualFold(p.SatelliteID, satelliteID))
 }
 
 // systemRepository holds the satellite's system image.
@@ -86,7 +105,8 @@ const systemRepository = "constellation/system"
 
 // CanPull reports whether the principal may read a repository of the registry:
 // algorithms with any role, bundles from operator on, the system image with
-// any key.
+// any key. One with a scope pulls what it may push: clients look for the blobs
+// that they need not send.
 func (s *Service) CanPull(p Principal, repository string) error {
 	const doing = "pulling this image"
 	first, second, ok := strings.Cut(repository, "/")
@@ -96,7 +116,7 @@ func (s *Service) CanPull(p Principal, repository string) error {
 	case ok && first == "satellites":
 		return p.maySatellite(constellation.RoleOperator, second, "pulling a bundle")
 	}
-	if err := p.mayEverywhere(constellation.RoleViewer, doing); err != nil {
+	if err := p.mayRepository(constellation.RoleViewer, repository, doing); err != nil {
 		return err
 	}
 	if checkRepository(first, second) != nil {
@@ -108,7 +128,7 @@ func (s *Service) CanPull(p Principal, repository string) error {
 // CanPush reports whether the principal may write to a repository: admins to
 // algorithms, nobody to bundles and the system image.
 func (s *Service) CanPush(p Principal, repository string) error {
-	if err := p.mayEverywhere(constellation.RoleAdmin, "pushing an image"); err != nil {
+	if err := p.mayRepository(constellation.RoleAdmin, repository, "pushing an image"); err != nil {
 		return err
 	}
 	first, second, _ := strings.Cut(repository, "/")

@@ -6,9 +6,12 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
@@ -76,6 +79,48 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		if constellation.KindOf(err) != want {
 			t.Errorf("Open(%q) = %v, want %s", url, err, want)
 		}
+	}
+}
+
+// TestOlderServersKnowNoScope: the query of the release before this, which
+// would take a key with a scope for one without a limit, does not find it.
+func TestOlderServersKnowNoScope(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), postgrestest.URL(t)
+	db, err := postgres.Open(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	now := time.Now().UTC()
+	account := &constellation.Account{ID: uuid.NewString(), Username: "neo", Role: constellation.RoleAdmin, CreatedAt: now, UpdatedAt: now}
+	if err := db.InsertAccount(ctx, account, ""); err != nil {
+		t.Fatal(err)
+	}
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close(ctx) }()
+	for _, scope := range []constellation.KeyScope{"", "push:neo/*"} {
+		key := auth.NewKey()
+		k := &constellation.APIKey{ID: uuid.NewString(), Name: "k", Prefix: auth.Prefix(key), Role: constellation.RoleAdmin, Scope: scope, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+		if err := db.InsertAPIKey(ctx, account.ID, k, auth.HashKey(key)); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := db.KeyHolder(ctx, auth.HashKey(key)); err != nil || h.ID != k.ID || h.Scope != scope {
+			t.Errorf("KeyHolder = %+v, %v, want the key with the scope %q", h, err, scope)
+		}
+		var older int
+		if err := c.QueryRow(ctx, `SELECT count(*) FROM api_keys k WHERE k.sha256 = $1`, auth.HashKey(key)).Scan(&older); err != nil {
+			t.Fatal(err)
+		}
+		if (older == 1) != (scope == "") {
+			t.Errorf("the older query finds %d keys of scope %q", older, scope)
+		}
+	}
+	if _, err := c.Exec(ctx, `UPDATE api_keys SET sha256 = replace(sha256, 'scoped ', '')`); err == nil {
+		t.Error("a key with a scope can be stored as one that older servers find")
 	}
 }
 

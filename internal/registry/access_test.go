@@ -111,6 +111,69 @@ func TestRoles(t *testing.T) {
 	wantRefused(t, err, http.StatusForbidden, "DENIED")
 }
 
+// TestKeyWithAScope pushes and pulls with a key that may do so in its own
+// repositories, and is refused elsewhere.
+func TestKeyWithAScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := image(t, 100, nil)
+	w.mustPush("trinity/other:"+hash(1), other)
+	satelliteID, launchID := w.launch("trinity/other:" + hash(1))
+	ci := as("admin", w.key("Admin", control.NewKey{Name: "ci", Scope: new("push:neo/* push:trinity/hello")}))
+
+	img := image(t, 200, nil)
+	for _, repository := range []string{"neo/hello", "neo/new", "trinity/hello"} {
+		ref := w.reference(repository + ":" + hash(2))
+		if err := remote.Write(ref, img, ci); err != nil {
+			t.Fatalf("push %s: %v", ref, err)
+		}
+		if v, err := w.version(repository + ":" + hash(2)); err != nil || v.Image.Digest != digestOf(t, img) {
+			t.Errorf("%s = %+v, %v, want it registered", repository, v, err)
+		}
+		if _, err := remote.Image(ref, ci); err != nil {
+			t.Errorf("pull %s: %v", ref, err)
+		}
+		if tags, err := remote.List(ref.Context(), ci); err != nil || len(tags) != 1 {
+			t.Errorf("tags of %s = %v, %v, want one", ref, tags, err)
+		}
+	}
+
+	const says = "it may push to and pull from neo/* and trinity/hello, and nothing else"
+	wantRefused(t, remote.Write(w.reference("trinity/other:"+hash(3)), img, ci), http.StatusForbidden, "") // of a HEAD, whose answer has no body
+	w.mustNotExist("trinity/other:" + hash(3))
+	_, err := remote.Image(w.reference("trinity/other:"+hash(1)), ci)
+	wantRefused(t, err, http.StatusForbidden, says)
+	_, err = remote.Index(w.reference("satellites/"+satelliteID+":"+launchID), ci)
+	wantRefused(t, err, http.StatusForbidden, says)
+	_, err = remote.Image(w.reference("constellation/system:v0.0.1"), ci)
+	wantRefused(t, err, http.StatusForbidden, says)
+	_, err = remote.Catalog(t.Context(), w.reference("neo/hello").Context().Registry, ci)
+	wantRefused(t, err, http.StatusForbidden, "scope")
+}
+
+// TestMountWithAScope: a key with a scope mounts from what it may pull; for
+// the rest the registry asks for the bytes, as of a blob that it does not have.
+func TestMountWithAScope(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	img := image(t, 100, nil)
+	for _, repository := range []string{"neo/hello", "trinity/other"} {
+		w.mustPush(repository+":"+hash(1), img)
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob := digestOf(t, layers[0])
+	key := "Bearer " + w.key("Admin", control.NewKey{Name: "ci", Scope: new("push:neo/*")})
+	const uploads = "/v2/neo/other/blobs/uploads/"
+	w.wantAnswer(202, "", "POST", uploads+"?mount="+blob+"&from=trinity/other", nil, "Authorization", key)
+	w.wantAnswer(404, "BLOB_UNKNOWN", "GET", "/v2/neo/other/blobs/"+blob, nil, "Authorization", key)
+	w.wantAnswer(201, "", "POST", uploads+"?mount="+blob+"&from=neo/hello", nil, "Authorization", key)
+	w.wantAnswer(200, "", "GET", "/v2/neo/other/blobs/"+blob, nil, "Authorization", key)
+	w.wantAnswer(403, "DENIED", "POST", "/v2/trinity/other/blobs/uploads/?mount="+blob+"&from=neo/hello", nil, "Authorization", key)
+}
+
 // TestMount mounts blobs from one repository into another.
 func TestMount(t *testing.T) {
 	t.Parallel()

@@ -58,8 +58,8 @@ func (g *Registry) authorise(principal control.Principal, route route, method st
 		return allowed(route, method, http.MethodGet, http.MethodHead)
 	}
 	if route.kind == routeCatalog {
-		if principal.Role != constellation.RoleAdmin || principal.SatelliteID != "" {
-			return constellation.Errorf(constellation.KindForbidden, "listing every repository needs an admin's API key that is not limited to one satellite")
+		if principal.Role != constellation.RoleAdmin || principal.SatelliteID != "" || principal.Scope != "" {
+			return constellation.Errorf(constellation.KindForbidden, "listing every repository needs an admin's API key that is limited neither to one satellite nor to a scope")
 		}
 		return allowed(route, method, http.MethodGet, http.MethodHead)
 	}

@@ -1,5 +1,5 @@
 -- by created_at: first page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -7,7 +7,7 @@ ORDER BY k.created_at ASC, k.id ASC
 LIMIT @limit
 
 -- by created_at: search
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -16,7 +16,7 @@ ORDER BY k.created_at ASC, k.id ASC
 LIMIT @limit
 
 -- by created_at: search in two letters
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -25,7 +25,7 @@ ORDER BY k.created_at ASC, k.id ASC
 LIMIT @limit
 
 -- by created_at: next page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -34,7 +34,7 @@ ORDER BY k.created_at ASC, k.id ASC
 LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -44,7 +44,7 @@ ORDER BY k.created_at DESC, k.id DESC
 LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -53,7 +53,7 @@ ORDER BY k.created_at DESC, k.id DESC
 LIMIT @limit) every_page
 
 -- by expires_at: first page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -61,7 +61,7 @@ ORDER BY k.expires_at ASC, k.id ASC
 LIMIT @limit
 
 -- by expires_at: search
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -70,7 +70,7 @@ ORDER BY k.expires_at ASC, k.id ASC
 LIMIT @limit
 
 -- by expires_at: search in two letters
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -79,7 +79,7 @@ ORDER BY k.expires_at ASC, k.id ASC
 LIMIT @limit
 
 -- by expires_at: next page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -88,7 +88,7 @@ ORDER BY k.expires_at ASC, k.id ASC
 LIMIT @limit
 
 -- by expires_at: next page, descending, with a search and counted
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -98,7 +98,7 @@ ORDER BY k.expires_at DESC, k.id DESC
 LIMIT @limit
 
 -- by expires_at: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -107,7 +107,7 @@ ORDER BY k.expires_at DESC, k.id DESC
 LIMIT @limit) every_page
 
 -- by name: first page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -115,7 +115,7 @@ ORDER BY k.name_key ASC, k.id ASC
 LIMIT @limit
 
 -- by name: search
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -124,7 +124,7 @@ ORDER BY k.name_key ASC, k.id ASC
 LIMIT @limit
 
 -- by name: search in two letters
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -133,7 +133,7 @@ ORDER BY k.name_key ASC, k.id ASC
 LIMIT @limit
 
 -- by name: next page
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -142,7 +142,7 @@ ORDER BY k.name_key ASC, k.id ASC
 LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
-SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
@@ -152,7 +152,7 @@ ORDER BY k.name_key DESC, k.id DESC
 LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id,
+SELECT count(*)::int AS count FROM (SELECT k.id, a.username, k.name, k.prefix, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope,
 			k.created_at, k.expires_at, k.last_used_at, k.revoked_at
 FROM api_keys k JOIN accounts a ON a.id = k.account_id
 WHERE k.account_id = @account_id
