@@ -43,6 +43,9 @@ func TestAStandbyIsNotReady(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(other, "secret.key"), secret, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink(filepath.Join(dir, "registry"), filepath.Join(other, "registry")); err != nil {
+		t.Fatal(err)
+	}
 	i := serveInProcess(t, other, "--database-url", database.URL())
 	create := func() (*http.Response, string) {
 		return fetch(t, http.DefaultClient, "POST", i.url+"/v1/users", `{"username":"trinity","role":"viewer"}`, "Authorization", "Bearer "+key)

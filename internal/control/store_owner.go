@@ -41,6 +41,9 @@ func ClaimStore(ctx context.Context, db *postgres.DB, store MarkedStore) error {
 		}
 		switch owner {
 		case m.ID:
+			if m.StoreClaimedAt != nil { // nothing to write, which a standby would refuse
+				return nil
+			}
 			return tx.ClaimStore(ctx)
 		case "":
 		default:

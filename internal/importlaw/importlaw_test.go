@@ -30,7 +30,7 @@ var direct = map[string][]string{
 	"internal/client":        {"internal/apiv1"},
 	"web":                    {"internal/constellation"},
 	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
-	"internal/jobs":          {"internal/postgres"},
+	"internal/jobs":          {"internal/constellation", "internal/postgres"},
 	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth"},
 	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},

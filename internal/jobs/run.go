@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -47,15 +49,19 @@ type Config struct {
 // Runner does jobs on this server.
 type Runner struct {
 	config  Config
-	client  *river.Client[pgx.Tx]
 	metrics *metrics
 	lease   *lease
 	server  postgres.Server
-	end     context.CancelFunc // of keep
+	end     context.CancelFunc // of keeping
 	ended   sync.WaitGroup
+
+	mu       sync.Mutex
+	client   *river.Client[pgx.Tx] // nil until the database takes writes
+	stopping bool
 }
 
-// Start begins to do jobs. ctx bounds the start alone: Stop ends it.
+// Start begins to do jobs. A database that takes no writes, or is away, is waited
+// for in the background. ctx bounds the start alone: Stop ends it.
 func Start(ctx context.Context, c Config) (*Runner, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -64,37 +70,60 @@ func Start(ctx context.Context, c Config) (*Runner, error) {
 		c.goneAfter, c.keepPeriod = goneAfter, keepPeriod
 	}
 	if c.Set.workers == nil {
-		return nil, fmt.Errorf("start jobs: there are no kinds of jobs")
+		return nil, errors.New("start jobs: there are no kinds of jobs")
 	}
 	r := &Runner{
 		config: c, metrics: newMetrics(c.DB), lease: newLease(),
 		server: postgres.Server{ID: uuid.NewString(), Version: c.Version, StartedAt: time.Now().UTC()},
 	}
-	poll := pollListens
-	if c.PollOnly {
-		poll = pollOnly
-	}
-	var err error
-	r.client, err = river.NewClient(riverpgxv5.New(c.DB.Pool()), &river.Config{
-		ID: r.server.ID, Workers: c.Set.workers, Queues: c.Set.queues, PeriodicJobs: c.Set.periodic,
-		Logger: quiet(c.Log), JobTimeout: DefaultTimeout, MaxAttempts: attemptsMost,
-		PollOnly: c.PollOnly, FetchPollInterval: poll, SoftStopTimeout: max(c.Grace, time.Millisecond),
-		Middleware: []rivertype.Middleware{r.metrics, r.lease},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make jobs: %w", err)
-	}
-	if err := r.keep(ctx); err != nil {
-		return nil, err
-	}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
-	if err := r.client.Start(running); err != nil {
-		end()
-		return nil, fmt.Errorf("start jobs: %w", err)
+	if err := r.begin(ctx, running); err != nil {
+		if constellation.KindOf(err) != constellation.KindUnavailable {
+			end()
+			return nil, err
+		}
+		c.Log.WarnContext(ctx, "jobs wait for a database that takes writes", "error", err)
 	}
 	r.end = end
 	r.ended.Go(func() { r.keeping(running) })
 	return r, nil
+}
+
+// begin shows that this server lives and starts its client, unless it is stopping.
+func (r *Runner) begin(ctx, running context.Context) error {
+	if err := r.keep(ctx); err != nil {
+		return err
+	}
+	poll := pollListens
+	if r.config.PollOnly {
+		poll = pollOnly
+	}
+	client, err := river.NewClient(riverpgxv5.New(r.config.DB.Pool()), &river.Config{
+		ID: r.server.ID, Workers: r.config.Set.workers, Queues: r.config.Set.queues, PeriodicJobs: r.config.Set.periodic,
+		Logger: quiet(r.config.Log), JobTimeout: DefaultTimeout, MaxAttempts: attemptsMost,
+		PollOnly: r.config.PollOnly, FetchPollInterval: poll, SoftStopTimeout: max(r.config.Grace, time.Millisecond),
+		Middleware: []rivertype.Middleware{r.metrics, r.lease},
+	})
+	if err != nil {
+		return fmt.Errorf("make jobs: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopping {
+		return nil
+	}
+	if err := client.Start(running); err != nil {
+		return postgres.Translate(err, "start jobs")
+	}
+	r.client = client
+	return nil
+}
+
+// begun reports whether the client runs.
+func (r *Runner) begun() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.client != nil
 }
 
 // Grace is how long jobs may go on when the Runner stops.
@@ -103,11 +132,21 @@ func (r *Runner) Grace() time.Duration { return r.config.Grace }
 // Stop takes no more jobs, lets those that run end within the grace, and hands
 // those that do not back. It waits for all of this, at most until ctx ends.
 func (r *Runner) Stop(ctx context.Context) error {
-	err := r.client.Stop(ctx)
+	r.mu.Lock()
+	r.stopping = true
+	client := r.client
+	r.mu.Unlock()
+	var err error
+	if client != nil {
+		err = client.Stop(ctx)
+	}
 	r.end()
 	r.ended.Wait()
 	if err != nil {
 		return fmt.Errorf("stop jobs: %w", err)
+	}
+	if client == nil { // the database never took a write
+		return nil
 	}
 	return r.config.DB.RemoveServer(ctx, r.server.ID)
 }
@@ -122,6 +161,12 @@ func (r *Runner) keeping(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if !r.begun() {
+			if err := r.begin(ctx, ctx); err != nil && ctx.Err() == nil {
+				r.config.Log.DebugContext(ctx, "jobs wait for a database that takes writes", "error", err)
+			}
+			continue
 		}
 		if err := r.keep(ctx); err != nil {
 			if ctx.Err() == nil {
