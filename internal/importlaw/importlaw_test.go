@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "web", "internal/api", "internal/admin", "internal/registry"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -59,7 +59,8 @@ var direct = map[string][]string{
 	"internal/install/connection": {"internal/install/fault"},
 	"internal/install/progress":   {"internal/install/terminal"},
 	"internal/admin":              {"internal/control", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
-	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/weights"},
+	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/storage", "internal/weights"},
+	"internal/storage":            {"internal/constellation"},
 	"internal/weights":            {"internal/constellation"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},

@@ -29,7 +29,10 @@ import (
 // TestBundlePull pulls a launch's bundle whole and compares every digest.
 func TestBundlePull(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	onEveryStorage(t, bundlePull)
+}
+
+func bundlePull(t *testing.T, w *world) {
 	one, two := image(t, 5000, nil), image(t, 5000, map[string]string{"constellation.protocol": "http"})
 	refs := []string{"neo/hello:" + hash(1), "neo/world:" + hash(2)}
 	w.mustPush(refs[0], one)

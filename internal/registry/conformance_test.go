@@ -12,11 +12,12 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs the OCI conformance suite: leave out -short")
 	}
-	w := newWorld(t)
-	run := exec.CommandContext(t.Context(), "../../deploy/conformance/run.sh", w.server.URL, "admin", w.admin) //nolint:gosec // a test's own arguments
-	out, err := run.CombinedOutput()
-	if err != nil {
-		t.Errorf("conformance: %v\n%s", err, out)
-	}
-	t.Logf("%s", out)
+	onEveryStorage(t, func(t *testing.T, w *world) {
+		run := exec.CommandContext(t.Context(), "../../deploy/conformance/run.sh", w.server.URL, "admin", w.admin) //nolint:gosec // a test's own arguments
+		out, err := run.CombinedOutput()
+		if err != nil {
+			t.Errorf("conformance: %v\n%s", err, out)
+		}
+		t.Logf("%s", out)
+	})
 }

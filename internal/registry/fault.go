@@ -2,38 +2,27 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
-	"syscall"
 	"time"
 
-	"github.com/distribution/distribution/v3/registry/storage/driver"
-
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/storage"
 )
 
 // errDiskFull is what a push gets that does not fit.
 var errDiskFull = ociErrorf(http.StatusInsufficientStorage, codeUnavailable,
 	"the mothership's disk is full, so nothing was stored; free some space there and push again")
 
-// diskFull reports whether err comes from a disk or a quota without room.
-func diskFull(err error) bool {
-	var inDriver driver.Error // which does not unwrap
-	if errors.As(err, &inDriver) {
-		err = inDriver.Detail
-	}
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
-}
-
 // fault returns what a failure inside distribution is to the client. Its own
 // answer names files of ours.
 func (g *Registry) fault(ctx context.Context) error {
-	var e *constellation.Error
-	if err := g.storage.Check(ctx); errors.As(err, &e) {
+	err := g.storage.Check(ctx)
+	switch {
+	case storage.Full(err):
 		return errDiskFull
-	} else if err != nil {
-		return err
+	case err != nil:
+		return g.storage.failed(err)
 	}
 	return constellation.Errorf(constellation.KindInternal, "distribution failed; its own line in the log says why")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 
+	"github.com/constellation-serving/constellation/internal/storage"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
@@ -21,8 +22,8 @@ func TestDiskFull(t *testing.T) {
 	for number, want := range map[syscall.Errno]bool{syscall.ENOSPC: true, syscall.EDQUOT: true, syscall.EIO: false} {
 		path := &fs.PathError{Op: "write", Path: "/x", Err: number}
 		for _, err := range []error{path, fmt.Errorf("write: %w", driver.Error{DriverName: "filesystem", Detail: path})} {
-			if got := diskFull(err); got != want {
-				t.Errorf("diskFull(%v) = %v, want %v", err, got, want)
+			if got := storage.Full(err); got != want {
+				t.Errorf("Full(%v) = %v, want %v", err, got, want)
 			}
 		}
 	}

@@ -92,6 +92,15 @@ func (g *Registry) serveBundleBlob(w http.ResponseWriter, q request) error {
 		return recode(err, codeBlobUnknown)
 	}
 	defer func() { _ = blob.Close() }() // only read
+	address, err := g.storage.Redirect(q.Request, digest)
+	if err != nil {
+		return err
+	}
+	if address != "" {
+		w.Header().Set("Docker-Content-Digest", digest)
+		http.Redirect(w, q.Request, address, http.StatusTemporaryRedirect)
+		return nil
+	}
 	serveContent(w, q.Request, digest, "application/octet-stream", blob)
 	return nil
 }

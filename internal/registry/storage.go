@@ -8,48 +8,51 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
+	"sync"
 
 	"github.com/distribution/distribution/v3"
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
-	"github.com/distribution/distribution/v3/registry/storage"
+	distributionstorage "github.com/distribution/distribution/v3/registry/storage"
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the driver of FilesystemStorage
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/storage"
 )
 
 // ownRoot is where we keep what distribution does not: referrers, the system
 // image's cache, the upload secret. Distribution's own root is /docker.
 const ownRoot = "/constellation"
 
-// StorageConfig says where blobs are: a storage driver of distribution by
-// name, and its parameters as distribution documents them.
+// StorageConfig says where the registry's content is, and how it is served.
 type StorageConfig struct {
-	Driver     string
-	Parameters map[string]any
+	Location storage.Location
+	Redirect bool // send clients to the store for blobs, where it has addresses for them
 }
 
 // FilesystemStorage keeps blobs in a directory, which is made if need be.
 func FilesystemStorage(dir string) StorageConfig {
-	return StorageConfig{Driver: "filesystem", Parameters: map[string]any{"rootdirectory": dir}}
+	return StorageConfig{Location: storage.FileLocation(dir)}
 }
 
 // Storage is the content of the registry, without accounts. It implements
 // bundle.Content and is safe for concurrent use.
 type Storage struct {
+	config    StorageConfig
 	app       *handlers.App
 	driver    driver.StorageDriver
 	namespace distribution.Namespace
 	stop      context.CancelFunc
 }
 
-// OpenStorage opens the content of the registry and starts removing uploads
-// that were left unfinished for a week. ctx ends neither: Close does.
+// OpenStorage opens the content of the registry, makes sure that it can be read
+// and written, and starts removing uploads that were left unfinished for a week.
+// ctx ends neither: Close does.
 func OpenStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*Storage, error) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s, err := openStorage(ctx, config, log)
@@ -63,34 +66,58 @@ func OpenStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*
 
 func openStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*Storage, error) {
 	bridgeLogs(log)
-	d, err := factory.Create(ctx, config.Driver, config.Parameters)
+	d, err := storage.Open(config.Location)
 	if err != nil {
-		return nil, fmt.Errorf("storage driver %q: %w", config.Driver, err)
+		return nil, err
 	}
-	s := &Storage{driver: d}
+	s := &Storage{config: config, driver: d}
+	if err := s.Check(ctx); err != nil {
+		return nil, err
+	}
 	secret, err := s.uploadSecret(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if s.namespace, err = storage.NewRegistry(ctx, d); err != nil {
+	if s.namespace, err = distributionstorage.NewRegistry(ctx, d); err != nil {
 		return nil, err
 	}
-	s.app, err = newApp(ctx, config, secret)
+	s.app, err = newApp(ctx, d, config.Redirect, secret)
 	return s, err
 }
 
+// Driver is what all of the content is read and written through.
+func (s *Storage) Driver() driver.StorageDriver { return s.driver }
+
+// openedDriver is the name by which distribution's handlers get a driver that
+// is open already, rather than make one of their own.
+const openedDriver = "opened"
+
+var registerOpened = sync.OnceFunc(func() { factory.Register(openedDriver, openedFactory{}) })
+
+type openedFactory struct{}
+
+// Create implements factory.StorageDriverFactory.
+func (openedFactory) Create(_ context.Context, parameters map[string]any) (driver.StorageDriver, error) {
+	d, ok := parameters[openedDriver].(driver.StorageDriver)
+	if !ok {
+		return nil, errors.New("no storage driver was handed over")
+	}
+	return d, nil
+}
+
 // newApp makes distribution's handlers; NewApp panics on what it cannot use.
-func newApp(ctx context.Context, config StorageConfig, secret string) (app *handlers.App, err error) {
+func newApp(ctx context.Context, d driver.StorageDriver, redirect bool, secret string) (app *handlers.App, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("distribution's handlers: %v", p)
 		}
 	}()
+	registerOpened()
 	c := &configuration.Configuration{
 		Storage: configuration.Storage{
-			config.Driver: config.Parameters,
+			openedDriver:  {openedDriver: d},
 			"delete":      {"enabled": false},
-			"redirect":    {"disable": true}, // only we may say who reads a blob
+			"redirect":    {"disable": !redirect}, // our gate has said by then who reads a blob
 			"maintenance": {"uploadpurging": map[any]any{"enabled": true, "age": "168h", "interval": "24h", "dryrun": false}},
 		},
 		Catalog: configuration.Catalog{MaxEntries: 1000},
@@ -113,13 +140,13 @@ func (s *Storage) uploadSecret(ctx context.Context) (string, error) {
 		return string(data), nil
 	}
 	if !isPathNotFound(err) {
-		return "", fmt.Errorf("read upload secret: %w", err)
+		return "", storage.Explain(s.config.Location, "read from", err)
 	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	data = []byte(hex.EncodeToString(random))
 	if err := s.driver.PutContent(ctx, path, data); err != nil {
-		return "", fmt.Errorf("write upload secret: %w", err)
+		return "", storage.Explain(s.config.Location, "written to", err)
 	}
 	return string(data), nil
 }
@@ -132,22 +159,7 @@ func (s *Storage) Close() error {
 
 // Check writes a small file and reads it back; it is for /readyz.
 func (s *Storage) Check(ctx context.Context) error {
-	const path = ownRoot + "/probe"
-	want := []byte("ok")
-	if err := s.driver.PutContent(ctx, path, want); err != nil {
-		if diskFull(err) {
-			return constellation.Wrap(err, constellation.KindUnavailable, "the disk is full; free some space")
-		}
-		return fmt.Errorf("write to registry storage: %w", err)
-	}
-	got, err := s.driver.GetContent(ctx, path)
-	if err != nil {
-		return fmt.Errorf("read from registry storage: %w", err)
-	}
-	if string(got) != string(want) {
-		return errors.New("read from registry storage: another content than was written")
-	}
-	return nil
+	return storage.Check(ctx, s.config.Location, s.driver)
 }
 
 // Manifest returns the bytes of a manifest or index as they were pushed; an
@@ -167,7 +179,7 @@ func (s *Storage) Manifest(ctx context.Context, repository, dgst string) ([]byte
 		return nil, constellation.Wrap(err, constellation.KindNotFound, "the registry has no manifest %s@%s", repository, dgst)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read manifest %s@%s: %w", repository, dgst, err)
+		return nil, s.failed(fmt.Errorf("read manifest %s@%s: %w", repository, dgst, err))
 	}
 	_, payload, err := manifest.Payload()
 	if err != nil {
@@ -189,24 +201,50 @@ func (s *Storage) Blob(ctx context.Context, repository, dgst string) (io.ReadSee
 		return nil, 0, constellation.Wrap(err, constellation.KindNotFound, "the registry has no blob %s in %s", dgst, repository)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("find blob %s@%s: %w", repository, dgst, err)
+		return nil, 0, s.failed(fmt.Errorf("find blob %s@%s: %w", repository, dgst, err))
 	}
 	if file := s.file(ctx, parsed); file != nil {
 		return file, descriptor.Size, nil
 	}
-	blob, err := blobs.Open(ctx, parsed)
-	if err != nil {
-		return nil, 0, fmt.Errorf("open blob %s@%s: %w", repository, dgst, err)
+	return &blobReader{ctx: ctx, storage: s, path: blobPath(parsed), size: descriptor.Size}, descriptor.Size, nil
+}
+
+// Redirect returns the store's own address for a blob, which must be there, and
+// "" where clients are to get blobs from here. Whoever has the address can read
+// the blob for a moment, so that the caller has asked who may.
+func (s *Storage) Redirect(r *http.Request, dgst string) (string, error) {
+	if !s.config.Redirect {
+		return "", nil
 	}
-	return blobReader{blob}, descriptor.Size, nil
+	address, err := s.driver.RedirectURL(r, blobPath(digest.Digest(dgst)))
+	if err != nil {
+		return "", s.failed(fmt.Errorf("make an address of blob %s: %w", dgst, err))
+	}
+	return address, nil
+}
+
+// failed returns a failure of an object store as what a client may try again.
+// What is wrong with a disk is for the log alone: nobody else mends it.
+func (s *Storage) failed(err error) error {
+	if !s.config.Location.Shared() {
+		return constellation.Wrap(err, constellation.KindInternal, "the registry's disk failed")
+	}
+	return constellation.Wrap(err, constellation.KindUnavailable, "the mothership's storage does not answer as it should; try again, and tell its admin if that does not help")
+}
+
+// blobPath is where distribution documents that its storage keeps a blob.
+func blobPath(dgst digest.Digest) string {
+	hex := dgst.Encoded()
+	return blobRoot + "/" + dgst.Algorithm().String() + "/" + hex[:2] + "/" + hex + "/data"
 }
 
 // file returns a blob as the file that it is, so that the kernel can send it by
-// itself; nil when the driver keeps no files. The path is the one that
-// distribution documents for its storage.
+// itself; nil when the content is not kept in files.
 func (s *Storage) file(ctx context.Context, dgst digest.Digest) *os.File {
-	hex := dgst.Encoded()
-	reader, err := s.driver.Reader(ctx, "/docker/registry/v2/blobs/"+dgst.Algorithm().String()+"/"+hex[:2]+"/"+hex+"/data", 0)
+	if s.config.Location.Dir() == "" {
+		return nil
+	}
+	reader, err := s.driver.Reader(ctx, blobPath(dgst), 0)
 	if err != nil {
 		return nil
 	}
@@ -214,16 +252,6 @@ func (s *Storage) file(ctx context.Context, dgst digest.Digest) *os.File {
 		return file
 	}
 	_ = reader.Close() // only read
-	return nil
-}
-
-// blobReader closes without an error: distribution's reader says "closed"
-// when it closes well.
-type blobReader struct{ io.ReadSeekCloser }
-
-// Close implements io.Closer.
-func (b blobReader) Close() error {
-	_ = b.ReadSeekCloser.Close()
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -52,9 +51,6 @@ func TestStorageCheck(t *testing.T) {
 
 func TestOpenStorageRefuses(t *testing.T) {
 	t.Parallel()
-	if _, err := OpenStorage(t.Context(), StorageConfig{Driver: "tape"}, nil); err == nil || !strings.Contains(err.Error(), "tape") {
-		t.Errorf("OpenStorage of an unknown driver gives %v, want an error that names it", err)
-	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

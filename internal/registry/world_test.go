@@ -29,6 +29,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/storage/storagetest"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +41,8 @@ func TestMain(m *testing.M) {
 // world is a mothership's registry: a database, storage and a server.
 type world struct {
 	t       *testing.T
-	dir     string
+	dir     string             // of content in files
+	store   *storagetest.Store // of content that is not
 	storage *registry.Storage
 	control *control.Service
 	server  *httptest.Server
@@ -53,9 +55,36 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: time.Now().UTC().Truncate(time.Millisecond)}
+	dir := t.TempDir()
+	w := newWorldOn(t, registry.FilesystemStorage(dir))
+	w.dir = dir
+	return w
+}
+
+// onEveryStorage runs a test on content in files, and in an object store with
+// blobs served from here and by redirect.
+func onEveryStorage(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		test(t, newWorld(t))
+	})
+	for _, redirect := range []bool{false, true} {
+		t.Run(fmt.Sprintf("s3 redirect=%v", redirect), func(t *testing.T) {
+			t.Parallel()
+			store := storagetest.New(t)
+			w := newWorldOn(t, registry.StorageConfig{Location: store.Location(t, "registry"), Redirect: redirect})
+			w.store = store
+			test(t, w)
+		})
+	}
+}
+
+func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Now().UTC().Truncate(time.Millisecond)}
 	var err error
-	if w.storage, err = registry.OpenStorage(t.Context(), registry.FilesystemStorage(w.dir), nil); err != nil {
+	if w.storage, err = registry.OpenStorage(t.Context(), config, nil); err != nil {
 		t.Fatal(err)
 	}
 	sealer, err := auth.NewSealer(make([]byte, 32))

@@ -18,6 +18,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/storage"
 )
 
 // Config is every setting of the server. A flag wins over its environment
@@ -28,6 +30,9 @@ type Config struct {
 	dataDir        string
 	databaseURL    string
 	postgresBinDir string
+
+	storage         string
+	storageRedirect bool
 
 	listen            string
 	publicURL         string
@@ -49,6 +54,12 @@ func (c *Config) AddDatabaseFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.postgresBinDir, "postgres-bin-dir", "", "take the private PostgreSQL's programs (initdb, postgres) from here, rather than from PATH and the usual folders")
 }
 
+// AddStorageFlags adds the setting by which any command finds the registry's
+// content.
+func (c *Config) AddStorageFlags(flags *pflag.FlagSet) {
+	setting(flags.StringVar, &c.storage, "storage", "", "keep the registry's images here, "+storage.Forms+"; default the data dir's folder registry; credentials of a bucket come from the environment, files or roles as AWS's own programs take them")
+}
+
 // addServeFlags adds the settings of the server alone.
 func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
@@ -58,6 +69,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
+	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
@@ -81,6 +93,7 @@ func variable(name string) string {
 func (c *Config) Load(cmd *cobra.Command) error {
 	known := pflag.NewFlagSet("", pflag.ContinueOnError)
 	(&Config{}).AddDatabaseFlags(known)
+	(&Config{}).AddStorageFlags(known)
 	(&Config{}).addServeFlags(known)
 	flags := cmd.Flags()
 	given := map[string]bool{} // by a flag or the environment
@@ -183,6 +196,9 @@ func (c *Config) check() error {
 	if c.stopTimeout <= 0 {
 		return UsageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
 	}
+	if _, err := c.StorageConfig(); err != nil {
+		return err
+	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
 		return UsageError{fmt.Errorf("--trusted-proxy: %w", err)}
 	}
@@ -196,6 +212,21 @@ func (c *Config) check() error {
 	}
 	c.publicURL = u.Scheme + "://" + u.Host
 	return nil
+}
+
+// StorageConfig is where the registry's content is kept.
+func (c *Config) StorageConfig() (registry.StorageConfig, error) {
+	location := storage.FileLocation(filepath.Join(c.dataDir, "registry"))
+	if c.storage != "" {
+		var err error
+		if location, err = storage.ParseLocation(c.storage); err != nil {
+			return registry.StorageConfig{}, UsageError{fmt.Errorf("--storage: %w", err)}
+		}
+	}
+	if c.storageRedirect && strings.HasPrefix(c.publicURL, "https://") && location.PlainHTTP() {
+		return registry.StorageConfig{}, UsageError{errors.New("--storage-redirect would send clients from HTTPS to a bucket by plain HTTP, which they refuse: give the bucket an endpoint or a public_endpoint by https://")}
+	}
+	return registry.StorageConfig{Location: location, Redirect: c.storageRedirect}, nil
 }
 
 // publicURLFor is the public URL, made up from the listening address when it

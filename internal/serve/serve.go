@@ -65,6 +65,7 @@ the config file; the first of these that is given counts.`,
 	cmd.Flags().SortFlags = false
 	c.addServeFlags(cmd.Flags())
 	c.AddDatabaseFlags(cmd.Flags())
+	c.AddStorageFlags(cmd.Flags())
 	return cmd
 }
 
@@ -187,11 +188,11 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	if err != nil {
 		return m, err
 	}
-	images := filepath.Join(c.dataDir, "registry")
-	if err := os.MkdirAll(images, 0o700); err != nil {
-		return m, fmt.Errorf("make the registry's folder: %w", err)
+	content, err := c.StorageConfig()
+	if err != nil {
+		return m, err
 	}
-	if err := m.openStorage(ctx, registry.FilesystemStorage(images)); err != nil {
+	if err := m.openStorage(ctx, content); err != nil {
 		return m, err
 	}
 	m.control = control.New(control.Options{
