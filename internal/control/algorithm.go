@@ -16,6 +16,7 @@ type Push struct {
 	Ref             constellation.AlgorithmRef
 	SemanticVersion string
 	Image           constellation.Image
+	Manifest        constellation.StoredManifest // the image's own
 	Runtime         constellation.Runtime
 	Weights         *constellation.Weights // nil: it is code
 }
@@ -157,7 +158,7 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 		return nil, false, err
 	}
 	err = s.transact(ctx, func(s *Service) error {
-		if err := s.db.Lock(ctx, "algorithm_version/"+push.Ref.Repository()+":"+push.Ref.Hash); err != nil {
+		if err := s.db.Lock(ctx, tagLock(push.Ref.Repository(), push.Ref.Hash)); err != nil {
 			return err
 		}
 		found, err := s.db.AlgorithmVersionsByRef(ctx, []constellation.AlgorithmRef{push.Ref})
@@ -170,9 +171,9 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 				return constellation.Errorf(constellation.KindConflict, "commit %s of %s is registered already, as %s, and never changes: skip the push, or commit what changed and push under the new hash",
 					push.Ref.Hash, push.Ref.Repository(), v.Image.Digest)
 			}
-			return store(ctx) // heals a registry that lost the manifest
+			return s.storeManifest(ctx, push.Manifest, store) // heals a registry that lost the manifest
 		}
-		if err := store(ctx); err != nil {
+		if err := s.storeManifest(ctx, push.Manifest, store); err != nil {
 			return err
 		}
 		v, err = s.addVersion(ctx, p, push)

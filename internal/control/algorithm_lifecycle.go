@@ -39,8 +39,8 @@ func (s *Service) CorrectRuntime(ctx context.Context, p Principal, ref constella
 // usersTold is how many satellites a refusal names.
 const usersTold = 3
 
-// DeleteAlgorithmVersion removes a version that no version of a satellite has; its
-// image stays in the registry's storage. The hash is free then.
+// DeleteAlgorithmVersion removes a version that no version of a satellite has. The
+// hash is free then, and a garbage collection removes the image after its grace.
 func (s *Service) DeleteAlgorithmVersion(ctx context.Context, p Principal, ref constellation.AlgorithmRef, ifMatch *int64) error {
 	return s.editVersion(ctx, p, ref, ifMatch, "removing an algorithm version", func(s *Service, v *constellation.AlgorithmVersion) error {
 		users, err := s.db.VersionUsers(ctx, v.ID, usersTold+1)
@@ -49,6 +49,9 @@ func (s *Service) DeleteAlgorithmVersion(ctx context.Context, p Principal, ref c
 		}
 		if len(users) > 0 {
 			return refuseRemoval(v, users)
+		}
+		if err := s.db.TouchManifest(ctx, v.Image.Repository, v.Image.Digest, nil, 0); err != nil {
+			return err
 		}
 		if err := s.db.DeleteAlgorithmVersion(ctx, v.ID); err != nil {
 			return err
@@ -157,7 +160,7 @@ func (s *Service) editVersion(ctx context.Context, p Principal, ref constellatio
 		return err
 	}
 	return s.transact(ctx, func(s *Service) error {
-		if err := s.db.Lock(ctx, "algorithm_version/"+ref.Repository()+":"+ref.Hash); err != nil {
+		if err := s.db.Lock(ctx, tagLock(ref.Repository(), ref.Hash)); err != nil {
 			return err
 		}
 		v, err := s.GetAlgorithmVersion(ctx, p, ref)

@@ -27,13 +27,17 @@ type Options struct {
 	Content     bundle.Content                               // manifests of the registry
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
 	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
+	Store       Store                                        // the registry's storage, to remove from; nil is not at hand
 	PublicURL   string                                       // where satellites and operators reach this mothership
 	Version     string
 	// HeartbeatInterval is how often launches are told to report, in whole
 	// seconds; 0 is 30 s.
 	HeartbeatInterval time.Duration
-	Now               func() time.Time
-	Log               *slog.Logger
+	// TouchEvery is how often what is asked for again and again is noted as asked
+	// for; 0 is a minute.
+	TouchEvery time.Duration
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Service is the use cases, on the database or, inside Idempotent, on one
@@ -67,6 +71,9 @@ func New(options Options) *Service {
 	}
 	if options.HeartbeatInterval = options.HeartbeatInterval.Truncate(time.Second); options.HeartbeatInterval <= 0 {
 		options.HeartbeatInterval = defaultPeriod
+	}
+	if options.TouchEvery <= 0 {
+		options.TouchEvery = touchEvery
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)

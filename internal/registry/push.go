@@ -103,7 +103,8 @@ func (g *Registry) inspect(q request, body []byte, mediaType string, doc *docume
 			Repository: repository, Digest: digest, MediaType: mediaType,
 			Size: inspector.size(), Platforms: inspector.sortedPlatforms(),
 		},
-		Runtime: runtime, Weights: inspector.weights,
+		Manifest: tagged(storedManifest(repository, body, doc), q.route.reference),
+		Runtime:  runtime, Weights: inspector.weights,
 	}, nil
 }
 

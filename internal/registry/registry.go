@@ -74,7 +74,12 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request) error {
 		return g.serveReferrers(w, q)
 	case route.kind == routeManifest && r.Method == http.MethodPut:
 		return g.putManifest(w, q)
+	case (route.kind == routeUploads || route.kind == routeUpload) && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return g.upload(w, q)
 	default:
+		if err := g.touch(q); err != nil {
+			return err
+		}
 		return g.forward(w, q, r.Body)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"debug/elf"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -11,8 +13,11 @@ import (
 	"runtime"
 	"time"
 
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 // systemRepository is where the system image is, tagged with its version.
@@ -29,8 +34,9 @@ var hostCABundles = []string{
 
 // SystemImageConfig says what the system image is made from. Executable ""
 // is the running program, CABundle "" the host's certificate authorities and
-// Log may be nil.
+// Log may be nil. Without Control no garbage collection may run on the storage.
 type SystemImageConfig struct {
+	Control    *control.Service
 	Version    string
 	Executable string
 	CABundle   string
@@ -80,6 +86,10 @@ func (i *SystemImage) System(ctx context.Context) (bundle.System, error) {
 	}
 }
 
+// systemAttempts is how often the system image is made when parts of it go meanwhile,
+// as those of an older one.
+const systemAttempts = 3
+
 func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) (bundle.System, error) {
 	caBundle, err := readCABundle(config.CABundle)
 	if err != nil {
@@ -94,12 +104,20 @@ func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) 
 	if err != nil {
 		return bundle.System{}, err
 	}
-	descriptor, err := s.cachedSystem(ctx, key)
-	if err == nil && descriptor == nil {
-		descriptor, err = s.packSystem(ctx, key, executable, caBundle)
-	}
-	if err == nil {
-		err = s.tag(ctx, systemRepository, versionTag(config.Version), *descriptor)
+	var descriptor *v1.Descriptor
+	for range systemAttempts {
+		if descriptor, err = s.cachedSystem(ctx, key); err == nil && descriptor == nil {
+			descriptor, err = s.packSystem(ctx, key, executable, caBundle)
+		}
+		if err == nil {
+			err = s.keepSystem(ctx, config, key, *descriptor)
+		}
+		if constellation.KindOf(err) != constellation.KindConflict {
+			break
+		}
+		if _, err := executable.Seek(0, io.SeekStart); err != nil {
+			return bundle.System{}, fmt.Errorf("rewind the mothership's binary: %w", err)
+		}
 	}
 	if err != nil {
 		return bundle.System{}, constellation.Wrap(err, constellation.KindUnavailable, "the satellite's system image could not be stored; the server's log says why")

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 // systemFormat is part of the cache's key: it grows when the image is made
@@ -134,4 +135,69 @@ func systemConfig(layers ...layer) v1.Image {
 		image.History = append(image.History, v1.History{Created: &epoch, CreatedBy: "mothership serve"})
 	}
 	return image
+}
+
+// keepSystem tags the image and notes it, so that no garbage collection removes it. A
+// KindConflict error says that parts of it went before that.
+func (s *Storage) keepSystem(ctx context.Context, config SystemImageConfig, key string, descriptor v1.Descriptor) error {
+	tag := versionTag(config.Version)
+	if config.Control == nil {
+		return s.tag(ctx, systemRepository, tag, descriptor)
+	}
+	m, err := s.StoredManifest(ctx, systemRepository, descriptor.Digest.String())
+	if err != nil {
+		return err
+	}
+	for _, part := range m.Parts {
+		if err := config.Control.NoteBlob(ctx, systemRepository, pushedBlob{s, systemRepository, part}); err != nil {
+			return err
+		}
+	}
+	return config.Control.StoreManifest(ctx, tagged(m, tag), func(ctx context.Context) error {
+		whole, err := s.cachedSystem(ctx, key)
+		if err == nil && whole == nil {
+			err = constellation.Errorf(constellation.KindConflict, "a part of the system image was removed just now; it is made again")
+		}
+		if err != nil {
+			return err
+		}
+		return s.tag(ctx, systemRepository, tag, descriptor)
+	})
+}
+
+// Keep keeps the system image from being removed, while there is one.
+func (i *SystemImage) Keep(ctx context.Context, service *control.Service) error {
+	select {
+	case <-i.done:
+		if i.err != nil {
+			return nil
+		}
+		return service.TouchManifest(ctx, systemRepository, i.system.Image.Digest)
+	default:
+		return nil
+	}
+}
+
+// forgetSystem removes what says that an image was made which is removed.
+func (s *Storage) forgetSystem(ctx context.Context, dgst string) error {
+	files, err := s.list(ctx, ownRoot+"/system")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := s.driver.GetContent(ctx, file)
+		if isPathNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read the system image's cache: %w", err)
+		}
+		var descriptor v1.Descriptor
+		if json.Unmarshal(data, &descriptor) == nil && descriptor.Digest.String() == dgst {
+			if err := s.remove(ctx, file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

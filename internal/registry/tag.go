@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -15,8 +16,18 @@ func (g *Registry) putOther(w http.ResponseWriter, q request, body []byte, media
 	if meant, near := constellation.NearGitHash(tag); near {
 		return notQuiteHash(q.route.repository, tag, meant)
 	}
-	a, err := g.store(q.Context(), q, body, mediaType, doc)
-	if err != nil {
+	var a *bufferedResponse
+	err := g.control.StoreManifest(q.Context(), tagged(storedManifest(q.route.repository, body, doc), tag), func(ctx context.Context) error {
+		held, err := g.store(ctx, q, body, mediaType, doc)
+		if err != nil {
+			return err
+		}
+		if a = held; !a.ok() {
+			return a
+		}
+		return nil
+	})
+	if err != nil && (a == nil || a.ok()) {
 		return err
 	}
 	if a.ok() && !byDigest(tag) {

@@ -25,6 +25,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
@@ -44,6 +45,7 @@ type world struct {
 	dir     string             // of content in files
 	store   *storagetest.Store // of content that is not
 	storage *registry.Storage
+	system  *registry.SystemImage
 	control *control.Service
 	server  *httptest.Server
 	host    string
@@ -95,15 +97,16 @@ func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 	if err := os.WriteFile(ca, []byte("certificate authorities"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	system := registry.StartSystemImage(t.Context(), w.storage, registry.SystemImageConfig{Version: "v0.0.1", Executable: program(t), CABundle: ca})
 	w.control = control.New(control.Options{
-		DB: postgrestest.New(t), Sealer: sealer, Content: w.storage, SystemImage: system.System,
+		DB: postgrestest.New(t), Sealer: sealer, Content: w.storage, SystemImage: func(ctx context.Context) (bundle.System, error) { return w.system.System(ctx) },
 		PublicURL: "https://mothership.example.com", Version: "v0.0.1", Now: w.clock,
+		Store: w.storage, TouchEvery: time.Microsecond,
 	})
+	w.system = registry.StartSystemImage(t.Context(), w.storage, registry.SystemImageConfig{Control: w.control, Version: "v0.0.1", Executable: program(t), CABundle: ca})
 	w.server = httptest.NewServer(registry.New(w.control, w.storage, registry.Options{}))
 	t.Cleanup(func() {
 		w.server.Close()
-		if _, err := system.System(context.WithoutCancel(t.Context())); err != nil {
+		if _, err := w.system.System(context.WithoutCancel(t.Context())); err != nil {
 			t.Logf("system image: %v", err)
 		}
 		if err := w.storage.Close(); err != nil {

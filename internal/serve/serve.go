@@ -196,7 +196,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 		return m, err
 	}
 	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, PublicURL: publicURL, Version: build.Version, Log: log,
+		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: publicURL, Version: build.Version, Log: log,
 		HeartbeatInterval: c.heartbeatInterval,
 		SystemImage:       func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
@@ -204,7 +204,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 		return m, wrongKeyFile(c, err)
 	}
 	chores, endChores := context.WithCancel(ctx)
-	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Version: build.Version, Log: log})
+	m.system = registry.StartSystemImage(chores, m.storage, registry.SystemImageConfig{Control: m.control, Version: build.Version, Log: log})
 	var work sync.WaitGroup
 	if m.jobs, err = startJobs(ctx, c, m); err != nil {
 		endChores()

@@ -1,0 +1,121 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// checkQuota refuses what would take an owner's repositories beyond its quota by
+// more bytes. In a transaction that counted them it is exact, however many push.
+func (s *Service) checkQuota(ctx context.Context, repository string, more int64) error {
+	owner, _, _ := strings.Cut(repository, "/")
+	room, err := s.db.OwnerRoom(ctx, owner)
+	if err != nil || room == nil || room.Bytes+more <= room.Quota {
+		return err
+	}
+	return overQuota(owner, room.Bytes, room.Quota)
+}
+
+func overQuota(owner string, has, quota int64) error {
+	return constellation.Errorf(constellation.KindForbidden,
+		"this push would take %s beyond its quota of %s (%s are used): remove versions that nothing uses, or ask an admin for more",
+		owner, byteSize(quota), byteSize(has))
+}
+
+// PushRoom returns how many bytes may still be pushed to a repository, -1 for any
+// number. An owner with none left is refused.
+func (s *Service) PushRoom(ctx context.Context, repository string) (int64, error) {
+	owner, _, _ := strings.Cut(repository, "/")
+	room, err := s.db.OwnerRoom(ctx, owner)
+	if err != nil || room == nil {
+		return -1, err
+	}
+	if left := room.Quota - room.Bytes; left > 0 {
+		return left, nil
+	}
+	return 0, overQuota(owner, room.Bytes, room.Quota)
+}
+
+// OverQuota is the refusal of a push that is larger than what PushRoom returned.
+func (s *Service) OverQuota(ctx context.Context, repository string) error {
+	owner, _, _ := strings.Cut(repository, "/")
+	room, err := s.db.OwnerRoom(ctx, owner)
+	if err != nil {
+		return err
+	}
+	if room == nil {
+		return constellation.Errorf(constellation.KindConflict, "the quota of %s was removed just now; push again", owner)
+	}
+	return overQuota(owner, room.Bytes, room.Quota)
+}
+
+// byteSize is a number of bytes as people read it.
+func byteSize(n int64) string {
+	units := []string{"kB", "MB", "GB", "TB", "PB"}
+	if n < 1000 {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	value, unit := float64(n), ""
+	for _, unit = range units {
+		if value /= 1000; value < 999.5 {
+			break
+		}
+	}
+	if value < 10 {
+		return fmt.Sprintf("%.1f %s", value, unit)
+	}
+	return fmt.Sprintf("%.0f %s", value, unit)
+}
+
+// Quotas returns every owner's quota; admins only.
+func (s *Service) Quotas(ctx context.Context, p Principal) ([]constellation.Quota, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "reading quotas"); err != nil {
+		return nil, err
+	}
+	return s.db.Quotas(ctx)
+}
+
+type quotaView struct {
+	Owner string `json:"owner"`
+	Bytes int64  `json:"bytes"`
+}
+
+// SetQuota sets how many bytes an owner's repositories may take. What is there
+// already stays.
+func (s *Service) SetQuota(ctx context.Context, p Principal, owner string, bytes int64) (*constellation.Quota, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "setting a quota"); err != nil {
+		return nil, err
+	}
+	var v constellation.Validation
+	constellation.CheckOwnerName(&v, "owner", owner, "owner", "any")
+	if bytes < 0 {
+		v.Add("bytes", "a quota is a number of bytes from 0 on; not %d", bytes)
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	q := constellation.Quota{Owner: constellation.Fold(owner), Bytes: bytes, SetAt: s.now(), SetBy: p.Username}
+	return &q, s.transact(ctx, func(s *Service) error {
+		if err := s.db.UpsertQuota(ctx, q); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "quota.set", target{"owner", q.Owner, q.Owner}, nil, quotaView{q.Owner, q.Bytes})
+	})
+}
+
+// RemoveQuota lets an owner's repositories take what they like.
+func (s *Service) RemoveQuota(ctx context.Context, p Principal, owner string) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "removing a quota"); err != nil {
+		return err
+	}
+	owner = constellation.Fold(owner)
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.DeleteQuota(ctx, owner); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "quota.remove", target{"owner", owner, owner}, quotaView{Owner: owner}, nil)
+	})
+}

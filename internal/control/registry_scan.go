@@ -1,0 +1,279 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
+)
+
+// Store is the registry's storage, as garbage collection uses it.
+type Store interface {
+	Inventory
+	Remover
+}
+
+// Inventory says what is stored.
+type Inventory interface {
+	// EachRepository calls f with what one repository after the other has.
+	EachRepository(ctx context.Context, f func(constellation.StoredRepository) error) error
+	// EachPrefix calls f with the blobs of one prefix of digests after the other; all
+	// those of the prefix, and every prefix there can be.
+	EachPrefix(ctx context.Context, f func(from, to string, blobs []constellation.StoredBlob) error) error
+	// StoredBlob looks for a blob, of a repository if one is given; KindNotFound if it
+	// is not there.
+	StoredBlob(ctx context.Context, repository, digest string) (constellation.StoredBlob, error)
+	// StoredManifest reads a manifest; KindNotFound if it is not there.
+	StoredManifest(ctx context.Context, repository, digest string) (*constellation.StoredManifest, error)
+}
+
+// Remover removes what is stored. What is not there any more is no error.
+type Remover interface {
+	RemoveBlob(ctx context.Context, digest string) error
+	RemoveLink(ctx context.Context, repository, digest string) error
+	// RemoveManifest removes a manifest from its repository, with those tags that
+	// point at it, and what is noted of it beside its subject.
+	RemoveManifest(ctx context.Context, m constellation.StoredManifest, tags []string) error
+	// RemoveUploads removes uploads that were left, since nothing was written to them
+	// after a moment, and says what they take; with dryRun it only says.
+	RemoveUploads(ctx context.Context, before time.Time, dryRun bool) (constellation.SpaceUse, error)
+}
+
+// CountStorage notes what the registry's storage holds and the database does not
+// know, as after an upgrade or a crash, and forgets what the storage lost.
+func (s *Service) CountStorage(ctx context.Context) error {
+	store := s.options.Store
+	err := store.EachPrefix(ctx, func(from, to string, blobs []constellation.StoredBlob) error {
+		return s.countBlobs(ctx, from, to, blobs)
+	})
+	if err != nil {
+		return fmt.Errorf("count blobs: %w", err)
+	}
+	known, err := s.db.Repositories(ctx)
+	if err != nil {
+		return err
+	}
+	lost := make(map[string]bool, len(known))
+	for _, name := range known {
+		lost[name] = true
+	}
+	err = store.EachRepository(ctx, func(r constellation.StoredRepository) error {
+		delete(lost, r.Name)
+		return s.countRepository(ctx, r)
+	})
+	if err != nil {
+		return fmt.Errorf("count repositories: %w", err)
+	}
+	for name := range lost {
+		if err := s.countRepository(ctx, constellation.StoredRepository{Name: name}); err != nil {
+			return err
+		}
+	}
+	return s.db.NoteScan(ctx)
+}
+
+// CountStorageOnce is CountStorage where it was never done, as after an upgrade.
+func (s *Service) CountStorageOnce(ctx context.Context) error {
+	at, err := s.db.LastScan(ctx)
+	if err != nil || at != nil {
+		return err
+	}
+	return s.CountStorage(ctx)
+}
+
+func (s *Service) countBlobs(ctx context.Context, from, to string, blobs []constellation.StoredBlob) error {
+	noted, err := s.db.BlobsFrom(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	missing := make(map[string]bool, len(noted))
+	for _, b := range noted {
+		missing[b.Digest] = true
+	}
+	for _, b := range blobs {
+		if missing[b.Digest] {
+			delete(missing, b.Digest)
+			continue
+		}
+		if err := s.noteFound(ctx, b); err != nil {
+			return err
+		}
+	}
+	for digest := range missing {
+		if err := s.forgetBlob(ctx, digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteFound notes a blob that the storage has. It looks again when it holds it, lest
+// it note one that was removed in between.
+func (s *Service) noteFound(ctx context.Context, b constellation.StoredBlob) error {
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.UpsertBlob(ctx, b); err != nil {
+			return err
+		}
+		_, err := s.options.Store.StoredBlob(ctx, "", b.Digest)
+		if constellation.KindOf(err) == constellation.KindNotFound {
+			return s.db.DeleteBlob(ctx, b.Digest)
+		}
+		return err
+	})
+}
+
+// farFuture is after any touch.
+var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// forgetBlob forgets a blob that the storage lost, in every repository.
+func (s *Service) forgetBlob(ctx context.Context, digest string) error {
+	links, err := s.db.LinksOf(ctx, digest)
+	if err != nil {
+		return err
+	}
+	for _, repository := range links {
+		if err := s.forgetLink(ctx, repository, digest); err != nil {
+			return err
+		}
+	}
+	return s.transact(ctx, func(s *Service) error {
+		if gone, err := s.seizeLost(ctx, "", digest); err != nil || !gone {
+			return err
+		}
+		if linked, err := s.db.Linked(ctx, digest); err != nil || linked {
+			return err
+		}
+		return s.db.DeleteBlob(ctx, digest)
+	})
+}
+
+// forgetLink forgets that a repository has a blob which the storage lost there.
+func (s *Service) forgetLink(ctx context.Context, repository, digest string) error {
+	return s.transact(ctx, func(s *Service) error {
+		if gone, err := s.seizeLost(ctx, repository, digest); err != nil || !gone {
+			return err
+		}
+		if err := s.db.DeleteManifest(ctx, repository, digest); err != nil {
+			return err
+		}
+		return s.db.DeleteLink(ctx, repository, digest)
+	})
+}
+
+// seizeLost holds a blob alone, and reports whether it is not in the storage.
+func (s *Service) seizeLost(ctx context.Context, repository, digest string) (bool, error) {
+	if seized, err := s.db.SeizeBlob(ctx, digest, farFuture); err != nil || !seized {
+		return false, err
+	}
+	_, err := s.options.Store.StoredBlob(ctx, repository, digest)
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return true, nil
+	}
+	return false, err
+}
+
+func (s *Service) countRepository(ctx context.Context, r constellation.StoredRepository) error {
+	noted, err := s.db.RepositoryContent(ctx, r.Name)
+	if err != nil {
+		return err
+	}
+	stored := make(map[string]bool, len(r.Blobs)+len(r.Manifests))
+	for _, digest := range r.Blobs {
+		stored[digest] = true
+		if !noted.Links[digest] {
+			if err := s.noteLink(ctx, r.Name, digest); err != nil {
+				return err
+			}
+		}
+	}
+	for _, digest := range r.Manifests {
+		stored[digest] = true
+		if !noted.Manifests[digest] {
+			if err := s.noteManifest(ctx, r.Name, digest); err != nil {
+				return err
+			}
+		}
+	}
+	for digest := range noted.Links {
+		if !stored[digest] {
+			if err := s.forgetLink(ctx, r.Name, digest); err != nil {
+				return err
+			}
+		}
+	}
+	return s.countTags(ctx, r, noted)
+}
+
+// countTags notes tags that are not noted. One that another push moves meanwhile is
+// noted by that push.
+func (s *Service) countTags(ctx context.Context, r constellation.StoredRepository, noted *postgres.RepositoryContent) error {
+	for _, t := range r.Tags {
+		if noted.Tags[t.Tag] == t.Digest {
+			continue
+		}
+		if err := s.db.InsertTag(ctx, r.Name, t, noted.Tags[t.Tag]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteLink notes a blob of a repository that was found there. A link to a blob that
+// is lost is left, as it leads nowhere.
+func (s *Service) noteLink(ctx context.Context, repository, digest string) error {
+	blob, err := s.options.Store.StoredBlob(ctx, repository, digest)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.UpsertBlob(ctx, blob); err != nil {
+			return err
+		}
+		if _, err := s.options.Store.StoredBlob(ctx, repository, digest); err != nil {
+			return errGone(err)
+		}
+		_, err := s.db.InsertLink(ctx, repository, digest)
+		return err
+	})
+}
+
+// errGone makes the end of a transaction of what is not there any more.
+func errGone(err error) error {
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return constellation.Wrap(err, constellation.KindUnavailable, "the registry's storage changes in this moment; try again")
+	}
+	return err
+}
+
+func (s *Service) noteManifest(ctx context.Context, repository, digest string) error {
+	m, err := s.options.Store.StoredManifest(ctx, repository, digest)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	return s.noteFoundManifest(ctx, *m)
+}
+
+// noteFoundManifest notes a manifest that was found in the storage.
+func (s *Service) noteFoundManifest(ctx context.Context, m constellation.StoredManifest) error {
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.UpsertBlob(ctx, constellation.StoredBlob{Digest: m.Digest, Size: m.Size}); err != nil {
+			return err
+		}
+		if _, err := s.options.Store.StoredManifest(ctx, m.Repository, m.Digest); err != nil {
+			return errGone(err)
+		}
+		if _, err := s.db.InsertLink(ctx, m.Repository, m.Digest); err != nil {
+			return err
+		}
+		return s.db.UpsertManifest(ctx, m)
+	})
+}
+
+func ignoreMissing(err error) error {
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return nil
+	}
+	return err
+}
