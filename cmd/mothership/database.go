@@ -35,6 +35,11 @@ func withDatabase(cmd *cobra.Command, c *serve.Config, do func(url string) error
 
 // withControl runs do with the use cases on the migrated database.
 func withControl(cmd *cobra.Command, c *serve.Config, do func(*control.Service) error) error {
+	return withService(cmd, c, control.Options{}, do)
+}
+
+// withService is withControl, with more options than the database.
+func withService(cmd *cobra.Command, c *serve.Config, o control.Options, do func(*control.Service) error) error {
 	ctx := cmd.Context()
 	return withDatabase(cmd, c, func(url string) error {
 		if err := postgres.Migrate(ctx, url); err != nil {
@@ -49,7 +54,8 @@ func withControl(cmd *cobra.Command, c *serve.Config, do func(*control.Service) 
 		if err != nil {
 			return err
 		}
-		return do(control.New(control.Options{DB: db, Sealer: sealer, Version: version}))
+		o.DB, o.Sealer, o.Version = db, sealer, version
+		return do(control.New(o))
 	})
 }
 

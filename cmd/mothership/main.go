@@ -112,6 +112,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newAccountCommand(std),
 			newAPIKeyCommand(std),
 			newSigningKeyCommand(std),
+			newGCCommand(std),
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),

@@ -24,6 +24,7 @@ type CollectOptions struct {
 	Grace    time.Duration
 	TagGrace time.Duration
 	DryRun   bool
+	Wait     bool            // for the one that runs, rather than be refused
 	Progress func(Collected) // is told how far it is; nil for nobody
 }
 
@@ -39,7 +40,7 @@ type Collected struct {
 const (
 	// collectionPatience is how long a garbage collection that says nothing is taken
 	// to run.
-	collectionPatience = time.Minute
+	collectionPatience = 5 * time.Second
 	// uploadGrace is the least time that an upload stays to which nothing is written.
 	uploadGrace = 10 * time.Minute
 	// collectBatch is how much is removed under one lock.
@@ -60,15 +61,19 @@ func (s *Service) Collect(ctx context.Context, p Principal, o CollectOptions) (*
 	if s.options.Store == nil {
 		return nil, constellation.Errorf(constellation.KindUnavailable, "the registry's storage is not at hand here")
 	}
-	begun, ok, err := s.db.BeginCollection(ctx, p.Username, collectionPatience)
+	c := &collector{s: s, o: o, told: time.Now()}
+	if o.DryRun {
+		c.done.StartedAt, c.done.StartedBy = s.now(), p.Username
+		return &c.done, c.run(ctx, p)
+	}
+	begun, err := s.beginCollection(ctx, p, o.Wait)
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, constellation.Errorf(constellation.KindConflict, "a garbage collection runs already, since %s; wait for its end", begun.StartedAt.Format(time.RFC3339))
-	}
-	c := &collector{s: s, o: o, done: Collected{Collection: *begun}, told: time.Now()}
+	c.done.Collection = *begun
+	stop := c.heartbeat(ctx)
 	err = c.run(ctx, p)
+	stop()
 	if err != nil {
 		c.done.Error = "it failed; the log says why"
 		if ctx.Err() != nil {
@@ -78,6 +83,70 @@ func (s *Service) Collect(ctx context.Context, p Principal, o CollectOptions) (*
 	now := s.now()
 	c.done.FinishedAt = &now
 	return &c.done, errors.Join(err, s.db.UpdateCollection(context.WithoutCancel(ctx), &c.done.Collection, true))
+}
+
+// beginCollection begins a garbage collection when none runs. Two at once would do no
+// harm, and no good.
+func (s *Service) beginCollection(ctx context.Context, p Principal, wait bool) (*constellation.Collection, error) {
+	for {
+		begun, ok, err := s.db.BeginCollection(ctx, p.Username, collectionPatience)
+		if err != nil || ok {
+			return begun, err
+		}
+		if !wait {
+			return nil, constellation.Errorf(constellation.KindConflict, "a garbage collection runs already, since %s; wait for its end", begun.StartedAt.Format(time.RFC3339))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(collectionPatience / 5):
+		}
+	}
+}
+
+// CollectAsSet is Collect as the settings of the server say.
+func (s *Service) CollectAsSet(ctx context.Context, p Principal) (*Collected, error) {
+	return s.Collect(ctx, p, s.options.Collection)
+}
+
+// StartCollection has a garbage collection done in the background; admins only.
+func (s *Service) StartCollection(ctx context.Context, p Principal) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "collecting garbage"); err != nil {
+		return err
+	}
+	if s.options.StartCollection == nil {
+		return constellation.Errorf(constellation.KindUnavailable, "nothing is done in the background here")
+	}
+	return s.options.StartCollection(ctx, s.db, p.Username)
+}
+
+// collectAgain is how long after a garbage collection that failed the next one comes
+// at the soonest.
+const collectAgain = 30 * time.Minute
+
+// CollectionDue reports whether a garbage collection is due by a schedule: since the
+// last one, or since the storage was first counted.
+func (s *Service) CollectionDue(ctx context.Context, schedule interface{ Next(time.Time) time.Time }) (bool, error) {
+	last, err := s.db.Collections(ctx, collectionsShown)
+	if err != nil {
+		return false, err
+	}
+	counted, err := s.db.LastScan(ctx)
+	if err != nil || counted == nil {
+		return false, err
+	}
+	now, since := s.now(), *counted
+	for i, c := range last {
+		if i == 0 && (c.FinishedAt == nil || c.Error != "") && now.Sub(c.StartedAt) < collectAgain {
+			return false, nil
+		}
+		if c.Error == "" && c.FinishedAt != nil {
+			since = c.StartedAt
+			break
+		}
+	}
+	next := schedule.Next(since)
+	return !next.IsZero() && !next.After(now), nil
 }
 
 // collector is one garbage collection.
@@ -90,8 +159,6 @@ type collector struct {
 }
 
 func (c *collector) run(ctx context.Context, p Principal) error {
-	stop := c.heartbeat(ctx)
-	defer stop()
 	if err := c.retire(ctx, p); err != nil {
 		return err
 	}
@@ -140,7 +207,7 @@ func (c *collector) heartbeat(ctx context.Context) (stop func()) {
 	id, ended := c.done.ID, make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(collectionPatience / 4)
+		tick := time.NewTicker(collectionPatience / 5)
 		defer tick.Stop()
 		for {
 			select {
@@ -167,6 +234,9 @@ func (c *collector) tell(ctx context.Context, now bool) {
 	c.told = time.Now()
 	if c.o.Progress != nil {
 		c.o.Progress(c.done)
+	}
+	if c.o.DryRun {
+		return
 	}
 	if err := c.s.db.UpdateCollection(ctx, &c.done.Collection, false); err != nil && ctx.Err() == nil {
 		c.s.options.Log.WarnContext(ctx, "note how far a garbage collection is", "error", err)

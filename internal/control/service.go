@@ -28,8 +28,12 @@ type Options struct {
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
 	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
 	Store       Store                                        // the registry's storage, to remove from; nil is not at hand
-	PublicURL   string                                       // where satellites and operators reach this mothership
-	Version     string
+	Collection  CollectOptions                               // what a garbage collection leaves that nobody said more of
+	// StartCollection has a garbage collection done in the background, once the
+	// transaction commits; nil cannot.
+	StartCollection func(ctx context.Context, db *postgres.DB, by string) error
+	PublicURL       string // where satellites and operators reach this mothership
+	Version         string
 	// HeartbeatInterval is how often launches are told to report, in whole
 	// seconds; 0 is 30 s.
 	HeartbeatInterval time.Duration

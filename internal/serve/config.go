@@ -41,6 +41,7 @@ type Config struct {
 	trustedProxies    []string
 	logFormat         string
 	logLevel          string
+	space             space
 	heartbeatInterval time.Duration
 	stopDelay         time.Duration
 	stopTimeout       time.Duration
@@ -71,6 +72,8 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
+	c.AddSpaceFlags(flags)
+	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
 }
@@ -189,6 +192,9 @@ func (c *Config) check() error {
 	}
 	if c.stopDelay < 0 || c.stopDelay > time.Minute {
 		return UsageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
+	}
+	if err := c.checkSpace(); err != nil {
+		return err
 	}
 	if c.heartbeatInterval < time.Second || c.heartbeatInterval > time.Hour || c.heartbeatInterval%time.Second != 0 {
 		return UsageError{fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}

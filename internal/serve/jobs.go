@@ -20,17 +20,18 @@ type purge struct{}
 func (purge) Kind() string { return control.PurgeJob }
 
 // jobSet is what is done in the background, once over all servers.
-func jobSet(m *mothership) *jobs.Set {
+func jobSet(c *Config, m *mothership) *jobs.Set {
 	set := &jobs.Set{}
 	jobs.Add(set, jobs.Kind[purge]{Every: time.Hour, Work: func(ctx context.Context, _ *river.Job[purge]) error {
 		return m.control.Purge(ctx)
 	}})
+	addSpaceJobs(set, c, m)
 	return set
 }
 
 // startJobs begins to do jobs on this server.
 func startJobs(ctx context.Context, c *Config, m *mothership) (*jobs.Runner, error) {
-	return jobs.Start(ctx, jobs.Config{DB: m.db, Set: jobSet(m), Version: m.build.Version, Grace: c.stopTimeout, Log: m.log})
+	return jobs.Start(ctx, jobs.Config{DB: m.db, Set: jobSet(c, m), Version: m.build.Version, Grace: c.stopTimeout, Log: m.log})
 }
 
 // endJobs stops jobs when ctx ends, beside the requests under way.

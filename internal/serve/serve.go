@@ -158,6 +158,7 @@ type mothership struct {
 	system  *registry.SystemImage
 	control *control.Service
 	jobs    *jobs.Runner
+	queue   *jobs.Queue
 
 	endChores func() // ends the work in the background and waits for it
 }
@@ -195,10 +196,17 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	if err := m.openStorage(ctx, content); err != nil {
 		return m, err
 	}
+	if m.queue, err = jobs.NewQueue(m.db); err != nil {
+		return m, err
+	}
 	m.control = control.New(control.Options{
 		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: publicURL, Version: build.Version, Log: log,
-		HeartbeatInterval: c.heartbeatInterval,
-		SystemImage:       func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
+		HeartbeatInterval: c.heartbeatInterval, Collection: c.Collection(),
+		StartCollection: func(ctx context.Context, db *postgres.DB, by string) error {
+			_, err := m.queue.Insert(ctx, db, collectNow{By: by}, nil)
+			return err
+		},
+		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
 	if _, err := m.control.PublicKey(ctx); err != nil { // makes the signing key, or opens it
 		return m, wrongKeyFile(c, err)
@@ -211,6 +219,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 		return m, err
 	}
 	work.Go(func() { m.endJobs(chores) })
+	work.Go(func() { m.keepSystem(chores) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
 	work.Go(func() { m.control.Run(run) })
 	m.endChores = func() {
