@@ -157,6 +157,7 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 	if err := checkPush(push); err != nil {
 		return nil, false, err
 	}
+	push.Manifest.Repository, push.Manifest.Digest, push.Manifest.Tag = push.Ref.Repository(), push.Image.Digest, push.Ref.Hash
 	err = s.transact(ctx, func(s *Service) error {
 		if err := s.db.Lock(ctx, tagLock(push.Ref.Repository(), push.Ref.Hash)); err != nil {
 			return err
