@@ -11,6 +11,7 @@ import (
 
 // Store is the registry's storage, as garbage collection uses it.
 type Store interface {
+	MarkedStore
 	Inventory
 	Remover
 }
@@ -45,7 +46,7 @@ type Remover interface {
 // know, as after an upgrade or a crash, and forgets what the storage lost.
 func (s *Service) CountStorage(ctx context.Context) error {
 	store := s.options.Store
-	if err := s.checkStorage(ctx); err != nil {
+	if err := ClaimStore(ctx, s.db, store); err != nil { // lest all of another's be taken for lost
 		return err
 	}
 	err := store.EachPrefix(ctx, func(from, to string, blobs []constellation.StoredBlob) error {
@@ -75,27 +76,6 @@ func (s *Service) CountStorage(ctx context.Context) error {
 		}
 	}
 	return s.db.NoteScan(ctx)
-}
-
-// storageSample is how many blobs are looked for before a storage is believed to be
-// the one that the database speaks of.
-const storageSample = 20
-
-// checkStorage refuses a storage that has nothing of what is noted: it is another one.
-func (s *Service) checkStorage(ctx context.Context) error {
-	sample, err := s.db.SomeBlobs(ctx, storageSample)
-	if err != nil {
-		return err
-	}
-	for _, digest := range sample {
-		if _, err := s.options.Store.StoredBlob(ctx, "", digest); constellation.KindOf(err) != constellation.KindNotFound {
-			return err
-		}
-	}
-	if len(sample) == 0 {
-		return nil
-	}
-	return constellation.Errorf(constellation.KindConflict, "the registry's storage has nothing of what this database says is in it: give the storage that belongs to the database")
 }
 
 // CountStorageOnce is CountStorage where it was never done, as after an upgrade.

@@ -166,15 +166,3 @@ func (db *DB) LinksOf(ctx context.Context, digest string) ([]string, error) {
 	}
 	return names, err
 }
-
-// SomeBlobs returns up to limit blobs that are needed most: those touched last.
-func (db *DB) SomeBlobs(ctx context.Context, limit int) ([]string, error) {
-	type row struct{ Digest string }
-	rows, err := collect[row](ctx, db, "list some blobs", `
-		SELECT digest FROM registry_blobs ORDER BY touched_at DESC, digest LIMIT @limit`, pgx.NamedArgs{"limit": limit})
-	digests := make([]string, len(rows))
-	for i, r := range rows {
-		digests[i] = r.Digest
-	}
-	return digests, err
-}

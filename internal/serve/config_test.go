@@ -43,9 +43,11 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	}
 	want := Config{
 		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
-		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second, trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
+		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second,
+		space:          space{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
+		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, space{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }
