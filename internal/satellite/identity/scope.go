@@ -52,17 +52,3 @@ func readScope(claim any, prefix string) scope {
 	}
 	return s
 }
-
-// findClaim returns the claim of a name, or of a path such as
-// realm_access.roles; nil when there is none.
-func findClaim(claims map[string]any, name string) any {
-	if claim, ok := claims[name]; ok {
-		return claim
-	}
-	parent, rest, ok := strings.Cut(name, ".")
-	if !ok {
-		return nil
-	}
-	inner, _ := claims[parent].(map[string]any)
-	return findClaim(inner, rest)
-}

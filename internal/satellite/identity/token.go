@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/satellite/keyring"
 )
 
@@ -119,7 +120,7 @@ func (s *issuer) identify(claims *jwt.Claims, all map[string]any, now time.Time)
 	}
 	who := keyring.Identity{ID: s.id + digest(s.settings.Issuer, claims.Subject)[:32], Name: clean(claims.Subject), May: everything, ExpiresAt: claims.Expiry.Time().Add(leeway)}
 	if claim := s.settings.AlgorithmsClaim; claim != "" {
-		who.May = readScope(findClaim(all, claim), s.settings.AlgorithmsPrefix).may
+		who.May = readScope(constellation.FindClaim(all, claim), s.settings.AlgorithmsPrefix).may
 	}
 	return who, nil
 }

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -379,16 +378,6 @@ func TestASlowIssuer(t *testing.T) {
 // Metadata services are not asked, whatever name leads there.
 func TestMetadataIsNotDialled(t *testing.T) {
 	t.Parallel()
-	for address, ok := range map[string]bool{
-		"169.254.169.254": false, "fe80::1": false, "fd00:ec2::254": false, "100.100.100.200": false, "::ffff:169.254.169.254": false, "0.0.0.0": false,
-		"10.1.2.3": true, "192.168.0.1": true, "127.0.0.1": true, "fd12::1": true, "93.184.216.34": true,
-		"64:ff9b::a9fe:a9fe": false, "64:ff9b::5db8:d822": true, // by way of a gateway to IPv4
-		"2002:a9fe:a9fe::1": false, "::a9fe:a9fe": false, "::": false, "::1": true,
-	} {
-		if err := mayDial("", netip.MustParseAddr(address).Unmap()); (err == nil) != ok {
-			t.Errorf("mayDial(%s) = %v, want %v", address, err, ok)
-		}
-	}
 	f := start(t, filepath.Join(t.TempDir(), "kept"), newClock(), tokensOf("http://169.254.169.254/keys"))
 	f.renew()
 	if !strings.Contains(f.log.String(), "metadata") {
