@@ -153,7 +153,7 @@ func listKeys(ctx context.Context, s *control.Service, account string) ([]conste
 	names := []string{account}
 	if account == "" {
 		accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
-			return s.ListAccounts(ctx, control.Shell(), q)
+			return s.ListAccounts(ctx, control.Shell(), "", q)
 		})
 		if err != nil {
 			return nil, err

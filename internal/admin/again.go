@@ -34,10 +34,9 @@ func (s *server) signInAgain(r *request) error {
 	}
 	sort.SliceStable(kept, func(i, j int) bool { return kept[i].Name < kept[j].Name })
 	r.wholePage()
-	return r.render(http.StatusUnauthorized, page.LoginPage(page.Login{
-		Frame: s.frame(r, "Sign in"), Kept: kept,
-		Problem: "Your session has ended. Sign in again: what you typed is kept",
-	}))
+	return r.render(http.StatusUnauthorized, page.LoginPage(s.loginModel(r, page.Login{
+		Kept: kept, Problem: "Your session has ended. Sign in again: what you typed is kept",
+	})))
 }
 
 // keptForm returns the form that came along with a sign-in.

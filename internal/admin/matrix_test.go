@@ -52,7 +52,7 @@ func TestRolePageMethodMatrix(t *testing.T) {
 	const missing = "00000000-0000-0000-0000-000000000000"
 	fill := strings.NewReplacer(
 		"{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{key_id}", missing, "{session_id}", missing,
-		"{owner}", "neo", "{name}", "hello", "{hash}", hash, "{chapter}", "concepts", "{number}", "1", "{draft_id}", missing, "{index}", "0",
+		"{owner}", "neo", "{name}", "hello", "{hash}", hash, "{chapter}", "concepts", "{provider}", "nowhere", "{number}", "1", "{draft_id}", missing, "{index}", "0",
 	)
 	w.visitor("subject", constellation.RoleViewer)
 	cookies := map[constellation.Role]*http.Cookie{"": nil}

@@ -216,7 +216,7 @@ func (w refused) refusals(t *testing.T, r Route, target, from string, typed url.
 var ofPage = map[string]bool{
 	newDraft: true, newDraft + "/empty": true, newDraft + "/lines/{index}/change": true, newDraft + "/lines/{index}/remove": true, newDraft + "/admin-key": true,
 	editDraft: true, editDraft + "/preview": true, editDraft + "/rebase": true, editDraft + "/discard": true, editDraft + "/lines/{index}/change": true,
-	editDraft + "/lines/{index}/remove": true, editDraft + "/lines/{index}/settings": true, editDraft + "/admin-key": true, "/users/{username}/role": true,
+	editDraft + "/lines/{index}/remove": true, editDraft + "/lines/{index}/settings": true, editDraft + "/admin-key": true, "/users/{username}/role": true, "/users/{username}/provider": true,
 }
 
 // takesText are the forms that can be filled in wrongly.

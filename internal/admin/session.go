@@ -47,17 +47,26 @@ func (s *server) showLogin(r *request) error {
 		http.Redirect(r.w, r.Request, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
 		return nil
 	}
-	return r.render(http.StatusOK, page.LoginPage(page.Login{Frame: s.frame(r, "Sign in"), Next: next}))
+	return r.render(http.StatusOK, page.LoginPage(s.loginModel(r, page.Login{Next: next})))
+}
+
+// loginModel completes the model of the page that asks to sign in.
+func (s *server) loginModel(r *request, m page.Login) page.Login {
+	m.Frame, m.Providers = s.frame(r, "Sign in"), s.control.Providers()
+	return m
 }
 
 func (s *server) login(r *request) error {
+	if r.PostForm.Get("continue") != "" {
+		return s.goOn(r)
+	}
 	username, next := r.PostForm.Get("username"), localPath(r.PostForm.Get("next"))
 	p, err := s.control.AuthenticatePassword(r.Context(), username, r.PostForm.Get("password"), httpserve.Address(r.Request), s.device(r.Request))
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
-		return r.render(httpserve.Status(err), page.LoginPage(page.Login{
-			Frame: s.frame(r, "Sign in"), Username: username, Next: next, Problem: e.Message, Kept: keptForm(r.Request),
-		}))
+		return r.render(httpserve.Status(err), page.LoginPage(s.loginModel(r, page.Login{
+			Username: username, Next: next, Problem: e.Message, Kept: keptForm(r.Request),
+		})))
 	}
 	if err != nil {
 		return err
@@ -137,12 +146,18 @@ func overPlainHTTP(r *http.Request) bool {
 }
 
 func (s *server) logout(r *request) error {
+	onward := s.onward(r)
 	if cookie, err := r.Cookie(s.cookieName()); err == nil {
 		if err := s.control.EndSession(r.Context(), cookie.Value); err != nil && constellation.KindOf(err) == constellation.KindInternal {
 			return err
 		}
 	}
 	s.setCookie(r.w, "", time.Unix(1, 0))
+	if onward.URL != "" {
+		onward.Frame = s.frame(r, "Signed out")
+		onward.Frame.Onward = onward.URL
+		return r.render(http.StatusOK, page.SignedOutPage(onward))
+	}
 	http.Redirect(r.w, r.Request, "/login", http.StatusSeeOther)
 	return nil
 }

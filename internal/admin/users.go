@@ -15,12 +15,13 @@ import (
 func (s *server) users(r *request) (page.Users, error) {
 	const path = "/users"
 	l := readList(r, path, "name")
-	found, err := s.control.ListAccounts(r.Context(), r.p, l.query())
+	found, err := s.control.ListAccounts(r.Context(), r.p, constellation.KindPerson, l.query())
 	if err != nil {
 		return page.Users{}, err
 	}
 	m := page.Users{
 		Frame: s.frame(r, "Users"), Query: l.q, Sort: l.sort, Users: found.Items, Orders: l.orders("name", "created_at"), Pager: pagerOf(l, found),
+		Labels: s.labels(),
 	}
 	m.Frame.Section = "users"
 	return m, nil
@@ -47,8 +48,12 @@ func (s *server) newUser(r *request) error {
 }
 
 func (s *server) inviteUser(r *request) error {
-	form := &page.Invite{Username: strings.TrimSpace(r.PostForm.Get("username")), Role: r.PostForm.Get("role")}
+	form := &page.Invite{Username: strings.TrimSpace(r.PostForm.Get("username")), Role: r.PostForm.Get("role"), Provider: r.PostForm.Get("provider")}
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		if form.Provider != "" {
+			_, err := service.CreateAccount(r.Context(), r.p, control.NewAccount{Username: form.Username, Role: constellation.Role(form.Role), Provider: form.Provider})
+			return outcome{Target: "/users", Flash: component.Flash{Text: form.Username + " may sign in by " + s.control.ProviderLabel(form.Provider) + " now."}}, err
+		}
 		invitation, err := service.InviteAccount(r.Context(), r.p, form.Username, constellation.Role(form.Role))
 		if err != nil {
 			return outcome{}, err
@@ -62,6 +67,9 @@ func (s *server) inviteUser(r *request) error {
 	}
 	if err != nil {
 		return err
+	}
+	if o.Secret == "" {
+		return r.finish(o)
 	}
 	return s.showUsersWith(r, http.StatusOK, func(m *page.Users) {
 		m.Secret = invitationSecret(form.Username, o.Secret, "/users")
@@ -88,6 +96,7 @@ func (s *server) user(r *request) (page.User, error) {
 	m := page.User{
 		Frame:   s.frame(r, account.Username, component.Crumb{Name: "Users", URL: "/users"}, component.Crumb{Name: account.Username}),
 		Account: account, Self: account.ID == r.p.AccountID, Role: string(account.Role), Token: newToken(),
+		Labels: s.labels(), Provider: account.Provider,
 	}
 	m.Frame.Section = "users"
 	if m.Keys, m.Pager, err = s.keys(r, account.Username, "/users/"+account.Username); err != nil {
@@ -129,6 +138,31 @@ func (s *server) changeRole(r *request) error {
 	return s.changeUser(r, control.AccountChange{Role: &role}, "The role is "+string(role)+" now.", func(shown component.Problems) error {
 		take(shown, "", "role")
 		return s.showUserWith(r, http.StatusUnprocessableEntity, func(m *page.User) { m.Problems, m.Role = shown, string(role) })
+	})
+}
+
+// labels returns what people call the providers, by their names.
+func (s *server) labels() page.Labels {
+	labels := page.Labels{}
+	for _, p := range s.control.Providers() {
+		labels[p.Name] = p.Label
+	}
+	return labels
+}
+
+func (s *server) changeProvider(r *request) error {
+	provider := r.PostForm.Get("provider")
+	done := "The user signs in by a password now: hand on a link to choose one."
+	if provider != "" {
+		done = "The user signs in by " + s.control.ProviderLabel(provider) + " now."
+	}
+	return s.changeUser(r, control.AccountChange{Provider: &provider}, done, func(shown component.Problems) error {
+		field := "provider"
+		if len(s.control.Providers()) == 0 {
+			field = "role" // the one field that the page has then
+		}
+		take(shown, "", field)
+		return s.showUserWith(r, http.StatusUnprocessableEntity, func(m *page.User) { m.Problems, m.Provider = shown, provider })
 	})
 }
 

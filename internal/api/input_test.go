@@ -181,7 +181,7 @@ func TestBadInputOfUsers(t *testing.T) {
 		{"POST", "/v1/users", `{"username":"NEO","role":"viewer"}`, 409, 3003, "", ""},
 		{"PATCH", "/v1/users/neo", `{"role":"god"}`, 422, 6001, "role", ""},
 		{"PATCH", "/v1/users/neo", `{"disabled":"yes"}`, 422, 6001, "disabled", `disabled is true or false; not "yes"`},
-		{"PATCH", "/v1/users/neo", `{"username":"x"}`, 422, 6001, "username", "there are disabled, password, role"},
+		{"PATCH", "/v1/users/neo", `{"username":"x"}`, 422, 6001, "username", "there are disabled, password, provider, role"},
 		{"POST", "/v1/users/morpheus/keys", `{"name":"k","role":"admin"}`, 422, 6001, "role", ""},
 		{"POST", "/v1/users/neo/keys", `{"name":""}`, 422, 6001, "name", ""},
 		{"POST", "/v1/users/neo/keys", `{"name":"` + strings.Repeat("k", 300) + `"}`, 422, 6001, "name", "200"},

@@ -31,7 +31,7 @@ type userOutput struct{ Body apiv1.User }
 
 func (s *server) listUsers(ctx context.Context, in *ListInput) (*listOutput[apiv1.User], error) {
 	c := callOf(ctx)
-	page, err := c.control.ListAccounts(ctx, c.principal, in.query())
+	page, err := c.control.ListAccounts(ctx, c.principal, constellation.KindPerson, in.query())
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *server) listUsers(ctx context.Context, in *ListInput) (*listOutput[apiv
 func (s *server) createUser(ctx context.Context, in *struct{ Body apiv1.UserCreate }) (*userOutput, error) {
 	c := callOf(ctx)
 	account, err := c.control.CreateAccount(ctx, c.principal, control.NewAccount{
-		Username: in.Body.Username, Role: constellation.Role(in.Body.Role), Password: in.Body.Password,
+		Username: in.Body.Username, Role: constellation.Role(in.Body.Role), Password: in.Body.Password, Provider: in.Body.Provider,
 	})
 	if err != nil {
 		return nil, usernameReason(err)
@@ -66,7 +66,7 @@ type updateUserInput struct {
 func (s *server) updateUser(ctx context.Context, in *updateUserInput) (*userOutput, error) {
 	c := callOf(ctx)
 	account, err := c.control.UpdateAccount(ctx, c.principal, in.Username, control.AccountChange{
-		Role: (*constellation.Role)(in.Body.Role), Password: in.Body.Password, Disabled: in.Body.Disabled,
+		Role: (*constellation.Role)(in.Body.Role), Password: in.Body.Password, Disabled: in.Body.Disabled, Provider: in.Body.Provider,
 	})
 	if err != nil {
 		return nil, userReason(err)
@@ -124,6 +124,7 @@ func (s *server) revokeUserKey(ctx context.Context, in *userKeyPath) (*struct{},
 func wireUser(a *constellation.Account) apiv1.User {
 	return apiv1.User{
 		Username: a.Username, Role: string(a.Role), HasPassword: a.HasPassword, Disabled: a.Disabled,
+		Provider: orNull(a.Provider), SignOnEndedAt: utc(a.SignOnEndedAt),
 		CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(),
 	}
 }

@@ -13,12 +13,16 @@ type Account struct {
 
 // User is an account as administrators see it.
 type User struct {
-	Username    string    `json:"username" doc:"Unique, ignoring case." example:"neo"`
-	Role        string    `json:"role" enum:"admin,operator,viewer" doc:"The most that any key of this account may do."`
-	HasPassword bool      `json:"has_password" doc:"Whether the account can sign in to the admin panel."`
-	Disabled    bool      `json:"disabled" doc:"A disabled account's keys and sessions do not work."`
-	CreatedAt   time.Time `json:"created_at"`
-	UpdatedAt   time.Time `json:"updated_at"`
+	Username    string  `json:"username" doc:"Unique, ignoring case." example:"neo"`
+	Role        string  `json:"role" enum:"admin,operator,viewer" doc:"The most that any key of this account may do."`
+	HasPassword bool    `json:"has_password" doc:"Whether the account can sign in to the admin panel with a password."`
+	Provider    *string `json:"provider" doc:"The OpenID Connect provider by which the person signs in, whose groups give the role; null: none." example:"okta"`
+
+	SignOnEndedAt *time.Time `json:"sign_on_ended_at" doc:"Since when the provider does not vouch for the person: sessions and keys do not work until the next sign-in. null: it does."`
+
+	Disabled  bool      `json:"disabled" doc:"A disabled account's keys and sessions do not work."`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // UserCreate is the body of POST /v1/users.
@@ -26,12 +30,14 @@ type UserCreate struct {
 	Username string `json:"username" doc:"1 to 63 letters, digits, '_', '.' or '-', starting with a letter or digit." example:"trinity"`
 	Role     string `json:"role" doc:"admin, operator or viewer." example:"operator"`
 	Password string `json:"password,omitempty" doc:"12 to 256 characters; left out, the account has keys only."`
+	Provider string `json:"provider,omitempty" doc:"In place of a password: the provider, by its name in the server's settings, by which the person signs in. The first sign-in there under this username takes the account."`
 }
 
 // UserUpdate is the body of PATCH /v1/users/{username}: what is left out stays.
 type UserUpdate struct {
 	Role     *string `json:"role,omitempty" doc:"admin, operator or viewer." example:"viewer"`
 	Password *string `json:"password,omitempty" doc:"12 to 256 characters."`
+	Provider *string `json:"provider,omitempty" doc:"By which provider the person signs in from now on, in place of the password; an empty text is by none. It signs the person out, and the next sign-in there under this username takes the account."`
 	Disabled *bool   `json:"disabled,omitempty" doc:"true stops the account's keys and sessions at once."`
 }
 

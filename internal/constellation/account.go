@@ -31,15 +31,27 @@ func (r Role) Rank() int {
 // Valid reports whether r is one of the three roles.
 func (r Role) Valid() bool { return r.Rank() > 0 }
 
-// Account is a person or a machine that holds API keys and may sign in.
+// AccountKind is what sort of holder an account has.
+type AccountKind string
+
+// The kinds of accounts.
+const (
+	KindPerson  AccountKind = "person"
+	KindService AccountKind = "service" // has API keys, and never signs in
+)
+
+// Account is a person, who may sign in, or a service; both hold API keys.
 type Account struct {
-	ID          string // UUID
-	Username    string
-	Role        Role
-	HasPassword bool
-	Disabled    bool
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	ID            string // UUID
+	Username      string
+	Kind          AccountKind
+	Role          Role
+	HasPassword   bool
+	Provider      string     // by which the person signs in, who then has no password; "" is none
+	SignOnEndedAt *time.Time // since when the provider does not vouch for the person; nil when it does
+	Disabled      bool
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }
 
 // APIKey is a key's record; the key itself is shown once and never stored.

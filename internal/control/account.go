@@ -13,8 +13,10 @@ import (
 // NewAccount is what CreateAccount needs; Password may be "".
 type NewAccount struct {
 	Username string
+	Kind     constellation.AccountKind // "" is a person
 	Role     constellation.Role
 	Password string
+	Provider string // by which the person signs in, in place of a password; "" is none
 }
 
 // AccountChange is what UpdateAccount changes; nil leaves a field alone.
@@ -22,6 +24,7 @@ type AccountChange struct {
 	Role     *constellation.Role
 	Password *string
 	Disabled *bool
+	Provider *string // by which the person signs in from now on; "" is by a password
 }
 
 // accountsLock is held by every change of accounts, so that two admins cannot
@@ -37,20 +40,22 @@ var accountListing = listing[constellation.Account]{
 	id: byUUID(func(a *constellation.Account) string { return a.ID }),
 }
 
-// ListAccounts returns a page of accounts, by name or created_at; admins only.
-func (s *Service) ListAccounts(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Account], error) {
+// ListAccounts returns a page of accounts of a kind, "" for all, by name or
+// created_at; admins only.
+func (s *Service) ListAccounts(ctx context.Context, p Principal, kind constellation.AccountKind, q ListQuery) (Page[constellation.Account], error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "listing accounts"); err != nil {
 		return Page[constellation.Account]{}, err
 	}
-	list, err := accountListing.parse(q)
+	list, err := accountListing.parse(q, string(kind))
 	if err != nil {
 		return Page[constellation.Account]{}, err
 	}
-	rows, err := s.db.Accounts(ctx, list)
+	rows, err := s.db.Accounts(ctx, kind, list)
 	return accountListing.page(list, rows), err
 }
 
-// CreateAccount adds an account; without a password it has API keys only.
+// CreateAccount adds an account; a person without a password and a provider has API
+// keys only, as a service has.
 func (s *Service) CreateAccount(ctx context.Context, p Principal, n NewAccount) (*constellation.Account, error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "creating an account"); err != nil {
 		return nil, err
@@ -61,6 +66,7 @@ func (s *Service) CreateAccount(ctx context.Context, p Principal, n NewAccount) 
 	if n.Password != "" {
 		constellation.CheckPassword(&v, "password", n.Password)
 	}
+	s.checkSignOn(&v, n)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -80,13 +86,21 @@ func (s *Service) CreateAccount(ctx context.Context, p Principal, n NewAccount) 
 func (s *Service) addAccount(ctx context.Context, p Principal, n NewAccount, hash string) (*constellation.Account, error) {
 	now := s.now()
 	account := &constellation.Account{
-		ID: uuid.NewString(), Username: n.Username, Role: n.Role, HasPassword: hash != "", CreatedAt: now, UpdatedAt: now,
+		ID: uuid.NewString(), Username: n.Username, Kind: n.Kind, Role: n.Role, HasPassword: hash != "", Provider: n.Provider, CreatedAt: now, UpdatedAt: now,
+	}
+	if account.Kind == "" {
+		account.Kind = constellation.KindPerson
 	}
 	if err := s.db.Lock(ctx, accountsLock); err != nil {
 		return nil, err
 	}
 	if err := s.db.InsertAccount(ctx, account, hash); err != nil {
 		return nil, err
+	}
+	if n.Provider != "" {
+		if err := s.db.ReserveSignOn(ctx, account.ID, n.Provider); err != nil {
+			return nil, err
+		}
 	}
 	return account, s.audit(ctx, p, "account.create", accountTarget(account), nil, viewAccount(account))
 }
@@ -130,9 +144,9 @@ func noAccount(username string) error {
 	return constellation.Wrap(ErrNoAccount, constellation.KindNotFound, "there is no account %q", clean(username, 63))
 }
 
-// UpdateAccount changes role, password or whether an account is disabled. A
-// new password and being disabled end its sessions. The last enabled admin
-// stays one.
+// UpdateAccount changes role, password, provider or whether an account is
+// disabled. A new password, another provider and being disabled end its
+// sessions. The last enabled admin who needs no provider stays one.
 func (s *Service) UpdateAccount(ctx context.Context, p Principal, username string, c AccountChange) (*constellation.Account, error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "changing an account"); err != nil {
 		return nil, err
@@ -169,6 +183,9 @@ func (s *Service) changeAccount(ctx context.Context, p Principal, username strin
 		return nil, err
 	}
 	before := *account
+	if err := s.checkAccountChange(account, c); err != nil {
+		return nil, err
+	}
 	if c.Role != nil {
 		account.Role = *c.Role
 	}
@@ -177,7 +194,11 @@ func (s *Service) changeAccount(ctx context.Context, p Principal, username strin
 	}
 	account.HasPassword = account.HasPassword || hash != ""
 	account.UpdatedAt = s.now()
-	if account.Role != constellation.RoleAdmin || account.Disabled {
+	moved, err := s.moveSignOn(ctx, account, c.Provider)
+	if err != nil {
+		return nil, err
+	}
+	if account.Role != constellation.RoleAdmin || account.Disabled || account.Provider != "" {
 		if err := s.keepAnAdmin(ctx, &before); err != nil {
 			return nil, err
 		}
@@ -190,7 +211,7 @@ func (s *Service) changeAccount(ctx context.Context, p Principal, username strin
 			return nil, err
 		}
 	}
-	if hash != "" || account.Disabled {
+	if hash != "" || account.Disabled || moved {
 		if err := s.db.DeleteSessions(ctx, account.ID); err != nil {
 			return nil, err
 		}
@@ -200,9 +221,10 @@ func (s *Service) changeAccount(ctx context.Context, p Principal, username strin
 	return account, s.audit(ctx, p, "account.update", accountTarget(account), viewAccount(&before), after)
 }
 
-// keepAnAdmin refuses when account is the last enabled admin.
+// keepAnAdmin refuses when account is the last enabled admin who needs no provider:
+// the way in while a provider is away.
 func (s *Service) keepAnAdmin(ctx context.Context, account *constellation.Account) error {
-	if account.Role != constellation.RoleAdmin || account.Disabled {
+	if account.Role != constellation.RoleAdmin || account.Disabled || account.Provider != "" || account.Kind != constellation.KindPerson {
 		return nil
 	}
 	other, err := s.db.HasOtherAdmin(ctx, account.ID)

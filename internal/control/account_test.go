@@ -181,7 +181,7 @@ func TestAccountRules(t *testing.T) {
 			})
 		}
 		group.Wait()
-		page, err := h.ListAccounts(ctx, shell, control.ListQuery{Sort: "-created_at"})
+		page, err := h.ListAccounts(ctx, shell, "", control.ListQuery{Sort: "-created_at"})
 		if err != nil {
 			t.Fatal(err)
 		}

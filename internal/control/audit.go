@@ -54,10 +54,17 @@ type accountView struct {
 	Disabled        bool               `json:"disabled"`
 	HasPassword     bool               `json:"has_password"`
 	PasswordChanged bool               `json:"password_changed,omitempty"`
+
+	Kind     constellation.AccountKind `json:"kind,omitempty"`     // "" of a person
+	Provider string                    `json:"provider,omitempty"` // by which the person signs in
 }
 
 func viewAccount(a *constellation.Account) accountView {
-	return accountView{Username: a.Username, Role: a.Role, Disabled: a.Disabled, HasPassword: a.HasPassword}
+	view := accountView{Username: a.Username, Role: a.Role, Disabled: a.Disabled, HasPassword: a.HasPassword, Provider: a.Provider}
+	if a.Kind != constellation.KindPerson {
+		view.Kind = a.Kind
+	}
+	return view
 }
 
 type keyView struct {

@@ -31,6 +31,9 @@ func (s *Service) AuthenticateKey(ctx context.Context, key, address string) (Pri
 	case h.AccountDisabled:
 		return Principal{}, errDisabled(h.Username)
 	}
+	if err := s.vouched(h.Username, h.SignOnState, now); err != nil {
+		return Principal{}, err
+	}
 	role := h.Role
 	if h.AccountRole.Rank() < role.Rank() {
 		role = h.AccountRole

@@ -49,6 +49,9 @@ func (s *Service) ResetPassword(ctx context.Context, p Principal, username strin
 		if account.Disabled {
 			return constellation.Errorf(constellation.KindConflict, "the account %s is disabled; enable it first", account.Username)
 		}
+		if err := s.mayHavePassword(account); err != nil {
+			return err
+		}
 		invitation, err = s.invite(ctx, p, account)
 		return err
 	})

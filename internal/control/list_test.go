@@ -25,7 +25,7 @@ func TestPagesTurnBothWays(t *testing.T) {
 		turn := func(marker string) control.Page[constellation.Account] {
 			t.Helper()
 			q.Marker = marker
-			found, err := h.ListAccounts(t.Context(), control.Shell(), q)
+			found, err := h.ListAccounts(t.Context(), control.Shell(), "", q)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,7 +40,7 @@ func TestRoles(t *testing.T) {
 		do   func(control.Principal) error
 		want string // shell admin operator viewer, admin/operator/viewer key of this satellite, admin key of another, nobody
 	}{
-		{"ListAccounts", func(p control.Principal) error { _, err := h.ListAccounts(ctx, p, q); return err }, "++-------"},
+		{"ListAccounts", func(p control.Principal) error { _, err := h.ListAccounts(ctx, p, "", q); return err }, "++-------"},
 		{"CreateAccount", func(p control.Principal) error {
 			_, err := h.CreateAccount(ctx, p, control.NewAccount{})
 			return err

@@ -18,6 +18,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/signon"
 )
 
 // Options are what a Service is made of. Now and Log may be nil.
@@ -27,6 +28,7 @@ type Options struct {
 	Content     bundle.Content                               // manifests of the registry
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
 	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
+	SignOn      *signon.Providers                            // by which people sign in; nil is none
 	Store       Store                                        // the registry's storage, to remove from; nil is not at hand
 	Collection  CollectOptions                               // what a garbage collection leaves that nobody said more of
 	// StartCollection has a garbage collection done in the background, once the

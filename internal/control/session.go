@@ -56,6 +56,9 @@ func (s *Service) AuthenticateSession(ctx context.Context, token, address string
 	if h.Disabled {
 		return Principal{}, errDisabled(h.Username)
 	}
+	if err := s.vouched(h.Username, h.SignOnState, now); err != nil {
+		return Principal{}, err
+	}
 	if h.LastSeenAt == nil || now.Sub(*h.LastSeenAt) >= sessionTouch {
 		if err := s.db.TouchSession(ctx, h.SessionID, clean(address, 64), now, now.Add(-sessionTouch)); err != nil {
 			s.options.Log.WarnContext(ctx, "note session use", "error", err)

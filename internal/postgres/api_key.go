@@ -53,6 +53,7 @@ type KeyHolder struct {
 	Username        string
 	AccountRole     constellation.Role
 	AccountDisabled bool
+	SignOnState
 }
 
 // KeyHolder returns the key with a SHA-256 and its account. The hash of a key
@@ -61,8 +62,9 @@ type KeyHolder struct {
 func (db *DB) KeyHolder(ctx context.Context, sha256 string) (*KeyHolder, error) {
 	return collectOne[KeyHolder](ctx, db, "find API key", `
 		SELECT k.id, k.role, coalesce(k.satellite_id::text, '') AS satellite_id, k.scope, k.expires_at, k.last_used_at, k.revoked_at,
-			a.id AS account_id, a.username, a.role AS account_role, a.disabled AS account_disabled
-		FROM api_keys k JOIN accounts a ON a.id = k.account_id
+			a.id AS account_id, a.username, a.role AS account_role, a.disabled AS account_disabled,
+			`+signOnState+`
+		FROM api_keys k JOIN accounts a ON a.id = k.account_id LEFT JOIN sign_ons o ON o.account_id = a.id
 		WHERE k.sha256 IN (@sha256, 'scoped ' || @sha256)`,
 		pgx.NamedArgs{"sha256": sha256},
 		constellation.Errorf(constellation.KindUnauthenticated, "this mothership does not know the API key; make one in the admin panel, or use the mothership it is from"))

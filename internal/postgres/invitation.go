@@ -22,8 +22,8 @@ func (db *DB) SetInvitation(ctx context.Context, accountID, tokenSHA256, by stri
 // InvitedAccount returns the account that a link is for, while it is good.
 func (db *DB) InvitedAccount(ctx context.Context, tokenSHA256 string, now time.Time) (*constellation.Account, error) {
 	return collectOne[constellation.Account](ctx, db, "get invitation", `
-		SELECT a.id, a.username, a.role, a.password_hash <> '' AS has_password, a.disabled, a.created_at, a.updated_at
-		FROM invitations i JOIN accounts a ON a.id = i.account_id
+		SELECT `+accountColumns+`
+		FROM invitations i JOIN `+accountTables+` ON a.id = i.account_id
 		WHERE i.token_sha256 = @token AND i.expires_at > @now AND NOT a.disabled`,
 		pgx.NamedArgs{"token": tokenSHA256, "now": now},
 		constellation.Errorf(constellation.KindForbidden, "this link has been used, was replaced or has expired; ask an admin for a new one"))

@@ -55,7 +55,7 @@ func TestListsAreTheSQLOfTheirGoldenFiles(t *testing.T) {
 		list func(context.Context, postgres.List) error
 	}{
 		{"accounts", id, map[string]string{"name": "neo", "created_at": never}, func(ctx context.Context, l postgres.List) error {
-			_, err := db.Accounts(ctx, l)
+			_, err := db.Accounts(ctx, "", l)
 			return err
 		}},
 		{"api_keys", id, map[string]string{"name": "neo", "created_at": never, "expires_at": never}, func(ctx context.Context, l postgres.List) error {

@@ -40,13 +40,14 @@ type SessionHolder struct {
 	Username   string
 	Role       constellation.Role
 	Disabled   bool
+	SignOnState
 }
 
 // SessionHolder returns the account of a session that has not expired.
 func (db *DB) SessionHolder(ctx context.Context, tokenSHA256 string, now time.Time) (*SessionHolder, error) {
 	return collectOne[SessionHolder](ctx, db, "find session", `
-		SELECT s.id AS session_id, s.last_seen_at, a.id AS account_id, a.username, a.role, a.disabled
-		FROM sessions s JOIN accounts a ON a.id = s.account_id
+		SELECT s.id AS session_id, s.last_seen_at, a.id AS account_id, a.username, a.role, a.disabled, `+signOnState+`
+		FROM sessions s JOIN accounts a ON a.id = s.account_id LEFT JOIN sign_ons o ON o.account_id = a.id
 		WHERE s.token_sha256 = @token AND s.expires_at > @now`,
 		pgx.NamedArgs{"token": tokenSHA256, "now": now},
 		constellation.Errorf(constellation.KindUnauthenticated, "the session has ended; sign in again"))
@@ -155,6 +156,9 @@ var errNoSetup = constellation.Errorf(constellation.KindForbidden, "the set-up l
 func (db *DB) Purge(ctx context.Context, now, answersBefore, failuresBefore time.Time) error {
 	return db.Transact(ctx, func(tx *DB) error {
 		if err := tx.exec(ctx, "purge sessions", `DELETE FROM sessions WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
+			return err
+		}
+		if err := tx.exec(ctx, "purge used sign-ins", `DELETE FROM used_sign_ins WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
 			return err
 		}
 		if err := tx.exec(ctx, "purge invitations", `DELETE FROM invitations WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {

@@ -45,6 +45,9 @@ type Config struct {
 	heartbeatInterval time.Duration
 	stopDelay         time.Duration
 	stopTimeout       time.Duration
+
+	oidc      oidcProvider   // by flags; without an issuer there is none
+	providers []oidcProvider // of the file
 }
 
 // AddDatabaseFlags adds the settings by which any command finds the database.
@@ -76,6 +79,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
+	c.addOIDCFlags(flags)
 }
 
 // setting adds a flag whose help names its environment variable.
@@ -114,7 +118,7 @@ func (c *Config) Load(cmd *cobra.Command) error {
 	if problem != nil || c.file == "" {
 		return problem
 	}
-	values, err := readConfigFile(c.file)
+	values, err := c.readConfigFile()
 	if err != nil {
 		return err
 	}
@@ -139,7 +143,8 @@ func set(flags *pflag.FlagSet, name, value, source string) error {
 	return nil
 }
 
-func readConfigFile(path string) (map[string]string, error) {
+func (c *Config) readConfigFile() (map[string]string, error) {
+	path := c.file
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		var pathErr *fs.PathError
@@ -151,6 +156,12 @@ func readConfigFile(path string) (map[string]string, error) {
 	var parsed map[string]any
 	if err := yaml.UnmarshalStrict(raw, &parsed); err != nil {
 		return nil, UsageError{fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
+	}
+	if list, ok := parsed[providersKey]; ok {
+		if c.providers, err = readProviders(list); err != nil {
+			return nil, UsageError{fmt.Errorf("%s, %s: %w", path, providersKey, err)}
+		}
+		delete(parsed, providersKey)
 	}
 	values := make(map[string]string, len(parsed))
 	for name, value := range parsed {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -21,6 +22,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/signon"
 	"github.com/constellation-serving/constellation/web/static"
 )
 
@@ -196,18 +198,10 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	if err := m.openStorage(ctx, content); err != nil {
 		return m, err
 	}
-	if m.queue, err = jobs.NewQueue(m.db); err != nil {
+	providers, err := m.openControl(c, sealer)
+	if err != nil {
 		return m, err
 	}
-	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: publicURL, Version: build.Version, Log: log,
-		HeartbeatInterval: c.heartbeatInterval, Collection: c.Collection(),
-		StartCollection: func(ctx context.Context, db *postgres.DB, by string) error {
-			_, err := m.queue.Insert(ctx, db, collectNow{By: by}, nil)
-			return err
-		},
-		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
-	})
 	if _, err := m.control.PublicKey(ctx); err != nil { // makes the signing key, or opens it
 		return m, wrongKeyFile(c, err)
 	}
@@ -220,6 +214,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	}
 	work.Go(func() { m.endJobs(chores) })
 	work.Go(func() { m.keepSystem(chores) })
+	work.Go(func() { m.askProviders(chores, providers) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
 	work.Go(func() { m.control.Run(run) })
 	m.endChores = func() {
@@ -229,6 +224,27 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 		_, _ = m.system.System(context.WithoutCancel(chores)) // waits for it; it logs its own error
 	}
 	return m, nil
+}
+
+// openControl makes the use cases, and the providers that people sign in by.
+func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Providers, error) {
+	providers, err := c.signOn(m.publicURL, m.log)
+	if err != nil {
+		return nil, err
+	}
+	if m.queue, err = jobs.NewQueue(m.db); err != nil {
+		return nil, err
+	}
+	m.control = control.New(control.Options{
+		DB: m.db, Sealer: sealer, SignOn: providers, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: m.publicURL, Version: m.build.Version, Log: m.log,
+		HeartbeatInterval: c.heartbeatInterval, Collection: c.Collection(),
+		StartCollection: func(ctx context.Context, db *postgres.DB, by string) error {
+			_, err := m.queue.Insert(ctx, db, collectNow{By: by}, nil)
+			return err
+		},
+		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
+	})
+	return providers, nil
 }
 
 func makeDataDir(dir string) error {
