@@ -24,6 +24,8 @@ type Options struct {
 	Version   string // of the mothership, for the OpenAPI document
 
 	Stopping <-chan struct{} // closed when requests that wait must end
+
+	RequireIfMatch bool // refuse changes without If-Match
 }
 
 // server holds what the handlers need.
@@ -36,6 +38,8 @@ type server struct {
 	turns     turns
 	waits     waits
 	stopping  <-chan struct{}
+
+	requireIfMatch bool
 }
 
 // Handler answers /v1/… and /openapi.json.
@@ -51,8 +55,8 @@ func (h *Handler) Reference() string { return h.reference }
 // New makes a Handler.
 func New(service *control.Service, options Options) *Handler {
 	router := chi.NewMux()
-	router.Use(httpserve.HeadAsGet, capBody, checkAddress)
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping}
+	router.Use(versioned, httpserve.HeadAsGet, capBody, checkAddress)
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping, requireIfMatch: options.RequireIfMatch}
 	s.api = huma.NewAPI(config(s, options), s.describer)
 
 	s.accountRoutes()
@@ -71,6 +75,17 @@ func New(service *control.Service, options Options) *Handler {
 	})
 	router.MethodNotAllowed(methodNotAllowed(router))
 	return &Handler{router, reference}
+}
+
+// versionHeader is in every answer.
+const versionHeader = "Constellation-Api-Version"
+
+// versioned says which version of the API answers.
+func versioned(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(versionHeader, apiv1.Version)
+		next.ServeHTTP(w, r)
+	})
 }
 
 func methodNotAllowed(router chi.Routes) http.HandlerFunc {

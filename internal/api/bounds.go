@@ -21,6 +21,7 @@ func bounds() map[string]map[string]constraints {
 		role        = constraints{"enum": []string{"admin", "operator", "viewer"}}
 		password    = constraints{"minLength": 12, "maxLength": 256}
 		version     = constraints{"minimum": 1, "maximum": 1<<31 - 1}
+		replicas    = constraints{"minimum": 0, "maximum": constellation.MaxReplicas}
 		algorithms  = constraints{"maxItems": constellation.MaxAlgorithms}
 		schedules   = constraints{"maxItems": constellation.MaxSchedules}
 		// Not exclusiveMinimum, which is a number in OpenAPI 3.1, true or false
@@ -30,10 +31,9 @@ func bounds() map[string]map[string]constraints {
 		line = map[string]constraints{
 			"algorithm":  {"pattern": `^[A-Za-z0-9_.-]{1,63}/[A-Za-z0-9_.-]{1,63}/([0-9a-f]{40}|[0-9a-f]{64})$`},
 			"vanity_url": {"pattern": `^[A-Za-z0-9_]+(/[A-Za-z0-9_.-]+)+$`, "maxLength": 200},
-			"replicas":   {"minimum": 0, "maximum": constellation.MaxReplicas},
+			"replicas":   replicas,
 
-			"min_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
-			"max_replicas": {"minimum": 0, "maximum": constellation.MaxReplicas},
+			"min_replicas": replicas, "max_replicas": replicas,
 
 			"env":              {"maxProperties": constellation.MaxEnv},
 			"env_from":         {"maxItems": constellation.MaxEnvFrom},
@@ -44,6 +44,7 @@ func bounds() map[string]map[string]constraints {
 	)
 	return map[string]map[string]constraints{
 		"SatelliteCreate":         {"name": displayName, "algorithms": algorithms, "schedules": schedules},
+		"SatellitePut":            {"algorithms": algorithms, "schedules": schedules},
 		"SatelliteUpdate":         {"name": displayName},
 		"SatelliteVersionCreate":  {"algorithms": algorithms, "schedules": schedules},
 		"SatelliteAlgorithmInput": line,
@@ -70,10 +71,10 @@ func bounds() map[string]map[string]constraints {
 		"SatelliteKeyCreate": {"name": displayName},
 		"KeyRateInput":       {"per_second": {"minimum": 0, "not": zero, "maximum": constellation.MaxKeyRate}, "burst": {"minimum": 0, "maximum": constellation.MaxKeyRate}},
 		"LaunchCreate":       {"name": displayName, "description": description, "satellite_version": version},
-		"LaunchUpdate":       {"name": displayName, "description": description, "satellite_version": version},
-		"UserCreate":         {"username": {"pattern": `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`}, "role": role, "password": password},
-		"UserUpdate":         {"role": role, "password": password},
-		"KeyCreate":          {"name": displayName, "role": role, "satellite_id": {"format": "uuid"}, "scope": {"pattern": `^(push:[A-Za-z0-9_.-]+/([A-Za-z0-9_.-]+|\*)( |$))+$`}},
+		"LaunchUpdate":       {"name": displayName, "description": description, "satellite_version": version}, "LaunchPut": {"description": description, "satellite_version": version},
+		"UserCreate": {"username": {"pattern": `^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$`}, "role": role, "password": password},
+		"UserUpdate": {"role": role, "password": password},
+		"KeyCreate":  {"name": displayName, "role": role, "satellite_id": {"format": "uuid"}, "scope": {"pattern": `^(push:[A-Za-z0-9_.-]+/([A-Za-z0-9_.-]+|\*)( |$))+$`}},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 func (s *server) launchRoutes() {
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
 	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
+	add(s, tagLaunches, "PUT /v1/satellites/{satellite_id}/launches", operator, "putLaunch", "Make the launch instance of a name, or make it as it is here", s.putLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/history", viewer, "getLaunchHistory", "Show how a launch instance did over time", s.getLaunchHistory)
 	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
@@ -40,12 +41,13 @@ type listLaunchesInput struct {
 	SatellitePath
 	ListInput
 	NameInput
+	LaunchFilter
 }
 
 func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*listOutput[apiv1.Launch], error) {
 	c := callOf(ctx)
 	query := in.query()
-	query.Name = in.Name
+	query.Name, query.Algorithm, query.Status = in.Name, in.Algorithm, in.Status
 	page, err := c.control.ListLaunches(ctx, c.principal, in.SatelliteID, query)
 	if err != nil {
 		return nil, err
@@ -55,6 +57,7 @@ func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*list
 
 type createLaunchInput struct {
 	SatellitePath
+	DryRunInput
 	Body apiv1.LaunchCreate
 }
 
@@ -133,6 +136,7 @@ func (s *server) getLaunchHistory(ctx context.Context, in *historyInput) (*histo
 
 type updateLaunchInput struct {
 	LaunchPath
+	DryRunInput
 	IfMatchInput
 	Body apiv1.LaunchUpdate
 }

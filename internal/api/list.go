@@ -29,6 +29,18 @@ type NameInput struct {
 	Name string `query:"name" doc:"Keeps what has this as its whole name, ignoring case; of an algorithm OWNER/NAME." example:"Edge Berlin"`
 }
 
+// SatelliteFilter narrows satellites to what they run and how that does.
+type SatelliteFilter struct {
+	Algorithm string `query:"algorithm" doc:"Keeps the satellites whose latest version has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
+	Status    string `query:"status" enum:"up,degraded,stale,never_seen" doc:"Keeps the satellites that have a launch instance with this status."`
+}
+
+// LaunchFilter narrows launch instances to what they should run and how they do.
+type LaunchFilter struct {
+	Algorithm string `query:"algorithm" doc:"Keeps the launch instances whose satellite version has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
+	Status    string `query:"status" enum:"up,degraded,stale,never_seen" doc:"Keeps the launch instances with this status."`
+}
+
 // ExpandAlgorithms asks for what a list of satellites or versions leaves out.
 type ExpandAlgorithms struct {
 	Expand string `query:"expand" enum:"algorithms" doc:"algorithms: with the algorithms of each version. A page has fewer results then, when they are long."`

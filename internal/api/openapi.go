@@ -32,21 +32,25 @@ const schemaPrefix = "#/components/schemas/"
 const introduction = `Every request carries an API key in the Authorization header: Bearer KEY, Simple KEY or the bare key. Try yours: curl -H "Authorization: Bearer $KEY" and the address of /v1/account.
 Images are pushed to this host by any OCI client, logged in with an account's name and, as the password, an admin key: OWNER/NAME:GIT_HASH, in lower case, registers that version of the algorithm.
 Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","reason","message","fields"}}; reason is a word with one meaning for programs to go by.
-Answers may get new fields, and reason new words, without a new version of the API: let your program pass over what it does not know. What you send is closed: a field that is not here is refused.
+The API's version is in the header Constellation-Api-Version of every answer, and here as x-api-version: "1.1" is /v1 with what was added to it once. Without a new first number there may come operations, optional parameters and fields of what you send, fields and headers of answers, and words of reason, status and state: let your program pass over what it does not know. All else is a new first number, and another path beside /v1. What you send is closed: a field that is not here is refused.
 /openapi.json is this document, OpenAPI 3.1, to generate clients from: ogen, oapi-codegen and openapi-typescript read it as it is.
-A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds.
+A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds. Answers to reads have RateLimit-Policy and RateLimit, as the IETF's draft has them: how many reads a key and its account may have under way at once, and how many more.
 Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
 Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
 A satellite's next version is the whole list (POST …/versions) or the latest one with one algorithm changed (PATCH …/versions/latest); what changes nothing makes none, and answers 200 with the latest one and "created": false.
 A launch instance can be waited for: GET it with wait_for=running and, if you like, version=N or min_version=N and timeout=60s; with If-None-Match it answers 304 while nothing is new.
+A satellite and a launch instance are put by their name: PUT with name=NAME and the whole of it makes it, or makes what has the name as it is here, and says in result which; the same again changes nothing. With dry_run=true a request that makes or changes one is checked whole and answered as it would be, and changes nothing.
 A POST with an Idempotency-Key happens once: sent again, it answers the same, with the header Idempotent-Replayed.
-Satellites, launch instances and versions of algorithms have an ETag: send it as If-Match with a change, and another editor's change in between answers 412.`
+Satellites, launch instances and versions of algorithms have an ETag: send it as If-Match with a change, and another editor's change in between answers 412. A mothership that is set up so takes changes of these only with If-Match, and answers 428 without.`
 
 // config is Huma's, without what it adds to answers and addresses by itself.
 func config(s *server, options Options) huma.Config {
 	document := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
-		Info:    &huma.Info{Title: "Constellation", Version: orUnknown(options.Version), Description: introduction},
+		Info: &huma.Info{
+			Title: "Constellation", Version: orUnknown(options.Version), Description: introduction,
+			Extensions: map[string]any{"x-api-version": apiv1.Version},
+		},
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
 			SecuritySchemes: map[string]*huma.SecurityScheme{
@@ -102,14 +106,14 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		op.DefaultStatus = http.StatusCreated
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
-			Description: "Any text of your own: the request happens once, however often it is sent with the same one.",
+			Description: "Any text of your own, 1 to 255 printable ASCII characters, such as a UUID: the request happens once, however often it is sent with the same one. Its answer is kept for 24 hours, beside the change, for the account: with another key of the account, another path or another body it answers 409. A request that failed is not kept and can be sent again; with dry_run nothing is.",
 		})
 		fallthrough
-	case http.MethodPatch:
-		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnsupportedMediaType)
+	case http.MethodPatch, http.MethodPut:
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusPreconditionRequired, http.StatusUnsupportedMediaType)
 	case http.MethodDelete:
 		op.DefaultStatus = http.StatusNoContent
-		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed)
+		errors = append(errors, http.StatusConflict, http.StatusPreconditionFailed, http.StatusPreconditionRequired)
 	}
 	schema := s.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[apiv1.ErrorBody](), true, "")
 	for _, status := range errors {
@@ -152,6 +156,7 @@ var meanings = map[int]string{
 	http.StatusNotFound:              "There is no such thing, or none that this key may see.",
 	http.StatusConflict:              "The name is taken, the thing is in use, base is not the latest version, or the Idempotency-Key came with another request.",
 	http.StatusPreconditionFailed:    "Somebody else changed it since the state that If-Match names.",
+	http.StatusPreconditionRequired:  "This mothership is set up to take changes only with If-Match.",
 	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json.",
 	http.StatusUnprocessableEntity:   "The request reads, and breaks a rule; fields says which.",
@@ -168,6 +173,7 @@ var reasons = map[int]apiv1.Reason{
 	http.StatusNotFound:              apiv1.ReasonNotFound,
 	http.StatusConflict:              apiv1.ReasonNameTaken,
 	http.StatusPreconditionFailed:    apiv1.ReasonPreconditionFailed,
+	http.StatusPreconditionRequired:  apiv1.ReasonPreconditionRequired,
 	http.StatusRequestEntityTooLarge: apiv1.ReasonTooLarge,
 	http.StatusUnsupportedMediaType:  apiv1.ReasonUnsupportedMedia,
 	http.StatusTooManyRequests:       apiv1.ReasonRateLimited,
@@ -176,7 +182,7 @@ var reasons = map[int]apiv1.Reason{
 }
 
 // ensures are the operations that make a thing or find it made already.
-var ensures = []string{"createSatelliteVersion", "patchSatelliteVersion"}
+var ensures = []string{"createSatelliteVersion", "patchSatelliteVersion", "putSatellite", "putLaunch"}
 
 // answerTwice gives an operation that ensures something both its answers.
 func answerTwice(op *huma.Operation) {
@@ -196,7 +202,7 @@ func answerTwice(op *huma.Operation) {
 func exemplify(document *huma.OpenAPI) {
 	registry := document.Components.Schemas
 	for _, op := range operations(document) {
-		if slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == "If-None-Match" }) {
+		if op.Method == http.MethodGet && takes(op, "header", "If-None-Match") {
 			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
 		}
 		if slices.Contains(ensures, op.OperationID) {
@@ -224,15 +230,14 @@ func exemplify(document *huma.OpenAPI) {
 // unanswered are the statuses that others of its sort have and an operation
 // cannot be answered with.
 func unanswered(op *huma.Operation) []int {
-	takes := func(is func(*huma.Param) bool) bool { return slices.ContainsFunc(op.Parameters, is) }
 	statuses := slices.Clone(never[op.OperationID])
-	if !takes(func(p *huma.Param) bool { return p.Name == "If-Match" }) {
-		statuses = append(statuses, http.StatusPreconditionFailed)
+	if !takes(op, "header", "If-Match") {
+		statuses = append(statuses, http.StatusPreconditionFailed, http.StatusPreconditionRequired)
 	}
 	if op.RequestBody != nil {
 		return statuses
 	}
-	if !takes(func(p *huma.Param) bool { return p.In == "query" }) { // what is wrong with a path is not found, or malformed
+	if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" }) { // what is wrong with a path is not found, or malformed
 		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
 	if op.Method != http.MethodGet { // it waits for no turn, and sends nothing that is counted
@@ -249,6 +254,8 @@ var never = map[string][]int{
 	"deleteLaunch":           {http.StatusConflict},                       // what refers to it goes with it
 	"revokeSatelliteKey":     {http.StatusConflict},                       // a revoked one stays so
 	"updateAlgorithmVersion": {http.StatusConflict},                       // nothing of it has to be its own
+	"putSatellite":           {http.StatusConflict},                       // what somebody else made in between is put then
+	"putLaunch":              {http.StatusConflict},                       // what somebody else made in between is put then
 	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
 }
 
@@ -314,7 +321,7 @@ func operations(document *huma.OpenAPI) []*huma.Operation {
 	slices.Sort(paths)
 	for _, path := range paths {
 		item := document.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op != nil {
 				list = append(list, op)
 			}

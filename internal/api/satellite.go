@@ -11,6 +11,7 @@ import (
 func (s *server) satelliteRoutes() {
 	add(s, tagSatellites, "GET /v1/satellites", viewer, "listSatellites", "List satellites", s.listSatellites)
 	add(s, tagSatellites, "POST /v1/satellites", admin, "createSatellite", "Make a satellite with its version 1", s.createSatellite)
+	add(s, tagSatellites, "PUT /v1/satellites", admin, "putSatellite", "Make the satellite of a name, or make it as it is here", s.putSatellite)
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}", viewer, "getSatellite", "Show a satellite and its latest version", s.getSatellite)
 	add(s, tagSatellites, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename or renew a satellite", s.updateSatellite)
 	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}", admin, "deleteSatellite", "Remove a satellite; what runs keeps serving", s.deleteSatellite)
@@ -40,6 +41,7 @@ type satelliteOutput struct {
 type listSatellitesInput struct {
 	ListInput
 	NameInput
+	SatelliteFilter
 	ExpandAlgorithms
 }
 
@@ -47,6 +49,7 @@ func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*
 	c := callOf(ctx)
 	query := in.query()
 	query.Expand, query.Name = in.Expand != "", in.Name
+	query.Algorithm, query.Status = in.Algorithm, in.Status
 	page, err := c.control.ListSatellites(ctx, c.principal, query)
 	if err != nil {
 		return nil, err
@@ -60,7 +63,12 @@ func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*
 	})
 }
 
-func (s *server) createSatellite(ctx context.Context, in *struct{ Body apiv1.SatelliteCreate }) (*satelliteOutput, error) {
+type createSatelliteInput struct {
+	DryRunInput
+	Body apiv1.SatelliteCreate
+}
+
+func (s *server) createSatellite(ctx context.Context, in *createSatelliteInput) (*satelliteOutput, error) {
 	c := callOf(ctx)
 	spec := versionSpec(in.Body.Algorithms, in.Body.Schedules)
 	satellite, err := c.control.CreateSatellite(ctx, c.principal, control.NewSatellite{
@@ -85,6 +93,7 @@ func (s *server) getSatellite(ctx context.Context, in *SatellitePath) (*satellit
 
 type updateSatelliteInput struct {
 	SatellitePath
+	DryRunInput
 	IfMatchInput
 	Body apiv1.SatelliteUpdate
 }

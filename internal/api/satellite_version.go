@@ -35,6 +35,7 @@ func (s *server) listSatelliteVersions(ctx context.Context, in *listSatelliteVer
 
 type createSatelliteVersionInput struct {
 	SatellitePath
+	DryRunInput
 	IfMatchInput
 	Body apiv1.SatelliteVersionCreate
 }
@@ -61,6 +62,7 @@ func (s *server) createSatelliteVersion(ctx context.Context, in *createSatellite
 
 type patchSatelliteVersionInput struct {
 	SatellitePath
+	DryRunInput
 	Base int `query:"base" minimum:"1" maximum:"2147483647" doc:"The version that the change is made for: 409 when another one is the latest. Left out, whichever is." example:"4"`
 	IfMatchInput
 	Body apiv1.SatelliteVersionPatch

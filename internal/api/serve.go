@@ -60,7 +60,7 @@ func add[I, O any](s *server, tag, pattern string, role constellation.Role, id, 
 // they may, reads the body, runs the operation, and is where every error becomes an answer.
 func (s *server) serve(c *codec, run handle) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		answer, release, err := s.answer(c, r, run)
+		answer, release, err := s.answer(c, w.Header(), r, run)
 		defer release() // once the client has it
 		if err != nil {
 			if constellation.KindOf(err) == constellation.KindUnauthenticated {
@@ -73,8 +73,9 @@ func (s *server) serve(c *codec, run handle) http.HandlerFunc {
 	}
 }
 
-// answer runs an operation; release is never nil.
-func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response, release func(), err error) {
+// answer runs an operation; release is never nil, and header is the answer's,
+// also of one that is refused.
+func (s *server) answer(c *codec, header http.Header, r *http.Request, run handle) (answer *response, release func(), err error) {
 	release = func() {}
 	principal, err := s.authenticate(r)
 	if err != nil {
@@ -90,6 +91,7 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 		if release, err = s.turns.acquire(r.Context(), principal); err != nil {
 			release = func() {}
 		}
+		s.turns.tell(header, principal)
 		return err
 	}
 	rest := func(wait func() error) error {
@@ -110,13 +112,26 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 		ctx := context.WithValue(r.Context(), callKey{}, &call{control: service, principal: principal, request: r, nulls: nulls, rest: rest})
 		return run(ctx, r, body)
 	}
-	key := r.Header.Get("Idempotency-Key")
-	if key == "" || c.op.Method != http.MethodPost {
-		answer, err = runOn(s.control)
+	if err := s.checkPrecondition(c, r); err != nil {
+		return nil, release, err
+	}
+	if r.URL.Query().Get("dry_run") == "true" {
+		answer, err = s.try(r.Context(), runOn)
 		return answer, release, err
 	}
-	once := control.IdempotentRequest{Key: key, Method: r.Method, Path: r.URL.Path, BodyHash: sha256.Sum256(body)}
-	stored, replayed, err := s.control.Idempotent(r.Context(), principal, once, func(service *control.Service) (*control.StoredResponse, error) {
+	answer, err = s.once(c, r, principal, body, runOn)
+	return answer, release, err
+}
+
+// once runs an operation, or returns what it was answered with before under the
+// same Idempotency-Key.
+func (s *server) once(c *codec, r *http.Request, principal control.Principal, body []byte, runOn func(*control.Service) (*response, error)) (*response, error) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" || c.op.Method != http.MethodPost {
+		return runOn(s.control)
+	}
+	request := control.IdempotentRequest{Key: key, Method: r.Method, Path: r.URL.Path, BodyHash: sha256.Sum256(body)}
+	stored, replayed, err := s.control.Idempotent(r.Context(), principal, request, func(service *control.Service) (*control.StoredResponse, error) {
 		answer, err := runOn(service)
 		if err != nil {
 			return nil, err
@@ -124,12 +139,12 @@ func (s *server) answer(c *codec, r *http.Request, run handle) (answer *response
 		return answer.stored(), nil
 	})
 	if err != nil {
-		return nil, release, err
+		return nil, err
 	}
 	if stored == nil {
-		return nil, release, errors.New("a request with an Idempotency-Key has no answer")
+		return nil, errors.New("a request with an Idempotency-Key has no answer")
 	}
-	return load(stored, replayed), release, nil
+	return load(stored, replayed), nil
 }
 
 // read reads the body of a request, where the operation has one, of whom it is

@@ -87,7 +87,8 @@ func (w *world) documented(name string) []documented {
 		"createSatellite": satelliteJSON("another " + name), "updateSatellite": `{"name":"renamed ` + name + `"}`, "createSatelliteKey": `{"name":"second"}`,
 		"createSatelliteVersion": `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`,
 		"patchSatelliteVersion":  `{"algorithm":"neo/hello/` + hash1 + `"}`,
-		"createLaunch":           `{"name":"second"}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
+		"putSatellite":           `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`, "putLaunch": `{"satellite_version":1}`,
+		"createLaunch": `{"name":"second"}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
 		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
 	}
@@ -106,6 +107,8 @@ func (w *world) documented(name string) []documented {
 			o.names = map[string]string{"owner": "neo", "name": "hello", "git_hash": unused}
 		case o.id == "diffSatelliteVersions":
 			o.query = "?from=1"
+		case o.id == "putSatellite" || o.id == "putLaunch":
+			o.query = "?name=put"
 		case strings.Contains(o.path, "{username}"):
 			o.names = map[string]string{"username": name, "key_id": userKey}
 		}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -18,6 +20,29 @@ const (
 	turnsOfAccount = 32
 	turnTime       = 10 * time.Second
 )
+
+// What answers say of the turns: the fields of the IETF's draft "RateLimit header
+// fields for HTTP".
+const (
+	rateLimitHeader       = "RateLimit"
+	rateLimitPolicyHeader = "RateLimit-Policy"
+)
+
+var rateLimitPolicy = fmt.Sprintf(`"key";q=%d;qu="concurrent-requests", "account";q=%d;qu="concurrent-requests"`, turnsOfKey, turnsOfAccount)
+
+// tell puts into an answer's header how many turns there are, and are left to p.
+func (t *turns) tell(h http.Header, p control.Principal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := func(name string, slots int) int {
+		if taken := t.by[name]; taken != nil {
+			return slots - len(taken.slots)
+		}
+		return slots
+	}
+	h.Set(rateLimitPolicyHeader, rateLimitPolicy)
+	h.Set(rateLimitHeader, fmt.Sprintf(`"key";r=%d, "account";r=%d`, left("key "+p.KeyID, turnsOfKey), left("account "+p.Username, turnsOfAccount)))
+}
 
 // turns are shares of the server's memory: an answer that is made, or that a
 // client takes slowly, has one of its key and one of its account. The zero

@@ -15,18 +15,19 @@ type Kind string
 
 // The kinds of failure.
 const (
-	KindInternal           Kind = "internal"            // 500
-	KindMalformed          Kind = "malformed"           // 400: the request cannot be read
-	KindInvalid            Kind = "invalid"             // 422: it reads, and breaks a rule; see Fields
-	KindUnauthenticated    Kind = "unauthenticated"     // 401
-	KindForbidden          Kind = "forbidden"           // 403
-	KindNotFound           Kind = "not_found"           // 404
-	KindConflict           Kind = "conflict"            // 409: a name is taken, a tag would move
-	KindPreconditionFailed Kind = "precondition_failed" // 412: If-Match names another state
-	KindTooLarge           Kind = "too_large"           // 413
-	KindUnsupportedMedia   Kind = "unsupported_media"   // 415
-	KindRateLimited        Kind = "rate_limited"        // 429
-	KindUnavailable        Kind = "unavailable"         // 503
+	KindInternal             Kind = "internal"              // 500
+	KindMalformed            Kind = "malformed"             // 400: the request cannot be read
+	KindInvalid              Kind = "invalid"               // 422: it reads, and breaks a rule; see Fields
+	KindUnauthenticated      Kind = "unauthenticated"       // 401
+	KindForbidden            Kind = "forbidden"             // 403
+	KindNotFound             Kind = "not_found"             // 404
+	KindConflict             Kind = "conflict"              // 409: a name is taken, a tag would move
+	KindPreconditionFailed   Kind = "precondition_failed"   // 412: If-Match names another state
+	KindPreconditionRequired Kind = "precondition_required" // 428: this server wants If-Match
+	KindTooLarge             Kind = "too_large"             // 413
+	KindUnsupportedMedia     Kind = "unsupported_media"     // 415
+	KindRateLimited          Kind = "rate_limited"          // 429
+	KindUnavailable          Kind = "unavailable"           // 503
 )
 
 // FieldError is what is wrong with one field of the input, and what to do.

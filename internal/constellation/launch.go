@@ -2,6 +2,7 @@ package constellation
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,12 @@ const (
 	LaunchDegraded  LaunchStatus = "degraded" // reports, and lacks replicas
 	LaunchStale     LaunchStatus = "stale"    // reported once, and no longer does
 )
+
+// LaunchStatuses are all that a launch may have.
+var LaunchStatuses = []LaunchStatus{LaunchUp, LaunchDegraded, LaunchStale, LaunchNeverSeen}
+
+// Valid reports whether s is one of the statuses.
+func (s LaunchStatus) Valid() bool { return slices.Contains(LaunchStatuses, s) }
 
 // StaleAfter is how long after its last heartbeat a launch is stale, when it
 // was told to report every interval: three in a row may get lost.

@@ -42,7 +42,8 @@ func launchTarget(l *constellation.Launch) target { return target{"launch", l.ID
 func tokenPlace(launchID string) string { return "launches/" + launchID + "/token" }
 
 // ListLaunches returns a page of a satellite's launches, by name, created_at,
-// satellite_version or last_seen_at.
+// satellite_version or last_seen_at. A query's Algorithm keeps those whose
+// version has it, its Status those with that status.
 func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID string, q ListQuery) (Page[constellation.Launch], error) {
 	list, err := launchListing.parse(q, satelliteID)
 	if err != nil {
@@ -52,7 +53,11 @@ func (s *Service) ListLaunches(ctx context.Context, p Principal, satelliteID str
 	if err != nil {
 		return Page[constellation.Launch]{}, err
 	}
-	rows, err := s.db.Launches(ctx, satellite.ID, list)
+	filter, err := s.running(ctx, p, q)
+	if err != nil {
+		return Page[constellation.Launch]{}, err
+	}
+	rows, err := s.db.Launches(ctx, satellite.ID, filter, list)
 	s.updateStatuses(rows)
 	return launchListing.page(list, rows), err
 }

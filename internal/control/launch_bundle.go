@@ -159,7 +159,7 @@ func (s *Service) BundleDocument(ctx context.Context, p Principal, satelliteID, 
 			return nil, err
 		}
 	}
-	launches, err := s.db.Launches(ctx, satellite.ID, postgres.List{Sort: "created_at", Desc: true, Limit: recentLaunches})
+	launches, err := s.db.Launches(ctx, satellite.ID, postgres.RunFilter{}, postgres.List{Sort: "created_at", Desc: true, Limit: recentLaunches})
 	if err != nil {
 		return nil, err
 	}

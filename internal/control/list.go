@@ -24,6 +24,8 @@ import (
 type ListQuery struct {
 	Q, Sort, Marker string
 	Name            string // only what has this whole name, ignoring case; "" is all
+	Algorithm       string // of satellites and launches: only what runs this, OWNER/NAME or OWNER/NAME/HASH; "" is all
+	Status          string // of satellites and launches: only what has launches with this status; "" is all
 	Limit           int
 	Count           bool // say how many there are on all pages
 	Expand          bool // with the lists that are nested in rows, which are left out else
@@ -175,6 +177,12 @@ func (l listing[T]) parse(q ListQuery, of ...string) (postgres.List, error) {
 	by := append(of, list.Q)
 	if list.Name != "" {
 		by = append(by, list.Name)
+	}
+	if q.Algorithm != "" {
+		by = append(by, "algorithm="+q.Algorithm)
+	}
+	if q.Status != "" {
+		by = append(by, "status="+q.Status)
 	}
 	list.Of = narrowing(by)
 	if utf8.RuneCountInString(list.Q) > MaxQuery || !validText(list.Q) {

@@ -44,7 +44,8 @@ func satelliteTarget(s *constellation.Satellite) target { return target{"satelli
 // ListSatellites returns a page of satellites with their latest versions, whose
 // algorithms only a query that expands has, by
 // name, created_at, updated_at, expires_at, latest_version, or how many
-// launches they have: launches, up, degraded or stale. A key for one satellite
+// launches they have: launches, up, degraded or stale. A query's Algorithm keeps
+// those whose latest version has it, its Status those that have a launch with it. A key for one satellite
 // lists that one.
 func (s *Service) ListSatellites(ctx context.Context, p Principal, q ListQuery) (Page[constellation.Satellite], error) {
 	if err := p.may(constellation.RoleViewer, "listing satellites"); err != nil {
@@ -54,7 +55,11 @@ func (s *Service) ListSatellites(ctx context.Context, p Principal, q ListQuery) 
 	if err != nil {
 		return Page[constellation.Satellite]{}, err
 	}
-	rows, err := s.db.Satellites(ctx, p.SatelliteID, list)
+	filter, err := s.running(ctx, p, q)
+	if err != nil {
+		return Page[constellation.Satellite]{}, err
+	}
+	rows, err := s.db.Satellites(ctx, p.SatelliteID, filter, list)
 	page := satelliteListing.page(list, rows)
 	if err != nil || !q.Expand {
 		return page, err

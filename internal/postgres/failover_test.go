@@ -48,8 +48,11 @@ func TestFirstCallAfterAFailover(t *testing.T) {
 		return db.AddLoginFailure(ctx, "neo", "192.0.2.1", time.Now(), time.Now())
 	}
 	for name, call := range map[string]func() error{
-		"a read":                    func() error { _, err := db.HasSecrets(ctx); return err },
-		"a list":                    func() error { _, err := db.Satellites(ctx, "", postgres.List{Sort: "name", Limit: 5}); return err },
+		"a read": func() error { _, err := db.HasSecrets(ctx); return err },
+		"a list": func() error {
+			_, err := db.Satellites(ctx, "", postgres.RunFilter{}, postgres.List{Sort: "name", Limit: 5})
+			return err
+		},
 		"a statement":               func() error { return write(db) },
 		"a transaction that begins": func() error { return db.Transact(ctx, write) },
 	} {

@@ -20,7 +20,7 @@ var launchOrder = ordering{
 }
 
 // Launches returns a page of a satellite's launches.
-func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]constellation.Launch, error) {
+func (db *DB) Launches(ctx context.Context, satelliteID string, f RunFilter, l List) ([]constellation.Launch, error) {
 	return list[constellation.Launch](ctx, db, "list launches", listQuery{order: launchOrder, rows: selection{
 		columns: `l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -28,8 +28,8 @@ func (db *DB) Launches(ctx context.Context, satelliteID string, l List) ([]const
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds`,
 		from:  `launches l LEFT JOIN launch_reports r ON r.launch_id = l.id`,
-		where: `l.satellite_id = @satellite_id`,
-	}, args: pgx.NamedArgs{"satellite_id": satelliteID}}, l)
+		where: and(`l.satellite_id = @satellite_id`, f.launches()),
+	}, args: f.args(pgx.NamedArgs{"satellite_id": satelliteID})}, l)
 }
 
 // Launch returns a launch by its id, whichever satellite it is of.
@@ -43,6 +43,14 @@ func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, err
 		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
 		WHERE l.id = @id`,
 		pgx.NamedArgs{"id": id}, noLaunch(id))
+}
+
+// LaunchByName returns the id of a satellite's launch with a folded name, "" when
+// there is none.
+func (db *DB) LaunchByName(ctx context.Context, satelliteID, key string) (string, error) {
+	return scalar[string](ctx, db, "find launch by name",
+		`SELECT coalesce((SELECT id::text FROM launches WHERE satellite_id = @satellite_id AND name_key = @key), '')`,
+		pgx.NamedArgs{"satellite_id": satelliteID, "key": key})
 }
 
 func noLaunch(id string) error {

@@ -74,11 +74,11 @@ func TestListsAreTheSQLOfTheirGoldenFiles(t *testing.T) {
 			"name": "edge", "created_at": never, "updated_at": never, "expires_at": never,
 			"latest_version": number, "launches": number, "up": number, "degraded": number, "stale": number,
 		}, func(ctx context.Context, l postgres.List) error {
-			_, err := db.Satellites(ctx, "", l)
+			_, err := db.Satellites(ctx, "", postgres.RunFilter{}, l)
 			return err
 		}},
 		{"one_satellite", id, map[string]string{"name": "edge"}, func(ctx context.Context, l postgres.List) error {
-			_, err := db.Satellites(ctx, id, l)
+			_, err := db.Satellites(ctx, id, postgres.RunFilter{}, l)
 			return err
 		}},
 		{"satellite_versions", number, map[string]string{"number": number}, func(ctx context.Context, l postgres.List) error {
@@ -90,7 +90,7 @@ func TestListsAreTheSQLOfTheirGoldenFiles(t *testing.T) {
 			return err
 		}},
 		{"launches", id, map[string]string{"name": "berlin", "created_at": never, "satellite_version": number, "last_seen_at": never}, func(ctx context.Context, l postgres.List) error {
-			_, err := db.Launches(ctx, id, l)
+			_, err := db.Launches(ctx, id, postgres.RunFilter{}, l)
 			return err
 		}},
 		{"events", number, map[string]string{"at": never}, func(ctx context.Context, l postgres.List) error {
@@ -191,7 +191,7 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 	l := postgres.List{Sort: "name", Limit: rows + 1}
 	for more := true; more; {
 		l.Cut = &more
-		page, err := db.Launches(ctx, satellite.ID, l)
+		page, err := db.Launches(ctx, satellite.ID, postgres.RunFilter{}, l)
 		if err != nil || len(page) == 0 {
 			t.Fatalf("a page of %d rows, %v", len(page), err)
 		}
@@ -213,7 +213,7 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 		t.Errorf("%d pages had %d rows, want %d", read, seen, rows)
 	}
 	l.After, l.Cut = nil, nil
-	if all, err := db.Launches(ctx, satellite.ID, l); err != nil || len(all) != rows {
+	if all, err := db.Launches(ctx, satellite.ID, postgres.RunFilter{}, l); err != nil || len(all) != rows {
 		t.Errorf("a page that nobody bounds has %d rows, %v; want %d", len(all), err, rows)
 	}
 }
@@ -253,8 +253,8 @@ func TestNamesAreLookedUpInTheirIndex(t *testing.T) {
 	}
 	l := postgres.List{Name: "77", Sort: "created_at", Limit: 51}
 	for what, list := range map[string]func() error{
-		"satellites": func() error { _, err := db.Satellites(ctx, "", l); return err },
-		"launches":   func() error { _, err := db.Launches(ctx, satelliteID, l); return err },
+		"satellites": func() error { _, err := db.Satellites(ctx, "", postgres.RunFilter{}, l); return err },
+		"launches":   func() error { _, err := db.Launches(ctx, satelliteID, postgres.RunFilter{}, l); return err },
 		"algorithms": func() error {
 			l := l
 			l.Name = "neo/none" // one that is there is asked for its versions too

@@ -75,17 +75,27 @@ func chosenByName(k keyset) string {
 // chosen are the satellites of another page.
 var chosen = selection{columns: "s.id", from: "satellites s", where: "(@only_id = '' OR s.id = nullif(@only_id, '')::uuid)"}
 
+// chosen are the satellites of a page.
+func (f RunFilter) chosen(k keyset, onlyID string) string {
+	switch {
+	case f.AlgorithmID != "":
+		return f.chosenByUse(k)
+	case f.Status != "":
+		return chosen.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status])
+	case k.list.Sort == "name" && k.list.anywhere() && onlyID == "":
+		return chosenByName(k)
+	}
+	return k.page(chosen)
+}
+
 // Satellites returns a page of satellites with their latest version, but for its
 // algorithms, and how many launches they have; onlyID not "" is that one at most. The page is chosen by
 // its index alone, as FindLaunches does.
-func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constellation.Satellite, error) {
+func (db *DB) Satellites(ctx context.Context, onlyID string, f RunFilter, l List) ([]constellation.Satellite, error) {
 	rows, err := list[satelliteRow](ctx, db, "list satellites", listQuery{
 		order: satelliteOrder,
 		within: func(k keyset) selection {
-			found := k.page(chosen)
-			if k.list.Sort == "name" && k.list.anywhere() && onlyID == "" {
-				found = chosenByName(k)
-			}
+			found := f.chosen(k, onlyID)
 			return selection{
 				columns: `s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
 			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
@@ -94,7 +104,7 @@ func (db *DB) Satellites(ctx context.Context, onlyID string, l List) ([]constell
 			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version`,
 			}
 		},
-		args: pgx.NamedArgs{"only_id": onlyID, "near": namesNear},
+		args: f.args(pgx.NamedArgs{"only_id": onlyID, "near": f.near()}),
 	}, l)
 	if err != nil {
 		return nil, err
@@ -119,6 +129,13 @@ func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellit
 		return nil, err
 	}
 	return &list[0], nil
+}
+
+// SatelliteByName returns the id of the satellite with a folded name, "" when
+// there is none.
+func (db *DB) SatelliteByName(ctx context.Context, key string) (string, error) {
+	return scalar[string](ctx, db, "find satellite by name",
+		`SELECT coalesce((SELECT id::text FROM satellites WHERE name_key = @key), '')`, pgx.NamedArgs{"key": key})
 }
 
 func noSatellite(id string) error {

@@ -47,7 +47,7 @@ func BenchmarkSatellites(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := db.Satellites(ctx, "", l); err != nil {
+				if _, err := db.Satellites(ctx, "", postgres.RunFilter{}, l); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -29,7 +29,7 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 		return nil, err
 	}
 	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}}, m.jobs.Collectors())...)
-	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done()})
+	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
 	images := registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies})
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})

@@ -1,0 +1,94 @@
+package postgres
+
+import (
+	"github.com/jackc/pgx/v5"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+// RunFilter narrows satellites and launches to what runs an algorithm, one
+// version of it, or has a status; "" is all.
+type RunFilter struct {
+	AlgorithmID, VersionID string
+	Status                 constellation.LaunchStatus
+}
+
+// uses is what of satellites' versions has the algorithm.
+const uses = `satellite_uses x JOIN algorithm_versions v ON v.id = x.algorithm_version_id
+			WHERE v.algorithm_id = @algorithm_id AND (@version_id = '' OR v.id = nullif(@version_id, '')::uuid)`
+
+// args are what the conditions need.
+func (f RunFilter) args(args pgx.NamedArgs) pgx.NamedArgs {
+	if f.AlgorithmID != "" {
+		args["algorithm_id"], args["version_id"] = f.AlgorithmID, f.VersionID
+	}
+	return args
+}
+
+// satelliteStatus are the satellites that have a launch with a status. Each is the
+// condition of an index that has them by name.
+var satelliteStatus = map[constellation.LaunchStatus]string{
+	constellation.LaunchUp:        "s.launches_up > 0",
+	constellation.LaunchDegraded:  "s.launches_degraded > 0",
+	constellation.LaunchStale:     "s.launches_stale > 0",
+	constellation.LaunchNeverSeen: "s.launch_count > s.launches_up + s.launches_degraded + s.launches_stale",
+}
+
+// launchStatus are the launches with a status. One that was never seen may have
+// no report.
+var launchStatus = map[constellation.LaunchStatus]string{
+	constellation.LaunchUp:        "r.status = 'up'",
+	constellation.LaunchDegraded:  "r.status = 'degraded'",
+	constellation.LaunchStale:     "r.status = 'stale'",
+	constellation.LaunchNeverSeen: "r.launch_id IS NULL",
+}
+
+// launches returns the condition of launches.
+func (f RunFilter) launches() string {
+	condition := launchStatus[f.Status]
+	if f.AlgorithmID == "" {
+		return condition
+	}
+	return and(condition, `l.satellite_version IN (
+			SELECT x.number FROM `+uses+` AND x.satellite_id = @satellite_id)`)
+}
+
+// runsNear is in how many satellites, from where a page starts, the ones that
+// run an algorithm are looked for before all of its uses are.
+const runsNear = 500
+
+// near is in how many of them the page of a search or of an algorithm's uses is
+// looked for first.
+func (f RunFilter) near() int {
+	if f.AlgorithmID != "" {
+		return runsNear
+	}
+	return namesNear
+}
+
+// chosenByUse are the satellites of a page that run an algorithm. One that many
+// run is in the first of them; one that few run is found by its uses, which are
+// then put in order.
+func (f RunFilter) chosenByUse(k keyset) string {
+	near := selection{columns: "s.*", from: "satellites s", where: chosen.where}.sql(k.order, "@near", k.search, k.after)
+	runs := selection{columns: "s.id", from: "(" + near + ") s", where: `EXISTS (
+			SELECT FROM ` + uses + ` AND x.satellite_id = s.id AND x.number = s.latest_version)`}
+	all := selection{columns: "s.id", from: "users u JOIN satellites s ON s.id = u.id", where: chosen.where}
+	return `
+		WITH near AS MATERIALIZED (` + runs.sql(k.order, "@limit", satelliteStatus[f.Status]) + `),
+		users AS MATERIALIZED (
+			SELECT DISTINCT x.satellite_id AS id FROM ` + uses + `
+				AND x.number = (SELECT latest_version FROM satellites WHERE id = x.satellite_id)
+				AND (SELECT count(*) FROM near) < @limit)
+		SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
+		UNION ALL
+		(` + all.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status]) + `)`
+}
+
+// and joins two conditions, of which either may be "".
+func and(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " AND " + b
+}
