@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,8 @@ func TestGenerate(t *testing.T) {
 		{"annotations, one of them bad", objects(testIngress("web", "", "/", networking.PathTypePrefix, 0, map[string]string{
 			prefix + "proxy-body-size": "8m", prefix + "proxy-read-timeout": "600", prefix + "proxy-send-timeout": "5; evil", prefix + "proxy-buffering": "on"})),
 			join(upstream, anyHost, []string{`location "/" {`, "client_max_body_size 8m;", "proxy_read_timeout 600s;", "proxy_send_timeout 60s;", "proxy_buffering on;", "proxy_pass http://app_web_http;"})},
+		{"HTTPS behind it", objects(testIngress("web", "", "/", networking.PathTypePrefix, 0, map[string]string{prefix + "backend-protocol": "HTTPS"})),
+			join(upstream, anyHost, slices.Replace(proxy(`location "/" {`), 5, 6, "proxy_pass https://app_web_http;"))},
 		{"a path that is no path", objects(testIngress("web", "", `/" { return 200; }`, networking.PathTypeExact, 0, nil)), join(upstream, anyHost, notFound)},
 	}
 	for _, test := range tests {

@@ -103,8 +103,8 @@ func renderLocation(b *bytes.Buffer, l location) {
 	c := l.settings
 	fmt.Fprintf(b, "      client_max_body_size %s;\n      proxy_connect_timeout %s;\n      proxy_read_timeout %s;\n      proxy_send_timeout %s;\n",
 		c.bodySize, c.connectTimeout, c.readTimeout, c.sendTimeout)
-	fmt.Fprintf(b, "      proxy_buffering %s;\n      proxy_request_buffering %s;\n      proxy_pass http://%s;\n    }\n",
-		c.buffering, c.requestBuffering, l.upstream)
+	fmt.Fprintf(b, "      proxy_buffering %s;\n      proxy_request_buffering %s;\n      proxy_pass %s://%s;\n    }\n",
+		c.buffering, c.requestBuffering, c.scheme, l.upstream)
 }
 
 // serverName is nginx's form of a host: a wildcard stands for exactly one label.

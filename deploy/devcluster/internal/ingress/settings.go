@@ -16,6 +16,7 @@ type settings struct {
 	sendTimeout      string
 	buffering        string
 	requestBuffering string
+	scheme           string // by which what is behind is reached
 }
 
 var sizePattern = regexp.MustCompile(`^[0-9]+[kKmMgG]?$`)
@@ -42,6 +43,10 @@ func readSettings(annotations map[string]string) settings {
 		sendTimeout:      seconds("proxy-send-timeout", "60s"),
 		buffering:        onOff("proxy-buffering", "off"),
 		requestBuffering: onOff("proxy-request-buffering", "on"),
+		scheme:           "http",
+	}
+	if annotations[prefix+"backend-protocol"] == "HTTPS" {
+		s.scheme = "https" // its certificate is not looked at, as by ingress-nginx
 	}
 	if v := annotations[prefix+"proxy-body-size"]; sizePattern.MatchString(v) {
 		s.bodySize = v
