@@ -113,6 +113,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newAPIKeyCommand(std),
 			newSigningKeyCommand(std),
 			newGCCommand(std),
+			newAuditCommand(std),
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),

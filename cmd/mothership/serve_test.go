@@ -202,6 +202,13 @@ func TestCommandsBeforeWhileAndAfterServe(t *testing.T) {
 	if err := json.Unmarshal([]byte(do("", "signing-key", "-o", "json")), &key); err != nil || len(key.ID) != 16 {
 		t.Errorf("signing-key: %+v, %v; want an ID", key, err)
 	}
+	var audit struct {
+		Rows, Pending int
+		Problems      []string
+	}
+	if err := json.Unmarshal([]byte(do("", "audit", "verify", "-o", "json")), &audit); err != nil || audit.Rows+audit.Pending < 3 || len(audit.Problems) > 0 {
+		t.Errorf("audit verify: %+v, %v; want the changes so far", audit, err)
+	}
 	if response, body := fetch(t, http.DefaultClient, "GET", i.url+"/v1/system", "", "Authorization", "Simple "+early); response.StatusCode != 200 || !strings.Contains(body, `"id":"`+key.ID+`"`) {
 		t.Errorf("GET /v1/system = %d %s, want the signing key %s", response.StatusCode, body, key.ID)
 	}

@@ -43,6 +43,7 @@ func (s *Service) Run(ctx context.Context) {
 	var both sync.WaitGroup
 	both.Go(func() { s.listen(ctx) })
 	both.Go(func() { s.write(ctx) })
+	both.Go(func() { s.keepAudit(ctx) })
 	both.Wait()
 }
 

@@ -39,6 +39,8 @@ type Options struct {
 	// HeartbeatInterval is how often launches are told to report, in whole
 	// seconds; 0 is 30 s.
 	HeartbeatInterval time.Duration
+	AuditRetention    time.Duration // of rows of the audit log; 0 keeps all
+	AuditStreams      []AuditStream
 	// TouchEvery is how often what is asked for again and again is noted as asked
 	// for; 0 is a minute.
 	TouchEvery time.Duration
@@ -133,10 +135,13 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 const PurgeJob = "purge"
 
 // Purge removes expired sessions, answers of repeated requests older than a
-// day and old login failures; one server calls it once an hour.
+// day, old login failures and what the audit log no longer keeps; one server calls it once an hour.
 func (s *Service) Purge(ctx context.Context) error {
 	now := s.now()
 	if err := s.db.PurgeSatelliteDrafts(ctx, now.Add(-draftMemory)); err != nil {
+		return err
+	}
+	if err := s.trimAudit(ctx); err != nil {
 		return err
 	}
 	return s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory))

@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "internal/auditstream", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -25,6 +25,8 @@ var direct = map[string][]string{
 	"internal/apiv1":         {},
 	"internal/retry":         {},
 	"internal/cron":          {},
+	"internal/webhook":       {},
+	"internal/auditstream":   {"internal/constellation", "internal/outbound", "internal/webhook"},
 	"internal/auth":          {"internal/constellation"},
 	"internal/bundle":        {"internal/constellation"},
 	"internal/client":        {"internal/apiv1"},
@@ -69,7 +71,7 @@ var direct = map[string][]string{
 	"internal/satellite/batch": {"internal/satellite/async", "internal/satellite/jsonscan", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/call": {"internal/satellite/async", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol",
 		"internal/satellite/routing", "internal/satellite/telemetry", "internal/satellite/upstream"},
-	"internal/satellite/callback":  {"internal/constellation", "internal/outbound", "internal/satellite/config", "internal/satellite/queue"},
+	"internal/satellite/callback":  {"internal/constellation", "internal/outbound", "internal/webhook", "internal/satellite/config", "internal/satellite/queue"},
 	"internal/satellite/discovery": {"internal/kube/cluster/transport"},
 	"internal/satellite/durable": {"internal/constellation", "internal/satellite/async", "internal/satellite/batch", "internal/satellite/callback", "internal/satellite/config", "internal/satellite/discovery",
 		"internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/queue", "internal/satellite/routing", "internal/satellite/schedule"},
@@ -106,7 +108,7 @@ var direct = map[string][]string{
 }
 
 // stdlibOnly import nothing but the standard library.
-var stdlibOnly = []string{"internal/constellation", "internal/apiv1", "internal/certificate", "internal/outbound"}
+var stdlibOnly = []string{"internal/constellation", "internal/apiv1", "internal/certificate", "internal/outbound", "internal/webhook"}
 
 // serverFree reach none of server, at any distance.
 var serverFree = []string{"internal/install", "internal/satellite", "internal/kube", "internal/client", "internal/bundle"}

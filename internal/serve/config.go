@@ -46,6 +46,7 @@ type Config struct {
 	heartbeatInterval time.Duration
 	stopDelay         time.Duration
 	stopTimeout       time.Duration
+	audit             auditConfig
 
 	oidc      oidcProvider   // by flags; without an issuer there is none
 	providers []oidcProvider // of the file
@@ -81,6 +82,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
+	c.audit.addFlags(flags)
 	c.addOIDCFlags(flags)
 }
 
@@ -220,6 +222,9 @@ func (c *Config) check() error {
 	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
 		return UsageError{fmt.Errorf("--trusted-proxy: %w", err)}
+	}
+	if err := c.audit.check(); err != nil {
+		return err
 	}
 	if c.publicURL == "" {
 		return nil

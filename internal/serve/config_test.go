@@ -55,7 +55,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 			Refresh: duration(15 * time.Minute), Grace: duration(24 * time.Hour),
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, space{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, space{}, auditConfig{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }

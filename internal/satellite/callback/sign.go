@@ -3,13 +3,10 @@ package callback
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
-	"strconv"
 	"time"
-)
 
-// secretPrefix is what a Standard Webhooks secret begins with.
-const secretPrefix = "whsec_"
+	"github.com/constellation-serving/constellation/internal/webhook"
+)
 
 // SigningKey returns the bytes that sign what a key's receivers get: of the launch and
 // of the key, so that no receiver can sign for another.
@@ -20,13 +17,9 @@ func SigningKey(launchSecret []byte, keyID string) []byte {
 }
 
 // FormatSecret returns a key as receivers configure it.
-func FormatSecret(key []byte) string { return secretPrefix + base64.StdEncoding.EncodeToString(key) }
+func FormatSecret(key []byte) string { return webhook.FormatSecret(key) }
 
-// Sign returns the webhook-signature of a body: "v1," and the HMAC of id, time and
-// body.
+// Sign returns the webhook-signature of a body.
 func Sign(key []byte, id string, at time.Time, body []byte) string {
-	h := hmac.New(sha256.New, key)
-	_, _ = h.Write([]byte(id + "." + strconv.FormatInt(at.Unix(), 10) + "."))
-	_, _ = h.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
+	return webhook.Sign(key, id, at, body)
 }
