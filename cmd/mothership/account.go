@@ -33,7 +33,7 @@ func onControl(cmd *cobra.Command, c *serve.Config, do func(context.Context, *co
 func newAccountCreateCommand(std streams) *cobra.Command {
 	var c serve.Config
 	var role string
-	var passwordStdin bool
+	var passwordStdin, service bool
 	cmd := &cobra.Command{
 		Use:     "create NAME",
 		Short:   "Make an account; without a password it can use API keys but not sign in",
@@ -41,6 +41,9 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 		Args:    oneArgument("the account's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := control.NewAccount{Username: args[0], Role: constellation.Role(role)}
+			if service {
+				n.Kind = constellation.KindService
+			}
 			if passwordStdin {
 				var err error
 				if n.Password, err = readPassword(std.in); err != nil {
@@ -60,6 +63,7 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 	c.AddDatabaseFlags(cmd.Flags())
 	cmd.Flags().StringVar(&role, "role", string(constellation.RoleViewer), "what the account may do: admin, operator or viewer")
 	cmd.Flags().BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input, one line")
+	cmd.Flags().BoolVar(&service, "service", false, "make a service account: it never signs in, and has API keys alone")
 	return cmd
 }
 
@@ -112,12 +116,17 @@ func printAccounts(std streams, output outputFlag, accounts []constellation.Acco
 		if a.HasPassword {
 			password = "yes"
 		}
-		rows = append(rows, []string{a.Username, string(a.Role), state, password, day(&a.CreatedAt)})
+		kind := string(a.Kind)
+		if a.Provider != "" {
+			kind += " by " + a.Provider
+		}
+		rows = append(rows, []string{a.Username, string(a.Role), state, password, day(&a.CreatedAt), kind})
 		values = append(values, map[string]any{
 			"username": a.Username, "role": a.Role, "disabled": a.Disabled, "has_password": a.HasPassword, "created_at": a.CreatedAt,
+			"kind": a.Kind, "provider": a.Provider,
 		})
 	}
-	return output.print(std, values, []string{"NAME", "ROLE", "STATE", "PASSWORD", "CREATED"}, rows)
+	return output.print(std, values, []string{"NAME", "ROLE", "STATE", "PASSWORD", "CREATED", "KIND"}, rows)
 }
 
 func newAccountSetPasswordCommand(std streams) *cobra.Command {

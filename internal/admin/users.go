@@ -15,7 +15,7 @@ import (
 func (s *server) users(r *request) (page.Users, error) {
 	const path = "/users"
 	l := readList(r, path, "name")
-	found, err := s.control.ListAccounts(r.Context(), r.p, constellation.KindPerson, l.query())
+	found, err := s.control.ListAccounts(r.Context(), r.p, "", l.query())
 	if err != nil {
 		return page.Users{}, err
 	}
@@ -50,6 +50,10 @@ func (s *server) newUser(r *request) error {
 func (s *server) inviteUser(r *request) error {
 	form := &page.Invite{Username: strings.TrimSpace(r.PostForm.Get("username")), Role: r.PostForm.Get("role"), Provider: r.PostForm.Get("provider")}
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		if form.Provider == page.ServiceChoice {
+			_, err := service.CreateAccount(r.Context(), r.p, control.NewAccount{Username: form.Username, Role: constellation.Role(form.Role), Kind: constellation.KindService})
+			return outcome{Target: "/users/" + form.Username, Flash: component.Flash{Text: "Made the service account " + form.Username + ": give it an API key."}}, err
+		}
 		if form.Provider != "" {
 			_, err := service.CreateAccount(r.Context(), r.p, control.NewAccount{Username: form.Username, Role: constellation.Role(form.Role), Provider: form.Provider})
 			return outcome{Target: "/users", Flash: component.Flash{Text: form.Username + " may sign in by " + s.control.ProviderLabel(form.Provider) + " now."}}, err

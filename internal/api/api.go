@@ -61,6 +61,7 @@ func New(service *control.Service, options Options) *Handler {
 
 	s.accountRoutes()
 	s.userRoutes()
+	s.serviceAccountRoutes()
 	s.algorithmRoutes()
 	s.satelliteRoutes()
 	s.launchRoutes()

@@ -20,6 +20,7 @@ import (
 const (
 	tagAccount    = "Account"
 	tagUsers      = "Users"
+	tagServices   = "Service accounts"
 	tagAlgorithms = "Algorithms"
 	tagSatellites = "Satellites"
 	tagLaunches   = "Launches"
@@ -61,7 +62,7 @@ func config(s *server, options Options) huma.Config {
 		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
 		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
 	}
-	for _, tag := range []string{tagAccount, tagUsers, tagAlgorithms, tagSatellites, tagLaunches, tagEvents, tagSystem} {
+	for _, tag := range []string{tagAccount, tagUsers, tagServices, tagAlgorithms, tagSatellites, tagLaunches, tagEvents, tagSystem} {
 		document.Tags = append(document.Tags, &huma.Tag{Name: tag})
 	}
 	format := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}

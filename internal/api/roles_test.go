@@ -26,9 +26,12 @@ func routes(t *testing.T, w *world) []route {
 	t.Helper()
 	satellite := w.satellite("routes")
 	launch := w.launch(satellite, "routes")
+	if _, err := w.control.CreateAccount(t.Context(), control.Shell(), control.NewAccount{Username: "robot", Kind: constellation.KindService, Role: constellation.RoleViewer}); err != nil {
+		t.Fatal(err)
+	}
 	fill := strings.NewReplacer(
 		"/v1/satellites/{satellite_id}/launches/{launch_id}", launch, "/v1/satellites/{satellite_id}", satellite,
-		"{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
+		"{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
 		"{key_id}", "00000000-0000-4000-8000-000000000000",
 	)
 	var list []route
