@@ -64,7 +64,9 @@ func (s *Service) build(ctx context.Context, satellite *constellation.Satellite,
 	if err != nil {
 		return nil, fmt.Errorf("build bundle of launch %s: %w", launch.ID, err)
 	}
-	s.memory.bundles.put(cachedBundle{inputs: digest, satelliteID: satellite.ID, launchID: launch.ID, bundle: b})
+	made := cachedBundle{inputs: digest, satelliteID: satellite.ID, launchID: launch.ID, bundle: b}
+	s.memory.bundles.put(made)
+	s.keepBundle(ctx, made)
 	return b, nil
 }
 
@@ -141,8 +143,8 @@ const recentLaunches = 100
 
 // BundleDocument returns a bundle of the satellite that holds the digest, be it
 // of the bundle's own documents, a manifest or a blob: so a pull by digest
-// goes on after its tag was resolved, though the launch may have changed
-// meanwhile.
+// goes on after its tag was resolved, here or at another server, though the
+// launch may have changed meanwhile.
 func (s *Service) BundleDocument(ctx context.Context, p Principal, satelliteID, digest string) (*bundle.Bundle, error) {
 	satellite, err := s.bundleSatellite(ctx, p, satelliteID)
 	if err != nil {
@@ -158,6 +160,9 @@ func (s *Service) BundleDocument(ctx context.Context, p Principal, satelliteID, 
 		} else if constellation.KindOf(err) != constellation.KindNotFound {
 			return nil, err
 		}
+	}
+	if kept, err := s.keptBundle(ctx, satellite.ID, digest); err != nil || kept != nil {
+		return kept, err
 	}
 	launches, err := s.db.Launches(ctx, satellite.ID, postgres.RunFilter{}, postgres.List{Sort: "created_at", Desc: true, Limit: recentLaunches})
 	if err != nil {

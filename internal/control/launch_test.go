@@ -145,8 +145,14 @@ func TestLaunchBundle(t *testing.T) {
 			t.Errorf("BundleDocument(%s) = %v, want a bundle", digest, err)
 		}
 	}
-	if _, err := control.New(h.options).BundleDocument(ctx, shell, s.ID, bundle.Digest(second.Root)); err != nil {
-		t.Errorf("BundleDocument after a restart = %v, want a bundle", err)
+	for what, want := range map[string]*bundle.Bundle{"the bundle that is": second, "the bundle that was": first} {
+		got, err := control.New(h.options).BundleDocument(ctx, shell, s.ID, bundle.Digest(want.Root))
+		if err != nil {
+			t.Errorf("%s, at another server = %v, want a bundle", what, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, at another server (-want +got):\n%s", what, diff)
+		}
 	}
 	_, err = h.BundleDocument(ctx, shell, s.ID, bundle.Digest([]byte("?")))
 	wantKind(t, "unknown digest", err, constellation.KindNotFound)

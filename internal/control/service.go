@@ -144,6 +144,9 @@ func (s *Service) Purge(ctx context.Context) error {
 	if err := s.trimAudit(ctx); err != nil {
 		return err
 	}
+	if err := s.db.PurgeLaunchBundles(ctx, now.Add(-bundleLifetime)); err != nil {
+		return err
+	}
 	return s.db.Purge(ctx, now, now.Add(-answerLifetime), now.Add(-failureMemory))
 }
 
