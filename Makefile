@@ -17,7 +17,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash faults fuzz soak durability weights lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash replicas faults fuzz soak durability weights lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ conformance: ## Run the OCI distribution-spec suite against /v2
 crash: build ## kill -9 of the server a hundred times, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates
 	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
+
+replicas: build ## Three servers on one database and store, killed in turn under load for REPLICAS_FOR (10m)
+	@deploy/packages.sh postgresql ca-certificates
+	@CONSTELLATION_REPLICAS_FOR=$(or $(REPLICAS_FOR),10m) $(GO) test -count=1 -timeout 60m -run ReplicasAreKilled -v ./cmd/mothership
 
 faults: ## get, push and deploy at every fault and kill -9, for long; FAULT_ROUNDS says how long
 	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install
