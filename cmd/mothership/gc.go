@@ -49,6 +49,7 @@ It may be stopped at any moment, and run again.`,
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
+	c.AddStorageFlags(cmd.Flags())
 	c.AddSpaceFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would go, and remove nothing")
 	output.add(cmd)
@@ -117,6 +118,11 @@ func printCollected(std streams, output *outputFlag, done *control.Collected, dr
 // onStorage reads the settings and runs do with the use cases on the migrated database
 // and the registry's storage.
 func onStorage(cmd *cobra.Command, c *serve.Config, do func(context.Context, *control.Service) error) error {
+	return onRegistry(cmd, c, func(ctx context.Context, s *control.Service, _ *registry.Storage) error { return do(ctx, s) })
+}
+
+// onRegistry is onStorage for what reads the storage itself too.
+func onRegistry(cmd *cobra.Command, c *serve.Config, do func(context.Context, *control.Service, *registry.Storage) error) error {
 	if err := c.Load(cmd); err != nil {
 		return err
 	}
@@ -126,5 +132,5 @@ func onStorage(cmd *cobra.Command, c *serve.Config, do func(context.Context, *co
 		return err
 	}
 	defer func(s *registry.Storage) { _ = s.Close() }(storage) // nothing is under way
-	return withService(cmd, c, control.Options{Store: storage, Content: storage}, func(s *control.Service) error { return do(ctx, s) })
+	return withService(cmd, c, control.Options{Store: storage, Content: storage}, func(s *control.Service) error { return do(ctx, s, storage) })
 }

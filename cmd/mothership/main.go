@@ -114,6 +114,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newSigningKeyCommand(std),
 			newGCCommand(std),
 			newAuditCommand(std),
+			newStorageCommand(std),
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -58,11 +57,16 @@ func OpenStorage(ctx context.Context, c *Config, log *slog.Logger) (*registry.St
 	if err := c.checkSpace(); err != nil {
 		return nil, err
 	}
-	images := filepath.Join(c.dataDir, "registry")
-	if _, err := os.Stat(images); err != nil {
-		return nil, constellation.Wrap(err, constellation.KindNotFound, "there is no registry in %s: give the --data-dir of the server", c.dataDir)
+	config, err := c.StorageConfig()
+	if err != nil {
+		return nil, err
 	}
-	return registry.OpenStorage(ctx, registry.FilesystemStorage(images), log)
+	if dir := config.Location.Dir(); dir != "" {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, constellation.Wrap(err, constellation.KindNotFound, "there is no registry in %s: give the --data-dir or the --storage of the server", dir)
+		}
+	}
+	return registry.OpenStorage(ctx, config, log)
 }
 
 // spaceQueue is the queue of jobs on the registry's storage, which may take long.

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/serve"
+	"github.com/constellation-serving/constellation/internal/storage"
+	"github.com/constellation-serving/constellation/web/component"
+)
+
+func newStorageCommand(std streams) *cobra.Command {
+	return subcommands(&cobra.Command{
+		Use:   "storage",
+		Short: "Move the registry's images to another place, or verify them",
+	}, newStorageCopyCommand(std), newStorageVerifyCommand(std))
+}
+
+// found is damage that was printed; its exit code tells it from a failure.
+type found struct{ error }
+
+// Silent keeps it from being printed again.
+func (found) Silent() bool { return true }
+
+// ExitCode returns 3: it was looked, and something is wrong.
+func (found) ExitCode() int { return 3 }
+
+func newStorageCopyCommand(std streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "copy FROM TO",
+		Short: "Copy the registry's images from one place to another",
+		Long: `Copy the registry's images from one place to another, each written ` + storage.Forms + `.
+
+Every blob is held to its digest on the way; one that is damaged at FROM is left out,
+named, and makes the exit code 3. It may be stopped at any moment and run again, and
+copies only what TO lacks. A server may go on on FROM meanwhile: to move, copy, stop
+the server, copy once more, which is short, and start it with --storage TO.`,
+		Example: "  mothership storage copy file:///var/lib/constellation/registry 's3://images/constellation?region=eu-central-1'",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError{Err: errors.New("storage copy takes two places, FROM and TO")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from, err := parsePlace("FROM", args[0])
+			if err != nil {
+				return err
+			}
+			to, err := parsePlace("TO", args[1])
+			if err != nil {
+				return err
+			}
+			return copyStorage(cmd.Context(), std, from, to)
+		},
+	}
+}
+
+func parsePlace(name, text string) (storage.Location, error) {
+	l, err := storage.ParseLocation(text)
+	if err != nil {
+		return l, usageError{Err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return l, nil
+}
+
+func copyStorage(ctx context.Context, std streams, from, to storage.Location) error {
+	c, err := storage.NewCopier(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	line := func() string {
+		p := c.Progress()
+		return fmt.Sprintf("copied %d blobs, %s; %d of %d there", p.Done, component.Bytes(p.Moved), p.Done+p.There, p.Blobs)
+	}
+	stop := showProgress(std, line)
+	err = errors.Join(c.Run(ctx), c.Close())
+	stop()
+	if err != nil {
+		return storage.Explain(to, "copied to", err)
+	}
+	p := c.Progress()
+	fmt.Fprintf(std.out, "%s has %d blobs, %s: %d copied, %d there before\n", to, p.Done+p.There, component.Bytes(p.Bytes), p.Done, p.There)
+	if len(p.DamagedDigests) > 0 {
+		fmt.Fprintf(std.err, "damaged at %s and left out: %s\n", from, strings.Join(p.DamagedDigests, ", "))
+		return found{errors.New("blobs are damaged")}
+	}
+	return nil
+}
+
+// showProgress prints a line now and then until the function that it returns is
+// called: often where somebody watches, else seldom.
+func showProgress(std streams, line func() string) (stop func()) {
+	every := 10 * time.Second
+	if terminal.File(std.err) != nil {
+		every = 2 * time.Second
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				fmt.Fprintln(std.err, line())
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+func newStorageVerifyCommand(std streams) *cobra.Command {
+	var c serve.Config
+	var output outputFlag
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Read every image again and compare it with its digest and the database",
+		Long: `Read every blob of the registry again and compare it with its digest, and follow every
+algorithm version of the database down to its layers, while the server runs or not.
+What is missing or damaged is named with the versions and launches that need it.
+
+The exit code is 0 when all is well, 3 when something is wrong, 1 when it could not
+be looked.`,
+		Example: "  mothership storage verify\n  mothership storage verify --storage 's3://images?region=eu-central-1' -o json",
+		Args:    serve.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return verifyStorage(cmd, &c, std, &output)
+		},
+	}
+	c.AddDatabaseFlags(cmd.Flags())
+	c.AddStorageFlags(cmd.Flags())
+	output.add(cmd)
+	return cmd
+}
+
+func verifyStorage(cmd *cobra.Command, c *serve.Config, std streams, output *outputFlag) error {
+	return onRegistry(cmd, c, func(ctx context.Context, s *control.Service, content *registry.Storage) error {
+		last := make(chan registry.Verified, 1)
+		last <- registry.Verified{}
+		stop := showProgress(std, func() string {
+			p := <-last
+			defer func() { last <- p }()
+			return fmt.Sprintf("read %d blobs, %s", p.Blobs, component.Bytes(p.Bytes))
+		})
+		done, err := registry.Verify(ctx, s, content, func(p registry.Verified) {
+			<-last
+			last <- p
+		})
+		stop()
+		if err != nil {
+			return err
+		}
+		return printVerified(std, output, done)
+	})
+}
+
+// verifiedOutput is what -o json prints.
+type verifiedOutput struct {
+	Blobs    int64         `json:"blobs"`
+	Bytes    int64         `json:"bytes"`
+	Versions int64         `json:"versions"`
+	Faults   []faultOutput `json:"faults"`
+}
+
+type faultOutput struct {
+	Digest   string           `json:"digest"`
+	Fault    string           `json:"fault"`
+	Versions []string         `json:"versions"`
+	Launches []launchedOutput `json:"launches"`
+}
+
+type launchedOutput struct {
+	SatelliteID string `json:"satellite_id"`
+	Satellite   string `json:"satellite"`
+	LaunchID    string `json:"launch_id"`
+	Launch      string `json:"launch"`
+}
+
+func printVerified(std streams, output *outputFlag, done *registry.Verified) error {
+	value := verifiedOutput{Blobs: done.Blobs, Bytes: done.Bytes, Versions: done.Versions, Faults: []faultOutput{}}
+	rows := [][]string{}
+	for _, f := range done.Faults {
+		one := faultOutput{Digest: f.Digest, Fault: f.Fault, Versions: append([]string{}, f.Versions...), Launches: []launchedOutput{}}
+		var launches []string
+		for _, l := range f.Launches {
+			one.Launches = append(one.Launches, launchedOutput{l.SatelliteID, l.SatelliteName, l.LaunchID, l.LaunchName})
+			launches = append(launches, l.SatelliteName+"/"+l.LaunchName)
+		}
+		value.Faults = append(value.Faults, one)
+		rows = append(rows, []string{f.Digest, f.Fault, orDash(f.Versions), orDash(launches)})
+	}
+	switch {
+	case output.json():
+		if err := output.print(std, value, nil, nil); err != nil {
+			return err
+		}
+	case len(rows) > 0:
+		if err := output.print(std, nil, []string{"DIGEST", "FAULT", "VERSIONS", "LAUNCHES"}, rows); err != nil {
+			return err
+		}
+	default:
+		fmt.Fprintf(std.out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
+	}
+	if len(rows) > 0 {
+		return found{errors.New("images are damaged")}
+	}
+	return nil
+}
+
+func orDash(list []string) string {
+	if len(list) == 0 {
+		return "-"
+	}
+	return strings.Join(list, ", ")
+}
