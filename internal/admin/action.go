@@ -6,7 +6,8 @@ import "strings"
 // did it and what to.
 var actionWords = map[string]string{
 	"account.create": "created the account", "account.delete": "deleted the account", "account.invite": "made a password link for",
-	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.sign_on_ended": "ended the sign-on of", "account.update": "changed the account",
+	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.sign_on_ended": "ended the sign-on of", "api_key.exchange": "exchanged a token for", "api_key.exchange_refused": "was refused a key by",
+	"token_rule.create": "created the token rule", "token_rule.delete": "removed the token rule", "account.update": "changed the account",
 	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
 	"algorithm_version.create": "pushed", "algorithm_version.update": "corrected the settings of", "algorithm_version.delete": "removed the version", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
 	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",

@@ -62,6 +62,7 @@ func New(service *control.Service, options Options) *Handler {
 	s.accountRoutes()
 	s.userRoutes()
 	s.serviceAccountRoutes()
+	s.tokenRuleRoutes(router)
 	s.algorithmRoutes()
 	s.satelliteRoutes()
 	s.launchRoutes()

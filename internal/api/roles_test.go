@@ -29,16 +29,22 @@ func routes(t *testing.T, w *world) []route {
 	if _, err := w.control.CreateAccount(t.Context(), control.Shell(), control.NewAccount{Username: "robot", Kind: constellation.KindService, Role: constellation.RoleViewer}); err != nil {
 		t.Fatal(err)
 	}
+	rule, err := w.control.CreateTokenRule(t.Context(), control.Shell(), constellation.TokenRule{
+		Name: "routes", Issuer: "https://ci.example.com", Audience: "m", Username: "robot", Role: constellation.RoleViewer, Conditions: []constellation.ClaimCondition{{Claim: "sub", Value: "x"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	fill := strings.NewReplacer(
 		"/v1/satellites/{satellite_id}/launches/{launch_id}", launch, "/v1/satellites/{satellite_id}", satellite,
-		"{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
+		"{rule_id}", rule.ID, "{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
 		"{key_id}", "00000000-0000-4000-8000-000000000000",
 	)
 	var list []route
 	for path, item := range document(t)["paths"].(map[string]any) {
 		for method, op := range item.(map[string]any) {
 			op := op.(map[string]any)
-			if op["operationId"] == "heartbeat" { // takes no key: see TestHeartbeat…
+			if op["operationId"] == "heartbeat" || op["operationId"] == "exchangeToken" { // takes no key: see TestHeartbeat…
 				continue
 			}
 			r := route{method: strings.ToUpper(method), path: fill.Replace(path), role: op["x-role"].(string)}

@@ -93,7 +93,7 @@ func (s *Service) ExportEvents(ctx context.Context, p Principal, q EventQuery, y
 // EventActions are what the audit log speaks of, for a list to choose from.
 func EventActions() []string {
 	return []string{
-		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.sign_on_ended", "account.update",
+		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.sign_on_ended", "api_key.exchange", "api_key.exchange_refused", "token_rule.create", "token_rule.delete", "account.update",
 		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.drop_dead_letters", "launch.retry_dead_letters", "launch.update",
 		"satellite.create", "satellite.delete", "satellite.update", "satellite_key.create", "satellite_key.revoke",
 		"satellite_version.create", "session.revoke", "session.revoke_all",

@@ -59,6 +59,7 @@ type Service struct {
 // memory is what every copy of a Service shares.
 type memory struct {
 	passwords  *auth.Passwords
+	workloads  *signon.Workloads
 	bundles    *bundleCache
 	heartbeats *heartbeats
 	feed       *feed
@@ -89,6 +90,7 @@ func New(options Options) *Service {
 	return &Service{options: options, db: options.DB, memory: &memory{
 		startedAt:  options.Now().UTC(),
 		passwords:  auth.NewPasswords(runtime.GOMAXPROCS(0)),
+		workloads:  signon.NewWorkloads(options.Now, options.Log),
 		bundles:    newBundleCache(),
 		heartbeats: newHeartbeats(),
 		feed:       newFeed(),

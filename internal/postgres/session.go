@@ -161,6 +161,9 @@ func (db *DB) Purge(ctx context.Context, now, answersBefore, failuresBefore time
 		if err := tx.exec(ctx, "purge used sign-ins", `DELETE FROM used_sign_ins WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
 			return err
 		}
+		if err := tx.exec(ctx, "purge exchanged API keys", `DELETE FROM api_keys WHERE exchanged AND expires_at <= @now::timestamptz - interval '1 day'`, pgx.NamedArgs{"now": now}); err != nil {
+			return err
+		}
 		if err := tx.exec(ctx, "purge invitations", `DELETE FROM invitations WHERE expires_at <= @now`, pgx.NamedArgs{"now": now}); err != nil {
 			return err
 		}
