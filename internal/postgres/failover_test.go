@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -167,4 +168,40 @@ func ownerOf(t *testing.T, socket, dir string) *syscall.Credential {
 		t.Fatal(err)
 	}
 	return &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
+}
+
+// TestNoConnectionLeft: a database at its limit is told as one that is away for a
+// moment, and the next call works.
+func TestNoConnectionLeft(t *testing.T) {
+	t.Parallel()
+	ctx, address := t.Context(), postgrestest.URL(t)
+	execute(t, address, `CREATE ROLE limited LOGIN CONNECTION LIMIT 1; GRANT pg_read_all_data TO limited`)
+	defer execute(t, address, `DROP ROLE limited`) // roles are of all databases
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User("limited")
+	db, err := postgres.Open(ctx, u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Transact(ctx, func(*postgres.DB) error {
+		_, err := db.HasSecrets(ctx) // needs a second connection
+		if constellation.KindOf(err) != constellation.KindUnavailable {
+			t.Errorf("a call without a connection = %v, want unavailable", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := db.HasSecrets(ctx); err != nil {
+		t.Errorf("a call once there is a connection again = %v, want nil", err)
+	}
+	_, err = postgres.Open(ctx, u.String())
+	if constellation.KindOf(err) != constellation.KindUnavailable || !strings.Contains(err.Error(), "too many connections") {
+		t.Errorf("a start without a connection = %v, want unavailable and why", err)
+	}
 }
