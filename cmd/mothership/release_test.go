@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,11 +17,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
-	"github.com/constellation-serving/constellation/internal/bundle"
 	rest "github.com/constellation-serving/constellation/internal/client"
+	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/postgres/private"
+	"github.com/constellation-serving/constellation/internal/serve"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
@@ -40,7 +44,7 @@ type release struct {
 	*instance
 	admin, push, deploy string // keys
 	satellite, launch   string // ids
-	home, layout        string
+	dir, home, layout   string
 	values              *strings.Replacer
 }
 
@@ -49,11 +53,11 @@ const releaseHash = "1111111111111111111111111111111111111111"
 func newRelease(t *testing.T) *release {
 	t.Helper()
 	r := &release{home: t.TempDir(), layout: filepath.Join(t.TempDir(), "image")}
-	dir := dataDir(t)
-	r.instance = serveInProcess(t, dir)
+	r.dir = dataDir(t)
+	r.instance = serveInProcess(t, r.dir)
 	administer := func(args ...string) string {
 		t.Helper()
-		code, stdout, stderr := exitOf(t.Context(), "", append(args, "--data-dir", dir)...)
+		code, stdout, stderr := exitOf(t.Context(), "", append(args, "--data-dir", r.dir)...)
 		if code != 0 {
 			t.Fatalf("%v: exit %d: %s", args, code, stderr)
 		}
@@ -128,15 +132,44 @@ func (r *release) shell(t *testing.T, env map[string]string, script string) {
 	}
 }
 
+// token returns the launch's, which is else in its bundle.
+func (r *release) token(t *testing.T) string {
+	t.Helper()
+	ctx := t.Context()
+	var c serve.Config
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.AddDatabaseFlags(flags)
+	if err := flags.Parse([]string{"--data-dir", r.dir}); err != nil {
+		t.Fatal(err)
+	}
+	url, _, err := serve.OpenDatabase(ctx, &c, private.ModeCommand, slog.New(slog.DiscardHandler)) // it is serve's
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	sealed, err := db.LaunchToken(ctx, r.launch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := serve.CommandSealer(ctx, &c, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := sealer.Open("launches/"+r.launch+"/token", sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(token)
+}
+
 // reports has the launch run whatever version it should, from now on.
 func (r *release) reports(t *testing.T) {
 	t.Helper()
-	signed := r.call(t, "GET", "/v1/satellites/"+r.satellite+"/launches/"+r.launch+"/plan", "")
-	var plan bundle.Plan
-	if err := json.Unmarshal([]byte(signed["plan"].(string)), &plan); err != nil {
-		t.Fatal(err)
-	}
-	satellite, ctx := rest.New(r.url, plan.Launch.Token, http.DefaultClient), t.Context()
+	satellite, ctx := rest.New(r.url, r.token(t), http.DefaultClient), t.Context()
 	done := make(chan error, 1)
 	stop := make(chan struct{})
 	go func() {
