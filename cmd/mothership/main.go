@@ -112,6 +112,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newAccountCommand(std),
 			newAPIKeyCommand(std),
 			newSigningKeyCommand(std),
+			newSecretKeyCommand(std),
 			newGCCommand(std),
 			newAuditCommand(std),
 			newStorageCommand(std),

@@ -31,6 +31,8 @@ type Config struct {
 	databaseURL    string
 	postgresBinDir string
 
+	secretKey, secretKeyFile, secretKeyCommand string
+
 	storage         string
 	storageRedirect bool
 
@@ -58,12 +60,20 @@ func (c *Config) AddDatabaseFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.dataDir, "data-dir", defaultDataDir(), "keep the database, the registry's images and the secret key here")
 	setting(flags.StringVar, &c.databaseURL, "database-url", "", "use this PostgreSQL, postgres://user@host/db, rather than a private one in the data dir; prefer the environment, since flags show in the process list")
 	setting(flags.StringVar, &c.postgresBinDir, "postgres-bin-dir", "", "take the private PostgreSQL's programs (initdb, postgres) from here, rather than from PATH and the usual folders")
+	c.addKeyFlags(flags)
 }
 
 // AddStorageFlags adds the setting by which any command finds the registry's
 // content.
 func (c *Config) AddStorageFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.storage, "storage", "", "keep the registry's images here, "+storage.Forms+"; default the data dir's folder registry; credentials of a bucket come from the environment, files or roles as AWS's own programs take them")
+}
+
+// addKeyFlags adds the settings of where the secret key is.
+func (c *Config) addKeyFlags(flags *pflag.FlagSet) {
+	setting(flags.StringVar, &c.secretKeyFile, "secret-key-file", "", "seal secrets in the database with the key in this file, 32 bytes in base64, rather than that in the data dir; it is read again when it changes. The first line seals, others still open")
+	setting(flags.StringVar, &c.secretKeyCommand, "secret-key-command", "", "seal with the key that this command prints, run once at the start by sh, for 30 seconds at most")
+	setting(flags.StringVar, &c.secretKey, "secret-key", "", "seal with this key; prefer the environment, since flags show in the process list")
 }
 
 // addServeFlags adds the settings of the server alone.

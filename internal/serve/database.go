@@ -33,6 +33,9 @@ func OpenDatabase(ctx context.Context, c *Config, mode private.Mode, log *slog.L
 // CommandSealer opens the key that seals secrets in a private database. A command
 // on a database elsewhere has no data dir, and seals nothing.
 func CommandSealer(ctx context.Context, c *Config, db *postgres.DB) (*auth.Sealer, error) {
+	if sealer, err := givenSealer(ctx, c); sealer != nil || err != nil {
+		return sealer, err
+	}
 	if c.databaseURL != "" {
 		return nil, nil
 	}
@@ -42,6 +45,9 @@ func CommandSealer(ctx context.Context, c *Config, db *postgres.DB) (*auth.Seale
 // openSealer reads the key file, and makes it only for a database without
 // secrets: those of another key would be lost.
 func openSealer(ctx context.Context, c *Config, db *postgres.DB) (*auth.Sealer, error) {
+	if sealer, err := givenSealer(ctx, c); sealer != nil || err != nil {
+		return sealer, err
+	}
 	sealer, err := auth.LoadSealer(keyFile(c))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return sealer, err
@@ -63,7 +69,20 @@ func wrongKeyFile(c *Config, err error) error {
 		return err
 	}
 	return constellation.Wrap(err, constellation.KindConflict,
-		"the key file %s belongs to another database: it does not open this one's secrets; restore the right one from a backup, or copy it from another server of this database", keyFile(c))
+		"%s belongs to another database: it does not open this one's secrets; restore the right one from a backup, or take that of another server of this database", c.keyPlace())
+}
+
+// keyPlace says where the secret key comes from.
+func (c *Config) keyPlace() string {
+	switch {
+	case c.secretKeyFile != "":
+		return "the key file " + c.secretKeyFile
+	case c.secretKeyCommand != "":
+		return "the secret key of --secret-key-command"
+	case c.secretKey != "":
+		return "the secret key of CONSTELLATION_SECRET_KEY"
+	}
+	return "the key file " + keyFile(c)
 }
 
 func keyFile(c *Config) string { return filepath.Join(c.dataDir, "secret.key") }
