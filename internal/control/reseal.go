@@ -9,14 +9,18 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// resealed is how many sealed values are read at once.
-const resealed = 2000
+// How many sealed values are read at once; bundles are large.
+const (
+	resealed        = 2000
+	resealedBundles = 20
+)
 
 // sealedPlaces are where the values of a sealed column are sealed for, by the key
 // of their row.
 var sealedPlaces = map[string]func(key string) string{
 	"settings.sealed":           func(name string) string { return name },
 	"launches.token_sealed":     tokenPlace,
+	"launch_bundles.sealed":     keptPlace,
 	"idempotency_keys.response": func(key string) string { return "idempotency_keys/" + key },
 	"setup_token.sealed":        func(string) string { return setupPlace },
 	"sign_ons.refresh_token":    refreshPlace,
@@ -53,8 +57,12 @@ func (s *Service) resealColumn(ctx context.Context, column string) (total int, e
 	if place == nil {
 		return 0, fmt.Errorf("seal anew: nobody knows what %s is sealed for", column)
 	}
+	limit := resealed
+	if column == "launch_bundles.sealed" {
+		limit = resealedBundles
+	}
 	for after := ""; ; {
-		values, err := s.db.SealedValues(ctx, column, after, resealed)
+		values, err := s.db.SealedValues(ctx, column, after, limit)
 		if err != nil || len(values) == 0 {
 			return total, err
 		}

@@ -18,6 +18,7 @@ type Sealed struct {
 var sealed = map[string]struct{ table, key string }{
 	"settings.sealed":           {"settings", "name"},
 	"launches.token_sealed":     {"launches", "id::text"},
+	"launch_bundles.sealed":     {"launch_bundles", "inputs"},
 	"idempotency_keys.response": {"idempotency_keys", "account_id || '/' || key"},
 	"setup_token.sealed":        {"setup_token", "singleton::text"},
 	"sign_ons.refresh_token":    {"sign_ons", "account_id::text"},
