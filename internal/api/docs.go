@@ -2,9 +2,7 @@ package api
 
 import (
 	"bytes"
-	_ "embed"
 	"encoding/json"
-	"html/template"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,9 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
 )
-
-//go:embed docs.html
-var docsHTML string
 
 // addDocs serves the OpenAPI document and returns its readable form. Both are
 // made once: a document that cannot be rendered is a fault of this program.
@@ -25,10 +20,6 @@ func addDocs(router chi.Router, document *huma.OpenAPI) string {
 	if err != nil {
 		panic("encode the OpenAPI document: " + err.Error())
 	}
-	var page strings.Builder
-	if err := template.Must(template.New("docs").Parse(docsHTML)).Execute(&page, newDocsPage(document)); err != nil {
-		panic("render the API reference: " + err.Error())
-	}
 	router.Get("/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -36,7 +27,7 @@ func addDocs(router chi.Router, document *huma.OpenAPI) string {
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(spec) // fails only for a client that is gone
 	})
-	return page.String()
+	return newDocsPage(document).html()
 }
 
 type docsPage struct {
