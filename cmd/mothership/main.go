@@ -116,6 +116,7 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newGCCommand(std),
 			newAuditCommand(std),
 			newStorageCommand(std),
+			newDoctorCommand(std),
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),

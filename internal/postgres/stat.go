@@ -2,12 +2,18 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Stat returns the connection pool's numbers, for metrics.
 func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
+
+// Clock returns what time it is for the database.
+func (db *DB) Clock(ctx context.Context) (time.Time, error) {
+	return scalar[time.Time](ctx, db, "read the clock", `SELECT clock_timestamp()`, nil)
+}
 
 // ServerStatus is what the database says of itself.
 type ServerStatus struct {

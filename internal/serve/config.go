@@ -76,6 +76,12 @@ func (c *Config) addKeyFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.secretKey, "secret-key", "", "seal with this key; prefer the environment, since flags show in the process list")
 }
 
+// AddServerFlags adds every setting of the server, for a command that looks at them.
+func (c *Config) AddServerFlags(flags *pflag.FlagSet) {
+	c.addServeFlags(flags)
+	c.AddDatabaseFlags(flags)
+}
+
 // addServeFlags adds the settings of the server alone.
 func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
