@@ -96,6 +96,9 @@ func (w *world) documented(name string) []documented {
 	for _, r := range contract().routes {
 		op := contract().operation(r)
 		o := documented{conformRoute: r, id: op["operationId"].(string), role: op["x-role"].(string), key: w.admin, names: names}
+		if tags := op["tags"].([]any); tags[0] == tagServices { // their own tests refuse them
+			continue
+		}
 		o.body = bodies[o.id]
 		if _, takes := op["requestBody"]; takes != (o.body != "") {
 			w.t.Fatalf("%s takes a body: %v; here it has %q", o.id, takes, o.body)
