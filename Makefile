@@ -96,9 +96,9 @@ conformance: ## Run the OCI distribution-spec suite against /v2
 	@deploy/packages.sh postgresql ca-certificates
 	@$(GO) test -count=1 -run TestConformance -v ./internal/registry
 
-crash: build ## kill -9 of the server a hundred times, under writes and pushes
+crash: build ## kill -9 of the server and of garbage collections a hundred times each, under writes and pushes
 	@deploy/packages.sh postgresql ca-certificates
-	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run Crash -v ./cmd/mothership
+	@CONSTELLATION_CRASH_ROUNDS=100 $(GO) test -count=1 -timeout 60m -run 'Crash|SurvivesKills' -v ./cmd/mothership
 
 replicas: build ## Three servers on one database and store, killed in turn under load for REPLICAS_FOR (10m)
 	@deploy/packages.sh postgresql ca-certificates

@@ -117,6 +117,8 @@ func newRootCommand(name string, std streams) *cobra.Command {
 			newAuditCommand(std),
 			newStorageCommand(std),
 			newDoctorCommand(std),
+			newQuotaCommand(std),
+			newRetentionCommand(std),
 			newAlgoInstallCommand(std),
 			newSatelliteCommand(std.raw()),
 			newVersionCommand(std),

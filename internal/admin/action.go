@@ -14,7 +14,9 @@ var actionWords = map[string]string{
 	"launch.retry_dead_letters": "asked to retry dead letters of the launch instance", "launch.drop_dead_letters": "asked to drop dead letters of the launch instance",
 	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",
 	"satellite_version.create": "made a new version of", "satellite_key.create": "created the caller key", "satellite_key.revoke": "revoked the caller key",
-	"bundle.download": "downloaded the bundle of",
+	"bundle.download": "downloaded the bundle of", "registry.collect": "freed space of the", "registry.collect_request": "asked to free space of the",
+	"quota.set": "set the quota of", "quota.remove": "removed the quota of",
+	"retention.set": "set the retention of versions of", "retention.remove": "removed the retention of versions of",
 }
 
 // inActionWords returns the words for an action. An action without any keeps its

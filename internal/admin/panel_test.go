@@ -44,7 +44,10 @@ func newWorldOn(t *testing.T, publicURL string, db *postgres.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := control.New(control.Options{DB: db, Sealer: sealer, PublicURL: publicURL, Version: "1.2.3"})
+	service := control.New(control.Options{
+		DB: db, Sealer: sealer, PublicURL: publicURL, Version: "1.2.3",
+		StartCollection: func(ctx context.Context, db *postgres.DB, _ string) error { return db.NoteScan(ctx) },
+	})
 	return &world{t: t, control: service, db: db, panel: New(service, Options{PublicURL: publicURL})}
 }
 

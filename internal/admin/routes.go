@@ -166,6 +166,8 @@ func (s *server) routes() []route {
 		{"GET", "/audit/export.csv", admin, s.exportCSV},
 		{"GET", "/audit/export.json", admin, s.exportJSON},
 		{"GET", "/system", admin, s.showSystem},
+		{"GET", "/system/free", admin, s.confirmFree},
+		{"POST", "/system/free", admin, s.freeSpace},
 	}
 }
 

@@ -4,21 +4,90 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/web/component"
 	"github.com/constellation-serving/constellation/web/page"
 )
 
-func (s *server) showSystem(r *request) error {
+func (s *server) showSystem(r *request) error { return s.renderSystem(r, http.StatusOK, nil) }
+
+func (s *server) renderSystem(r *request, status int, free *component.Confirm) error {
 	system, err := s.control.System(r.Context(), r.p)
 	if err != nil {
 		return err
 	}
-	m := page.System{Frame: s.frame(r, "System"), Groups: s.systemGroups(system)}
+	usage, err := s.control.Usage(r.Context(), r.p)
+	if err != nil {
+		return err
+	}
+	m := page.System{Frame: s.frame(r, "System"), Groups: s.systemGroups(system), Space: s.space(usage), Free: free}
 	m.Frame.Section = "system"
-	return r.render(http.StatusOK, page.SystemPage(m))
+	m.Titled()
+	return r.render(status, page.SystemPage(m))
+}
+
+// shownSpace is how many rows each table of what takes space has.
+const shownSpace = 20
+
+func (s *server) space(u *control.Usage) page.Space {
+	o := s.control.Collection()
+	m := page.Space{Grace: inHours(o.Grace), Tags: inHours(max(o.Grace, o.TagGrace)), Garbage: u.Garbage[:min(shownSpace, len(u.Garbage))]}
+	var frees int64
+	for _, g := range u.Garbage {
+		frees += g.Bytes
+	}
+	if len(u.Garbage) > 0 {
+		m.Frees = component.Bytes(frees)
+	}
+	if len(u.Collections) > 0 && u.Collections[0].FinishedAt == nil {
+		m.Running = component.Relative(u.Collections[0].StartedAt, s.now())
+	}
+	quotas := map[string]string{}
+	for _, q := range u.Quotas {
+		quotas[q.Owner] = component.Bytes(q.Bytes)
+	}
+	for _, owner := range u.Owners[:min(shownSpace, len(u.Owners))] {
+		m.Owners = append(m.Owners, page.OwnerSpace{SpaceUse: owner, Quota: quotas[owner.Name]})
+	}
+	return m
+}
+
+// inHours is a grace as people say it.
+func inHours(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
+		return component.Count(int64(d/(24*time.Hour)), "day")
+	case d >= time.Hour && d%time.Hour == 0:
+		return component.Count(int64(d/time.Hour), "hour")
+	}
+	return d.String()
+}
+
+func (s *server) confirmFree(r *request) error {
+	return s.renderSystem(r, http.StatusOK, freeSpace(nil))
+}
+
+func freeSpace(p component.Problems) *component.Confirm {
+	return &component.Confirm{
+		Dialog: component.Dialog{Title: "Free space?", Close: "/system"}, Action: "/system/free", Token: newToken(), Does: "Free space", Problems: p,
+	}
+}
+
+func (s *server) freeSpace(r *request) error {
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		return outcome{Target: "/system", Flash: component.Flash{Text: "What nothing needs is being freed in the background."}}, service.StartCollection(r.Context(), r.p)
+	})
+	if p, ok := problems(err); ok {
+		return s.renderSystem(r, httpserve.Status(err), freeSpace(p))
+	}
+	if err != nil {
+		return err
+	}
+	return r.finish(o)
 }
 
 func (s *server) systemGroups(m *control.System) []page.FactGroup {

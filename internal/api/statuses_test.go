@@ -246,6 +246,9 @@ func TestEveryConflict(t *testing.T) {
 			again.query, says = "?base=7", "by neo, and not 7; look at what it changed"
 		case "updateLaunch":
 			again.body, says = `{"name":"Never Seen"}`, "a launch of this satellite with this name exists already"
+		case "startCollection":
+			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of this key"), "Idempotency-Key: startCollection").want(t, http.StatusCreated)
+			says = "this Idempotency-Key was used for another request"
 		default: // a POST
 			again.body, says = o.body+" ", "this Idempotency-Key was used for another request"
 			if got := w.send(o, "Idempotency-Key: "+o.id); got.StatusCode != http.StatusCreated {

@@ -84,7 +84,8 @@ func newWorld(t *testing.T, changes ...func(*control.Options)) *world {
 				Repository: "constellation/system", Digest: system.Digest, MediaType: system.MediaType, Platforms: system.Platforms,
 			}}, nil
 		},
-		Now: func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
+		StartCollection: func(context.Context, *postgres.DB, string) error { return nil },
+		Now:             func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
 	}
 	for _, change := range changes {
 		change(&options)

@@ -43,6 +43,9 @@ const (
 	collectionPatience = 5 * time.Second
 	// uploadGrace is the least time that an upload stays to which nothing is written.
 	uploadGrace = 10 * time.Minute
+	// systemGrace is the least time that a system image stays after a server that runs
+	// said that it needs it, which it does every ten minutes.
+	systemGrace = time.Hour
 	// collectBatch is how much is removed under one lock.
 	collectBatch = 20
 	// collectPage is how much is looked for at a time.
@@ -109,6 +112,9 @@ func (s *Service) CollectAsSet(ctx context.Context, p Principal) (*Collected, er
 	return s.Collect(ctx, p, s.options.Collection)
 }
 
+// Collection returns what a garbage collection of this server leaves.
+func (s *Service) Collection() CollectOptions { return s.options.Collection }
+
 // StartCollection has a garbage collection done in the background; admins only.
 func (s *Service) StartCollection(ctx context.Context, p Principal) error {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "collecting garbage"); err != nil {
@@ -117,7 +123,12 @@ func (s *Service) StartCollection(ctx context.Context, p Principal) error {
 	if s.options.StartCollection == nil {
 		return constellation.Errorf(constellation.KindUnavailable, "nothing is done in the background here")
 	}
-	return s.options.StartCollection(ctx, s.db, p.Username)
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.options.StartCollection(ctx, s.db, p.Username); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "registry.collect_request", target{"registry", "registry", "registry"}, nil, nil)
+	})
 }
 
 // collectAgain is how long after a garbage collection that failed the next one comes
@@ -151,11 +162,12 @@ func (s *Service) CollectionDue(ctx context.Context, schedule interface{ Next(ti
 
 // collector is one garbage collection.
 type collector struct {
-	s     *Service
-	o     CollectOptions
-	since postgres.Since
-	done  Collected
-	told  time.Time
+	s      *Service
+	o      CollectOptions
+	since  postgres.Since
+	system time.Time // the cutoff of system images
+	done   Collected
+	told   time.Time
 }
 
 func (c *collector) run(ctx context.Context, p Principal) error {
@@ -170,6 +182,11 @@ func (c *collector) run(ctx context.Context, p Principal) error {
 		return err
 	}
 	c.since = *since
+	system, err := c.s.db.Ago(ctx, max(c.o.Grace, systemGrace), 0)
+	if err != nil {
+		return err
+	}
+	c.system = system.Cutoff
 	if c.done.Repositories, err = c.s.db.Garbage(ctx, c.since); err != nil {
 		return err
 	}
@@ -276,7 +293,11 @@ func (c *collector) manifests(ctx context.Context) error {
 	for range namedDepth {
 		var named []postgres.Unneeded
 		for _, m := range left {
-			removed, again, err := c.s.collectManifest(ctx, m, c.since.Cutoff)
+			cutoff := c.since.Cutoff
+			if m.Repository == systemRepository {
+				cutoff = c.system
+			}
+			removed, again, err := c.s.collectManifest(ctx, m, cutoff)
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ type Usage struct {
 	Owners       []constellation.SpaceUse
 	Repositories []constellation.SpaceUse
 	Quotas       []constellation.Quota
+	Garbage      []constellation.SpaceUse   // what a garbage collection would free now
 	Collections  []constellation.Collection // the newest first; the one that runs has no end
 	CountedAt    *time.Time                 // when the storage was last counted whole; nil: what is older than that is missing
 }
@@ -48,19 +49,31 @@ func (s *Service) Usage(ctx context.Context, p Principal) (*Usage, error) {
 	if u.Collections, err = s.db.Collections(ctx, collectionsShown); err != nil {
 		return nil, err
 	}
-	u.CountedAt, err = s.db.LastScan(ctx)
+	if u.CountedAt, err = s.db.LastScan(ctx); err != nil {
+		return nil, err
+	}
+	u.Garbage, err = s.garbage(ctx)
 	return u, err
 }
 
-// Garbage returns what a garbage collection would free, by repository, as far as the
-// storage was counted; admins only.
-func (s *Service) Garbage(ctx context.Context, p Principal, o CollectOptions) ([]constellation.SpaceUse, error) {
-	if err := p.mayEverywhere(constellation.RoleAdmin, "reading what could be freed"); err != nil {
-		return nil, err
+// garbageAge is how old what Usage says of garbage may be: finding it reads every row.
+const garbageAge = 10 * time.Second
+
+// garbage returns what a garbage collection would free, as far as the storage was
+// counted.
+func (s *Service) garbage(ctx context.Context) ([]constellation.SpaceUse, error) {
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	if now := s.now(); s.memory.garbageAt.IsZero() || now.Sub(s.memory.garbageAt) >= garbageAge {
+		o := s.options.Collection
+		since, err := s.db.Ago(ctx, o.Grace, max(o.Grace, o.TagGrace))
+		if err != nil {
+			return nil, err
+		}
+		if s.memory.garbage, err = s.db.Garbage(ctx, *since); err != nil {
+			return nil, err
+		}
+		s.memory.garbageAt = now
 	}
-	since, err := s.db.Ago(ctx, o.Grace, max(o.Grace, o.TagGrace))
-	if err != nil {
-		return nil, err
-	}
-	return s.db.Garbage(ctx, *since)
+	return s.memory.garbage, nil
 }

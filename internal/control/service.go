@@ -71,6 +71,8 @@ type memory struct {
 	statsAt    time.Time
 	use        StorageUse
 	useAt      time.Time
+	garbage    []constellation.SpaceUse
+	garbageAt  time.Time
 }
 
 // New makes a Service.

@@ -70,20 +70,18 @@ func (db *DB) RetentionRules(ctx context.Context) ([]constellation.RetentionRule
 		SELECT scope, keep, days, set_at, set_by FROM retention_rules ORDER BY scope`, nil)
 }
 
-// ReplaceRetentionRules replaces all rules.
-func (db *DB) ReplaceRetentionRules(ctx context.Context, rules []constellation.RetentionRule) error {
-	if err := db.exec(ctx, "remove retention rules", `DELETE FROM retention_rules`, nil); err != nil {
-		return err
-	}
-	for _, r := range rules {
-		err := db.exec(ctx, "set retention rule", `
-			INSERT INTO retention_rules (scope, keep, days, set_at, set_by) VALUES (@scope, @keep, @days, @at, @by)`,
-			pgx.NamedArgs{"scope": r.Scope, "keep": r.Keep, "days": r.Days, "at": r.SetAt, "by": r.SetBy})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// UpsertRetentionRule sets the rule of a scope.
+func (db *DB) UpsertRetentionRule(ctx context.Context, r constellation.RetentionRule) error {
+	return db.exec(ctx, "set retention rule", `
+		INSERT INTO retention_rules (scope, keep, days, set_at, set_by) VALUES (@scope, @keep, @days, @at, @by)
+		ON CONFLICT (scope) DO UPDATE SET keep = excluded.keep, days = excluded.days, set_at = excluded.set_at, set_by = excluded.set_by`,
+		pgx.NamedArgs{"scope": r.Scope, "keep": r.Keep, "days": r.Days, "at": r.SetAt, "by": r.SetBy})
+}
+
+// DeleteRetentionRule removes the rule of a scope.
+func (db *DB) DeleteRetentionRule(ctx context.Context, scope string) error {
+	return db.execOne(ctx, "remove retention rule", `DELETE FROM retention_rules WHERE scope = @scope`, pgx.NamedArgs{"scope": scope},
+		constellation.Errorf(constellation.KindNotFound, "there is no retention rule of this scope"))
 }
 
 // RetiredVersion is a version that its rule lets go.

@@ -1,0 +1,62 @@
+package api
+
+import (
+	"context"
+
+	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/constellation"
+)
+
+type usageOutput struct{ Body apiv1.SystemUsage }
+
+func (s *server) getUsage(ctx context.Context, _ *struct{}) (*usageOutput, error) {
+	c := callOf(ctx)
+	usage, err := c.control.Usage(ctx, c.principal)
+	if err != nil {
+		return nil, err
+	}
+	wire := apiv1.SystemUsage{
+		Bytes: usage.Total.Bytes, Blobs: usage.Total.Blobs, CountedAt: utc(usage.CountedAt),
+		Owners: []apiv1.OwnerUsage{}, Repositories: wireUses(usage.Repositories), Collections: []apiv1.Collection{},
+		Garbage: apiv1.Garbage{Repositories: wireUses(usage.Garbage)},
+	}
+	quotas := map[string]int64{}
+	for _, q := range usage.Quotas {
+		quotas[q.Owner] = q.Bytes
+	}
+	for _, o := range usage.Owners {
+		owner := apiv1.OwnerUsage{Owner: o.Name, Bytes: o.Bytes, Blobs: o.Blobs}
+		if quota, ok := quotas[o.Name]; ok {
+			owner.QuotaBytes = &quota
+		}
+		wire.Owners = append(wire.Owners, owner)
+	}
+	for _, g := range usage.Garbage {
+		wire.Garbage.Bytes += g.Bytes
+	}
+	for _, c := range usage.Collections {
+		wire.Collections = append(wire.Collections, apiv1.Collection{
+			StartedAt: c.StartedAt.UTC(), StartedBy: c.StartedBy, FinishedAt: utc(c.FinishedAt),
+			Manifests: c.Manifests, Blobs: c.Blobs, Bytes: c.Bytes, Error: c.Error,
+		})
+	}
+	return &usageOutput{wire}, nil
+}
+
+func wireUses(uses []constellation.SpaceUse) []apiv1.RepositoryUsage {
+	wire := []apiv1.RepositoryUsage{}
+	for _, u := range uses {
+		wire = append(wire, apiv1.RepositoryUsage{Repository: u.Name, Bytes: u.Bytes, Blobs: u.Blobs})
+	}
+	return wire
+}
+
+type collectionRequestedOutput struct{ Body apiv1.CollectionRequested }
+
+func (s *server) startCollection(ctx context.Context, _ *struct{}) (*collectionRequestedOutput, error) {
+	c := callOf(ctx)
+	if err := c.control.StartCollection(ctx, c.principal); err != nil {
+		return nil, err
+	}
+	return &collectionRequestedOutput{apiv1.CollectionRequested{RequestedBy: c.principal.Username}}, nil
+}
