@@ -26,6 +26,7 @@ const (
 	codeUploadUnknown   = "BLOB_UPLOAD_UNKNOWN"
 	codeUploadInvalid   = "BLOB_UPLOAD_INVALID"
 	codeRangeInvalid    = "RANGE_INVALID"
+	codePagination      = "PAGINATION_NUMBER_INVALID"
 	codeTooManyRequests = "TOOMANYREQUESTS"
 	codeUnavailable     = "UNAVAILABLE"
 	codeUnknown         = "UNKNOWN"
@@ -41,9 +42,17 @@ type ociError struct {
 	code    string
 	message string
 	detail  any
+	also    []*ociError // what else is wrong, which the answer says too
 }
 
 func (e *ociError) Error() string { return e.code + ": " + e.message }
+
+// with returns e with a detail for machines.
+func (e *ociError) with(detail any) *ociError {
+	detailed := *e
+	detailed.detail = detail
+	return &detailed
+}
 
 func ociErrorf(status int, code, format string, args ...any) *ociError {
 	return &ociError{status: status, code: code, message: fmt.Sprintf(format, args...)}
@@ -152,5 +161,9 @@ func (g *Registry) writeError(w http.ResponseWriter, r *http.Request, err error)
 		Message string `json:"message"`
 		Detail  any    `json:"detail,omitempty"`
 	}
-	_ = json.NewEncoder(w).Encode(map[string][]entry{"errors": {{e.code, e.message, e.detail}}}) // nobody left to tell
+	entries := []entry{{e.code, e.message, e.detail}}
+	for _, one := range e.also {
+		entries = append(entries, entry{one.code, one.message, one.detail})
+	}
+	_ = json.NewEncoder(w).Encode(map[string][]entry{"errors": entries}) // nobody left to tell
 }

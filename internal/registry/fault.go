@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -14,44 +15,18 @@ import (
 var errDiskFull = ociErrorf(http.StatusInsufficientStorage, codeUnavailable,
 	"the mothership's disk is full, so nothing was stored; free some space there and push again")
 
-// fault returns what a failure inside distribution is to the client. Its own
-// answer names files of ours.
-func (g *Registry) fault(ctx context.Context) error {
+// fault returns what a failure of the storage is to the client. The failure
+// itself, which names files of ours, is for the log.
+func (g *Registry) fault(ctx context.Context, failure error) error {
 	err := g.storage.Check(ctx)
 	switch {
-	case storage.Full(err):
+	case storage.Full(failure), storage.Full(err):
 		return errDiskFull
 	case err != nil:
-		return g.storage.failed(err)
+		return g.storage.failed(errors.Join(failure, err))
 	}
-	return constellation.Errorf(constellation.KindInternal, "distribution failed; its own line in the log says why")
+	return constellation.Wrap(failure, constellation.KindInternal, "the registry's storage failed")
 }
-
-// faultRecorder is a response that records that distribution failed, and hides
-// what it writes about it from the client.
-type faultRecorder struct {
-	http.ResponseWriter
-	failed bool
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *faultRecorder) WriteHeader(status int) {
-	// 499 is distribution's for a client that went away, with 500 to follow.
-	if w.failed = status >= statusClientClosed; !w.failed {
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (w *faultRecorder) Write(p []byte) (int, error) {
-	if w.failed {
-		return len(p), nil
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap is for http.ResponseController.
-func (w *faultRecorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // stallTimeout is how long a transfer may stand still. An image of many
 // gigabytes takes as long as it takes, as long as it moves.

@@ -31,8 +31,8 @@ func bridgeLogs(log *slog.Logger) {
 
 type logHook struct{}
 
-// Levels implements logrus.Hook: Info and below say only that a request came
-// and went, which our own access log does.
+// Levels implements logrus.Hook: Info and below say only what is about to be
+// done.
 func (logHook) Levels() []logrus.Level {
 	return []logrus.Level{logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel, logrus.WarnLevel}
 }
@@ -45,10 +45,6 @@ func (logHook) Fire(entry *logrus.Entry) error {
 			attrs = append(attrs, slog.Any(key, value))
 		}
 	}
-	level := slog.LevelWarn
-	if _, ok := entry.Data["err.code"]; ok {
-		level = slog.LevelDebug // an answer: a 404 of every blob that a push asks for first
-	}
-	bridge.log.Load().LogAttrs(context.Background(), level, entry.Message, attrs...) // logrus has no context for us
+	bridge.log.Load().LogAttrs(context.Background(), slog.LevelWarn, entry.Message, attrs...) // logrus has no context for us
 	return nil
 }

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
+	"github.com/distribution/distribution/v3"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
@@ -20,30 +22,76 @@ func (g *Registry) putManifest(w http.ResponseWriter, q request) error {
 		return err
 	}
 	mediaType := contentType(q.Request, doc)
-	q.Request = q.Clone(q.Context())
-	q.Header.Set("Content-Type", mediaType)
 	if constellation.IsGitHash(q.route.reference) {
 		return g.putAlgorithm(w, q, body, mediaType, doc)
 	}
 	return g.putOther(w, q, body, mediaType, doc)
 }
 
-// store passes the manifest to distribution and notes what it refers to. A
-// client that hears nothing sends the manifest again, so a note that is
-// missing after a crash is made then.
-func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*bufferedResponse, error) {
-	a := g.forwardBuffered(ctx, q, body)
-	if a.status >= http.StatusInternalServerError {
-		return nil, g.fault(ctx)
-	}
-	if !a.ok() || doc.Subject == nil {
-		return a, nil
+// store stores the manifest and notes what it refers to. A client that hears
+// nothing sends the manifest again, so a note that is missing after a crash is
+// made then.
+func (g *Registry) store(ctx context.Context, q request, body []byte, mediaType string, doc *document) (*answer, error) {
+	a, err := g.storeManifest(ctx, q, body, mediaType)
+	if err != nil || doc.Subject == nil {
+		return a, err
 	}
 	if err := g.storage.addReferrer(ctx, q.route.repository, body, mediaType, doc); err != nil {
 		return nil, err
 	}
 	a.header.Set("OCI-Subject", doc.Subject.Digest.String())
 	return a, nil
+}
+
+// storeManifest stores the manifest, and the tag if it has one.
+func (g *Registry) storeManifest(ctx context.Context, q request, body []byte, mediaType string) (*answer, error) {
+	manifest, descriptor, err := distribution.UnmarshalManifest(mediaType, body)
+	if err != nil {
+		return nil, ociErrorf(http.StatusBadRequest, codeManifestInvalid, "manifest invalid").with(err.Error())
+	}
+	tag := q.route.reference
+	if strings.Contains(tag, ":") {
+		if tag != descriptor.Digest.String() {
+			return nil, ociErrorf(http.StatusBadRequest, codeDigestInvalid, "provided digest did not match uploaded content")
+		}
+		tag = ""
+	}
+	repo, err := g.storage.named(ctx, q.route.repository)
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := repo.Manifests(ctx)
+	if err != nil {
+		return nil, g.fault(ctx, err)
+	}
+	if _, err := manifests.Put(ctx, manifest); err != nil {
+		return nil, g.refusedManifest(ctx, err)
+	}
+	if tag != "" {
+		if err := repo.Tags(ctx).Tag(ctx, tag, descriptor); err != nil {
+			return nil, g.fault(ctx, err)
+		}
+	}
+	return stored(route{kind: routeManifest, repository: q.route.repository, reference: descriptor.Digest.String()}), nil
+}
+
+// refusedManifest is the answer to a manifest that was not stored: every blob
+// that it names and the repository lacks, or a failure.
+func (g *Registry) refusedManifest(ctx context.Context, err error) error {
+	var verification distribution.ErrManifestVerification
+	if !errors.As(err, &verification) || len(verification) == 0 {
+		return g.fault(ctx, err)
+	}
+	var missing []*ociError
+	for _, one := range verification {
+		var unknown distribution.ErrManifestBlobUnknown
+		if !errors.As(one, &unknown) {
+			return g.fault(ctx, err)
+		}
+		missing = append(missing, ociErrorf(http.StatusBadRequest, codeManifestBlob, "blob unknown to registry").with(unknown.Digest))
+	}
+	missing[0].also = missing[1:]
+	return missing[0]
 }
 
 // putAlgorithm registers the image as the version that its tag names. The
@@ -53,30 +101,15 @@ func (g *Registry) putAlgorithm(w http.ResponseWriter, q request, body []byte, m
 	if err != nil {
 		return err
 	}
-	var held *bufferedResponse
-	_, _, err = g.control.PushAlgorithm(q.Context(), q.principal, push, func(ctx context.Context) error {
-		a, err := g.store(ctx, q, body, mediaType, doc)
-		if err != nil {
-			return err
-		}
-		held = a
-		if !a.ok() {
-			return a
-		}
-		return nil
-	})
-	switch {
-	case held != nil && !held.ok():
-		held.writeTo(w)
-	case err != nil:
+	var held *answer
+	_, _, err = g.control.PushAlgorithm(q.Context(), q.principal, push, func(ctx context.Context) (err error) {
+		held, err = g.store(ctx, q, body, mediaType, doc)
 		return err
-	case held != nil:
-		held.writeTo(w)
-	default: // this very image is registered already
-		w.Header().Set("Location", route{kind: routeManifest, repository: q.route.repository, reference: push.Image.Digest}.path())
-		w.Header().Set("Docker-Content-Digest", push.Image.Digest)
-		w.WriteHeader(http.StatusCreated)
+	})
+	if err != nil {
+		return err
 	}
+	held.writeTo(w)
 	return nil
 }
 

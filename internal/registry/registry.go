@@ -1,5 +1,5 @@
 // Package registry is the mothership's OCI registry:
-// distribution's handlers behind one gate that knows accounts and roles. A
+// distribution's storage behind one gate that knows accounts and roles. A
 // push under a Git hash registers an algorithm version; a launch's bundle is
 // a read-only image index under satellites/.
 package registry
@@ -77,10 +77,7 @@ func (g *Registry) serve(w http.ResponseWriter, r *http.Request) error {
 	case (route.kind == routeUploads || route.kind == routeUpload) && r.Method != http.MethodGet && r.Method != http.MethodHead:
 		return g.upload(w, q)
 	default:
-		if err := g.touch(q); err != nil {
-			return err
-		}
-		return g.forward(w, q, r.Body)
+		return g.read(w, q)
 	}
 }
 

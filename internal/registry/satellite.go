@@ -144,7 +144,7 @@ func (g *Registry) serveLaunches(w http.ResponseWriter, q request) error {
 	if s := parameters.Get("n"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 0 {
-			return ociErrorf(http.StatusBadRequest, "PAGINATION_NUMBER_INVALID", "n is a whole number; not %q", shorten(s))
+			return ociErrorf(http.StatusBadRequest, codePagination, "n is a whole number; not %q", shorten(s))
 		}
 		if n > 0 && n < len(tags) {
 			next := url.Values{"n": {s}, "last": {tags[n-1]}}

@@ -10,14 +10,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"sync"
+	"regexp"
 
 	"github.com/distribution/distribution/v3"
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/handlers"
 	distributionstorage "github.com/distribution/distribution/v3/registry/storage"
 	"github.com/distribution/distribution/v3/registry/storage/driver"
-	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
@@ -44,23 +41,24 @@ func FilesystemStorage(dir string) StorageConfig {
 // bundle.Content and is safe for concurrent use.
 type Storage struct {
 	config    StorageConfig
-	app       *handlers.App
 	driver    driver.StorageDriver
 	namespace distribution.Namespace
+	uploads   uploadSigner
 	stop      context.CancelFunc
+	purged    chan struct{} // closed when nothing is purged any more
 }
 
 // OpenStorage opens the content of the registry, makes sure that it can be read
 // and written, and starts removing uploads that were left unfinished for a week.
 // ctx ends neither: Close does.
 func OpenStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*Storage, error) {
-	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx = context.WithoutCancel(ctx)
 	s, err := openStorage(ctx, config, log)
 	if err != nil {
-		stop()
 		return nil, fmt.Errorf("open registry storage: %w", err)
 	}
-	s.stop = stop
+	ctx, s.stop = context.WithCancel(ctx)
+	go s.purgeUploads(ctx, log)
 	return s, nil
 }
 
@@ -70,91 +68,57 @@ func openStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &Storage{config: config, driver: d}
+	s := &Storage{config: config, driver: d, purged: make(chan struct{})}
 	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
-	secret, err := s.uploadSecret(ctx)
-	if err != nil {
+	if s.uploads, err = s.uploadSecret(ctx); err != nil {
 		return nil, err
 	}
-	if s.namespace, err = distributionstorage.NewRegistry(ctx, d); err != nil {
-		return nil, err
+	options := []distributionstorage.RegistryOption{
+		distributionstorage.EnableValidateImageIndexImagesExist,
+		distributionstorage.ManifestURLsAllowRegexp(layerURLs),
 	}
-	s.app, err = newApp(ctx, d, config.Redirect, secret)
+	if config.Redirect { // our gate has said by then who reads a blob
+		options = append(options, distributionstorage.EnableRedirect)
+	}
+	s.namespace, err = distributionstorage.NewRegistry(ctx, d, options...)
 	return s, err
 }
+
+// layerURLs are the addresses that a layer may have. Nobody here fetches them,
+// and an algorithm version must have all its layers in the registry (see
+// inspector).
+var layerURLs = regexp.MustCompile("^https?://")
 
 // Driver is what all of the content is read and written through.
 func (s *Storage) Driver() driver.StorageDriver { return s.driver }
 
-// openedDriver is the name by which distribution's handlers get a driver that
-// is open already, rather than make one of their own.
-const openedDriver = "opened"
-
-var registerOpened = sync.OnceFunc(func() { factory.Register(openedDriver, openedFactory{}) })
-
-type openedFactory struct{}
-
-// Create implements factory.StorageDriverFactory.
-func (openedFactory) Create(_ context.Context, parameters map[string]any) (driver.StorageDriver, error) {
-	d, ok := parameters[openedDriver].(driver.StorageDriver)
-	if !ok {
-		return nil, errors.New("no storage driver was handed over")
-	}
-	return d, nil
-}
-
-// newApp makes distribution's handlers; NewApp panics on what it cannot use.
-func newApp(ctx context.Context, d driver.StorageDriver, redirect bool, secret string) (app *handlers.App, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("distribution's handlers: %v", p)
-		}
-	}()
-	registerOpened()
-	c := &configuration.Configuration{
-		Storage: configuration.Storage{
-			openedDriver:  {openedDriver: d},
-			"delete":      {"enabled": false},
-			"redirect":    {"disable": !redirect}, // our gate has said by then who reads a blob
-			"maintenance": {"uploadpurging": map[any]any{"enabled": true, "age": "168h", "interval": "24h", "dryrun": false}},
-		},
-		Catalog: configuration.Catalog{MaxEntries: 1000},
-		Tags:    configuration.Tags{MaxTags: 1000},
-	}
-	// Nobody here fetches a layer's URLs, and an algorithm version must have
-	// all its layers in the registry (see inspector).
-	c.Validation.Manifests.URLs.Allow = []string{"^https?://"}
-	c.HTTP.Secret = secret
-	c.HTTP.RelativeURLs = true // right behind any proxy
-	return handlers.NewApp(ctx, c), nil
-}
-
 // uploadSecret signs the state of uploads in their URLs. It is kept, so that
 // an upload survives a restart.
-func (s *Storage) uploadSecret(ctx context.Context) (string, error) {
+func (s *Storage) uploadSecret(ctx context.Context) (uploadSigner, error) {
 	const path = ownRoot + "/upload-secret"
 	data, err := s.driver.GetContent(ctx, path)
 	if err == nil {
-		return string(data), nil
+		return data, nil
 	}
 	if !isPathNotFound(err) {
-		return "", storage.Explain(s.config.Location, "read from", err)
+		return nil, storage.Explain(s.config.Location, "read from", err)
 	}
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails
 	data = []byte(hex.EncodeToString(random))
 	if err := s.driver.PutContent(ctx, path, data); err != nil {
-		return "", storage.Explain(s.config.Location, "written to", err)
+		return nil, storage.Explain(s.config.Location, "written to", err)
 	}
-	return string(data), nil
+	return data, nil
 }
 
 // Close stops what OpenStorage started.
 func (s *Storage) Close() error {
 	s.stop()
-	return s.app.Shutdown()
+	<-s.purged
+	return nil
 }
 
 // Check writes a small file and reads it back; it is for /readyz.

@@ -16,21 +16,15 @@ func (g *Registry) putOther(w http.ResponseWriter, q request, body []byte, media
 	if meant, near := constellation.NearGitHash(tag); near {
 		return notQuiteHash(q.route.repository, tag, meant)
 	}
-	var a *bufferedResponse
-	err := g.control.StoreManifest(q.Context(), tagged(storedManifest(q.route.repository, body, doc), tag), func(ctx context.Context) error {
-		held, err := g.store(ctx, q, body, mediaType, doc)
-		if err != nil {
-			return err
-		}
-		if a = held; !a.ok() {
-			return a
-		}
-		return nil
+	var a *answer
+	err := g.control.StoreManifest(q.Context(), tagged(storedManifest(q.route.repository, body, doc), tag), func(ctx context.Context) (err error) {
+		a, err = g.store(ctx, q, body, mediaType, doc)
+		return err
 	})
-	if err != nil && (a == nil || a.ok()) {
+	if err != nil {
 		return err
 	}
-	if a.ok() && !byDigest(tag) {
+	if !byDigest(tag) {
 		if err := g.control.NotePushedTag(q.Context(), q.principal, q.route.repository, tag, bundle.Digest(body)); err != nil {
 			return err
 		}
