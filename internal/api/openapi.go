@@ -203,7 +203,7 @@ func answerTwice(op *huma.Operation) {
 func exemplify(document *huma.OpenAPI) {
 	registry := document.Components.Schemas
 	for _, op := range operations(document) {
-		if op.Method == http.MethodGet && takes(op, "header", "If-None-Match") {
+		if op.Method == http.MethodGet && takesHeader(op, "If-None-Match") {
 			op.Responses["304"] = &huma.Response{Description: "It is still what If-None-Match names."}
 		}
 		if slices.Contains(ensures, op.OperationID) {
@@ -232,7 +232,7 @@ func exemplify(document *huma.OpenAPI) {
 // cannot be answered with.
 func unanswered(op *huma.Operation) []int {
 	statuses := slices.Clone(never[op.OperationID])
-	if !takes(op, "header", "If-Match") {
+	if !takesHeader(op, "If-Match") {
 		statuses = append(statuses, http.StatusPreconditionFailed, http.StatusPreconditionRequired)
 	}
 	if op.RequestBody != nil {

@@ -19,19 +19,19 @@ type DryRunInput struct {
 // dryRunHeader is in the answer to a request that only tried.
 const dryRunHeader = "Dry-Run"
 
-// takes reports whether an operation has a parameter.
-func takes(op *huma.Operation, in, name string) bool {
-	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == in && p.Name == name })
+// takesHeader reports whether an operation knows a header.
+func takesHeader(op *huma.Operation, name string) bool {
+	return slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && p.Name == name })
 }
 
 // checkPrecondition refuses a change that says nothing of the state it was made
 // for, where this server wants that.
 func (s *server) checkPrecondition(c *codec, r *http.Request) error {
-	if !s.requireIfMatch || !takes(c.op, "header", "If-Match") || r.Header.Get("If-Match") != "" {
+	if !s.requireIfMatch || !takesHeader(c.op, "If-Match") || r.Header.Get("If-Match") != "" {
 		return nil
 	}
 	also := ""
-	if takes(c.op, "header", "If-None-Match") {
+	if takesHeader(c.op, "If-None-Match") {
 		if r.Header.Get("If-None-Match") != "" {
 			return nil
 		}

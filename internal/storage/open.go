@@ -66,10 +66,10 @@ func openS3(l Location) (driver.StorageDriver, error) {
 	case "virtual":
 		o.Addressing = minio.BucketLookupDNS
 	}
-	switch {
-	case l.s3.encryption == "AES256":
+	switch l.s3.encryption {
+	case "AES256":
 		o.Encryption = encrypt.NewSSE()
-	case l.s3.encryption == "aws:kms":
+	case "aws:kms":
 		if o.Encryption, err = encrypt.NewSSEKMS(l.s3.encryptionKey, nil); err != nil {
 			return nil, err
 		}

@@ -111,7 +111,7 @@ func (r *reader) Read(p []byte) (int, error) {
 
 // unexpected keeps an end that came too early from looking like the end.
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
