@@ -258,6 +258,9 @@ var never = map[string][]int{
 	"putSatellite":           {http.StatusConflict},                       // what somebody else made in between is put then
 	"putLaunch":              {http.StatusConflict},                       // what somebody else made in between is put then
 	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
+	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
+	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
+	"deleteTokenRule":        {http.StatusConflict},                       // its keys run out by themselves
 }
 
 // example makes a value that fits schema.

@@ -76,7 +76,7 @@ func TestReasonsTellApart(t *testing.T) {
 		{w.admin, "DELETE", "/v1/users/nobody/keys/" + nobody, "", "", 404, apiv1.ReasonUserNotFound},
 		{w.admin, "DELETE", "/v1/users/nobody/keys/no-id", "", "", 404, apiv1.ReasonUserNotFound},
 		{w.admin, "DELETE", "/v1/users/neo/keys/" + nobody, "", "", 404, apiv1.ReasonNotFound},
-		{w.admin, "PUT", "/v1/satellites", "{}", "", 405, apiv1.ReasonMethodNotAllowed},
+		{w.admin, "PATCH", "/v1/satellites", "{}", "", 405, apiv1.ReasonMethodNotAllowed},
 		{w.admin, "POST", "/v1/satellites", "{", "", 400, apiv1.ReasonMalformedJSON},
 		{w.admin, "GET", "/v1/satellites?colour=red", "", "", 400, apiv1.ReasonInvalidRequest},
 		{w.admin, "GET", "/v1/satellites?limit=0", "", "", 400, apiv1.ReasonBadLimit},
@@ -98,8 +98,8 @@ func TestReasonsTellApart(t *testing.T) {
 		if e := checkErrorShape(t, test.path, got.Response); got.StatusCode != test.status || e.Reason != test.want || e.Code != httpserve.CodeOf(test.want) {
 			t.Errorf("%s %s = %d, %d %s (%s), want %d %s", test.method, test.path, got.StatusCode, e.Code, e.Reason, e.Message, test.status, test.want)
 		}
-		if allow := got.Header.Get("Allow"); test.status == http.StatusMethodNotAllowed && allow != "GET, HEAD, POST" {
-			t.Errorf("%s %s: Allow = %q, want GET, HEAD, POST", test.method, test.path, allow)
+		if allow := got.Header.Get("Allow"); test.status == http.StatusMethodNotAllowed && allow != "GET, HEAD, POST, PUT" {
+			t.Errorf("%s %s: Allow = %q, want GET, HEAD, POST, PUT", test.method, test.path, allow)
 		}
 	}
 }

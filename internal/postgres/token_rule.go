@@ -19,7 +19,7 @@ var tokenRuleOrder = ordering{
 
 const (
 	tokenRuleColumns = `r.id, r.name, r.issuer, r.audience, r.jwks_url, r.ca, r.conditions, a.username, r.role, r.scope, r.created_at, r.created_by` //nolint:gosec // columns
-	tokenRuleTables  = `token_rules r JOIN accounts a ON a.id = r.account_id` //nolint:gosec // tables
+	tokenRuleTables  = `token_rules r JOIN accounts a ON a.id = r.account_id`                                                                        //nolint:gosec // tables
 )
 
 // TokenRules returns a page of the rules by which tokens are exchanged for keys.
