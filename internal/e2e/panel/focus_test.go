@@ -49,6 +49,7 @@ var walkedLayers = []layers{
 	{page: ofSatellite + "/edit", opens: []opener{{"Add an algorithm", ofSatellite + "/edit/algorithm"}, {"Change fraud/score", ofSatellite + "/edit/algorithm"}, {"Add a schedule", ofSatellite + "/edit/schedule"}, {"Remove satellite", ofSatellite + "/remove"}}},
 	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},
 	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
+	{page: "/system", opens: []opener{{"Free space", "/system/free"}}},
 	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
 	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},
 	{page: "/users/disabled-{run}", opens: []opener{{"Enable user", ofUser + "/enable"}}},

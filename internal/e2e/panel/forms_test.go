@@ -73,6 +73,7 @@ var forms = []form{
 	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
 	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
 	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
+	{route: "/system/free", button: "Free space", sees: "is being freed in the background"},
 	{route: "/users/new", fill: [][2]string{{"username", "guest-{run}"}}, button: "Invite user", sees: "It works once"},
 	{route: "/users/{username}/role", page: "/users/{username}", button: "Save role", sees: "The role is viewer now."},
 	{route: "/users/{username}/password", button: "Make a link for", sees: "It works once"},
