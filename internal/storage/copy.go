@@ -317,8 +317,17 @@ func (c *Copier) file(ctx context.Context, name string) error {
 }
 
 func (c *Copier) write(ctx context.Context, name string, content []byte) error {
-	if err := c.to.PutContent(ctx, name, content); err != nil {
+	target := name
+	if c.stage != nil {
+		target = c.stage.path(digest.FromString(name))
+	}
+	if err := c.to.PutContent(ctx, target, content); err != nil {
 		return err
+	}
+	if target != name {
+		if err := c.to.Move(ctx, target, name); err != nil {
+			return err
+		}
 	}
 	c.note(func(done *Copied) { done.Files++ })
 	return nil

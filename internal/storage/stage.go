@@ -13,8 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// stagePath is where a copy into a folder writes blobs, before they are moved to
-// their places whole: a folder in it for each copy.
+// stagePath is where a copy into a folder writes everything, before it is moved to
+// its place whole: a folder in it for each copy.
 const stagePath = ownRoot + "/copying"
 
 // stage is the folder of one copy. It is locked while the copy runs, so that the
@@ -75,7 +75,7 @@ func removeLeft(dir string) error {
 	return errors.Join(os.RemoveAll(dir), lock.Close())
 }
 
-// path is where a blob is written first.
+// path is where something is written first, by the digest of its content or its name.
 func (s *stage) path(d digest.Digest) string {
 	return path.Join(stagePath, s.name, d.Algorithm().String()+"-"+d.Encoded())
 }
