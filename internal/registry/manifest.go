@@ -30,7 +30,7 @@ type document struct {
 }
 
 // readManifest reads a manifest that a client puts, and holds it to its form:
-// distribution takes what it does not understand for a failure of its own.
+// distribution's errors do not tell what it does not understand from a failure.
 func readManifest(w http.ResponseWriter, r *http.Request) ([]byte, *document, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxManifest))
 	var tooLarge *http.MaxBytesError

@@ -27,10 +27,20 @@ func (s *Storage) purgeUploads(ctx context.Context, log *slog.Logger) {
 		case <-time.After(wait):
 		}
 		wait = purgeEvery
-		_, errs := distributionstorage.PurgeUploads(ctx, s.driver, time.Now().Add(-uploadAge), true)
-		errs = slices.DeleteFunc(errs, isPathNotFound) // of a registry that is empty still, or of an upload that ended
-		if len(errs) > 0 && log != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "some uploads that were left unfinished stay for now", "error", errors.Join(errs...))
+		if err := s.purge(ctx, time.Now().Add(-uploadAge)); err != nil && log != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "some uploads that were left unfinished stay for now", "error", err)
 		}
 	}
+}
+
+// purge removes uploads that were begun before a moment.
+func (s *Storage) purge(ctx context.Context, before time.Time) error {
+	if _, err := s.driver.Stat(ctx, repositoriesRoot); err != nil {
+		if isPathNotFound(err) { // nothing was pushed yet
+			return nil
+		}
+		return err
+	}
+	_, errs := distributionstorage.PurgeUploads(ctx, s.driver, before, true)
+	return errors.Join(slices.DeleteFunc(errs, isPathNotFound)...) // what is gone has ended meanwhile
 }
