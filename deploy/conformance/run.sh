@@ -35,7 +35,7 @@ status=0
 	OCI_RESULTS_DIR="$results" OCI_VERSION=1.1 \
 		OCI_REGISTRY="${url#*://}" OCI_TLS="${OCI_TLS:-$tls}" OCI_USERNAME="$2" OCI_PASSWORD="$3" \
 		OCI_REPO1="${OCI_REPO1:-conformance/repo1}" OCI_REPO2="${OCI_REPO2:-conformance/repo2}" \
-		OCI_API_BLOBS_UPLOAD_CANCEL=true OCI_API_BLOBS_DIGEST_HEADER=true OCI_API_MANIFESTS_DIGEST_HEADER=true \
+		OCI_API_BLOBS_UPLOAD_CANCEL=true OCI_API_BLOBS_DIGEST_HEADER="${OCI_API_BLOBS_DIGEST_HEADER:-true}" OCI_API_MANIFESTS_DIGEST_HEADER=true \
 		OCI_DATA_SHA512=false \
 		"$work/conformance"
 ) >"$work/out" 2>&1 || status=$?

@@ -41,15 +41,17 @@ func TestMain(m *testing.M) {
 
 // world is a mothership's registry: a database, storage and a server.
 type world struct {
-	t       *testing.T
-	dir     string             // of content in files
-	store   *storagetest.Store // of content that is not
-	storage *registry.Storage
-	system  *registry.SystemImage
-	control *control.Service
-	server  *httptest.Server
-	host    string
-	admin   string // the API key of account "Admin"
+	t     *testing.T
+	dir   string             // of content in files
+	store *storagetest.Store // of content that is not
+	// redirect says that clients get blobs from there.
+	redirect bool
+	storage  *registry.Storage
+	system   *registry.SystemImage
+	control  *control.Service
+	server   *httptest.Server
+	host     string
+	admin    string // the API key of account "Admin"
 
 	mu  sync.Mutex
 	now time.Time
@@ -76,7 +78,7 @@ func onEveryStorage(t *testing.T, test func(t *testing.T, w *world)) {
 			t.Parallel()
 			store := storagetest.New(t)
 			w := newWorldOn(t, registry.StorageConfig{Location: store.Location(t, "registry"), Redirect: redirect})
-			w.store = store
+			w.store, w.redirect = store, redirect
 			test(t, w)
 		})
 	}
