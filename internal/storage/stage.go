@@ -40,15 +40,38 @@ func newStage(root string) (*stage, error) {
 			return nil, fmt.Errorf("remove what a copy left: %w", err)
 		}
 	}
-	s := &stage{name: rand.Text()}
-	s.dir = filepath.Join(all, s.name)
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a place for the copy: %w", err)
+	for {
+		s := &stage{name: rand.Text()}
+		s.dir = filepath.Join(all, s.name)
+		if err := os.Mkdir(s.dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make a place for the copy: %w", err)
+		}
+		taken, err := s.take()
+		if err != nil {
+			return nil, fmt.Errorf("make a place for the copy: %w", err)
+		}
+		if taken {
+			return s, nil
+		}
 	}
-	if s.lock, err = lockDir(s.dir); err != nil {
-		return nil, fmt.Errorf("make a place for the copy: %w", err)
+}
+
+// take locks a stage that was just made, and reports whether it is there still: a copy
+// that begins in the same moment may have taken it for one that was left.
+func (s *stage) take() (bool, error) {
+	lock, err := lockDir(s.dir)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	return s, nil
+	if err != nil {
+		return false, err
+	}
+	if _, err := os.Lstat(s.dir); err != nil {
+		_ = lock.Close() // of a folder that is gone
+		return false, nil
+	}
+	s.lock = lock
+	return true, nil
 }
 
 // lockDir locks a folder, by itself so that no file is needed for it.
