@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 	}
 	onEveryStorage(t, func(t *testing.T, w *world) {
 		run := exec.CommandContext(t.Context(), "../../deploy/conformance/run.sh", w.server.URL, "admin", w.admin) //nolint:gosec // a test's own arguments
-		if w.redirect { // an object store knows no such header
+		if w.redirect {                                                                                            // an object store knows no such header
 			run.Env = append(run.Environ(), "OCI_API_BLOBS_DIGEST_HEADER=false")
 		}
 		out, err := run.CombinedOutput()
