@@ -244,7 +244,7 @@ func unanswered(op *huma.Operation) []int {
 	if op.Method != http.MethodGet { // it waits for no turn, and sends nothing that is counted
 		statuses = append(statuses, http.StatusTooManyRequests)
 	}
-	return statuses
+	return append(statuses, http.StatusUnsupportedMediaType)
 }
 
 // never are statuses that nothing in an operation's own code leads to.
@@ -261,6 +261,7 @@ var never = map[string][]int{
 	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
 	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
 	"deleteTokenRule":        {http.StatusConflict},                       // its keys run out by themselves
+	"exchangeToken":          {http.StatusConflict},                       // each exchange makes a key of its own
 }
 
 // example makes a value that fits schema.

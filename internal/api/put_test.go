@@ -184,6 +184,7 @@ func TestIfMatchRequired(t *testing.T) {
 		{"PATCH", satellite + "/versions/latest", "", `{"algorithm":"neo/hello/` + hash2 + `"}`}, {"PATCH", launch, "", `{"description":"x"}`},
 		{"PUT", satellite + "/launches?name=berlin", "", `{}`}, {"DELETE", launch, "", ""}, {"DELETE", satellite, "", ""},
 		{"PATCH", "/v1/algorithms/neo/hello/versions/" + hash2, "", `{"concurrency":2}`},
+		{"DELETE", "/v1/algorithms/neo/hello/versions/" + hash2, "", ""},
 	} {
 		w.call(w.admin, r.method, r.path, r.body).refused(t, http.StatusPreconditionRequired, 2015, "", "send its ETag as If-Match")
 	}

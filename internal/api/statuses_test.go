@@ -180,7 +180,7 @@ func TestEveryRefusal(t *testing.T) {
 	pushes := w.key("neo", control.NewKey{Name: "pushes", Scope: new("push:neo/*")})
 	missing := map[string]string{
 		"satellite_id": nobodysID, "launch_id": nobodysID, "key_id": nobodysID, "number": "7",
-		"owner": nobodys, "name": nobodys, "git_hash": strings.Repeat("f", 40), "username": nobodys,
+		"owner": nobodys, "name": nobodys, "git_hash": strings.Repeat("f", 40), "username": nobodys, "account": nobodys, "rule_id": nobodysID,
 	}
 	for _, o := range operations {
 		call := func(key, address, body string, header ...string) answer {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/signon/signontest"
 )
 
@@ -130,5 +131,36 @@ func TestTokenExchange(t *testing.T) {
 	keys, err := w.control.ListKeys(t.Context(), control.Shell(), "robot", control.ListQuery{})
 	if err != nil || len(keys.Items) != 0 {
 		t.Errorf("a day later there are still %d keys of an hour, %v", len(keys.Items), err)
+	}
+}
+
+// TestRefusalsOfAnExchange provokes what the walks over all operations do of others:
+// an exchange has no key, and so no account that they could send it by.
+func TestRefusalsOfAnExchange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	issuer, sign := ciIssuer(t)
+	body := `{"subject_token":"` + sign(map[string]any{"iss": issuer, "aud": "m"}) + `"}`
+	exchange := func(body string, header ...string) answer {
+		return w.call("", "POST", "/v1/token-exchange", body, header...)
+	}
+	exchange(`{"subject_token":`).refusedWith(t, http.StatusBadRequest)
+	exchange(body, "Content-Type: text/plain").refusedWith(t, http.StatusUnsupportedMediaType)
+	exchange(body+strings.Repeat(" ", maxBody+1)).refusedWith(t, http.StatusRequestEntityTooLarge)
+	w.execute(w.url, `ALTER TABLE token_rules RENAME TO away`)
+	exchange(body).refusedWith(t, http.StatusInternalServerError)
+	w.execute(w.url, `ALTER TABLE away RENAME TO token_rules`)
+	exchange(body).refusedWith(t, http.StatusUnauthorized)
+	inner := w.server.Config.Handler
+	for _, limit := range []struct {
+		bodies *httpserve.Bodies
+		status int
+	}{
+		{httpserve.NewBodies(maxBody, 1), http.StatusTooManyRequests},
+		{httpserve.NewBodies(1, maxBody), http.StatusServiceUnavailable},
+	} {
+		w.server = httptest.NewServer(limit.bodies.Limit(inner)) // as serve does
+		t.Cleanup(w.server.Close)
+		exchange(body).refusedWith(t, limit.status)
 	}
 }

@@ -85,6 +85,7 @@ var everyValue = map[string][]string{
 	"stage.metrics.allow":                      {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.egress.foo/bar":                     {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.metrics.service_monitor":            {unset, refused, refused, refused, refused, refused, refused, refused},
+	"stage.metrics.pod_monitor":                {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.tls.secret":                         {unset, refused, taken, refused, refused, refused, refused, refused},
 	"stage.tls.only":                           {unset, refused, refused, refused, refused, refused, refused, refused},
 	"stage.auth.jwt.issuer":                    {unset, refused, taken, taken, taken, taken, taken, taken},
