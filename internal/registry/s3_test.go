@@ -1,12 +1,14 @@
 package registry_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -152,6 +154,9 @@ func TestObjectStoreFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := "/v2/satellites/" + satelliteID + "/blobs/" + digestOf(t, layers[0])
+			if _, err := w.system.System(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			w.store.Fault(fault)
 			if name != "read-only" {
 				w.wantUnavailable("GET", path)
@@ -165,10 +170,38 @@ func TestObjectStoreFails(t *testing.T) {
 	}
 }
 
+// TestSystemImageIsMadeAgain: a store that fails when a server begins keeps it
+// without a system image until the store is back, and no longer.
+func TestSystemImageIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newS3World(t, false)
+	if _, err := w.system.System(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.store.Fault(func(answer http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			return false
+		}
+		storagetest.Refuse(answer, 403, "AccessDenied")
+		return true
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	image := registry.StartSystemImage(ctx, w.storage, registry.SystemImageConfig{Control: w.control, Version: "v0.0.2", Executable: program(t), CABundle: w.ca, Retry: time.Millisecond})
+	if _, err := image.System(ctx); err == nil {
+		t.Fatal("an image that the store does not take is there")
+	}
+	w.store.Fault(nil)
+	image.Wait()
+	if _, err := image.System(ctx); err != nil {
+		t.Errorf("when the store is back: %v", err)
+	}
+}
+
 func (w *world) wantUnavailable(method, path string) {
 	w.t.Helper()
 	response, text := w.do(method, path, nil)
-	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(text, "storage does not answer as it should") || strings.Contains(text, "127.0.0.1") {
+	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(text, "storage does not answer as it should") || strings.Contains(text, "localhost") {
 		w.t.Errorf("%s %s answers %d %s, want 503 that tells nothing of the store", method, path, response.StatusCode, text)
 	}
 }

@@ -167,15 +167,13 @@ func (s *Storage) keepSystem(ctx context.Context, config SystemImageConfig, key 
 
 // Keep keeps the system image from being removed, while there is one.
 func (i *SystemImage) Keep(ctx context.Context, service *control.Service) error {
-	select {
-	case <-i.done:
-		if i.err != nil {
-			return nil
-		}
-		return service.TouchManifest(ctx, systemRepository, i.system.Image.Digest)
-	default:
+	i.mu.Lock()
+	digest := i.system.Image.Digest
+	i.mu.Unlock()
+	if digest == "" {
 		return nil
 	}
+	return service.TouchManifest(ctx, systemRepository, digest)
 }
 
 // forgetSystem removes what says that an image was made which is removed.

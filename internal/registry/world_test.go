@@ -52,6 +52,7 @@ type world struct {
 	server   *httptest.Server
 	host     string
 	admin    string // the API key of account "Admin"
+	ca       string // a file of certificate authorities
 
 	mu  sync.Mutex
 	now time.Time
@@ -95,8 +96,8 @@ func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ca := filepath.Join(t.TempDir(), "ca.crt")
-	if err := os.WriteFile(ca, []byte("certificate authorities"), 0o600); err != nil {
+	w.ca = filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(w.ca, []byte("certificate authorities"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w.control = control.New(control.Options{
@@ -104,13 +105,11 @@ func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 		PublicURL: "https://mothership.example.com", Version: "v0.0.1", Now: w.clock,
 		Store: w.storage, TouchEvery: time.Microsecond,
 	})
-	w.system = registry.StartSystemImage(t.Context(), w.storage, registry.SystemImageConfig{Control: w.control, Version: "v0.0.1", Executable: program(t), CABundle: ca})
+	w.system = registry.StartSystemImage(t.Context(), w.storage, registry.SystemImageConfig{Control: w.control, Version: "v0.0.1", Executable: program(t), CABundle: w.ca})
 	w.server = httptest.NewServer(registry.New(w.control, w.storage, registry.Options{}))
 	t.Cleanup(func() {
 		w.server.Close()
-		if _, err := w.system.System(context.WithoutCancel(t.Context())); err != nil {
-			t.Logf("system image: %v", err)
-		}
+		w.system.Wait()
 		if err := w.storage.Close(); err != nil {
 			t.Errorf("close storage: %v", err)
 		}

@@ -221,7 +221,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 		endChores()
 		endRun()
 		work.Wait()
-		_, _ = m.system.System(context.WithoutCancel(chores)) // waits for it; it logs its own error
+		m.system.Wait()
 	}
 	return m, nil
 }
