@@ -106,6 +106,7 @@ func views(w *world) []view {
 			v.until("document.querySelector('details[open]')")
 		}},
 		{name: "system", path: "/system", who: "ada"},
+		{name: "system-free", path: "/system/free", who: "ada"},
 		{name: "docs", path: "/docs", who: "ada"},
 		{name: "docs-chapter", path: "/docs/deploying", who: "ada"},
 		{name: "docs-api", path: "/docs/api", who: "ada"},
@@ -265,6 +266,7 @@ func TestEveryRouteIsLookedAt(t *testing.T) {
 		"/satellites/{satellite_id}/keys/{key_id}/revoke": "as /account/…", "/setup": "TestSetUp", "/satellites/new/schedule": "as …/edit/schedule", "/invitation": "TestInvite", "/live": "a stream, no page",
 		"/audit/export.csv": "TestAudit", "/audit/export.json": "TestAudit", "/account/keys/{key_id}/revoke": "TestAPIKey",
 		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
+		"/login/{provider}": "TestSingleSignOn", "/login/{provider}/callback": "TestSingleSignOn",
 		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",
 	}
 	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h", defects: "vision/defects/h", unused: "fraud/features/h", weights: "research/bert/h"}
