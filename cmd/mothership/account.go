@@ -89,7 +89,7 @@ func newAccountListCommand(std streams) *cobra.Command {
 		Args:  serve.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
-				accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
+				accounts, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
 					return s.ListAccounts(ctx, control.Shell(), "", q)
 				})
 				if err != nil {

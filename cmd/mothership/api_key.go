@@ -152,7 +152,7 @@ func newAPIKeyListCommand(std streams) *cobra.Command {
 func listKeys(ctx context.Context, s *control.Service, account string) ([]constellation.APIKey, error) {
 	names := []string{account}
 	if account == "" {
-		accounts, err := readAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
+		accounts, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
 			return s.ListAccounts(ctx, control.Shell(), "", q)
 		})
 		if err != nil {
@@ -165,7 +165,7 @@ func listKeys(ctx context.Context, s *control.Service, account string) ([]conste
 	}
 	var all []constellation.APIKey
 	for _, name := range names {
-		keys, err := readAll(func(q control.ListQuery) (control.Page[constellation.APIKey], error) {
+		keys, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.APIKey], error) {
 			return s.ListKeys(ctx, control.Shell(), name, q)
 		})
 		if err != nil {

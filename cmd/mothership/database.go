@@ -77,23 +77,3 @@ func (n *notices) WithAttrs([]slog.Attr) slog.Handler { return n }
 
 // WithGroup is part of slog.Handler.
 func (n *notices) WithGroup(string) slog.Handler { return n }
-
-// readAll returns every item of a paged list.
-func readAll[T any](list func(control.ListQuery) (control.Page[T], error)) ([]T, error) {
-	items := []T{}
-	q := control.ListQuery{Limit: 500}
-	for {
-		page, err := list(q)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, page.Items...)
-		if page.Marker == "" {
-			return items, nil
-		}
-		if page.Marker == q.Marker {
-			return nil, fmt.Errorf("list: the marker %q repeats", page.Marker)
-		}
-		q.Marker = page.Marker
-	}
-}

@@ -80,14 +80,14 @@ func Verify(ctx context.Context, service *control.Service, s *Storage, report fu
 
 // versions looks at every version that there is.
 func (v *Verifier) versions(ctx context.Context) error {
-	algorithms, err := every(func(q control.ListQuery) (control.Page[constellation.Algorithm], error) {
+	algorithms, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.Algorithm], error) {
 		return v.service.ListAlgorithms(ctx, control.Shell(), q)
 	})
 	if err != nil {
 		return err
 	}
 	for _, algorithm := range algorithms {
-		versions, err := every(func(q control.ListQuery) (control.Page[constellation.AlgorithmVersion], error) {
+		versions, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.AlgorithmVersion], error) {
 			return v.service.ListAlgorithmVersions(ctx, control.Shell(), algorithm.Owner, algorithm.Name, q)
 		})
 		if constellation.KindOf(err) == constellation.KindNotFound {
@@ -103,23 +103,6 @@ func (v *Verifier) versions(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// every returns every item of a paged list.
-func every[T any](list func(control.ListQuery) (control.Page[T], error)) ([]T, error) {
-	var items []T
-	q := control.ListQuery{Limit: 500}
-	for {
-		page, err := list(q)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, page.Items...)
-		if page.Marker == "" {
-			return items, nil
-		}
-		q.Marker = page.Marker
-	}
 }
 
 // version follows an image. A version that was removed meanwhile has no faults.
@@ -206,7 +189,7 @@ func (v *Verifier) launches(ctx context.Context, fault *BlobFault) error {
 			return err
 		}
 		for _, user := range users {
-			launches, err := every(func(q control.ListQuery) (control.Page[constellation.Launch], error) {
+			launches, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.Launch], error) {
 				return v.service.ListLaunches(ctx, control.Shell(), user.SatelliteID, q)
 			})
 			if err != nil {
