@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/serve"
+	"github.com/constellation-serving/constellation/internal/space"
 	"github.com/constellation-serving/constellation/web/component"
 )
 
@@ -35,7 +36,7 @@ It may be stopped at any moment, and run again.`,
 			return onStorage(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				o := c.Collection()
 				o.DryRun, o.Wait = dryRun, true
-				o.Progress = func(done control.Collected) {
+				o.Progress = func(done space.Collected) {
 					if !dryRun {
 						fmt.Fprintf(std.err, "freed %s of %s\n", component.Bytes(done.Bytes), component.Bytes(done.Expected))
 					}
@@ -74,7 +75,7 @@ type spaceUseOutput struct {
 	Bytes      int64  `json:"bytes"`
 }
 
-func printCollected(std streams, output *outputFlag, done *control.Collected, dryRun bool) error {
+func printCollected(std streams, output *outputFlag, done *space.Collected, dryRun bool) error {
 	value := collectedOutput{
 		DryRun: dryRun, Repositories: []spaceUseOutput{}, FreedBytes: done.Bytes, Blobs: done.Blobs, Manifests: done.Manifests,
 		Versions: done.Retired, Uploads: done.Uploads.Blobs, UploadBytes: done.Uploads.Bytes,

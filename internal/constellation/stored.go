@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// SystemRepository is where the satellite's system image is, tagged with its version.
+const SystemRepository = "constellation/system"
+
 // StoredManifest is a manifest in the registry's storage, and what it names.
 type StoredManifest struct {
 	Repository string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // Push is an image that has been uploaded and asks to become a version.
@@ -159,7 +160,7 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 	}
 	push.Manifest.Repository, push.Manifest.Digest, push.Manifest.Tag = push.Ref.Repository(), push.Image.Digest, push.Ref.Hash
 	err = s.transact(ctx, func(s *Service) error {
-		if err := s.db.Lock(ctx, tagLock(push.Ref.Repository(), push.Ref.Hash)); err != nil {
+		if err := s.db.Lock(ctx, space.TagLock(push.Ref.Repository(), push.Ref.Hash)); err != nil {
 			return err
 		}
 		found, err := s.db.AlgorithmVersionsByRef(ctx, []constellation.AlgorithmRef{push.Ref})
@@ -172,9 +173,9 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 				return constellation.Errorf(constellation.KindConflict, "commit %s of %s is registered already, as %s, and never changes: skip the push, or commit what changed and push under the new hash",
 					push.Ref.Hash, push.Ref.Repository(), v.Image.Digest)
 			}
-			return s.storeManifest(ctx, push.Manifest, store) // heals a registry that lost the manifest
+			return s.ledger().StoreHeld(ctx, push.Manifest, store) // heals a registry that lost the manifest
 		}
-		if err := s.storeManifest(ctx, push.Manifest, store); err != nil {
+		if err := s.ledger().StoreHeld(ctx, push.Manifest, store); err != nil {
 			return err
 		}
 		v, err = s.addVersion(ctx, p, push)

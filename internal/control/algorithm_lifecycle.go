@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // CorrectRuntime corrects the runtime settings of an algorithm version: a new
@@ -160,7 +161,7 @@ func (s *Service) editVersion(ctx context.Context, p Principal, ref constellatio
 		return err
 	}
 	return s.transact(ctx, func(s *Service) error {
-		if err := s.db.Lock(ctx, tagLock(ref.Repository(), ref.Hash)); err != nil {
+		if err := s.db.Lock(ctx, space.TagLock(ref.Repository(), ref.Hash)); err != nil {
 			return err
 		}
 		v, err := s.GetAlgorithmVersion(ctx, p, ref)

@@ -100,9 +100,6 @@ func (p Principal) covers(role constellation.Role, satelliteID string) bool {
 	return p.Scope == "" && p.Role.Rank() >= role.Rank() && (p.SatelliteID == "" || strings.EqualFold(p.SatelliteID, satelliteID))
 }
 
-// systemRepository holds the satellite's system image.
-const systemRepository = "constellation/system"
-
 // CanPull reports whether the principal may read a repository of the registry:
 // algorithms with any role, bundles from operator on, the system image with
 // any key. One with a scope pulls what it may push: clients look for the blobs
@@ -111,7 +108,7 @@ func (s *Service) CanPull(p Principal, repository string) error {
 	const doing = "pulling this image"
 	first, second, ok := strings.Cut(repository, "/")
 	switch {
-	case repository == systemRepository:
+	case repository == constellation.SystemRepository:
 		return p.may(constellation.RoleViewer, doing)
 	case ok && first == "satellites":
 		return p.maySatellite(constellation.RoleOperator, second, "pulling a bundle")

@@ -19,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/signon"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // Options are what a Service is made of. Now and Log may be nil.
@@ -29,8 +30,8 @@ type Options struct {
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
 	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
 	SignOn      *signon.Providers                            // by which people sign in; nil is none
-	Store       Store                                        // the registry's storage, to remove from; nil is not at hand
-	Collection  CollectOptions                               // what a garbage collection leaves that nobody said more of
+	Store       space.Store                                  // the registry's storage, to remove from; nil is not at hand
+	Collection  space.CollectOptions                         // what a garbage collection leaves that nobody said more of
 	// StartCollection has a garbage collection done in the background, once the
 	// transaction commits; nil cannot.
 	StartCollection func(ctx context.Context, db *postgres.DB, by string) error
@@ -84,7 +85,7 @@ func New(options Options) *Service {
 		options.HeartbeatInterval = defaultPeriod
 	}
 	if options.TouchEvery <= 0 {
-		options.TouchEvery = touchEvery
+		options.TouchEvery = space.DefaultTouchEvery
 	}
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)

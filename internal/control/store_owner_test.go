@@ -11,6 +11,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // store opens the registry's storage in a folder.
@@ -52,7 +53,7 @@ func TestAStoreThatIsNotShared(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range errs {
 		s := store(t, t.TempDir())
-		group.Go(func() { errs[i] = control.ClaimStore(t.Context(), db, s) })
+		group.Go(func() { errs[i] = space.ClaimStore(t.Context(), db, s) })
 	}
 	group.Wait()
 	claimed := 0
@@ -73,16 +74,16 @@ func TestWhoseAStoreIs(t *testing.T) {
 	t.Parallel()
 	ctx, db, dir := t.Context(), migrated(t), t.TempDir()
 	s := store(t, dir)
-	claim := func(what string, db *postgres.DB, s control.MarkedStore, want constellation.Kind) {
+	claim := func(what string, db *postgres.DB, s space.MarkedStore, want constellation.Kind) {
 		t.Helper()
-		if err := control.ClaimStore(ctx, db, s); constellation.KindOf(err) != want {
+		if err := space.ClaimStore(ctx, db, s); constellation.KindOf(err) != want {
 			t.Errorf("%s = %v, want %q", what, err, want)
 		}
 	}
 	claim("the first start", db, s, "")
 	claim("the next start", db, store(t, dir), "")
 	claim("another mothership on it", migrated(t), s, constellation.KindConflict)
-	if err := control.CheckStore(ctx, db, s); err != nil {
+	if err := space.CheckStore(ctx, db, s); err != nil {
 		t.Errorf("the store under a server that runs = %v, want nil", err)
 	}
 
@@ -91,7 +92,7 @@ func TestWhoseAStoreIs(t *testing.T) {
 	h.push(t, "neo", "Hello", hashA)
 	emptied := store(t, t.TempDir())
 	claim("an emptied store", db, emptied, constellation.KindConflict)
-	if err := control.CheckStore(ctx, db, emptied); constellation.KindOf(err) != constellation.KindUnavailable {
+	if err := space.CheckStore(ctx, db, emptied); constellation.KindOf(err) != constellation.KindUnavailable {
 		t.Errorf("an unmounted store under a server that runs = %v, want unavailable", err)
 	}
 	// A copy that has the images and not the mark, as of a release without marks.

@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/control", "internal/auditstream", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -33,9 +33,10 @@ var direct = map[string][]string{
 	"web":                    {"internal/constellation"},
 	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
 	"internal/jobs":          {"internal/constellation", "internal/postgres"},
-	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon"},
+	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space"},
+	"internal/space":         {"internal/constellation", "internal/postgres", "internal/bundle"},
 	"internal/signon":        {"internal/constellation", "internal/outbound"},
-	"internal/api":           {"internal/control", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
+	"internal/api":           {"internal/control", "internal/space", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
 	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",
 		"internal/kube/egress", "internal/kube/kubeconfig", "internal/kube/placement", "internal/kube/render", "internal/satellite/config"},
@@ -61,8 +62,8 @@ var direct = map[string][]string{
 	"internal/install/terminal":   {"internal/constellation"},
 	"internal/install/connection": {"internal/install/fault"},
 	"internal/install/progress":   {"internal/install/terminal"},
-	"internal/admin":              {"internal/control", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
-	"internal/registry":           {"internal/control", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/storage", "internal/weights"},
+	"internal/admin":              {"internal/control", "internal/space", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
+	"internal/registry":           {"internal/control", "internal/space", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/storage", "internal/weights"},
 	"internal/storage":            {"internal/constellation"},
 	"internal/weights":            {"internal/constellation"},
 

@@ -39,7 +39,7 @@ func tagDir(repository, tag string) string {
 	return path.Join(repositoriesRoot, repository, "_manifests/tags", tag)
 }
 
-// EachPrefix is part of control.Inventory.
+// EachPrefix is part of space.Inventory.
 func (s *Storage) EachPrefix(ctx context.Context, f func(from, to string, blobs []constellation.StoredBlob) error) error {
 	for i := range 256 {
 		prefix := fmt.Sprintf("%02x", i)
@@ -64,7 +64,7 @@ func (s *Storage) EachPrefix(ctx context.Context, f func(from, to string, blobs 
 	return nil
 }
 
-// EachRepository is part of control.Inventory.
+// EachRepository is part of space.Inventory.
 func (s *Storage) EachRepository(ctx context.Context, f func(constellation.StoredRepository) error) error {
 	names, err := s.repositories(ctx)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *Storage) currentTag(ctx context.Context, repository, tag string) (strin
 	return string(data), err
 }
 
-// StoredBlob is part of control.Inventory.
+// StoredBlob is part of space.Inventory.
 func (s *Storage) StoredBlob(ctx context.Context, repository, dgst string) (constellation.StoredBlob, error) {
 	missing := func(err error) error {
 		if isPathNotFound(err) {
@@ -188,7 +188,7 @@ func (s *Storage) StoredBlob(ctx context.Context, repository, dgst string) (cons
 	return found, missing(err)
 }
 
-// StoredManifest is part of control.Inventory.
+// StoredManifest is part of space.Inventory.
 func (s *Storage) StoredManifest(ctx context.Context, repository, dgst string) (*constellation.StoredManifest, error) {
 	body, err := s.Manifest(ctx, repository, dgst)
 	if err != nil {
@@ -226,17 +226,17 @@ func (s *Storage) remove(ctx context.Context, dir string) error {
 	return nil
 }
 
-// RemoveBlob is part of control.Remover.
+// RemoveBlob is part of space.Remover.
 func (s *Storage) RemoveBlob(ctx context.Context, dgst string) error {
 	return s.remove(ctx, blobDir(dgst))
 }
 
-// RemoveLink is part of control.Remover.
+// RemoveLink is part of space.Remover.
 func (s *Storage) RemoveLink(ctx context.Context, repository, dgst string) error {
 	return errors.Join(s.remove(ctx, layerDir(repository, dgst)), s.remove(ctx, revisionDir(repository, dgst)))
 }
 
-// RemoveManifest is part of control.Remover.
+// RemoveManifest is part of space.Remover.
 func (s *Storage) RemoveManifest(ctx context.Context, m constellation.StoredManifest, tags []string) error {
 	for _, tag := range tags {
 		current, err := s.currentTag(ctx, m.Repository, tag)
@@ -256,7 +256,7 @@ func (s *Storage) RemoveManifest(ctx context.Context, m constellation.StoredMani
 			return err
 		}
 	}
-	if m.Repository == systemRepository {
+	if m.Repository == constellation.SystemRepository {
 		if err := s.forgetSystem(ctx, m.Digest); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (s *Storage) RemoveManifest(ctx context.Context, m constellation.StoredMani
 	return s.remove(ctx, revisionDir(m.Repository, m.Digest))
 }
 
-// RemoveUploads is part of control.Remover.
+// RemoveUploads is part of space.Remover.
 func (s *Storage) RemoveUploads(ctx context.Context, before time.Time, dryRun bool) (constellation.SpaceUse, error) {
 	var use constellation.SpaceUse
 	names, err := s.repositories(ctx)
@@ -300,17 +300,25 @@ func (s *Storage) RemoveUploads(ctx context.Context, before time.Time, dryRun bo
 // leftUpload returns what an upload takes, and whether nothing of it was written
 // after a moment.
 func (s *Storage) leftUpload(ctx context.Context, dir string, before time.Time) (bytes int64, left bool, err error) {
-	left = true
+	var newest time.Time
 	err = s.driver.Walk(ctx, dir, func(info driver.FileInfo) error {
 		if info.IsDir() {
 			return nil
 		}
 		bytes += info.Size()
-		left = left && info.ModTime().Before(before)
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
 		return nil
 	})
+	if err == nil && newest.IsZero() { // it begins in this moment, or was left right then
+		var info driver.FileInfo
+		if info, err = s.driver.Stat(ctx, dir); err == nil {
+			newest = info.ModTime()
+		}
+	}
 	if isPathNotFound(err) {
 		return 0, false, nil // it was finished meanwhile
 	}
-	return bytes, left, err
+	return bytes, !newest.IsZero() && newest.Before(before), err
 }

@@ -26,10 +26,11 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // collect runs a garbage collection without grace.
-func (w *world) collect(o control.CollectOptions) *control.Collected {
+func (w *world) collect(o space.CollectOptions) *space.Collected {
 	w.t.Helper()
 	c, err := w.control.Collect(w.t.Context(), control.Shell(), o)
 	if err != nil {
@@ -152,7 +153,7 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 	w.mustPush("acme/two:"+gitHash(3), layered(t, shared))
 	w.mustPush("acme/two:latest", layered(t, layerOf(t, 1000)))
 	w.systemReady()
-	w.collect(control.CollectOptions{TagGrace: time.Hour}) // counts what the system image takes
+	w.collect(space.CollectOptions{TagGrace: time.Hour}) // counts what the system image takes
 	w.checkUsage()
 	before, _ := w.stored()
 
@@ -160,17 +161,17 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 	if err := w.control.DeleteAlgorithmVersion(t.Context(), control.Shell(), ref, nil); err != nil {
 		t.Fatal(err)
 	}
-	if c := w.collect(control.CollectOptions{Grace: time.Hour, TagGrace: time.Hour}); c.Blobs != 0 {
+	if c := w.collect(space.CollectOptions{Grace: time.Hour, TagGrace: time.Hour}); c.Blobs != 0 {
 		t.Errorf("within the grace, %d blobs went", c.Blobs)
 	}
-	dry := w.collect(control.CollectOptions{TagGrace: time.Hour, DryRun: true})
+	dry := w.collect(space.CollectOptions{TagGrace: time.Hour, DryRun: true})
 	if now, _ := w.stored(); now != before {
 		t.Errorf("a dry run removed %d bytes", before-now)
 	}
 	if len(dry.Repositories) != 1 || dry.Repositories[0].Name != "acme/one" {
 		t.Errorf("a dry run finds %+v, want something of acme/one alone", dry.Repositories)
 	}
-	c := w.collect(control.CollectOptions{TagGrace: time.Hour})
+	c := w.collect(space.CollectOptions{TagGrace: time.Hour})
 	after, _ := w.stored()
 	if c.Bytes != before-after || c.Bytes != dry.Expected || c.Bytes < 3000 || c.Manifests != 1 {
 		t.Errorf("it says that %d manifests and %d bytes went, expected %d; %d bytes are gone", c.Manifests, c.Bytes, dry.Expected, before-after)
@@ -188,7 +189,7 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 	if err := w.pull("acme/one:" + gitHash(1)); err != nil {
 		t.Errorf("pushed again: %v", err)
 	}
-	w.collect(control.CollectOptions{}) // no grace for tags either
+	w.collect(space.CollectOptions{}) // no grace for tags either
 	if err := w.pull("acme/two:latest"); err == nil {
 		t.Error("a tag that is no version is there after its grace")
 	}
@@ -229,7 +230,7 @@ func TestCollectKeepsWhatBelongsToVersions(t *testing.T) {
 	if err := remote.Write(w.reference("acme/index@"+referrerDigest.String()), referrer, as("admin", w.admin)); err != nil {
 		t.Fatal(err)
 	}
-	w.collect(control.CollectOptions{})
+	w.collect(space.CollectOptions{})
 	for _, ref := range []string{"acme/index:" + gitHash(1), "acme/index:sha256-" + digest.Hex + ".sig", "acme/index@" + referrerDigest.String()} {
 		if err := w.pull(ref); err != nil {
 			t.Errorf("pull %s: %v", ref, err)
@@ -239,7 +240,7 @@ func TestCollectKeepsWhatBelongsToVersions(t *testing.T) {
 	if err := w.control.DeleteAlgorithmVersion(t.Context(), control.Shell(), ref, nil); err != nil {
 		t.Fatal(err)
 	}
-	w.collect(control.CollectOptions{})
+	w.collect(space.CollectOptions{})
 	if _, repositories := w.stored(); repositories["acme/index"] != 0 {
 		t.Errorf("%d bytes of acme/index are left, of what belonged to the removed version", repositories["acme/index"])
 	}
@@ -266,7 +267,7 @@ func TestCollectUnderPushes(t *testing.T) {
 	var collections, refused, pushed int
 	collecting.Go(func() {
 		for ctx.Err() == nil {
-			if _, err := w.control.Collect(t.Context(), control.Shell(), control.CollectOptions{}); err != nil {
+			if _, err := w.control.Collect(t.Context(), control.Shell(), space.CollectOptions{}); err != nil {
 				t.Errorf("collect: %v", err)
 				return
 			}
@@ -310,7 +311,7 @@ func TestCollectUnderPushes(t *testing.T) {
 	stop()
 	collecting.Wait()
 	t.Logf("%d pushes, %d asked to push again, under %d collections", pushed, refused, collections)
-	w.collect(control.CollectOptions{})
+	w.collect(space.CollectOptions{})
 	for _, name := range []string{"r0", "r1"} {
 		versions, err := w.control.ListAlgorithmVersions(t.Context(), control.Shell(), "acme", name, control.ListQuery{Limit: 500})
 		if err != nil {
@@ -343,15 +344,15 @@ func asksAgain(err error) bool {
 	return false
 }
 
-// ageFiles makes the files of a folder a day old.
-func ageFiles(t *testing.T, dir string) {
+// ageFiles makes the files of a folder older.
+func ageFiles(t *testing.T, dir string, age time.Duration) {
 	t.Helper()
-	yesterday := time.Now().Add(-24 * time.Hour)
+	before := time.Now().Add(-age)
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		return os.Chtimes(path, yesterday, yesterday)
+		return os.Chtimes(path, before, before)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -361,23 +362,53 @@ func ageFiles(t *testing.T, dir string) {
 func TestCollectRemovesUploadsThatWereLeft(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	response, _ := w.do(http.MethodPost, "/v2/acme/left/blobs/uploads/", nil)
-	if response.StatusCode != http.StatusAccepted {
-		t.Fatalf("begin an upload: %d", response.StatusCode)
-	}
-	location := response.Header.Get("Location")
-	if response, body := w.do(http.MethodPatch, strings.TrimPrefix(location, w.server.URL), strings.NewReader("half of a layer")); response.StatusCode != http.StatusAccepted {
-		t.Fatalf("go on with the upload: %d %s", response.StatusCode, body)
-	}
+	w.leaveUpload()
 	uploads := filepath.Join(w.dir, "docker/registry/v2/repositories/acme/left/_uploads")
-	if c := w.collect(control.CollectOptions{}); c.Uploads.Blobs != 0 {
+	if c := w.collect(space.CollectOptions{}); c.Uploads.Blobs != 0 {
 		t.Errorf("%d uploads went that are under way", c.Uploads.Blobs)
 	}
-	ageFiles(t, uploads)
-	if c := w.collect(control.CollectOptions{}); c.Uploads.Blobs != 1 || c.Uploads.Bytes < 15 {
+	ageFiles(t, uploads, 24*time.Hour)
+	if c := w.collect(space.CollectOptions{}); c.Uploads.Blobs != 1 || c.Uploads.Bytes < 15 {
 		t.Errorf("uploads that went: %+v, want the one", c.Uploads)
 	}
 	if left, err := os.ReadDir(uploads); err != nil || len(left) != 0 {
 		t.Errorf("uploads that are left: %v, %v", left, err)
+	}
+}
+
+// leaveUpload begins an upload and sends a part of it.
+func (w *world) leaveUpload() {
+	w.t.Helper()
+	response, _ := w.do(http.MethodPost, "/v2/acme/left/blobs/uploads/", nil)
+	if response.StatusCode != http.StatusAccepted {
+		w.t.Fatalf("begin an upload: %d", response.StatusCode)
+	}
+	location := response.Header.Get("Location")
+	if response, body := w.do(http.MethodPatch, strings.TrimPrefix(location, w.server.URL), strings.NewReader("half of a layer")); response.StatusCode != http.StatusAccepted {
+		w.t.Fatalf("go on with the upload: %d %s", response.StatusCode, body)
+	}
+}
+
+// TestLeftUploadsGoWithoutCollections: where no garbage collection is made, an upload
+// stays for a week after the last of it came.
+func TestLeftUploadsGoWithoutCollections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.leaveUpload()
+	w.systemReady()
+	uploads := filepath.Join(w.dir, "docker/registry/v2/repositories/acme/left/_uploads")
+	begun := filepath.Join(uploads, "begun")
+	if err := os.Mkdir(begun, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, age := range []time.Duration{6 * 24 * time.Hour, 8 * 24 * time.Hour} {
+		ageFiles(t, uploads, age)
+		removed, err := w.control.RemoveLeftUploads(t.Context())
+		if want := int64(age / (7 * 24 * time.Hour)); err != nil || removed.Blobs != want {
+			t.Errorf("after %s, %d uploads go, %v; want %d", age, removed.Blobs, err, want)
+		}
+	}
+	if _, err := os.Stat(begun); err != nil {
+		t.Errorf("an upload that begins in this moment: %v", err)
 	}
 }

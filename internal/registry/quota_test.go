@@ -11,6 +11,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // overQuota reports whether a push was refused for its owner's quota, in a sentence.
@@ -77,14 +78,14 @@ func TestRetention(t *testing.T) {
 	if _, err := w.control.SetRetentionRule(t.Context(), control.Shell(), rule); err != nil {
 		t.Fatal(err)
 	}
-	if c := w.collect(control.CollectOptions{}); c.Retired != 0 {
+	if c := w.collect(space.CollectOptions{}); c.Retired != 0 {
 		t.Errorf("%d versions went before their time", c.Retired)
 	}
 	w.advance(25 * 3600e9)
-	if c := w.collect(control.CollectOptions{DryRun: true}); c.Retired != 2 {
+	if c := w.collect(space.CollectOptions{DryRun: true}); c.Retired != 2 {
 		t.Errorf("a dry run says that %d versions go, want 2", c.Retired)
 	}
-	if c := w.collect(control.CollectOptions{}); c.Retired != 2 {
+	if c := w.collect(space.CollectOptions{}); c.Retired != 2 {
 		t.Errorf("%d versions went, want 2", c.Retired)
 	}
 	for n, stays := range map[int]bool{1: true, 2: false, 3: false, 4: true, 5: true} {

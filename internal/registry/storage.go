@@ -44,21 +44,16 @@ type Storage struct {
 	driver    driver.StorageDriver
 	namespace distribution.Namespace
 	uploads   uploadSigner
-	stop      context.CancelFunc
-	purged    chan struct{} // closed when nothing is purged any more
 }
 
-// OpenStorage opens the content of the registry, makes sure that it can be read
-// and written, and starts removing uploads that were left unfinished for a week.
-// ctx ends neither: Close does.
+// OpenStorage opens the content of the registry, and makes sure that it can be read
+// and written.
 func OpenStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*Storage, error) {
 	ctx = context.WithoutCancel(ctx)
 	s, err := openStorage(ctx, config, log)
 	if err != nil {
 		return nil, fmt.Errorf("open registry storage: %w", err)
 	}
-	ctx, s.stop = context.WithCancel(ctx)
-	go s.purgeUploads(ctx, log)
 	return s, nil
 }
 
@@ -68,7 +63,7 @@ func openStorage(ctx context.Context, config StorageConfig, log *slog.Logger) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &Storage{config: config, driver: d, purged: make(chan struct{})}
+	s := &Storage{config: config, driver: d}
 	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
@@ -114,12 +109,8 @@ func (s *Storage) uploadSecret(ctx context.Context) (uploadSigner, error) {
 	return data, nil
 }
 
-// Close stops what OpenStorage started.
-func (s *Storage) Close() error {
-	s.stop()
-	<-s.purged
-	return nil
-}
+// Close ends the use of it, once nothing is under way.
+func (s *Storage) Close() error { return nil }
 
 // Check writes a small file and reads it back; it is for /readyz.
 func (s *Storage) Check(ctx context.Context) error {

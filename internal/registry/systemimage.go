@@ -21,9 +21,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
-// systemRepository is where the system image is, tagged with its version.
-const systemRepository = "constellation/system"
-
 // hostCABundles are where distributions keep their certificate authorities.
 var hostCABundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch, and the system image itself
@@ -168,7 +165,7 @@ func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) 
 	return bundle.System{
 		Version: config.Version,
 		Image: bundle.Image{
-			Repository: systemRepository, Digest: descriptor.Digest.String(), MediaType: descriptor.MediaType,
+			Repository: constellation.SystemRepository, Digest: descriptor.Digest.String(), MediaType: descriptor.MediaType,
 			Platforms: []string{"linux/" + runtime.GOARCH},
 		},
 	}, nil

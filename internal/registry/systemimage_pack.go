@@ -50,7 +50,7 @@ func (s *Storage) cachedSystem(ctx context.Context, key string) (*v1.Descriptor,
 	if err := json.Unmarshal(data, &descriptor); err != nil {
 		return nil, nil // whatever it is, the image is made again
 	}
-	manifest, err := s.Manifest(ctx, systemRepository, descriptor.Digest.String())
+	manifest, err := s.Manifest(ctx, constellation.SystemRepository, descriptor.Digest.String())
 	if err != nil {
 		if constellation.KindOf(err) == constellation.KindNotFound {
 			return nil, nil
@@ -62,7 +62,7 @@ func (s *Storage) cachedSystem(ctx context.Context, key string) (*v1.Descriptor,
 		return nil, nil
 	}
 	for _, layer := range doc.Layers {
-		blob, size, err := s.Blob(ctx, systemRepository, layer.Digest.String())
+		blob, size, err := s.Blob(ctx, constellation.SystemRepository, layer.Digest.String())
 		if err != nil || size != layer.Size {
 			return nil, nil
 		}
@@ -78,11 +78,11 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	if err != nil {
 		return nil, fmt.Errorf("read the mothership's binary: %w", err)
 	}
-	base, err := s.writeLayer(ctx, systemRepository, baseFiles(caBundle))
+	base, err := s.writeLayer(ctx, constellation.SystemRepository, baseFiles(caBundle))
 	if err != nil {
 		return nil, err
 	}
-	binary, err := s.writeLayer(ctx, systemRepository, binaryFiles(contextReader{ctx, executable}, info.Size()))
+	binary, err := s.writeLayer(ctx, constellation.SystemRepository, binaryFiles(contextReader{ctx, executable}, info.Size()))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	if err != nil {
 		return nil, fmt.Errorf("encode the system image's config: %w", err)
 	}
-	configDescriptor, err := s.putBlob(ctx, systemRepository, v1.MediaTypeImageConfig, config)
+	configDescriptor, err := s.putBlob(ctx, constellation.SystemRepository, v1.MediaTypeImageConfig, config)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	if err != nil {
 		return nil, fmt.Errorf("encode the system image's manifest: %w", err)
 	}
-	descriptor, err := s.putManifest(ctx, systemRepository, v1.MediaTypeImageManifest, manifest)
+	descriptor, err := s.putManifest(ctx, constellation.SystemRepository, v1.MediaTypeImageManifest, manifest)
 	if err != nil {
 		return nil, err
 	}
@@ -142,14 +142,14 @@ func systemConfig(layers ...layer) v1.Image {
 func (s *Storage) keepSystem(ctx context.Context, config SystemImageConfig, key string, descriptor v1.Descriptor) error {
 	tag := versionTag(config.Version)
 	if config.Control == nil {
-		return s.tag(ctx, systemRepository, tag, descriptor)
+		return s.tag(ctx, constellation.SystemRepository, tag, descriptor)
 	}
-	m, err := s.StoredManifest(ctx, systemRepository, descriptor.Digest.String())
+	m, err := s.StoredManifest(ctx, constellation.SystemRepository, descriptor.Digest.String())
 	if err != nil {
 		return err
 	}
 	for _, part := range m.Parts {
-		if err := config.Control.NoteBlob(ctx, systemRepository, pushedBlob{s, systemRepository, part}); err != nil {
+		if err := config.Control.NoteBlob(ctx, constellation.SystemRepository, pushedBlob{s, constellation.SystemRepository, part}); err != nil {
 			return err
 		}
 	}
@@ -161,7 +161,7 @@ func (s *Storage) keepSystem(ctx context.Context, config SystemImageConfig, key 
 		if err != nil {
 			return err
 		}
-		return s.tag(ctx, systemRepository, tag, descriptor)
+		return s.tag(ctx, constellation.SystemRepository, tag, descriptor)
 	})
 }
 
@@ -173,7 +173,7 @@ func (i *SystemImage) Keep(ctx context.Context, service *control.Service) error 
 	if digest == "" {
 		return nil
 	}
-	return service.TouchManifest(ctx, systemRepository, digest)
+	return service.TouchManifest(ctx, constellation.SystemRepository, digest)
 }
 
 // forgetSystem removes what says that an image was made which is removed.

@@ -86,18 +86,18 @@ func (g *Registry) room(q request) (*quotaBody, error) {
 	return &quotaBody{left: left}, nil
 }
 
-// pushedBlob is a blob in a repository; it implements control.PushedBlob.
+// pushedBlob is a blob in a repository; it implements space.PushedBlob.
 type pushedBlob struct {
 	storage            *Storage
 	repository, digest string
 }
 
-// Find implements control.PushedBlob.
+// Find implements space.PushedBlob.
 func (b pushedBlob) Find(ctx context.Context) (constellation.StoredBlob, error) {
 	return b.storage.StoredBlob(ctx, b.repository, b.digest)
 }
 
-// Unlink implements control.PushedBlob.
+// Unlink implements space.PushedBlob.
 func (b pushedBlob) Unlink(ctx context.Context) error {
 	return b.storage.RemoveLink(ctx, b.repository, b.digest)
 }

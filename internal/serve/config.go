@@ -44,7 +44,7 @@ type Config struct {
 	requireIfMatch    bool
 	logFormat         string
 	logLevel          string
-	space             space
+	space             spaceSettings
 	heartbeatInterval time.Duration
 	stopDelay         time.Duration
 	stopTimeout       time.Duration

@@ -48,14 +48,14 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	want := Config{
 		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
 		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second,
-		space:          space{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
+		space:          spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
 		oidc: oidcProvider{
 			Name: "sso", UsernameClaim: "preferred_username", GroupsClaim: "groups", SignUp: new(true),
 			Refresh: duration(15 * time.Minute), Grace: duration(24 * time.Hour),
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, space{}, auditConfig{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, spaceSettings{}, auditConfig{})); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }

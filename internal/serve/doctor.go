@@ -22,6 +22,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // The states of a finding.
@@ -281,7 +282,7 @@ func (d *doctor) storage(ctx context.Context, db *postgres.DB, log *slog.Logger)
 	if err == nil {
 		defer func() { _ = store.Close() }()
 		if err = store.Check(ctx); err == nil {
-			err = control.CheckStore(ctx, db, store)
+			err = space.CheckStore(ctx, db, store)
 		}
 	}
 	if err != nil {

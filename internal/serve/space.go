@@ -16,10 +16,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/cron"
 	"github.com/constellation-serving/constellation/internal/jobs"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
-// space is the settings of garbage collection.
-type space struct {
+// spaceSettings are the settings of garbage collection.
+type spaceSettings struct {
 	grace    time.Duration
 	tagGrace time.Duration
 	schedule string
@@ -27,23 +28,26 @@ type space struct {
 
 // AddSpaceFlags adds the settings of a garbage collection.
 func (c *Config) AddSpaceFlags(flags *pflag.FlagSet) {
-	setting(flags.DurationVar, &c.space.grace, "gc-grace", control.DefaultGrace, "garbage collection leaves what nothing needs for this long after somebody last asked for it; longer than any push takes")
-	setting(flags.DurationVar, &c.space.tagGrace, "gc-tag-grace", control.DefaultTagGrace, "garbage collection leaves what is under a tag that is no version, such as latest, for this long")
+	setting(flags.DurationVar, &c.space.grace, "gc-grace", space.DefaultGrace, "garbage collection leaves what nothing needs for this long after somebody last asked for it; longer than any push takes")
+	setting(flags.DurationVar, &c.space.tagGrace, "gc-tag-grace", space.DefaultTagGrace, "garbage collection leaves what is under a tag that is no version, such as latest, for this long")
 }
 
 // Collection returns what the settings say of a garbage collection.
-func (c *Config) Collection() control.CollectOptions {
-	return control.CollectOptions{Grace: c.space.grace, TagGrace: c.space.tagGrace}
+func (c *Config) Collection() space.CollectOptions {
+	return space.CollectOptions{Grace: c.space.grace, TagGrace: c.space.tagGrace}
 }
 
 // scheduleOff is the schedule of no garbage collection.
 const scheduleOff = "off"
 
+// collects reports whether garbage is collected by the clock.
+func (s *spaceSettings) collects() bool { return s.schedule != "" && s.schedule != scheduleOff }
+
 func (c *Config) checkSpace() error {
 	if c.space.grace < 0 || c.space.tagGrace < 0 {
 		return UsageError{errors.New("--gc-grace and --gc-tag-grace are not below 0")}
 	}
-	if c.space.schedule == "" || c.space.schedule == scheduleOff {
+	if !c.space.collects() {
 		return nil
 	}
 	if _, err := cron.Parse(c.space.schedule, "UTC"); err != nil {
@@ -100,13 +104,25 @@ func (collectNow) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: spaceQueue, MaxAttempts: 3}
 }
 
+// removeUploads removes the uploads that nobody goes on with, where no garbage
+// collection does.
+type removeUploads struct{}
+
+// Kind is part of river.JobArgs.
+func (removeUploads) Kind() string { return "remove_uploads" }
+
+// InsertOpts is part of river.JobArgsWithInsertOpts.
+func (removeUploads) InsertOpts() river.InsertOpts {
+	return river.InsertOpts{Queue: spaceQueue, MaxAttempts: 1}
+}
+
 // addSpaceJobs adds what is done in the background with the registry's storage.
 func addSpaceJobs(set *jobs.Set, c *Config, m *mothership) {
 	jobs.Add(set, jobs.Kind[collectDue]{Every: 5 * time.Minute, Timeout: collectTimeout, Work: func(ctx context.Context, _ *river.Job[collectDue]) error {
 		if err := m.control.CountStorageOnce(ctx); err != nil {
 			return err
 		}
-		if c.space.schedule == "" || c.space.schedule == scheduleOff {
+		if !c.space.collects() {
 			return nil
 		}
 		schedule, err := cron.Parse(c.space.schedule, "UTC")
@@ -121,6 +137,13 @@ func addSpaceJobs(set *jobs.Set, c *Config, m *mothership) {
 	}})
 	jobs.Add(set, jobs.Kind[collectNow]{Timeout: collectTimeout, Work: func(ctx context.Context, job *river.Job[collectNow]) error {
 		return collected(m.collect(ctx, job.Args.By))
+	}})
+	jobs.Add(set, jobs.Kind[removeUploads]{Every: 24 * time.Hour, Timeout: collectTimeout, Work: func(ctx context.Context, _ *river.Job[removeUploads]) error {
+		if c.space.collects() {
+			return nil
+		}
+		_, err := m.control.RemoveLeftUploads(ctx)
+		return err
 	}})
 }
 

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/registry"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
 // openStorage opens the registry's storage and makes sure that it is the one of
@@ -25,7 +25,7 @@ func (m *mothership) openStorage(ctx context.Context, config registry.StorageCon
 			return err
 		}
 		m.storage = storage
-		return control.ClaimStore(ctx, tx, storage)
+		return space.ClaimStore(ctx, tx, storage)
 	})
 }
 
@@ -34,5 +34,5 @@ func (m *mothership) checkStorage(ctx context.Context) error {
 	if err := m.storage.Check(ctx); err != nil {
 		return err
 	}
-	return control.CheckStore(ctx, m.db, m.storage)
+	return space.CheckStore(ctx, m.db, m.storage)
 }

@@ -1,7 +1,8 @@
-package control
+package space
 
 import (
 	"context"
+	"strings"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -48,7 +49,7 @@ func ClaimStore(ctx context.Context, db *postgres.DB, store MarkedStore) error {
 		case "":
 		default:
 			return constellation.Errorf(constellation.KindConflict,
-				"the store of images belongs to another mothership (%s says %s, and this database is of %s); start with the store that belongs to this database, or with an empty one", store.OwnerFile(), clean(owner, 60), m.ID)
+				"the store of images belongs to another mothership (%s says %s, and this database is of %s); start with the store that belongs to this database, or with an empty one", store.OwnerFile(), shorten(owner), m.ID)
 		}
 		if err := mayClaim(ctx, tx, m, store); err != nil {
 			return err
@@ -96,4 +97,18 @@ func CheckStore(ctx context.Context, db *postgres.DB, store MarkedStore) error {
 		return constellation.Errorf(constellation.KindUnavailable, "the store of images is not this mothership's any more: %s is missing or another's; is its volume still mounted?", store.OwnerFile())
 	}
 	return nil
+}
+
+// shorten makes what a file says fit for a message.
+func shorten(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if constellation.IsInvisible(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text[:min(len(text), 200)], ""))
+	if runes := []rune(text); len(runes) > 60 {
+		return string(runes[:60]) + "…"
+	}
+	return text
 }

@@ -1,4 +1,4 @@
-package control
+package space
 
 import (
 	"context"
@@ -44,18 +44,18 @@ type Remover interface {
 
 // CountStorage notes what the registry's storage holds and the database does not
 // know, as after an upgrade or a crash, and forgets what the storage lost.
-func (s *Service) CountStorage(ctx context.Context) error {
-	store := s.options.Store
-	if err := ClaimStore(ctx, s.db, store); err != nil { // lest all of another's be taken for lost
+func (l *Ledger) CountStorage(ctx context.Context) error {
+	store := l.Store
+	if err := ClaimStore(ctx, l.DB, store); err != nil { // lest all of another's be taken for lost
 		return err
 	}
 	err := store.EachPrefix(ctx, func(from, to string, blobs []constellation.StoredBlob) error {
-		return s.countBlobs(ctx, from, to, blobs)
+		return l.countBlobs(ctx, from, to, blobs)
 	})
 	if err != nil {
 		return fmt.Errorf("count blobs: %w", err)
 	}
-	known, err := s.db.Repositories(ctx)
+	known, err := l.DB.Repositories(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,30 +65,30 @@ func (s *Service) CountStorage(ctx context.Context) error {
 	}
 	err = store.EachRepository(ctx, func(r constellation.StoredRepository) error {
 		delete(lost, r.Name)
-		return s.countRepository(ctx, r)
+		return l.countRepository(ctx, r)
 	})
 	if err != nil {
 		return fmt.Errorf("count repositories: %w", err)
 	}
 	for name := range lost {
-		if err := s.countRepository(ctx, constellation.StoredRepository{Name: name}); err != nil {
+		if err := l.countRepository(ctx, constellation.StoredRepository{Name: name}); err != nil {
 			return err
 		}
 	}
-	return s.db.NoteScan(ctx)
+	return l.DB.NoteScan(ctx)
 }
 
 // CountStorageOnce is CountStorage where it was never done, as after an upgrade.
-func (s *Service) CountStorageOnce(ctx context.Context) error {
-	at, err := s.db.LastScan(ctx)
+func (l *Ledger) CountStorageOnce(ctx context.Context) error {
+	at, err := l.DB.LastScan(ctx)
 	if err != nil || at != nil {
 		return err
 	}
-	return s.CountStorage(ctx)
+	return l.CountStorage(ctx)
 }
 
-func (s *Service) countBlobs(ctx context.Context, from, to string, blobs []constellation.StoredBlob) error {
-	noted, err := s.db.BlobsFrom(ctx, from, to)
+func (l *Ledger) countBlobs(ctx context.Context, from, to string, blobs []constellation.StoredBlob) error {
+	noted, err := l.DB.BlobsFrom(ctx, from, to)
 	if err != nil {
 		return err
 	}
@@ -101,12 +101,12 @@ func (s *Service) countBlobs(ctx context.Context, from, to string, blobs []const
 			delete(missing, b.Digest)
 			continue
 		}
-		if err := s.noteFound(ctx, b); err != nil {
+		if err := l.noteFound(ctx, b); err != nil {
 			return err
 		}
 	}
 	for digest := range missing {
-		if err := s.forgetBlob(ctx, digest); err != nil {
+		if err := l.forgetBlob(ctx, digest); err != nil {
 			return err
 		}
 	}
@@ -115,14 +115,14 @@ func (s *Service) countBlobs(ctx context.Context, from, to string, blobs []const
 
 // noteFound notes a blob that the storage has. It looks again when it holds it, lest
 // it note one that was removed in between.
-func (s *Service) noteFound(ctx context.Context, b constellation.StoredBlob) error {
-	return s.transact(ctx, func(s *Service) error {
-		if err := s.db.UpsertBlob(ctx, b); err != nil {
+func (l *Ledger) noteFound(ctx context.Context, b constellation.StoredBlob) error {
+	return l.transact(ctx, func(l *Ledger) error {
+		if err := l.DB.UpsertBlob(ctx, b); err != nil {
 			return err
 		}
-		_, err := s.options.Store.StoredBlob(ctx, "", b.Digest)
+		_, err := l.Store.StoredBlob(ctx, "", b.Digest)
 		if constellation.KindOf(err) == constellation.KindNotFound {
-			return s.db.DeleteBlob(ctx, b.Digest)
+			return l.DB.DeleteBlob(ctx, b.Digest)
 		}
 		return err
 	})
@@ -132,54 +132,54 @@ func (s *Service) noteFound(ctx context.Context, b constellation.StoredBlob) err
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // forgetBlob forgets a blob that the storage lost, in every repository.
-func (s *Service) forgetBlob(ctx context.Context, digest string) error {
-	links, err := s.db.LinksOf(ctx, digest)
+func (l *Ledger) forgetBlob(ctx context.Context, digest string) error {
+	links, err := l.DB.LinksOf(ctx, digest)
 	if err != nil {
 		return err
 	}
 	for _, repository := range links {
-		if err := s.forgetLink(ctx, repository, digest); err != nil {
+		if err := l.forgetLink(ctx, repository, digest); err != nil {
 			return err
 		}
 	}
-	return s.transact(ctx, func(s *Service) error {
-		if gone, err := s.seizeLost(ctx, "", digest); err != nil || !gone {
+	return l.transact(ctx, func(l *Ledger) error {
+		if gone, err := l.seizeLost(ctx, "", digest); err != nil || !gone {
 			return err
 		}
-		if linked, err := s.db.Linked(ctx, digest); err != nil || linked {
+		if linked, err := l.DB.Linked(ctx, digest); err != nil || linked {
 			return err
 		}
-		return s.db.DeleteBlob(ctx, digest)
+		return l.DB.DeleteBlob(ctx, digest)
 	})
 }
 
 // forgetLink forgets that a repository has a blob which the storage lost there.
-func (s *Service) forgetLink(ctx context.Context, repository, digest string) error {
-	return s.transact(ctx, func(s *Service) error {
-		if gone, err := s.seizeLost(ctx, repository, digest); err != nil || !gone {
+func (l *Ledger) forgetLink(ctx context.Context, repository, digest string) error {
+	return l.transact(ctx, func(l *Ledger) error {
+		if gone, err := l.seizeLost(ctx, repository, digest); err != nil || !gone {
 			return err
 		}
-		if err := s.db.DeleteManifest(ctx, repository, digest); err != nil {
+		if err := l.DB.DeleteManifest(ctx, repository, digest); err != nil {
 			return err
 		}
-		return s.db.DeleteLink(ctx, repository, digest)
+		return l.DB.DeleteLink(ctx, repository, digest)
 	})
 }
 
 // seizeLost holds a blob alone, and reports whether it is not in the storage.
-func (s *Service) seizeLost(ctx context.Context, repository, digest string) (bool, error) {
-	if seized, err := s.db.SeizeBlob(ctx, digest, farFuture); err != nil || !seized {
+func (l *Ledger) seizeLost(ctx context.Context, repository, digest string) (bool, error) {
+	if seized, err := l.DB.SeizeBlob(ctx, digest, farFuture); err != nil || !seized {
 		return false, err
 	}
-	_, err := s.options.Store.StoredBlob(ctx, repository, digest)
+	_, err := l.Store.StoredBlob(ctx, repository, digest)
 	if constellation.KindOf(err) == constellation.KindNotFound {
 		return true, nil
 	}
 	return false, err
 }
 
-func (s *Service) countRepository(ctx context.Context, r constellation.StoredRepository) error {
-	noted, err := s.db.RepositoryContent(ctx, r.Name)
+func (l *Ledger) countRepository(ctx context.Context, r constellation.StoredRepository) error {
+	noted, err := l.DB.RepositoryContent(ctx, r.Name)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (s *Service) countRepository(ctx context.Context, r constellation.StoredRep
 	for _, digest := range r.Blobs {
 		stored[digest] = true
 		if !noted.Links[digest] {
-			if err := s.noteLink(ctx, r.Name, digest); err != nil {
+			if err := l.noteLink(ctx, r.Name, digest); err != nil {
 				return err
 			}
 		}
@@ -195,29 +195,29 @@ func (s *Service) countRepository(ctx context.Context, r constellation.StoredRep
 	for _, digest := range r.Manifests {
 		stored[digest] = true
 		if !noted.Manifests[digest] {
-			if err := s.noteManifest(ctx, r.Name, digest); err != nil {
+			if err := l.noteManifest(ctx, r.Name, digest); err != nil {
 				return err
 			}
 		}
 	}
 	for digest := range noted.Links {
 		if !stored[digest] {
-			if err := s.forgetLink(ctx, r.Name, digest); err != nil {
+			if err := l.forgetLink(ctx, r.Name, digest); err != nil {
 				return err
 			}
 		}
 	}
-	return s.countTags(ctx, r, noted)
+	return l.countTags(ctx, r, noted)
 }
 
 // countTags notes tags that are not noted. One that another push moves meanwhile is
 // noted by that push.
-func (s *Service) countTags(ctx context.Context, r constellation.StoredRepository, noted *postgres.RepositoryContent) error {
+func (l *Ledger) countTags(ctx context.Context, r constellation.StoredRepository, noted *postgres.RepositoryContent) error {
 	for _, t := range r.Tags {
 		if noted.Tags[t.Tag] == t.Digest {
 			continue
 		}
-		if err := s.db.InsertTag(ctx, r.Name, t, noted.Tags[t.Tag]); err != nil {
+		if err := l.DB.InsertTag(ctx, r.Name, t, noted.Tags[t.Tag]); err != nil {
 			return err
 		}
 	}
@@ -226,19 +226,19 @@ func (s *Service) countTags(ctx context.Context, r constellation.StoredRepositor
 
 // noteLink notes a blob of a repository that was found there. A link to a blob that
 // is lost is left, as it leads nowhere.
-func (s *Service) noteLink(ctx context.Context, repository, digest string) error {
-	blob, err := s.options.Store.StoredBlob(ctx, repository, digest)
+func (l *Ledger) noteLink(ctx context.Context, repository, digest string) error {
+	blob, err := l.Store.StoredBlob(ctx, repository, digest)
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	return s.transact(ctx, func(s *Service) error {
-		if err := s.db.UpsertBlob(ctx, blob); err != nil {
+	return l.transact(ctx, func(l *Ledger) error {
+		if err := l.DB.UpsertBlob(ctx, blob); err != nil {
 			return err
 		}
-		if _, err := s.options.Store.StoredBlob(ctx, repository, digest); err != nil {
+		if _, err := l.Store.StoredBlob(ctx, repository, digest); err != nil {
 			return errGone(err)
 		}
-		_, err := s.db.InsertLink(ctx, repository, digest)
+		_, err := l.DB.InsertLink(ctx, repository, digest)
 		return err
 	})
 }
@@ -251,27 +251,27 @@ func errGone(err error) error {
 	return err
 }
 
-func (s *Service) noteManifest(ctx context.Context, repository, digest string) error {
-	m, err := s.options.Store.StoredManifest(ctx, repository, digest)
+func (l *Ledger) noteManifest(ctx context.Context, repository, digest string) error {
+	m, err := l.Store.StoredManifest(ctx, repository, digest)
 	if err != nil {
 		return ignoreMissing(err)
 	}
-	return s.noteFoundManifest(ctx, *m)
+	return l.noteFoundManifest(ctx, *m)
 }
 
 // noteFoundManifest notes a manifest that was found in the storage.
-func (s *Service) noteFoundManifest(ctx context.Context, m constellation.StoredManifest) error {
-	return s.transact(ctx, func(s *Service) error {
-		if err := s.db.UpsertBlob(ctx, constellation.StoredBlob{Digest: m.Digest, Size: m.Size}); err != nil {
+func (l *Ledger) noteFoundManifest(ctx context.Context, m constellation.StoredManifest) error {
+	return l.transact(ctx, func(l *Ledger) error {
+		if err := l.DB.UpsertBlob(ctx, constellation.StoredBlob{Digest: m.Digest, Size: m.Size}); err != nil {
 			return err
 		}
-		if _, err := s.options.Store.StoredManifest(ctx, m.Repository, m.Digest); err != nil {
+		if _, err := l.Store.StoredManifest(ctx, m.Repository, m.Digest); err != nil {
 			return errGone(err)
 		}
-		if _, err := s.db.InsertLink(ctx, m.Repository, m.Digest); err != nil {
+		if _, err := l.DB.InsertLink(ctx, m.Repository, m.Digest); err != nil {
 			return err
 		}
-		return s.db.UpsertManifest(ctx, m)
+		return l.DB.UpsertManifest(ctx, m)
 	})
 }
 

@@ -5,14 +5,11 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/space"
 )
 
-const (
-	// usageShown is how many repositories and owners Usage returns at most.
-	usageShown = 1000
-	// collectionsShown is how many garbage collections Usage returns at most.
-	collectionsShown = 10
-)
+// usageShown is how many repositories and owners Usage returns at most.
+const usageShown = 1000
 
 // Usage is what the registry's content takes. What several repositories have counts
 // in each, and once in the sums of their owner and of all.
@@ -46,7 +43,7 @@ func (s *Service) Usage(ctx context.Context, p Principal) (*Usage, error) {
 	if u.Quotas, err = s.db.Quotas(ctx); err != nil {
 		return nil, err
 	}
-	if u.Collections, err = s.db.Collections(ctx, collectionsShown); err != nil {
+	if u.Collections, err = s.db.Collections(ctx, space.CollectionsShown); err != nil {
 		return nil, err
 	}
 	if u.CountedAt, err = s.db.LastScan(ctx); err != nil {

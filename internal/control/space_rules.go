@@ -6,6 +6,56 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
+// Quotas returns every owner's quota; admins only.
+func (s *Service) Quotas(ctx context.Context, p Principal) ([]constellation.Quota, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "reading quotas"); err != nil {
+		return nil, err
+	}
+	return s.db.Quotas(ctx)
+}
+
+type quotaView struct {
+	Owner string `json:"owner"`
+	Bytes int64  `json:"bytes"`
+}
+
+// SetQuota sets how many bytes an owner's repositories may take. What is there
+// already stays.
+func (s *Service) SetQuota(ctx context.Context, p Principal, owner string, bytes int64) (*constellation.Quota, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "setting a quota"); err != nil {
+		return nil, err
+	}
+	var v constellation.Validation
+	constellation.CheckOwnerName(&v, "owner", owner, "owner", "any")
+	if bytes < 0 {
+		v.Add("bytes", "a quota is a number of bytes from 0 on; not %d", bytes)
+	}
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	q := constellation.Quota{Owner: constellation.Fold(owner), Bytes: bytes, SetAt: s.now(), SetBy: p.Username}
+	return &q, s.transact(ctx, func(s *Service) error {
+		if err := s.db.UpsertQuota(ctx, q); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "quota.set", target{"owner", q.Owner, q.Owner}, nil, quotaView{q.Owner, q.Bytes})
+	})
+}
+
+// RemoveQuota lets an owner's repositories take what they like.
+func (s *Service) RemoveQuota(ctx context.Context, p Principal, owner string) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "removing a quota"); err != nil {
+		return err
+	}
+	owner = constellation.Fold(owner)
+	return s.transact(ctx, func(s *Service) error {
+		if err := s.db.DeleteQuota(ctx, owner); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "quota.remove", target{"owner", owner, owner}, quotaView{Owner: owner}, nil)
+	})
+}
+
 // RetentionRules returns which versions go by themselves; admins only.
 func (s *Service) RetentionRules(ctx context.Context, p Principal) ([]constellation.RetentionRule, error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "reading retention rules"); err != nil {
