@@ -10,13 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
-func newAccountCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newAccountCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "account",
 		Short: "Make and change accounts from a shell, whether the server runs or not",
 	}, newAccountCreateCommand(std), newAccountListCommand(std), newAccountSetPasswordCommand(std), newAccountDisableCommand(std))
@@ -30,7 +31,7 @@ func onControl(cmd *cobra.Command, c *serve.Config, do func(context.Context, *co
 	return withControl(cmd, c, func(s *control.Service) error { return do(cmd.Context(), s) })
 }
 
-func newAccountCreateCommand(std streams) *cobra.Command {
+func newAccountCreateCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var role string
 	var passwordStdin, service bool
@@ -38,7 +39,7 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 		Use:     "create NAME",
 		Short:   "Make an account; without a password it can use API keys but not sign in",
 		Example: "  echo 'correct horse battery staple' | mothership account create neo --role admin --password-stdin",
-		Args:    oneArgument("the account's NAME"),
+		Args:    command.OneArgument("the account's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := control.NewAccount{Username: args[0], Role: constellation.Role(role)}
 			if service {
@@ -46,7 +47,7 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 			}
 			if passwordStdin {
 				var err error
-				if n.Password, err = readPassword(std.in); err != nil {
+				if n.Password, err = readPassword(std.In); err != nil {
 					return err
 				}
 			}
@@ -55,7 +56,7 @@ func newAccountCreateCommand(std streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(std.err, "made the account %s with the role %s\n", account.Username, account.Role)
+				_, err = fmt.Fprintf(std.Err, "made the account %s with the role %s\n", account.Username, account.Role)
 				return err
 			})
 		},
@@ -75,18 +76,18 @@ func readPassword(in io.Reader) (string, error) {
 	}
 	password := strings.TrimRight(line, "\r\n")
 	if password == "" {
-		return "", usageError{Err: errors.New("there is no password on standard input; pipe one in")}
+		return "", command.UsageError{Err: errors.New("there is no password on standard input; pipe one in")}
 	}
 	return password, nil
 }
 
-func newAccountListCommand(std streams) *cobra.Command {
+func newAccountListCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the accounts",
-		Args:  serve.NoArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				accounts, err := control.ReadAll(func(q control.ListQuery) (control.Page[constellation.Account], error) {
@@ -100,11 +101,11 @@ func newAccountListCommand(std streams) *cobra.Command {
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
-func printAccounts(std streams, output outputFlag, accounts []constellation.Account) error {
+func printAccounts(std command.Streams, output command.Output, accounts []constellation.Account) error {
 	values := []map[string]any{}
 	var rows [][]string
 	for _, a := range accounts {
@@ -120,27 +121,27 @@ func printAccounts(std streams, output outputFlag, accounts []constellation.Acco
 		if a.Provider != "" {
 			kind += " by " + a.Provider
 		}
-		rows = append(rows, []string{a.Username, string(a.Role), state, password, day(&a.CreatedAt), kind})
+		rows = append(rows, []string{a.Username, string(a.Role), state, password, command.Day(&a.CreatedAt), kind})
 		values = append(values, map[string]any{
 			"username": a.Username, "role": a.Role, "disabled": a.Disabled, "has_password": a.HasPassword, "created_at": a.CreatedAt,
 			"kind": a.Kind, "provider": a.Provider,
 		})
 	}
-	return output.print(std, values, []string{"NAME", "ROLE", "STATE", "PASSWORD", "CREATED", "KIND"}, rows)
+	return output.Print(std, values, []string{"NAME", "ROLE", "STATE", "PASSWORD", "CREATED", "KIND"}, rows)
 }
 
-func newAccountSetPasswordCommand(std streams) *cobra.Command {
+func newAccountSetPasswordCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var passwordStdin bool
 	cmd := &cobra.Command{
 		Use:   "set-password NAME --password-stdin",
 		Short: "Give an account a new password, read from standard input",
-		Args:  oneArgument("the account's NAME"),
+		Args:  command.OneArgument("the account's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !passwordStdin {
-				return usageError{Err: errors.New("give --password-stdin and pipe the password in, so that it shows nowhere")}
+				return command.UsageError{Err: errors.New("give --password-stdin and pipe the password in, so that it shows nowhere")}
 			}
-			password, err := readPassword(std.in)
+			password, err := readPassword(std.In)
 			if err != nil {
 				return err
 			}
@@ -152,13 +153,13 @@ func newAccountSetPasswordCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func newAccountDisableCommand(std streams) *cobra.Command {
+func newAccountDisableCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var enable bool
 	cmd := &cobra.Command{
 		Use:   "disable NAME",
 		Short: "Refuse an account's password, sessions and keys from now on",
-		Args:  oneArgument("the account's NAME"),
+		Args:  command.OneArgument("the account's NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			disabled, done := true, "disabled"
 			if enable {
@@ -172,13 +173,13 @@ func newAccountDisableCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func changeAccount(cmd *cobra.Command, c *serve.Config, std streams, name string, change control.AccountChange, done string) error {
+func changeAccount(cmd *cobra.Command, c *serve.Config, std command.Streams, name string, change control.AccountChange, done string) error {
 	return onControl(cmd, c, func(ctx context.Context, s *control.Service) error {
 		account, err := s.UpdateAccount(ctx, control.Shell(), name, change)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(std.err, "%s the account %s\n", done, account.Username)
+		_, err = fmt.Fprintf(std.Err, "%s the account %s\n", done, account.Username)
 		return err
 	})
 }

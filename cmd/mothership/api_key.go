@@ -11,19 +11,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
-func newAPIKeyCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newAPIKeyCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "api-key",
 		Short: "Make and revoke API keys from a shell, whether the server runs or not",
 	}, newAPIKeyCreateCommand(std), newAPIKeyListCommand(std), newAPIKeyRevokeCommand(std))
 }
 
-func newAPIKeyCreateCommand(std streams) *cobra.Command {
+func newAPIKeyCreateCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var account, role, satellite, expires string
 	var scopes []string
@@ -32,10 +33,10 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 		Use:     "create --account NAME",
 		Short:   "Make an API key and print it, alone, on stdout; it is not shown again",
 		Example: "  KEY=$(mothership api-key create --account neo --role admin)",
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if account == "" {
-				return usageError{Err: errors.New("--account is missing: whose key is it?")}
+				return command.UsageError{Err: errors.New("--account is missing: whose key is it?")}
 			}
 			if err := notEmpty(cmd, "role", "satellite", "expires"); err != nil {
 				return err
@@ -64,8 +65,8 @@ func newAPIKeyCreateCommand(std streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(std.err, "made the %s key %q of %s (id %s), which %sexpires on %s\n", key.Role, key.Name, key.Username, key.ID, may(key.Scope), key.ExpiresAt.UTC().Format(time.DateOnly))
-				_, err = fmt.Fprintln(std.out, secret)
+				fmt.Fprintf(std.Err, "made the %s key %q of %s (id %s), which %sexpires on %s\n", key.Role, key.Name, key.Username, key.ID, may(key.Scope), key.ExpiresAt.UTC().Format(time.DateOnly))
+				_, err = fmt.Fprintln(std.Out, secret)
 				return err
 			})
 		},
@@ -100,7 +101,7 @@ func notEmpty(cmd *cobra.Command, flags ...string) error {
 }
 
 func errEmpty(flag string) error {
-	return usageError{Err: fmt.Errorf("--%s is empty; give it a value, or leave it out", flag)}
+	return command.UsageError{Err: fmt.Errorf("--%s is empty; give it a value, or leave it out", flag)}
 }
 
 // expiry reads a moment: days or a Go duration from now, a date or a time.
@@ -118,17 +119,17 @@ func expiry(now time.Time, s string) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, usageError{Err: fmt.Errorf("--expires is a time from now such as 90d or 12h, a date such as 2027-01-31, or a time in RFC 3339; not %q", s)}
+	return time.Time{}, command.UsageError{Err: fmt.Errorf("--expires is a time from now such as 90d or 12h, a date such as 2027-01-31, or a time in RFC 3339; not %q", s)}
 }
 
-func newAPIKeyListCommand(std streams) *cobra.Command {
+func newAPIKeyListCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	var account string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the API keys of one account, or of all",
-		Args:  serve.NoArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := notEmpty(cmd, "account"); err != nil {
 				return err
@@ -143,7 +144,7 @@ func newAPIKeyListCommand(std streams) *cobra.Command {
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	cmd.Flags().StringVar(&account, "account", "", "the keys of this account only")
 	return cmd
 }
@@ -176,7 +177,7 @@ func listKeys(ctx context.Context, s *control.Service, account string) ([]conste
 	return all, nil
 }
 
-func printKeys(std streams, output outputFlag, keys []constellation.APIKey) error {
+func printKeys(std command.Streams, output command.Output, keys []constellation.APIKey) error {
 	values := []map[string]any{}
 	var rows [][]string
 	for _, k := range keys {
@@ -195,22 +196,22 @@ func printKeys(std streams, output outputFlag, keys []constellation.APIKey) erro
 		if scope == "" {
 			scope = "all"
 		}
-		rows = append(rows, []string{k.ID, k.Username, k.Name, k.Prefix + "…", string(k.Role), satellite, scope, state, day(&k.ExpiresAt), day(k.LastUsedAt)})
+		rows = append(rows, []string{k.ID, k.Username, k.Name, k.Prefix + "…", string(k.Role), satellite, scope, state, command.Day(&k.ExpiresAt), command.Day(k.LastUsedAt)})
 		values = append(values, map[string]any{
 			"id": k.ID, "username": k.Username, "name": k.Name, "prefix": k.Prefix, "role": k.Role, "satellite_id": k.SatelliteID, "scope": k.Scope,
 			"state": state, "created_at": k.CreatedAt, "expires_at": k.ExpiresAt, "last_used_at": k.LastUsedAt, "revoked_at": k.RevokedAt,
 		})
 	}
-	return output.print(std, values, []string{"ID", "ACCOUNT", "NAME", "KEY", "ROLE", "SATELLITE", "SCOPE", "STATE", "EXPIRES", "LAST USED"}, rows)
+	return output.Print(std, values, []string{"ID", "ACCOUNT", "NAME", "KEY", "ROLE", "SATELLITE", "SCOPE", "STATE", "EXPIRES", "LAST USED"}, rows)
 }
 
-func newAPIKeyRevokeCommand(std streams) *cobra.Command {
+func newAPIKeyRevokeCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var account string
 	cmd := &cobra.Command{
 		Use:   "revoke ID",
 		Short: "Refuse an API key from now on; 'api-key list' has the ids",
-		Args:  oneArgument("the key's ID"),
+		Args:  command.OneArgument("the key's ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := notEmpty(cmd, "account"); err != nil {
 				return err
@@ -227,7 +228,7 @@ func newAPIKeyRevokeCommand(std streams) *cobra.Command {
 					if err := s.RevokeKey(ctx, control.Shell(), k.Username, k.ID); err != nil {
 						return err
 					}
-					_, err = fmt.Fprintf(std.err, "revoked the key %q of %s\n", k.Name, k.Username)
+					_, err = fmt.Fprintf(std.Err, "revoked the key %q of %s\n", k.Name, k.Username)
 					return err
 				}
 				return constellation.Errorf(constellation.KindNotFound, "there is no API key with the id %q; 'mothership api-key list' has the ids", args[0])

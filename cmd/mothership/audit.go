@@ -8,19 +8,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
-func newAuditCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{Use: "audit", Short: "Look after the audit log"}, newAuditVerifyCommand(std))
+func newAuditCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{Use: "audit", Short: "Look after the audit log"}, newAuditVerifyCommand(std))
 }
 
 // newAuditVerifyCommand computes the chain of the audit log anew.
-func newAuditVerifyCommand(std streams) *cobra.Command {
+func newAuditVerifyCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	var noted []string
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -33,13 +34,13 @@ the database computed all links anew.
 
 Exit codes: 0 the log is whole, 5 it is not, 1 it could not be read.`,
 		Example: "  mothership audit verify\n  mothership audit verify --link 4711:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var links []constellation.AuditLink
 			for _, text := range noted {
 				link, err := constellation.ParseAuditLink(text)
 				if err != nil {
-					return usageError{Err: fmt.Errorf("--link: %w", err)}
+					return command.UsageError{Err: fmt.Errorf("--link: %w", err)}
 				}
 				links = append(links, link)
 			}
@@ -60,11 +61,11 @@ Exit codes: 0 the log is whole, 5 it is not, 1 it could not be read.`,
 	}
 	cmd.Flags().StringArrayVar(&noted, "link", nil, "a link that was noted earlier, NUMBER:HASH; several if given again")
 	c.AddDatabaseFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
-func printAudit(std streams, output *outputFlag, r *control.AuditReport) error {
+func printAudit(std command.Streams, output *command.Output, r *control.AuditReport) error {
 	removed := "none"
 	value := map[string]any{"rows": r.Rows, "pending": r.Pending, "link": "", "removed": r.Start.Seq, "problems": append([]string{}, r.Problems...), "more_problems": r.More}
 	if r.Head.Seq > 0 {
@@ -74,7 +75,7 @@ func printAudit(std streams, output *outputFlag, r *control.AuditReport) error {
 		removed = fmt.Sprintf("%d, before %s", r.Start.Seq, r.Until.Format(time.DateOnly))
 		value["removed_until"] = r.Until
 	}
-	return output.print(std, value, []string{"ROWS", "WITHOUT A LINK YET", "REMOVED BY RETENTION", "NEWEST LINK"},
+	return output.Print(std, value, []string{"ROWS", "WITHOUT A LINK YET", "REMOVED BY RETENTION", "NEWEST LINK"},
 		[][]string{{fmt.Sprint(r.Rows), fmt.Sprint(r.Pending), removed, fmt.Sprint(value["link"])}})
 }
 

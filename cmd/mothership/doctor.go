@@ -6,13 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // newDoctorCommand looks at all that a server needs.
-func newDoctorCommand(std streams) *cobra.Command {
+func newDoctorCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check all that the server needs, and change nothing",
@@ -25,7 +26,7 @@ environment and file. It runs beside the server or before the first start.
 Exit codes: 0 nothing stops the server, 4 something does, 2 the settings cannot
 be read.`,
 		Example: "  mothership doctor --public-url https://mothership.example.com --data-dir /srv/constellation\n  mothership doctor --config /etc/constellation.yaml -o json",
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.Load(cmd); err != nil {
 				return err
@@ -42,7 +43,7 @@ be read.`,
 					problems++
 				}
 			}
-			if err := output.print(std, findings, []string{"", ""}, rows); err != nil {
+			if err := output.Print(std, findings, []string{"", ""}, rows); err != nil {
 				return err
 			}
 			if problems > 0 {
@@ -53,7 +54,7 @@ be read.`,
 	}
 	cmd.Flags().SortFlags = false
 	c.AddServerFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/serve"
@@ -16,9 +17,9 @@ import (
 )
 
 // newGCCommand frees what nothing needs of the registry's storage.
-func newGCCommand(std streams) *cobra.Command {
+func newGCCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "gc",
@@ -31,14 +32,14 @@ What somebody asked for within the grace stays: a push that is under way relies 
 it. A shorter grace is safe too, but a push may then be told to send a layer again.
 It may be stopped at any moment, and run again.`,
 		Example: "  mothership gc --dry-run\n  mothership gc --gc-grace 1h\n  mothership gc -o json",
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onStorage(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				o := c.Collection()
 				o.DryRun, o.Wait = dryRun, true
 				o.Progress = func(done space.Collected) {
 					if !dryRun {
-						fmt.Fprintf(std.err, "freed %s of %s\n", component.Bytes(done.Bytes), component.Bytes(done.Expected))
+						fmt.Fprintf(std.Err, "freed %s of %s\n", component.Bytes(done.Bytes), component.Bytes(done.Expected))
 					}
 				}
 				done, err := s.Collect(ctx, control.Shell(), o)
@@ -53,7 +54,7 @@ It may be stopped at any moment, and run again.`,
 	c.AddStorageFlags(cmd.Flags())
 	c.AddSpaceFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would go, and remove nothing")
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
@@ -75,7 +76,7 @@ type spaceUseOutput struct {
 	Bytes      int64  `json:"bytes"`
 }
 
-func printCollected(std streams, output *outputFlag, done *space.Collected, dryRun bool) error {
+func printCollected(std command.Streams, output *command.Output, done *space.Collected, dryRun bool) error {
 	value := collectedOutput{
 		DryRun: dryRun, Repositories: []spaceUseOutput{}, FreedBytes: done.Bytes, Blobs: done.Blobs, Manifests: done.Manifests,
 		Versions: done.Retired, Uploads: done.Uploads.Blobs, UploadBytes: done.Uploads.Bytes,
@@ -94,11 +95,11 @@ func printCollected(std streams, output *outputFlag, done *space.Collected, dryR
 	if dryRun {
 		value.FreedBytes, value.Blobs = done.Expected, blobs
 	}
-	if output.json() {
-		return output.print(std, value, nil, nil)
+	if output.JSON() {
+		return output.Print(std, value, nil, nil)
 	}
 	if len(rows) > 0 {
-		if err := output.print(std, nil, []string{"REPOSITORY", "BLOBS", "FREES"}, rows); err != nil {
+		if err := output.Print(std, nil, []string{"REPOSITORY", "BLOBS", "FREES"}, rows); err != nil {
 			return err
 		}
 	}
@@ -106,12 +107,12 @@ func printCollected(std streams, output *outputFlag, done *space.Collected, dryR
 	if dryRun {
 		freed, removed = "would free", "would remove"
 	}
-	fmt.Fprintf(std.out, "%s %s\n", freed, component.Bytes(value.FreedBytes))
+	fmt.Fprintf(std.Out, "%s %s\n", freed, component.Bytes(value.FreedBytes))
 	if done.Retired > 0 {
-		fmt.Fprintf(std.out, "%s %s by retention rules\n", removed, component.Count(done.Retired, "version"))
+		fmt.Fprintf(std.Out, "%s %s by retention rules\n", removed, component.Count(done.Retired, "version"))
 	}
 	if done.Uploads.Blobs > 0 {
-		fmt.Fprintf(std.out, "%s %s that were left, %s\n", removed, component.Count(done.Uploads.Blobs, "upload"), component.Bytes(done.Uploads.Bytes))
+		fmt.Fprintf(std.Out, "%s %s that were left, %s\n", removed, component.Count(done.Uploads.Blobs, "upload"), component.Bytes(done.Uploads.Bytes))
 	}
 	return nil
 }

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/constellation-serving/constellation/internal/command"
 )
 
 // exitOf runs a command line and returns its exit code and output.
 func exitOf(ctx context.Context, stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
-	code = run(ctx, append([]string{"mothership"}, args...), streams{strings.NewReader(stdin), &out, &err})
+	code = command.Run(ctx, append([]string{"mothership"}, args...), command.Streams{In: strings.NewReader(stdin), Out: &out, Err: &err}, newRootCommand)
 	return code, out.String(), err.String()
 }
 

@@ -8,20 +8,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 	"github.com/constellation-serving/constellation/web/component"
 )
 
-func newQuotaCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newQuotaCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "quota",
 		Short: "Say how many bytes the repositories of an owner may take",
 	}, newQuotaSetCommand(std), newQuotaListCommand(std), newQuotaRemoveCommand(std))
 }
 
-func newQuotaSetCommand(std streams) *cobra.Command {
+func newQuotaSetCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	cmd := &cobra.Command{
 		Use:     "set OWNER SIZE",
@@ -31,14 +32,14 @@ func newQuotaSetCommand(std streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			size, err := parseSize(args[1])
 			if err != nil {
-				return usageError{Err: err}
+				return command.UsageError{Err: err}
 			}
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				q, err := s.SetQuota(ctx, control.Shell(), args[0], size)
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(std.out, "%s may take %s\n", q.Owner, component.Bytes(q.Bytes))
+				_, err = fmt.Fprintf(std.Out, "%s may take %s\n", q.Owner, component.Bytes(q.Bytes))
 				return err
 			})
 		},
@@ -47,13 +48,13 @@ func newQuotaSetCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func newQuotaListCommand(std streams) *cobra.Command {
+func newQuotaListCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List quotas",
-		Args:  serve.NoArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				quotas, err := s.Quotas(ctx, control.Shell())
@@ -63,29 +64,29 @@ func newQuotaListCommand(std streams) *cobra.Command {
 				values, rows := []map[string]any{}, [][]string{}
 				for _, q := range quotas {
 					values = append(values, map[string]any{"owner": q.Owner, "bytes": q.Bytes, "set_at": q.SetAt, "set_by": q.SetBy})
-					rows = append(rows, []string{q.Owner, component.Bytes(q.Bytes), q.SetBy, day(&q.SetAt)})
+					rows = append(rows, []string{q.Owner, component.Bytes(q.Bytes), q.SetBy, command.Day(&q.SetAt)})
 				}
-				return output.print(std, values, []string{"OWNER", "QUOTA", "SET BY", "SET AT"}, rows)
+				return output.Print(std, values, []string{"OWNER", "QUOTA", "SET BY", "SET AT"}, rows)
 			})
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
-func newQuotaRemoveCommand(std streams) *cobra.Command {
+func newQuotaRemoveCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	cmd := &cobra.Command{
 		Use:   "remove OWNER",
 		Short: "Let an owner take any number of bytes",
-		Args:  oneArgument("OWNER"),
+		Args:  command.OneArgument("OWNER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				if err := s.RemoveQuota(ctx, control.Shell(), args[0]); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(std.out, "%s has no quota\n", args[0])
+				_, err := fmt.Fprintf(std.Out, "%s has no quota\n", args[0])
 				return err
 			})
 		},
@@ -97,14 +98,14 @@ func newQuotaRemoveCommand(std streams) *cobra.Command {
 // everyAlgorithm is the scope of the rule of all algorithms, on a command line.
 const everyAlgorithm = "*"
 
-func newRetentionCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newRetentionCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "retention",
 		Short: "Say which versions of algorithms go by themselves",
 	}, newRetentionSetCommand(std), newRetentionListCommand(std), newRetentionRemoveCommand(std))
 }
 
-func newRetentionSetCommand(std streams) *cobra.Command {
+func newRetentionSetCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var r constellation.RetentionRule
 	cmd := &cobra.Command{
@@ -115,10 +116,10 @@ algorithm, M days after they were pushed. SCOPE is '*' for every algorithm, an
 owner, or OWNER/NAME; the narrowest that fits counts. The next garbage collection
 removes them.`,
 		Example: "  mothership retention set '*' --keep 20 --days 90\n  mothership retention set neo/hello --keep 5 --days 7",
-		Args:    oneArgument("SCOPE"),
+		Args:    command.OneArgument("SCOPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("keep") || !cmd.Flags().Changed("days") {
-				return usageError{Err: fmt.Errorf("--keep and --days go together: how many versions stay, and how long the others do")}
+				return command.UsageError{Err: fmt.Errorf("--keep and --days go together: how many versions stay, and how long the others do")}
 			}
 			r.Scope = scopeOf(args[0])
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
@@ -126,7 +127,7 @@ removes them.`,
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(std.out, "%s keeps its newest %d; others that nothing uses go after %s\n", args[0], r.Keep, component.Count(r.Days, "day"))
+				_, err = fmt.Fprintf(std.Out, "%s keeps its newest %d; others that nothing uses go after %s\n", args[0], r.Keep, component.Count(r.Days, "day"))
 				return err
 			})
 		},
@@ -144,13 +145,13 @@ func scopeOf(argument string) string {
 	return argument
 }
 
-func newRetentionListCommand(std streams) *cobra.Command {
+func newRetentionListCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List retention rules",
-		Args:  serve.NoArguments,
+		Args:  command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				rules, err := s.RetentionRules(ctx, control.Shell())
@@ -164,29 +165,29 @@ func newRetentionListCommand(std streams) *cobra.Command {
 						scope = everyAlgorithm
 					}
 					values = append(values, map[string]any{"scope": scope, "keep": r.Keep, "days": r.Days, "set_at": r.SetAt, "set_by": r.SetBy})
-					rows = append(rows, []string{scope, strconv.Itoa(r.Keep), strconv.Itoa(r.Days), r.SetBy, day(&r.SetAt)})
+					rows = append(rows, []string{scope, strconv.Itoa(r.Keep), strconv.Itoa(r.Days), r.SetBy, command.Day(&r.SetAt)})
 				}
-				return output.print(std, values, []string{"SCOPE", "KEEP", "DAYS", "SET BY", "SET AT"}, rows)
+				return output.Print(std, values, []string{"SCOPE", "KEEP", "DAYS", "SET BY", "SET AT"}, rows)
 			})
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
-func newRetentionRemoveCommand(std streams) *cobra.Command {
+func newRetentionRemoveCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	cmd := &cobra.Command{
 		Use:   "remove SCOPE",
 		Short: "Remove the rule of a scope",
-		Args:  oneArgument("SCOPE"),
+		Args:  command.OneArgument("SCOPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				if err := s.RemoveRetentionRule(ctx, control.Shell(), scopeOf(args[0])); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(std.out, "%s has no rule\n", args[0])
+				_, err := fmt.Fprintf(std.Out, "%s has no rule\n", args[0])
 				return err
 			})
 		},
@@ -199,7 +200,7 @@ func newRetentionRemoveCommand(std streams) *cobra.Command {
 func twoArguments(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 2 {
-			return usageError{Err: fmt.Errorf("give %s; see '%s --help'", what, cmd.CommandPath())}
+			return command.UsageError{Err: fmt.Errorf("give %s; see '%s --help'", what, cmd.CommandPath())}
 		}
 		return nil
 	}

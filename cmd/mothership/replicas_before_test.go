@@ -13,7 +13,7 @@ import (
 
 // releaseBefore is the commit of the release before this one, whose servers serve on
 // while this one's begin. It moves with each release.
-const releaseBefore = "95591552623f9789c2b423fa540487e828dded4c"
+const releaseBefore = "f6cdacc80a0f6e2d0d151e5af3da65235adede16"
 
 // TestServesBesideTheReleaseBefore: a server of the release before goes on while one
 // of this release migrates the schema and serves beside it. Each reads what the other

@@ -8,13 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
-func newSecretKeyCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newSecretKeyCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "secret-key",
 		Short: "Rotate the key that seals secrets in the database",
 	}, newSecretKeyRotateCommand(std))
@@ -24,7 +25,7 @@ func newSecretKeyCommand(std streams) *cobra.Command {
 // older key just before they saw the new one.
 const settled = 5 * time.Second
 
-func newSecretKeyRotateCommand(std streams) *cobra.Command {
+func newSecretKeyRotateCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	cmd := &cobra.Command{
 		Use:   "rotate",
@@ -37,7 +38,7 @@ When it was ended on the way, run it again.
 Where servers have the key from elsewhere, or each a file of its own, give all of
 them both keys first, the new one on a first line and the older one below; then
 run this with the same, and take the older one away when it says so.`,
-		Args: serve.NoArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				file := serve.RotatedKeyFile(&c)
@@ -51,13 +52,13 @@ run this with the same, and take the older one away when it says so.`,
 					return err
 				}
 				if file == "" {
-					_, err = fmt.Fprintf(std.err, "sealed %d secrets anew; nothing is sealed with an older key any more: take those away from where they come from\n", n)
+					_, err = fmt.Fprintf(std.Err, "sealed %d secrets anew; nothing is sealed with an older key any more: take those away from where they come from\n", n)
 					return err
 				}
 				if err := auth.DropKeys(file); err != nil {
 					return constellation.Wrap(err, constellation.KindConflict, "nothing is sealed with an older key any more, and %s cannot be written: leave only the first line there", file)
 				}
-				_, err = fmt.Fprintf(std.err, "sealed %d secrets anew; nothing is sealed with the older key any more, and %s has the new one alone: back it up\n", n, file)
+				_, err = fmt.Fprintf(std.Err, "sealed %d secrets anew; nothing is sealed with the older key any more, and %s has the new one alone: back it up\n", n, file)
 				return err
 			})
 		},

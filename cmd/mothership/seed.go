@@ -11,13 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // newSeedCommand fills a data dir with made-up satellites: for measurements,
 // so it is hidden.
-func newSeedCommand(std streams) *cobra.Command {
+func newSeedCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var satellites, launches, reports int
 	var tokens string
@@ -26,7 +27,7 @@ func newSeedCommand(std streams) *cobra.Command {
 		Short:   "Fill an empty data dir with made-up satellites and launches, to measure with",
 		Example: "  mothership seed --data-dir /tmp/large --satellites 100000 --launches 300000 --tokens /tmp/tokens",
 		Hidden:  true,
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
 				begun := time.Now()
@@ -39,7 +40,7 @@ func newSeedCommand(std streams) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(std.err, "made %d satellites and %d launches in %s\n", satellites, launches, time.Since(begun).Round(time.Millisecond))
+				_, err = fmt.Fprintf(std.Err, "made %d satellites and %d launches in %s\n", satellites, launches, time.Since(begun).Round(time.Millisecond))
 				return err
 			})
 		},

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
@@ -60,7 +61,7 @@ func serveInProcess(t *testing.T, dir string, args ...string) *instance {
 	exit := make(chan int, 1)
 	go func() {
 		args := append([]string{"mothership", "serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--stop-delay", "0s"}, args...)
-		exit <- run(ctx, args, streams{strings.NewReader(""), io.Discard, writer})
+		exit <- command.Run(ctx, args, command.Streams{In: strings.NewReader(""), Out: io.Discard, Err: writer}, newRootCommand)
 		writer.Close()
 	}()
 	ready := make(chan string, 1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/install/terminal"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -17,8 +18,8 @@ import (
 	"github.com/constellation-serving/constellation/web/component"
 )
 
-func newStorageCommand(std streams) *cobra.Command {
-	return subcommands(&cobra.Command{
+func newStorageCommand(std command.Streams) *cobra.Command {
+	return command.Subcommands(&cobra.Command{
 		Use:   "storage",
 		Short: "Move the registry's images to another place, or verify them",
 	}, newStorageCopyCommand(std), newStorageVerifyCommand(std))
@@ -33,7 +34,7 @@ func (found) Silent() bool { return true }
 // ExitCode returns 3: it was looked, and something is wrong.
 func (found) ExitCode() int { return 3 }
 
-func newStorageCopyCommand(std streams) *cobra.Command {
+func newStorageCopyCommand(std command.Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "copy FROM TO",
 		Short: "Copy the registry's images from one place to another",
@@ -46,7 +47,7 @@ the server, copy once more, which is short, and start it with --storage TO.`,
 		Example: "  mothership storage copy file:///var/lib/constellation/registry 's3://images/constellation?region=eu-central-1'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usageError{Err: errors.New("storage copy takes two places, FROM and TO")}
+				return command.UsageError{Err: errors.New("storage copy takes two places, FROM and TO")}
 			}
 			return nil
 		},
@@ -67,12 +68,12 @@ the server, copy once more, which is short, and start it with --storage TO.`,
 func parsePlace(name, text string) (storage.Location, error) {
 	l, err := storage.ParseLocation(text)
 	if err != nil {
-		return l, usageError{Err: fmt.Errorf("%s: %w", name, err)}
+		return l, command.UsageError{Err: fmt.Errorf("%s: %w", name, err)}
 	}
 	return l, nil
 }
 
-func copyStorage(ctx context.Context, std streams, from, to storage.Location) error {
+func copyStorage(ctx context.Context, std command.Streams, from, to storage.Location) error {
 	c, err := storage.NewCopier(ctx, from, to)
 	if err != nil {
 		return err
@@ -88,9 +89,9 @@ func copyStorage(ctx context.Context, std streams, from, to storage.Location) er
 		return storage.Explain(to, "copied to", err)
 	}
 	p := c.Progress()
-	fmt.Fprintf(std.out, "%s has %d blobs, %s: %d copied, %d there before\n", to, p.Done+p.There, component.Bytes(p.Bytes), p.Done, p.There)
+	fmt.Fprintf(std.Out, "%s has %d blobs, %s: %d copied, %d there before\n", to, p.Done+p.There, component.Bytes(p.Bytes), p.Done, p.There)
 	if len(p.DamagedDigests) > 0 {
-		fmt.Fprintf(std.err, "damaged at %s and left out: %s\n", from, strings.Join(p.DamagedDigests, ", "))
+		fmt.Fprintf(std.Err, "damaged at %s and left out: %s\n", from, strings.Join(p.DamagedDigests, ", "))
 		return found{errors.New("blobs are damaged")}
 	}
 	return nil
@@ -98,9 +99,9 @@ func copyStorage(ctx context.Context, std streams, from, to storage.Location) er
 
 // showProgress prints a line now and then until the function that it returns is
 // called: often where somebody watches, else seldom.
-func showProgress(std streams, line func() string) (stop func()) {
+func showProgress(std command.Streams, line func() string) (stop func()) {
 	every := 10 * time.Second
-	if terminal.File(std.err) != nil {
+	if terminal.File(std.Err) != nil {
 		every = 2 * time.Second
 	}
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -113,7 +114,7 @@ func showProgress(std streams, line func() string) (stop func()) {
 			case <-done:
 				return
 			case <-tick.C:
-				fmt.Fprintln(std.err, line())
+				fmt.Fprintln(std.Err, line())
 			}
 		}
 	}()
@@ -123,9 +124,9 @@ func showProgress(std streams, line func() string) (stop func()) {
 	}
 }
 
-func newStorageVerifyCommand(std streams) *cobra.Command {
+func newStorageVerifyCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
-	var output outputFlag
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read every image again and compare it with its digest and the database",
@@ -136,18 +137,18 @@ What is missing or damaged is named with the versions and launches that need it.
 The exit code is 0 when all is well, 3 when something is wrong, 1 when it could not
 be looked.`,
 		Example: "  mothership storage verify\n  mothership storage verify --storage 's3://images?region=eu-central-1' -o json",
-		Args:    serve.NoArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return verifyStorage(cmd, &c, std, &output)
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
 	c.AddStorageFlags(cmd.Flags())
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }
 
-func verifyStorage(cmd *cobra.Command, c *serve.Config, std streams, output *outputFlag) error {
+func verifyStorage(cmd *cobra.Command, c *serve.Config, std command.Streams, output *command.Output) error {
 	return onRegistry(cmd, c, func(ctx context.Context, s *control.Service, content *registry.Storage) error {
 		last := make(chan registry.Verified, 1)
 		last <- registry.Verified{}
@@ -190,7 +191,7 @@ type launchedOutput struct {
 	Launch      string `json:"launch"`
 }
 
-func printVerified(std streams, output *outputFlag, done *registry.Verified) error {
+func printVerified(std command.Streams, output *command.Output, done *registry.Verified) error {
 	value := verifiedOutput{Blobs: done.Blobs, Bytes: done.Bytes, Versions: done.Versions, Faults: []faultOutput{}}
 	rows := [][]string{}
 	for _, f := range done.Faults {
@@ -204,16 +205,16 @@ func printVerified(std streams, output *outputFlag, done *registry.Verified) err
 		rows = append(rows, []string{f.Digest, f.Fault, orDash(f.Versions), orDash(launches)})
 	}
 	switch {
-	case output.json():
-		if err := output.print(std, value, nil, nil); err != nil {
+	case output.JSON():
+		if err := output.Print(std, value, nil, nil); err != nil {
 			return err
 		}
 	case len(rows) > 0:
-		if err := output.print(std, nil, []string{"DIGEST", "FAULT", "VERSIONS", "LAUNCHES"}, rows); err != nil {
+		if err := output.Print(std, nil, []string{"DIGEST", "FAULT", "VERSIONS", "LAUNCHES"}, rows); err != nil {
 			return err
 		}
 	default:
-		fmt.Fprintf(std.out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
+		fmt.Fprintf(std.Out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
 	}
 	if len(rows) > 0 {
 		return found{errors.New("images are damaged")}

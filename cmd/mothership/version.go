@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
-	"github.com/constellation-serving/constellation/internal/serve"
 )
 
 // Set by -ldflags "-X main.version=… -X main.commit=…"; see the Makefile.
@@ -33,23 +33,23 @@ func buildCommit() string {
 	return "unknown"
 }
 
-func newVersionCommand(std streams) *cobra.Command {
-	var output outputFlag
+func newVersionCommand(std command.Streams) *cobra.Command {
+	var output command.Output
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, commit, Go version and platform",
-		Args:  serve.NoArguments,
+		Args:  command.NoArguments,
 		RunE: func(*cobra.Command, []string) error {
 			platform := runtime.GOOS + "/" + runtime.GOARCH
-			if output.json() {
-				return json.NewEncoder(std.out).Encode(map[string]string{
+			if output.JSON() {
+				return json.NewEncoder(std.Out).Encode(map[string]string{
 					"version": version, "commit": buildCommit(), "go": runtime.Version(), "platform": platform,
 				})
 			}
-			_, err := fmt.Fprintf(std.out, "mothership %s\ncommit     %s\ngo         %s\nplatform   %s\n", version, buildCommit(), runtime.Version(), platform)
+			_, err := fmt.Fprintf(std.Out, "mothership %s\ncommit     %s\ngo         %s\nplatform   %s\n", version, buildCommit(), runtime.Version(), platform)
 			return err
 		},
 	}
-	output.add(cmd)
+	output.Add(cmd)
 	return cmd
 }

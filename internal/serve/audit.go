@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/constellation-serving/constellation/internal/auditstream"
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/control"
 )
 
@@ -34,27 +35,27 @@ func (a *auditConfig) addFlags(flags *pflag.FlagSet) {
 // check makes the streams that are wanted.
 func (a *auditConfig) check() error {
 	if a.days < 0 || a.days > 36500 {
-		return UsageError{fmt.Errorf("--audit-retention-days is a number of days, or 0; not %d", a.days)}
+		return command.UsageError{Err: fmt.Errorf("--audit-retention-days is a number of days, or 0; not %d", a.days)}
 	}
 	if (a.webhook == "") != (a.webhookSecret == "") {
-		return UsageError{errors.New("--audit-webhook and --audit-webhook-secret-file go together; give both or none")}
+		return command.UsageError{Err: errors.New("--audit-webhook and --audit-webhook-secret-file go together; give both or none")}
 	}
 	a.streams = nil
 	if a.webhook != "" {
 		secret, err := os.ReadFile(a.webhookSecret)
 		if err != nil {
-			return UsageError{fmt.Errorf("--audit-webhook-secret-file: %w", err)}
+			return command.UsageError{Err: fmt.Errorf("--audit-webhook-secret-file: %w", err)}
 		}
 		hook, err := auditstream.NewWebhook(a.webhook, string(secret))
 		if err != nil {
-			return UsageError{fmt.Errorf("--audit-webhook: %w", err)}
+			return command.UsageError{Err: fmt.Errorf("--audit-webhook: %w", err)}
 		}
 		a.streams = append(a.streams, control.AuditStream{Name: "webhook", Send: hook.Send})
 	}
 	if a.syslog != "" {
 		syslog, err := auditstream.NewSyslog(a.syslog)
 		if err != nil {
-			return UsageError{fmt.Errorf("--audit-syslog: %w", err)}
+			return command.UsageError{Err: fmt.Errorf("--audit-syslog: %w", err)}
 		}
 		a.streams = append(a.streams, control.AuditStream{Name: "syslog", Send: syslog.Send})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/storage"
@@ -144,7 +145,7 @@ func (c *Config) Load(cmd *cobra.Command) error {
 	}
 	for name, value := range values {
 		if known.Lookup(name) == nil {
-			return UsageError{fmt.Errorf("%s: there is no setting %q; the settings are %s", c.file, name, names(known))}
+			return command.UsageError{Err: fmt.Errorf("%s: there is no setting %q; the settings are %s", c.file, name, names(known))}
 		}
 		if flags.Lookup(name) == nil || given[name] {
 			continue
@@ -158,7 +159,7 @@ func (c *Config) Load(cmd *cobra.Command) error {
 
 func set(flags *pflag.FlagSet, name, value, source string) error {
 	if err := flags.Set(name, value); err != nil {
-		return UsageError{fmt.Errorf("%s: %w", source, err)}
+		return command.UsageError{Err: fmt.Errorf("%s: %w", source, err)}
 	}
 	return nil
 }
@@ -171,15 +172,15 @@ func (c *Config) readConfigFile() (map[string]string, error) {
 		if errors.As(err, &pathErr) {
 			err = pathErr.Err
 		}
-		return nil, UsageError{fmt.Errorf("the config file %s cannot be read: %w", path, err)}
+		return nil, command.UsageError{Err: fmt.Errorf("the config file %s cannot be read: %w", path, err)}
 	}
 	var parsed map[string]any
 	if err := yaml.UnmarshalStrict(raw, &parsed); err != nil {
-		return nil, UsageError{fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
+		return nil, command.UsageError{Err: fmt.Errorf("the config file %s is not a YAML map of settings: %w", path, err)}
 	}
 	if list, ok := parsed[providersKey]; ok {
 		if c.providers, err = readProviders(list); err != nil {
-			return nil, UsageError{fmt.Errorf("%s, %s: %w", path, providersKey, err)}
+			return nil, command.UsageError{Err: fmt.Errorf("%s, %s: %w", path, providersKey, err)}
 		}
 		delete(parsed, providersKey)
 	}
@@ -194,7 +195,7 @@ func (c *Config) readConfigFile() (map[string]string, error) {
 			}
 			values[name] = strings.Join(parts, ",")
 		case map[string]any:
-			return nil, UsageError{fmt.Errorf("%s: the setting %q is a single value or a list", path, name)}
+			return nil, command.UsageError{Err: fmt.Errorf("%s: the setting %q is a single value or a list", path, name)}
 		default:
 			values[name] = fmt.Sprint(v)
 		}
@@ -216,28 +217,28 @@ func names(flags *pflag.FlagSet) string {
 // check finds what cannot work before anything starts.
 func (c *Config) check() error {
 	if (c.tlsCert == "") != (c.tlsKey == "") {
-		return UsageError{errors.New("--tls-cert and --tls-key go together; give both or none")}
+		return command.UsageError{Err: errors.New("--tls-cert and --tls-key go together; give both or none")}
 	}
 	if c.logFormat != "json" && c.logFormat != "text" {
-		return UsageError{fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
+		return command.UsageError{Err: fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
 	}
 	if c.stopDelay < 0 || c.stopDelay > time.Minute {
-		return UsageError{fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
+		return command.UsageError{Err: fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
 	}
 	if err := c.checkSpace(); err != nil {
 		return err
 	}
 	if c.heartbeatInterval < time.Second || c.heartbeatInterval > time.Hour || c.heartbeatInterval%time.Second != 0 {
-		return UsageError{fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
+		return command.UsageError{Err: fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
 	}
 	if c.stopTimeout <= 0 {
-		return UsageError{fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
+		return command.UsageError{Err: fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}
 	}
 	if _, err := c.StorageConfig(); err != nil {
 		return err
 	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
-		return UsageError{fmt.Errorf("--trusted-proxy: %w", err)}
+		return command.UsageError{Err: fmt.Errorf("--trusted-proxy: %w", err)}
 	}
 	if err := c.audit.check(); err != nil {
 		return err
@@ -248,7 +249,7 @@ func (c *Config) check() error {
 	u, err := url.Parse(c.publicURL)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return UsageError{fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
+		return command.UsageError{Err: fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
 	}
 	c.publicURL = u.Scheme + "://" + u.Host
 	return nil
@@ -260,11 +261,11 @@ func (c *Config) StorageConfig() (registry.StorageConfig, error) {
 	if c.storage != "" {
 		var err error
 		if location, err = storage.ParseLocation(c.storage); err != nil {
-			return registry.StorageConfig{}, UsageError{fmt.Errorf("--storage: %w", err)}
+			return registry.StorageConfig{}, command.UsageError{Err: fmt.Errorf("--storage: %w", err)}
 		}
 	}
 	if c.storageRedirect && strings.HasPrefix(c.publicURL, "https://") && location.PlainHTTP() {
-		return registry.StorageConfig{}, UsageError{errors.New("--storage-redirect would send clients from HTTPS to a bucket by plain HTTP, which they refuse: give the bucket an endpoint or a public_endpoint by https://")}
+		return registry.StorageConfig{}, command.UsageError{Err: errors.New("--storage-redirect would send clients from HTTPS to a bucket by plain HTTP, which they refuse: give the bucket an endpoint or a public_endpoint by https://")}
 	}
 	return registry.StorageConfig{Location: location, Redirect: c.storageRedirect}, nil
 }
@@ -288,19 +289,6 @@ func (c *Config) publicURLFor(listening string) string {
 	}
 	return scheme + "://" + address.String()
 }
-
-// UsageError is a command line or a setting that cannot be used; its exit code
-// is 2.
-type UsageError struct{ Err error }
-
-// Error is part of error.
-func (e UsageError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error itself.
-func (e UsageError) Unwrap() error { return e.Err }
-
-// ExitCode returns 2, by the custom of Unix for a command line that is wrong.
-func (e UsageError) ExitCode() int { return 2 }
 
 // defaultDataDir is the system's for root, else the user's own.
 func defaultDataDir() string {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+
+	"github.com/constellation-serving/constellation/internal/command"
 )
 
 // loaded returns the settings that a serve command line ends up with.
@@ -121,7 +123,7 @@ func TestProvidersThatCannotWork(t *testing.T) {
 		if err == nil {
 			_, err = c.signOn("https://m.example", slog.New(slog.DiscardHandler))
 		}
-		var usage UsageError
+		var usage command.UsageError
 		if !errors.As(err, &usage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want …%s…", args, err, want)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/signon"
 )
 
@@ -94,19 +95,19 @@ func (c *Config) signOn(publicURL string, log *slog.Logger) (*signon.Providers, 
 	if c.oidc.Issuer != "" {
 		all = append([]oidcProvider{c.oidc}, all...)
 	} else if c.oidc.ClientID != "" || c.oidc.ClientSecretFile != "" || len(c.oidc.Role) > 0 {
-		return nil, UsageError{errors.New("--oidc-issuer is missing: the other settings of a provider count only with it")}
+		return nil, command.UsageError{Err: errors.New("--oidc-issuer is missing: the other settings of a provider count only with it")}
 	}
 	var settings []signon.Settings
 	for _, p := range all {
 		s, err := p.settings()
 		if err != nil {
-			return nil, UsageError{fmt.Errorf("sign-in by a provider: %w", err)}
+			return nil, command.UsageError{Err: fmt.Errorf("sign-in by a provider: %w", err)}
 		}
 		settings = append(settings, s)
 	}
 	providers, err := signon.New(settings, signon.Options{PublicURL: publicURL, Log: log})
 	if err != nil {
-		return nil, UsageError{fmt.Errorf("sign-in by a provider: %w", err)}
+		return nil, command.UsageError{Err: fmt.Errorf("sign-in by a provider: %w", err)}
 	}
 	return providers, nil
 }

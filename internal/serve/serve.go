@@ -15,6 +15,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/bundle"
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
@@ -46,7 +47,7 @@ Each setting is a flag, or the environment variable in [brackets], or a key of
 the config file; the first of these that is given counts.`,
 		Example: `  mothership serve --public-url https://mothership.example.com --data-dir /srv/constellation
   DATABASE_URL=postgres://constellation@db/constellation mothership serve`,
-		Args: NoArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.Load(cmd); err != nil {
 				return err
@@ -71,18 +72,10 @@ the config file; the first of these that is given counts.`,
 	return cmd
 }
 
-// NoArguments refuses words that a verb does not take.
-func NoArguments(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return UsageError{fmt.Errorf("%s takes no argument; not %q", cmd.Name(), args[0])}
-	}
-	return nil
-}
-
 func newLog(c *Config, out io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
-		return nil, UsageError{fmt.Errorf("--log-level is debug, info, warn or error; not %q", c.logLevel)}
+		return nil, command.UsageError{Err: fmt.Errorf("--log-level is debug, info, warn or error; not %q", c.logLevel)}
 	}
 	options := &slog.HandlerOptions{Level: level}
 	var log *slog.Logger
@@ -249,7 +242,7 @@ func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Provid
 
 func makeDataDir(dir string) error {
 	if dir == "" {
-		return UsageError{errors.New("--data-dir is missing, and this user has no home to keep data in")}
+		return command.UsageError{Err: errors.New("--data-dir is missing, and this user has no home to keep data in")}
 	}
 	mode := os.FileMode(0o700)
 	if os.Geteuid() == 0 {

@@ -11,6 +11,7 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/spf13/pflag"
 
+	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/cron"
@@ -45,13 +46,13 @@ func (s *spaceSettings) collects() bool { return s.schedule != "" && s.schedule 
 
 func (c *Config) checkSpace() error {
 	if c.space.grace < 0 || c.space.tagGrace < 0 {
-		return UsageError{errors.New("--gc-grace and --gc-tag-grace are not below 0")}
+		return command.UsageError{Err: errors.New("--gc-grace and --gc-tag-grace are not below 0")}
 	}
 	if !c.space.collects() {
 		return nil
 	}
 	if _, err := cron.Parse(c.space.schedule, "UTC"); err != nil {
-		return UsageError{fmt.Errorf("--gc-schedule is off or a time as in a crontab: %w", err)}
+		return command.UsageError{Err: fmt.Errorf("--gc-schedule is off or a time as in a crontab: %w", err)}
 	}
 	return nil
 }
