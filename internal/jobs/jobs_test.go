@@ -178,7 +178,7 @@ func TestWhatIsDueRunsOnceOverAllServers(t *testing.T) {
 	servers := []*Runner{server(), server(), server()}
 	waittest.Receive(t, "the job that is due", begun)
 	for _, r := range servers { // each in turn gives way to the next as leader
-		waitFor(t, "a leader", func() bool { return leader(t, db) != "" })
+		waittest.Until(t, "a leader", func() bool { return leader(t, db) != "" })
 		if err := r.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -198,16 +198,6 @@ func leader(t *testing.T, db *postgres.DB) (id string) {
 		t.Fatal(err)
 	}
 	return id
-}
-
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(waittest.Timeout); !is(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // TestTheJobOfAServerThatIsGoneIsTakenOver, and given up when it has no attempt
@@ -232,7 +222,7 @@ func TestTheJobOfAServerThatIsGoneIsTakenOver(t *testing.T) {
 	if got := waittest.Receive(t, "the job that another server left", ran); got != "often" {
 		t.Errorf("the job taken over = %q, want often", got)
 	}
-	waitFor(t, "job that was given up", func() bool {
+	waittest.Until(t, "a job that was given up", func() bool {
 		counts, err := db.JobCounts(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -46,3 +46,14 @@ func Hold[T any](t testing.TB, c <-chan T) {
 	case <-t.Context().Done():
 	}
 }
+
+// Until waits until is holds, and ends the test when it never does: what says what
+// was missed. It is called on the test's own goroutine.
+func Until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Timeout); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
