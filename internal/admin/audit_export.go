@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/auditstream"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/web/page"
 )
@@ -143,21 +144,6 @@ func noFormula(cell string) string {
 	return cell
 }
 
-// exportedEvent is an event as the export and the REST API have it.
-type exportedEvent struct {
-	ID         int64           `json:"id"`
-	At         time.Time       `json:"at"`
-	Actor      string          `json:"actor"`
-	ActorKeyID string          `json:"actor_key_id,omitempty"`
-	Action     string          `json:"action"`
-	TargetKind string          `json:"target_kind"`
-	TargetID   string          `json:"target_id"`
-	TargetName string          `json:"target_name"`
-	Address    string          `json:"address,omitempty"`
-	Before     json.RawMessage `json:"before,omitempty"`
-	After      json.RawMessage `json:"after,omitempty"`
-}
-
 func (s *server) exportJSON(r *request) error {
 	separator := "[\n"
 	write := func(list []constellation.Event) error {
@@ -166,10 +152,7 @@ func (s *server) exportJSON(r *request) error {
 			return err
 		}
 		for _, e := range list {
-			data, err := json.Marshal(exportedEvent{
-				ID: e.ID, At: e.At.UTC(), Actor: e.Actor, ActorKeyID: e.ActorKeyID, Action: e.Action, TargetKind: e.TargetKind,
-				TargetID: e.TargetID, TargetName: e.TargetName, Address: e.Address, Before: e.Before, After: e.After,
-			})
+			data, err := json.Marshal(auditstream.EventOf(&e))
 			if err != nil {
 				return fmt.Errorf("encode event %d: %w", e.ID, err)
 			}

@@ -62,7 +62,7 @@ var direct = map[string][]string{
 	"internal/install/terminal":   {"internal/constellation"},
 	"internal/install/connection": {"internal/install/fault"},
 	"internal/install/progress":   {"internal/install/terminal"},
-	"internal/admin":              {"internal/control", "internal/space", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
+	"internal/admin":              {"internal/auditstream", "internal/control", "internal/space", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
 	"internal/registry":           {"internal/control", "internal/space", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/storage", "internal/weights"},
 	"internal/storage":            {"internal/constellation"},
 	"internal/weights":            {"internal/constellation"},
