@@ -213,7 +213,7 @@ func (s *server) signOutEverywhere(r *request) error {
 	if err := s.control.EndSessions(r.Context(), r.p, r.p.Username); err != nil {
 		return err
 	}
-	s.setCookie(r.w, "", time.Unix(1, 0))
+	s.keepSession(r, "", time.Unix(1, 0))
 	r.redirect("/login")
 	return nil
 }

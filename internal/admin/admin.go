@@ -25,17 +25,20 @@ import (
 
 // Options are what New may be told. Now and Log may be nil.
 type Options struct {
-	PublicURL string // where browsers and operators reach this mothership
-	Now       func() time.Time
-	Log       *slog.Logger
-	Stopping  <-chan struct{} // closed when the server stops: streams end; nil is never
-	Reference string          // of the REST API, as HTML that can be trusted
+	PublicURL    string // where browsers and operators reach this mothership, perhaps below a path
+	RegistryHost string // where clients of images do; "" is the public URL's host
+	Now          func() time.Time
+	Log          *slog.Logger
+	Stopping     <-chan struct{} // closed when the server stops: streams end; nil is never
+	Reference    string          // of the REST API, as HTML that can be trusted
 }
 
 // server holds what the handlers need.
 type server struct {
 	control   *control.Service
 	publicURL string
+	registry  string // the host that images are pushed to
+	root      root
 	now       func() time.Time
 	log       *slog.Logger
 	stopping  <-chan struct{}
@@ -47,6 +50,10 @@ type server struct {
 // New makes the handler of the panel's pages and of /static/.
 func New(service *control.Service, options Options) http.Handler {
 	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping, reference: options.Reference}
+	s.root = newRoot(s.publicURL)
+	if s.registry = options.RegistryHost; s.registry == "" {
+		s.registry = s.host()
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -88,7 +95,7 @@ func (s *server) sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	if s.publicURL != "" {
 		// Behind a proxy the Host may differ from what the browser sees.
-		if err := protection.AddTrustedOrigin(s.publicURL); err != nil {
+		if err := protection.AddTrustedOrigin(strings.TrimSuffix(s.publicURL, s.root.path)); err != nil {
 			s.log.Warn("the public URL is no origin; forms are taken from the request's own host only", "url", s.publicURL)
 		}
 	}
@@ -104,7 +111,7 @@ type handler func(r *request) error
 func (s *server) handle(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-		if err := h(&request{Request: r, w: w}); err != nil && !errors.Is(err, errAnswered) {
+		if err := h(s.request(w, r)); err != nil && !errors.Is(err, errAnswered) {
 			s.fail(w, r, err)
 		}
 	}
@@ -114,7 +121,8 @@ func (s *server) handle(h handler) http.HandlerFunc {
 // log.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status := httpserve.Status(err)
-	from := &request{Request: r, w: w, p: s.visitor(r, status)}
+	from := s.request(w, r)
+	from.p = s.visitor(r, status)
 	m := page.Failure{Frame: s.frame(from, ""), Status: status, Title: "Something went wrong", Message: "The server could not answer. Try again; if it stays so, its log says why."}
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
@@ -128,7 +136,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	m.Frame.Title = m.Title
 	if sender, err := url.Parse(r.Referer()); err == nil && r.Method == http.MethodPost && sender.Host == r.Host {
-		m.Back = ownPath(sender.RequestURI())
+		m.Back = ownPath(s.root.own(sender.RequestURI()))
 	}
 	from.wholePage()
 	from.Request = r.WithContext(context.WithoutCancel(r.Context())) // which ends when a body does not arrive

@@ -48,7 +48,7 @@ func (s *server) choices(r *request, text string) (page.Choices, error) {
 	if text = constellation.ReadAlgorithm(text); unfinished && text != "" {
 		text += "/" // what comes next is asked for
 	}
-	c := page.Choices{Action: r.draftPath("/algorithm/choices"), Now: s.now(), Text: text, PushHost: s.host()}
+	c := page.Choices{Action: r.draftPath("/algorithm/choices"), Now: s.now(), Text: text, PushHost: s.registry}
 	if ref, err := constellation.ParseAlgorithmRef(text); err == nil {
 		_, err := s.control.GetAlgorithmVersion(r.Context(), r.p, ref)
 		c.Chosen = err == nil
@@ -95,7 +95,7 @@ func (s *server) showChoices(r *request) error {
 		}
 	}
 	if r.fragment() == "layer" { // the dialog's address, not that of the choice
-		r.w.Header().Set("HX-Push-Url", r.draftURL("/algorithm", "row", row))
+		r.w.Header().Set("HX-Push-Url", r.root.seen(r.draftURL("/algorithm", "row", row)))
 	}
 	return s.renderAlgorithmForm(r, http.StatusOK, row, line, nil)
 }

@@ -44,7 +44,7 @@ func (s *server) pushCommands(p control.Principal, owner, name string) []compone
 	if p.Role != constellation.RoleAdmin {
 		return nil
 	}
-	image := s.host() + "/" + owner + "/" + name
+	image := s.registry + "/" + owner + "/" + name
 	fill := func(words ...string) []string {
 		for _, w := range []string{owner, name} {
 			if w == "OWNER" || w == "NAME" {
@@ -56,7 +56,7 @@ func (s *server) pushCommands(p control.Principal, owner, name string) []compone
 	return []component.Command{
 		{
 			Name: "Log in", Help: "With an admin API key of yours, from your account's page, in $API_KEY.",
-			Text: `echo "$API_KEY" | docker login ` + s.host() + " --username " + p.Username + " --password-stdin",
+			Text: `echo "$API_KEY" | docker login ` + s.registry + " --username " + p.Username + " --password-stdin",
 		},
 		{
 			Name: "Push with Docker", Help: "The tag is the whole Git hash of the commit that the image is built from, and nothing else. It never moves.",

@@ -8,7 +8,7 @@ import (
 	"github.com/constellation-serving/constellation/web/component"
 )
 
-// host returns the public URL's host and port, as the registry's users write it.
+// host returns the public URL's host and port.
 func (s *server) host() string {
 	if u, err := url.Parse(s.publicURL); err == nil && u.Host != "" {
 		return u.Host
@@ -20,10 +20,6 @@ func (s *server) host() string {
 // knows filled in.
 func (s *server) installCommands(l *constellation.Launch) []component.Command {
 	install := "algo-install satellite " + l.SatelliteID + " " + l.ID
-	mothership := s.publicURL
-	if s.https() {
-		mothership = s.host()
-	}
 	return []component.Command{
 		{
 			Name: "Download", Help: "Fetches the algorithms' images and the signed plan. The key is an admin API key; write - instead to give it on standard input.",
@@ -32,7 +28,7 @@ func (s *server) installCommands(l *constellation.Launch) []component.Command {
 		{
 			Name: "Configure", Help: "Says where it goes: a registry that you are logged in to, and a cluster that pulls from it.",
 			Text: shellLines(install+" configure", "stage.container_registry=REGISTRY", "stage.kubernetes.kubeconfig_path=KUBECONFIG",
-				"stage.kubernetes.namespace=NAMESPACE", "stage.fqdn="+mothership),
+				"stage.kubernetes.namespace=NAMESPACE", "stage.fqdn="+s.fqdn()),
 			Fill: []string{"REGISTRY", "KUBECONFIG", "NAMESPACE"},
 		},
 		{Name: "Deploy", Help: "Pushes the images to the registry, starts the satellite and waits until it answers.", Text: install + " deploy"},

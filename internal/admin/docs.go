@@ -12,7 +12,7 @@ import (
 
 // fqdn returns this mothership as stage.fqdn takes it: a bare name means HTTPS.
 func (s *server) fqdn() string {
-	if s.https() {
+	if s.https() && s.root.path == "" {
 		return s.host()
 	}
 	return s.publicURL
@@ -20,7 +20,7 @@ func (s *server) fqdn() string {
 
 // newGuide renders the user guide with this mothership's address.
 func (s *server) newGuide() *docs.Guide {
-	return docs.New(docs.Values{URL: s.publicURL, Host: s.host(), FQDN: s.fqdn(), Version: constellation.ImageTag(s.control.Version())})
+	return docs.New(docs.Values{URL: s.publicURL, Host: s.registry, FQDN: s.fqdn(), Version: constellation.ImageTag(s.control.Version())})
 }
 
 // reader returns who reads the guide; nobody has to be signed in.

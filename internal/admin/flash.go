@@ -20,7 +20,7 @@ func (s *server) takeFlash(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode}) //nolint:gosec // ends a cookie
+		s.request(w, r).setCookie(&http.Cookie{Name: flashCookie, MaxAge: -1}) // ends it
 		var f component.Flash
 		data, err := base64.RawURLEncoding.DecodeString(cookie.Value)
 		if err == nil && json.Unmarshal(data, &f) == nil {
@@ -56,11 +56,11 @@ func theme(r *http.Request) string {
 
 // setTheme keeps the colours for a year, and comes back.
 func (s *server) setTheme(r *request) error {
-	c := &http.Cookie{Name: themeCookie, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever the public URL is https
+	c := &http.Cookie{Name: themeCookie, MaxAge: -1}
 	if chosen := r.PostForm.Get("theme"); chosen == "light" || chosen == "dark" {
 		c.Value, c.Expires, c.MaxAge = chosen, s.now().Add(365*24*time.Hour), 365*24*3600
 	}
-	http.SetCookie(r.w, c)
+	r.setCookie(c)
 	r.redirect(localPath(r.PostForm.Get("back")))
 	return nil
 }

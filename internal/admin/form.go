@@ -118,8 +118,5 @@ func (r *request) setFlash(f component.Flash) {
 	if err != nil {
 		return // three strings; and nothing is lost but a line
 	}
-	http.SetCookie(r.w, &http.Cookie{ //nolint:gosec // says what was done, and is no credential
-		Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(data), Path: "/", MaxAge: 60,
-		HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode,
-	})
+	r.setCookie(&http.Cookie{Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(data), MaxAge: 60})
 }

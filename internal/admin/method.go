@@ -22,7 +22,8 @@ func (s *server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	from := &request{Request: r, w: w, p: s.visitor(r, http.StatusMethodNotAllowed)}
+	from := s.request(w, r)
+	from.p = s.visitor(r, http.StatusMethodNotAllowed)
 	m := page.Failure{
 		Frame: s.frame(from, "Not that way"), Status: http.StatusMethodNotAllowed, Title: "Not that way",
 		Message: "This address does not take the method " + r.Method + ". It takes " + strings.Join(allowed, " and ") + ".",

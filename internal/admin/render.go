@@ -29,7 +29,7 @@ func (r *request) render(status int, c templ.Component) error {
 	}
 	r.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	r.w.WriteHeader(status)
-	_, _ = r.w.Write(b.Bytes()) // the visitor is gone: nobody to tell
+	_, _ = r.w.Write(r.root.page(b.Bytes())) // the visitor is gone: nobody to tell
 	return nil
 }
 
@@ -55,11 +55,16 @@ func (r *request) wholePage() {
 // redirect goes to another page of ours, after a form for example.
 func (r *request) redirect(target string) {
 	if r.Header.Get("HX-Request") == "true" {
-		r.w.Header().Set("HX-Redirect", target)
+		r.w.Header().Set("HX-Redirect", r.root.seen(target))
 		r.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	http.Redirect(r.w, r.Request, target, http.StatusSeeOther) //nolint:gosec // callers give paths of ours only
+	r.goTo(target)
+}
+
+// goTo sends a browser to a page of ours, whoever asks.
+func (r *request) goTo(target string) {
+	http.Redirect(r.w, r.Request, r.root.seen(target), http.StatusSeeOther) //nolint:gosec // callers give paths of ours only
 }
 
 // frame returns what a page has around it.

@@ -19,6 +19,8 @@ import (
 type request struct {
 	*http.Request
 	w         http.ResponseWriter
+	root      root
+	https     bool                         // by the public URL
 	p         control.Principal            // nobody on a route for anyone
 	satellite *constellation.Satellite     // of {satellite_id}
 	launch    *constellation.Launch        // of {launch_id}
@@ -26,6 +28,11 @@ type request struct {
 	// schedulesMoved is that the draft has other schedules than the editor's form
 	// was shown with, as after another tab saved it.
 	schedulesMoved bool
+}
+
+// request returns what a handler is given of an HTTP request.
+func (s *server) request(w http.ResponseWriter, r *http.Request) *request {
+	return &request{Request: r, w: w, root: s.root, https: s.https()}
 }
 
 // param returns what the address has in the place of {name}.

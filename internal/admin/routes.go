@@ -224,6 +224,7 @@ func (s *server) admit(r *request, role constellation.Role) error {
 	next := r.URL
 	if current, err := url.Parse(r.Header.Get("HX-Current-URL")); err == nil && r.fragment() != "" {
 		next = current
+		next.Path, next.RawPath = s.root.own(next.Path), ""
 	}
 	target := "/login"
 	if path := next.RequestURI(); path != "/" {

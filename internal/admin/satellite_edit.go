@@ -184,7 +184,7 @@ func (r *request) follow(target string) {
 		r.redirect(target)
 		return
 	}
-	http.Redirect(r.w, r.Request, target, http.StatusSeeOther) //nolint:gosec // callers give paths of ours only
+	r.goTo(target)
 }
 
 // rebase puts the draft's changes on what is saved now.

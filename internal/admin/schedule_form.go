@@ -151,7 +151,7 @@ func typedSchedule(r *request) (schedule constellation.Schedule, row string) {
 func (s *server) showRuns(r *request) error {
 	schedule, row := typedSchedule(r)
 	if r.fragment() == "layer" { // the dialog's address, not that of the look
-		r.w.Header().Set("HX-Push-Url", r.draftURL("/schedule", "row", row))
+		r.w.Header().Set("HX-Push-Url", r.root.seen(r.draftURL("/schedule", "row", row)))
 	}
 	return s.renderScheduleForm(r, http.StatusOK, row, schedule, nil)
 }

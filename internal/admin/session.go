@@ -16,20 +16,38 @@ import (
 
 func (s *server) https() bool { return strings.HasPrefix(s.publicURL, "https://") }
 
-// cookieName has the prefix by which browsers bind a cookie to this host and
-// to HTTPS, which needs HTTPS.
+// cookiePrefix is that by which browsers bind a cookie to HTTPS, and at the root of
+// a host to this host too: "" without HTTPS.
+func (s *server) cookiePrefix() string {
+	switch {
+	case !s.https():
+		return ""
+	case s.root.path != "": // browsers take __Host- with the path / alone
+		return "__Secure-"
+	}
+	return "__Host-"
+}
+
+// cookieName is the name of the session's cookie.
 func (s *server) cookieName() string {
 	if s.https() {
-		return "__Host-constellation"
+		return s.cookiePrefix() + "constellation"
 	}
 	return "constellation_session"
 }
 
-func (s *server) setCookie(w http.ResponseWriter, token string, expires time.Time) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the public URL is https; without, browsers would not send it
-		Name: s.cookieName(), Value: token, Path: "/", Expires: expires,
-		HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode,
-	})
+// setCookie sends a cookie of ours. It goes to our own paths alone, and is for
+// HTTPS alone where the public URL is: without, browsers would not send it back.
+func (r *request) setCookie(c *http.Cookie) {
+	c.Path, c.HttpOnly, c.Secure = r.root.cookiePath(), true, r.https
+	if c.SameSite == 0 {
+		c.SameSite = http.SameSiteLaxMode
+	}
+	http.SetCookie(r.w, c)
+}
+
+func (s *server) keepSession(r *request, token string, expires time.Time) {
+	r.setCookie(&http.Cookie{Name: s.cookieName(), Value: token, Expires: expires})
 }
 
 // session returns the principal of the request's session cookie.
@@ -44,7 +62,7 @@ func (s *server) session(r *http.Request) (control.Principal, error) {
 func (s *server) showLogin(r *request) error {
 	next := localPath(r.URL.Query().Get("next"))
 	if _, err := s.session(r.Request); err == nil {
-		http.Redirect(r.w, r.Request, next, http.StatusSeeOther) //nolint:gosec // localPath gives paths of ours only
+		r.goTo(next)
 		return nil
 	}
 	return r.render(http.StatusOK, page.LoginPage(s.loginModel(r, page.Login{Next: next})))
@@ -105,7 +123,7 @@ func (s *server) begin(r *request) error {
 	if err != nil {
 		return err
 	}
-	s.setCookie(r.w, token, expires)
+	s.keepSession(r, token, expires)
 	s.rememberDevice(r)
 	return nil
 }
@@ -113,10 +131,7 @@ func (s *server) begin(r *request) error {
 // deviceCookie returns the name of the cookie by which a browser that signed in
 // once is known when others guess passwords from its address.
 func (s *server) deviceCookie() string {
-	if s.https() {
-		return "__Host-constellation_device"
-	}
-	return "constellation_device"
+	return s.cookiePrefix() + "constellation_device"
 }
 
 func (s *server) device(r *http.Request) string {
@@ -128,9 +143,9 @@ func (s *server) device(r *http.Request) string {
 }
 
 func (s *server) rememberDevice(r *request) {
-	http.SetCookie(r.w, &http.Cookie{ //nolint:gosec // Secure wherever the public URL is https; without, browsers would not send it
-		Name: s.deviceCookie(), Value: s.control.DeviceToken(r.p, s.device(r.Request)), Path: "/", MaxAge: int(control.DeviceLifetime / time.Second),
-		HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteStrictMode,
+	r.setCookie(&http.Cookie{
+		Name: s.deviceCookie(), Value: s.control.DeviceToken(r.p, s.device(r.Request)), MaxAge: int(control.DeviceLifetime / time.Second),
+		SameSite: http.SameSiteStrictMode,
 	})
 }
 
@@ -152,13 +167,13 @@ func (s *server) logout(r *request) error {
 			return err
 		}
 	}
-	s.setCookie(r.w, "", time.Unix(1, 0))
+	s.keepSession(r, "", time.Unix(1, 0))
 	if onward.URL != "" {
 		onward.Frame = s.frame(r, "Signed out")
 		onward.Frame.Onward = onward.URL
 		return r.render(http.StatusOK, page.SignedOutPage(onward))
 	}
-	http.Redirect(r.w, r.Request, "/login", http.StatusSeeOther)
+	r.goTo("/login")
 	return nil
 }
 

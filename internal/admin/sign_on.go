@@ -21,21 +21,13 @@ func (s *server) signInCookie(state string) string {
 	return s.signInPrefix() + hex.EncodeToString(sum[:6])
 }
 
-func (s *server) signInPrefix() string {
-	if s.https() {
-		return "__Host-constellation_signin_"
-	}
-	return "constellation_signin_"
-}
+func (s *server) signInPrefix() string { return s.cookiePrefix() + "constellation_signin_" }
 
 // maxSignIns is how many sign-ins under way a browser keeps.
 const maxSignIns = 4
 
 func (s *server) keepSignIn(r *request, state, kept string, expires time.Time) {
-	http.SetCookie(r.w, &http.Cookie{ //nolint:gosec // Secure wherever the public URL is https; without, browsers would not send it
-		Name: s.signInCookie(state), Value: kept, Path: "/", Expires: expires,
-		HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode, // Lax: the provider's answer comes from its site
-	})
+	r.setCookie(&http.Cookie{Name: s.signInCookie(state), Value: kept, Expires: expires}) // Lax: the provider's answer comes from its site
 }
 
 // beginSignIn sends the browser to a provider.
@@ -51,7 +43,7 @@ func (s *server) beginSignIn(r *request) error {
 			continue
 		}
 		if under++; under >= maxSignIns {
-			http.SetCookie(r.w, &http.Cookie{Name: c.Name, Path: "/", MaxAge: -1, HttpOnly: true, Secure: s.https(), SameSite: http.SameSiteLaxMode}) //nolint:gosec // ends a cookie
+			r.setCookie(&http.Cookie{Name: c.Name, MaxAge: -1}) // ends it
 		}
 	}
 	s.keepSignIn(r, begun.State, begun.Kept, begun.Expires)

@@ -125,8 +125,8 @@ func (s *server) registryFacts(m *control.System) []page.Fact {
 	if m.SystemImage != nil {
 		digest := m.SystemImage.Image.Digest
 		image = page.Fact{
-			Name: "System image", Value: s.host() + "/" + m.SystemImage.Image.Repository + ":" + constellation.ImageTag(m.SystemImage.Version), Note: digest[:min(len(digest), 19)] + "…",
-			Copy: s.host() + "/" + m.SystemImage.Image.Repository + "@" + digest,
+			Name: "System image", Value: s.registry + "/" + m.SystemImage.Image.Repository + ":" + constellation.ImageTag(m.SystemImage.Version), Note: digest[:min(len(digest), 19)] + "…",
+			Copy: s.registry + "/" + m.SystemImage.Image.Repository + "@" + digest,
 		}
 	}
 	return []page.Fact{storage, image}

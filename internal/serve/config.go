@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +38,7 @@ type Config struct {
 
 	listen            string
 	publicURL         string
+	registryHost      string
 	tlsCert           string
 	tlsKey            string
 	trustedProxies    []string
@@ -86,7 +86,8 @@ func (c *Config) AddServerFlags(flags *pflag.FlagSet) {
 // addServeFlags adds the settings of the server alone.
 func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
-	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server; default http://localhost with the listening port")
+	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server, perhaps below a path, https://HOST/PREFIX; default http://localhost with the listening port")
+	setting(flags.StringVar, &c.registryHost, "registry-host", "", "the host, or HOST:PORT, by which docker, crane and the like reach this server's /v2; default that of --public-url")
 	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file that is read again when it changes; needs --tls-key")
 	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
@@ -243,16 +244,7 @@ func (c *Config) check() error {
 	if err := c.audit.check(); err != nil {
 		return err
 	}
-	if c.publicURL == "" {
-		return nil
-	}
-	u, err := url.Parse(c.publicURL)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil ||
-		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return command.UsageError{Err: fmt.Errorf("--public-url is http:// or https:// and a host, without a path; not %q", c.publicURL)}
-	}
-	c.publicURL = u.Scheme + "://" + u.Host
-	return nil
+	return c.checkPublicURL()
 }
 
 // StorageConfig is where the registry's content is kept.

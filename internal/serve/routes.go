@@ -31,8 +31,8 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, auditState{m.control}}, m.jobs.Collectors())...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
-	images := registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies})
-	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
+	images := httpserve.Rooted(registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies}))
+	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, RegistryHost: c.registryHost, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),

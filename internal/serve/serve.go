@@ -113,7 +113,7 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 				}
 				return c.stopDelay
 			},
-		}, gate)
+		}, httpserve.Prefix(pathOf(publicURL), gate))
 	}()
 	m, err := start(ctx, c, build, publicURL, log)
 	if err != nil {

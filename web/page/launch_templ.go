@@ -250,7 +250,7 @@ func launchInstall(m Launch) templ.Component {
 			templ_7745c5c3_Var8 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "<section class=\"below\" aria-labelledby=\"install\"><h2 id=\"install\">Install launch instance</h2><p class=\"muted\">Run these on a machine that reaches the target cluster. Fill in what you know, and copy. <a href=\"/docs/\">Installation documentation</a></p><form class=\"places\" action=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "<section class=\"below\" aria-labelledby=\"install\"><h2 id=\"install\">Install launch instance</h2><p class=\"muted\">Run these on a machine that reaches the target cluster. Fill in what you know, and copy. <a href=\"/docs/deploying\">Installation documentation</a></p><form class=\"places\" action=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -9,6 +9,7 @@ const pause = (ms, signal) => new Promise((done) => {
 });
 const isLive = () => document.querySelector('[data-live]') !== null;
 const channel = 'BroadcastChannel' in self ? new BroadcastChannel('constellation-live') : null;
+const root = new URL('..', import.meta.url).pathname; // of the panel, which may be below a prefix
 const longestPause = 60_000;
 let holding; // ends this tab's part in the stream
 let lost = false;
@@ -126,7 +127,7 @@ function announce(said) {
 
 // heard takes a list of satellites that changed; "*" is any number of them.
 function heard(changed) {
-  const concerns = location.pathname === '/' || changed.some((id) => id === '*' || location.pathname.includes(id));
+  const concerns = location.pathname.replace(/\/*$/, '/') === root || changed.some((id) => id === '*' || location.pathname.includes(id));
   if (concerns && asked === undefined) asked = setTimeout(refresh, 300 + Math.random() * 700);
 }
 // Times in words, counts and charts grow old without a change.
@@ -183,7 +184,7 @@ function reached() {
 async function stream(signal) {
   for (let wait = 1000; !signal.aborted && !signedOut;) {
     try {
-      const answer = await fetch('/live', { signal, headers: { Accept: 'text/event-stream' }, cache: 'no-store' });
+      const answer = await fetch(`${root}live`, { signal, headers: { Accept: 'text/event-stream' }, cache: 'no-store' });
       if (answer.status === 401) return ended();
       if (!answer.headers.get('Content-Type')?.startsWith('text/event-stream')) throw new Error(answer.status);
       reached();

@@ -28,7 +28,7 @@ async function find() {
   asked = new AbortController();
   let text;
   try {
-    const answer = await fetch('/find?q=' + encodeURIComponent(typed), {
+    const answer = await fetch(new URL('../find?q=' + encodeURIComponent(typed), import.meta.url), {
       headers: { 'HX-Request': 'true', 'HX-Target': 'found' }, signal: asked.signal,
     });
     if (answer.headers.get('HX-Redirect')) { location.href = answer.headers.get('HX-Redirect'); return; }
