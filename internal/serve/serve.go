@@ -108,6 +108,7 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, Log: log, Grace: c.stopTimeout,
 			OnStop: func() time.Duration {
 				ready.Stopping()
+				notifySystemd(log, "STOPPING=1")
 				if !gate.Opened() { // nobody was sent here yet
 					return 0
 				}
@@ -129,6 +130,7 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 	if err == nil {
 		gate.Open(handler)
 		log.Info("ready", "url", publicURL, "after", time.Since(begun).Round(time.Millisecond).String())
+		notifySystemd(log, "READY=1")
 		err = m.announceSetup(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
