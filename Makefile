@@ -16,10 +16,10 @@ LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 CLUSTER_PACKAGES = containerd runc containernetworking-plugins iptables conntrack etcd-server iproute2 nginx
 NODE_PACKAGES    = $(shell command -v npm >/dev/null || echo nodejs npm)
 BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
-TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap gcc libc6-dev $(CLUSTER_PACKAGES)
+TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap systemd gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test e2e browser screenshots conformance crash replicas faults fuzz soak durability weights lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test ways e2e browser screenshots conformance crash replicas faults fuzz soak durability weights lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ test: ## Run all tests; installs what they need
 	@[ "$$(id -u)" != 0 ] || bin/devcluster build --apiserver 1.32.2
 	@deploy/test.sh
 
+ways: build components ## Try the chart, the compose file and the systemd unit
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@deploy/test.sh ways
+
 e2e: ## Run the end-to-end test alone
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@$(MAKE) --no-print-directory build components
@@ -128,6 +132,7 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 	@bin/golangci-lint run ./...
 	@cd deploy/devcluster && ../../bin/golangci-lint run --config ../../.golangci.yml ./...
 	@cd deploy/bench/fasthttp && ../../../bin/golangci-lint run --config ../../../.golangci.yml ./...
+	@for module in chart compose; do (cd deploy/$$module && ../../bin/golangci-lint run --config ../../.golangci.yml ./...) || exit 1; done
 	@deploy/versions.sh
 	@$(GO) mod tidy -diff
 	@$(MAKE) --no-print-directory generate

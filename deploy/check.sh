@@ -23,7 +23,7 @@ changed=$(git diff --name-only "$since"; git ls-files --others --exclude-standar
 # this module. Without a pattern it is of all files: what is embedded, such as
 # SQL or a style sheet, is tested by the package that embeds it.
 folders() {
-  echo "$changed" | grep -v '^deploy/\(devcluster\|tools\|bench/fasthttp\)/' | grep -e "$1" | while read -r file; do
+  echo "$changed" | grep -v '^deploy/\(chart\|compose\|devcluster\|tools\|bench/fasthttp\)/' | grep -e "$1" | while read -r file; do
     folder=$(dirname "$file")
     while [ "$folder" != . ] && ! ls "$folder"/*.go >/dev/null 2>&1; do folder=$(dirname "$folder"); done
     [ "$folder" = . ] || echo "./$folder"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test.sh [PACKAGE...] runs the tests, by default all of every module, and ends
+# test.sh [ways | PACKAGE...] runs the tests, by default all of every module, and ends
 # with one line that counts them. `make test` calls it with everything built.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,7 +19,15 @@ gotestsum() { # NAME DIR PACKAGE...
 }
 
 go build -modfile=deploy/tools/go.mod -o bin/gotestsum gotest.tools/gotestsum
-if [ $# -gt 0 ]; then
+ways() { # to run the mothership; each module's requirements are its own
+  gotestsum chart deploy/chart ./...
+  gotestsum compose deploy/compose ./...
+}
+
+if [ "$*" = ways ]; then
+  gotestsum systemd . ./deploy/systemd
+  ways
+elif [ $# -gt 0 ]; then
   gotestsum chosen . "$@"
 else
   # Most tests wait for others more than they compute: more of them at once than
@@ -29,6 +37,7 @@ else
   # Clusters and browsers one after the other: they measure time.
   gotestsum e2e . -p 1 ./internal/e2e/...
   gotestsum devcluster deploy/devcluster ./...
+  ways
 fi
 
 count() { cat "$results"/*.json | grep -F '"Test":' | grep -cF "\"Action\":\"$1\"" || true; }
