@@ -59,6 +59,9 @@ func (s *Service) sweep(ctx context.Context) error {
 			if err := s.db.MoveStatuses(ctx, sumMoves(moves)); err != nil {
 				return err
 			}
+			if err := s.tell(ctx, moves); err != nil {
+				return err
+			}
 			return s.notifyLaunches(ctx, changed)
 		})
 		if err != nil || len(silenced) < batchSize {

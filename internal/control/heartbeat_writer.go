@@ -250,6 +250,9 @@ func (s *Service) storeReports(ctx context.Context, batch []*queuedHeartbeat) (m
 	if err := s.db.MoveStatuses(ctx, sumMoves(w.moves)); err != nil {
 		return nil, err
 	}
+	if err := s.tell(ctx, w.moves); err != nil {
+		return nil, err
+	}
 	if err := s.db.NoteKeyUses(ctx, keyUses(batch)); err != nil {
 		return nil, err
 	}

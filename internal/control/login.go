@@ -109,6 +109,9 @@ func (s *Service) countLogin(ctx context.Context, username, from string) error {
 			seconds := int((wait + time.Second - 1) / time.Second)
 			return constellation.Errorf(constellation.KindRateLimited, "too many failed logins; try again in %d seconds", seconds)
 		}
+		if err := s.tellThrottled(ctx, counts, username, from); err != nil {
+			return err
+		}
 		return s.db.AddLoginFailure(ctx, username, from, now, now.Add(-failureMemory))
 	})
 }

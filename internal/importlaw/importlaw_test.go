@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -27,14 +27,15 @@ var direct = map[string][]string{
 	"internal/cron":          {},
 	"internal/webhook":       {},
 	"internal/auditstream":   {"internal/constellation", "internal/outbound", "internal/webhook"},
+	"internal/notify":        {"internal/auth", "internal/constellation", "internal/jobs", "internal/outbound", "internal/postgres", "internal/webhook"},
 	"internal/auth":          {"internal/constellation"},
 	"internal/bundle":        {"internal/constellation"},
 	"internal/client":        {"internal/apiv1"},
 	"web":                    {"internal/constellation"},
 	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
 	"internal/jobs":          {"internal/constellation", "internal/postgres"},
-	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space"},
-	"internal/space":         {"internal/constellation", "internal/postgres", "internal/bundle"},
+	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space", "internal/notify"},
+	"internal/space":         {"internal/constellation", "internal/postgres", "internal/bundle", "internal/notify"},
 	"internal/signon":        {"internal/constellation", "internal/outbound"},
 	"internal/api":           {"internal/control", "internal/space", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
