@@ -2,14 +2,8 @@ package registry
 
 import (
 	"context"
-	"debug/elf"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"regexp"
 	"runtime"
 	"sync"
 	"time"
@@ -19,16 +13,8 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/systemimage"
 )
-
-// hostCABundles are where distributions keep their certificate authorities.
-var hostCABundles = []string{
-	"/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch, and the system image itself
-	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-	"/etc/pki/tls/certs/ca-bundle.crt",
-	"/etc/ssl/ca-bundle.pem",
-	"/etc/ssl/cert.pem",
-}
 
 // SystemImageConfig says what the system image is made from. Executable ""
 // is the running program, CABundle "" the host's certificate authorities and
@@ -131,32 +117,25 @@ var errNotStored = errors.New("the storage failed")
 const systemAttempts = 3
 
 func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) (bundle.System, error) {
-	caBundle, err := readCABundle(config.CABundle)
+	program, err := systemimage.Open(config.Executable, config.CABundle)
 	if err != nil {
 		return bundle.System{}, err
 	}
-	executable, err := openExecutable(config.Executable)
-	if err != nil {
-		return bundle.System{}, err
-	}
-	defer func() { _ = executable.Close() }() // only read
-	key, err := systemKey(executable, caBundle)
+	defer program.Close()
+	key, err := program.Key()
 	if err != nil {
 		return bundle.System{}, err
 	}
 	var descriptor *v1.Descriptor
 	for range systemAttempts {
 		if descriptor, err = s.cachedSystem(ctx, key); err == nil && descriptor == nil {
-			descriptor, err = s.packSystem(ctx, key, executable, caBundle)
+			descriptor, err = s.packSystem(ctx, key, program)
 		}
 		if err == nil {
 			err = s.keepSystem(ctx, config, key, *descriptor)
 		}
 		if constellation.KindOf(err) != constellation.KindConflict {
 			break
-		}
-		if _, err := executable.Seek(0, io.SeekStart); err != nil {
-			return bundle.System{}, fmt.Errorf("rewind the mothership's binary: %w", err)
 		}
 	}
 	if err != nil {
@@ -169,61 +148,4 @@ func makeSystemImage(ctx context.Context, s *Storage, config SystemImageConfig) 
 			Platforms: []string{"linux/" + runtime.GOARCH},
 		},
 	}, nil
-}
-
-// readCABundle reads the certificate authorities that the satellite and the
-// installer's container trust.
-func readCABundle(path string) ([]byte, error) {
-	paths := hostCABundles
-	if path != "" {
-		paths = []string{path}
-	}
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, constellation.Wrap(err, constellation.KindUnavailable, "the certificate authorities for the system image cannot be read from %s", path)
-		}
-		return data, nil
-	}
-	return nil, constellation.Errorf(constellation.KindUnavailable, "the system image needs certificate authorities and this machine has none: install the package ca-certificates and restart the mothership")
-}
-
-// openExecutable opens a program that runs on nothing but a Linux kernel.
-func openExecutable(path string) (*os.File, error) {
-	if path == "" {
-		var err error
-		if path, err = os.Executable(); err != nil {
-			return nil, constellation.Wrap(err, constellation.KindUnavailable, "the mothership cannot find its own binary for the system image")
-		}
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, constellation.Wrap(err, constellation.KindUnavailable, "the mothership cannot read its own binary for the system image")
-	}
-	binary, err := elf.NewFile(file)
-	if err != nil {
-		_ = file.Close()
-		return nil, constellation.Wrap(err, constellation.KindUnavailable, "the system image needs a mothership that runs on Linux; this one runs on %s", runtime.GOOS)
-	}
-	for _, program := range binary.Progs {
-		if program.Type == elf.PT_INTERP {
-			_ = file.Close()
-			return nil, constellation.Errorf(constellation.KindUnavailable, "the system image needs a statically linked mothership: build it with CGO_ENABLED=0, as make build does")
-		}
-	}
-	return file, nil
-}
-
-var notInTag = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
-
-// versionTag returns the version as a tag, which has no '+'.
-func versionTag(version string) string {
-	tag := notInTag.ReplaceAllString(version, "-")
-	if !tagPattern.MatchString(tag) {
-		return "unversioned"
-	}
-	return tag
 }

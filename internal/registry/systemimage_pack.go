@@ -2,38 +2,15 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"runtime"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/systemimage"
 )
-
-// systemFormat is part of the cache's key: it grows when the image is made
-// in another way.
-const systemFormat = 1
-
-// systemKey names the image by all that goes into it, and rewinds executable.
-func systemKey(executable io.ReadSeeker, caBundle []byte) (string, error) {
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%d %s %s %x ", systemFormat, runtime.GOARCH, runtime.Version(), sha256.Sum256(caBundle))
-	if _, err := io.Copy(sum, executable); err != nil {
-		return "", fmt.Errorf("read the mothership's binary: %w", err)
-	}
-	if _, err := executable.Seek(0, io.SeekStart); err != nil {
-		return "", fmt.Errorf("rewind the mothership's binary: %w", err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
 
 func systemCachePath(key string) string { return ownRoot + "/system/" + key }
 
@@ -73,20 +50,16 @@ func (s *Storage) cachedSystem(ctx context.Context, key string) (*v1.Descriptor,
 
 // packSystem makes the image. What refers to a thing is written after it, so
 // stopping anywhere leaves nothing half made to be found.
-func (s *Storage) packSystem(ctx context.Context, key string, executable *os.File, caBundle []byte) (*v1.Descriptor, error) {
-	info, err := executable.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("read the mothership's binary: %w", err)
+func (s *Storage) packSystem(ctx context.Context, key string, program *systemimage.Program) (*v1.Descriptor, error) {
+	var layers []systemimage.Layer
+	for _, part := range systemimage.Parts {
+		layer, err := s.writeLayer(ctx, constellation.SystemRepository, program, part)
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer)
 	}
-	base, err := s.writeLayer(ctx, constellation.SystemRepository, baseFiles(caBundle))
-	if err != nil {
-		return nil, err
-	}
-	binary, err := s.writeLayer(ctx, constellation.SystemRepository, binaryFiles(contextReader{ctx, executable}, info.Size()))
-	if err != nil {
-		return nil, err
-	}
-	config, err := json.Marshal(systemConfig(base, binary))
+	config, err := json.Marshal(systemimage.Config(layers))
 	if err != nil {
 		return nil, fmt.Errorf("encode the system image's config: %w", err)
 	}
@@ -94,10 +67,7 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	if err != nil {
 		return nil, err
 	}
-	manifest, err := json.Marshal(v1.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: v1.MediaTypeImageManifest,
-		Config: configDescriptor, Layers: []v1.Descriptor{base.descriptor, binary.descriptor},
-	})
+	manifest, err := json.Marshal(systemimage.Manifest(configDescriptor, layers))
 	if err != nil {
 		return nil, fmt.Errorf("encode the system image's manifest: %w", err)
 	}
@@ -115,32 +85,24 @@ func (s *Storage) packSystem(ctx context.Context, key string, executable *os.Fil
 	return &descriptor, nil
 }
 
-// systemConfig has no entrypoint: a pod names the whole command, and a
-// container started by hand may be the mothership or algo-install.
-func systemConfig(layers ...layer) v1.Image {
-	image := v1.Image{
-		Created:  &epoch,
-		Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH},
-		Config: v1.ImageConfig{
-			User:       fmt.Sprintf("%d:%d", nonroot, nonroot),
-			Env:        []string{"PATH=/usr/bin", "HOME=/home/algo", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
-			Cmd:        []string{"mothership", "help"},
-			WorkingDir: "/home/algo",
-			Labels:     map[string]string{"org.opencontainers.image.title": "Constellation system image", "org.opencontainers.image.licenses": "Apache-2.0"},
-		},
-		RootFS: v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{}},
+// writeLayer streams a layer of the program into a blob of repository.
+func (s *Storage) writeLayer(ctx context.Context, repository string, program *systemimage.Program, part systemimage.Part) (systemimage.Layer, error) {
+	blob, err := s.createBlob(ctx, repository)
+	if err != nil {
+		return systemimage.Layer{}, err
 	}
-	for _, l := range layers {
-		image.RootFS.DiffIDs = append(image.RootFS.DiffIDs, l.diffID)
-		image.History = append(image.History, v1.History{Created: &epoch, CreatedBy: "mothership serve"})
+	defer blob.Close()
+	layer, err := program.WriteLayer(ctx, blob, part)
+	if err != nil {
+		return systemimage.Layer{}, err
 	}
-	return image
+	return layer, blob.Commit(ctx, layer.Descriptor)
 }
 
 // keepSystem tags the image and notes it, so that no garbage collection removes it. A
 // KindConflict error says that parts of it went before that.
 func (s *Storage) keepSystem(ctx context.Context, config SystemImageConfig, key string, descriptor v1.Descriptor) error {
-	tag := versionTag(config.Version)
+	tag := systemimage.Tag(config.Version)
 	if config.Control == nil {
 		return s.tag(ctx, constellation.SystemRepository, tag, descriptor)
 	}

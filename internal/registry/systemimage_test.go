@@ -163,7 +163,7 @@ func TestSystemImageLayout(t *testing.T) {
 	want := []string{
 		"etc/ 0755 0", "etc/group 0644 0", "etc/nsswitch.conf 0644 0", "etc/passwd 0644 0", "etc/ssl/ 0755 0",
 		"etc/ssl/certs/ 0755 0", "etc/ssl/certs/ca-certificates.crt 0644 0", "home/ 0755 0", "home/algo/ 0755 65532",
-		"home/algo/deployment/ 0755 65532", "tmp/ 1777 0",
+		"home/algo/deployment/ 0755 65532", "tmp/ 1777 0", "var/ 0755 0", "var/lib/ 0755 0", "var/lib/constellation/ 0700 65532",
 		"usr/ 0755 0", "usr/bin/ 0755 0", "usr/bin/algo-install 0777 0", "usr/bin/mothership 0755 0",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -1,4 +1,4 @@
-package registry
+package systemimage
 
 import (
 	"archive/tar"
@@ -23,10 +23,10 @@ const nonroot = 65532
 // digest.
 var epoch = time.Unix(0, 0).UTC()
 
-// layer is a layer in storage.
-type layer struct {
-	descriptor v1.Descriptor
-	diffID     digest.Digest
+// Layer is a layer that was written.
+type Layer struct {
+	Descriptor v1.Descriptor
+	DiffID     digest.Digest
 }
 
 // baseFiles is the layer under the binary: what a program expects of a file
@@ -44,6 +44,9 @@ func baseFiles(caBundle []byte) []entry {
 		{name: "home/algo/", mode: 0o755, owner: nonroot},
 		{name: "home/algo/deployment/", mode: 0o755, owner: nonroot},
 		{name: "tmp/", mode: 0o1777},
+		{name: "var/", mode: 0o755},
+		{name: "var/lib/", mode: 0o755},
+		{name: "var/lib/constellation/", mode: 0o700, owner: nonroot}, // a server's data dir, when a volume is mounted here
 	}
 }
 
@@ -107,34 +110,26 @@ func (e entry) writeTo(w *tar.Writer) error {
 	return err
 }
 
-// writeLayer streams files, compressed, into a blob of repository. The
-// compressor's level is part of the digest: changing it changes every
-// system image. Level 6 of klauspost packs a Go binary at about 80 MB/s.
-func (s *Storage) writeLayer(ctx context.Context, repository string, files []entry) (layer, error) {
-	blob, err := s.createBlob(ctx, repository)
-	if err != nil {
-		return layer{}, err
-	}
-	defer blob.Close()
+// writeLayer streams files, compressed, to w. The compressor's level is part of the
+// digest: changing it changes every system image. Level 6 of klauspost packs a Go
+// binary at about 80 MB/s.
+func writeLayer(ctx context.Context, w io.Writer, files []entry) (Layer, error) {
 	compressed, plain := newCountingHash(), sha256.New()
-	packer, err := gzip.NewWriterLevel(io.MultiWriter(blob, compressed), 6)
+	packer, err := gzip.NewWriterLevel(io.MultiWriter(w, compressed), 6)
 	if err != nil {
-		return layer{}, err
+		return Layer{}, err
 	}
 	archive := tar.NewWriter(io.MultiWriter(packer, plain))
 	for _, file := range files {
 		if err := errors.Join(ctx.Err(), file.writeTo(archive)); err != nil {
-			return layer{}, fmt.Errorf("write %s into the layer: %w", file.name, err)
+			return Layer{}, fmt.Errorf("write %s into the layer: %w", file.name, err)
 		}
 	}
 	if err := errors.Join(archive.Close(), packer.Close()); err != nil {
-		return layer{}, fmt.Errorf("finish the layer: %w", err)
+		return Layer{}, fmt.Errorf("finish the layer: %w", err)
 	}
 	descriptor := v1.Descriptor{MediaType: v1.MediaTypeImageLayerGzip, Digest: digestOf(compressed), Size: compressed.size}
-	if err := blob.Commit(ctx, descriptor); err != nil {
-		return layer{}, err
-	}
-	return layer{descriptor: descriptor, diffID: digestOf(plain)}, nil
+	return Layer{Descriptor: descriptor, DiffID: digestOf(plain)}, nil
 }
 
 func digestOf(h hash.Hash) digest.Digest {
