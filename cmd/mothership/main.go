@@ -44,6 +44,7 @@ func newRootCommand(name string, std command.Streams) *cobra.Command {
 			newGCCommand(std),
 			newAuditCommand(std),
 			newStorageCommand(std),
+			newImageCommand(std),
 			newDoctorCommand(std),
 			newQuotaCommand(std),
 			newRetentionCommand(std),
