@@ -34,6 +34,7 @@ type AlgorithmVersion struct {
 	CorrectedBy     string
 	CreatedAt       time.Time
 	CreatedBy       string
+	Import          *Import // how it comes, or came, from a registry elsewhere; nil: it was pushed, or nobody asked
 }
 
 // Ref returns OWNER/NAME/HASH.

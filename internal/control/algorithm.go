@@ -87,7 +87,15 @@ func (s *Service) ListAlgorithmVersions(ctx context.Context, p Principal, owner,
 		return Page[constellation.AlgorithmVersion]{}, err
 	}
 	rows, err := s.db.AlgorithmVersions(ctx, algorithm.ID, list)
-	return algorithmVersionListing.page(list, rows), err
+	if err != nil {
+		return Page[constellation.AlgorithmVersion]{}, err
+	}
+	page := algorithmVersionListing.page(list, rows)
+	listed := make([]*constellation.AlgorithmVersion, len(page.Items))
+	for i := range page.Items {
+		listed[i] = &page.Items[i]
+	}
+	return page, s.withImports(ctx, listed)
 }
 
 // GetAlgorithmVersion returns one version; when it does not exist, the error
@@ -106,7 +114,7 @@ func (s *Service) GetAlgorithmVersion(ctx context.Context, p Principal, ref cons
 			return nil, err
 		}
 		if len(found) == 1 {
-			return &found[0], nil
+			return &found[0], s.withImports(ctx, []*constellation.AlgorithmVersion{&found[0]})
 		}
 	}
 	message, err := s.noVersion(ctx, p, algorithm, ref.Hash)
@@ -169,7 +177,13 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 		}
 		if created = len(found) == 0; !created {
 			v = &found[0]
-			if v.Image.Digest != push.Image.Digest {
+			switch {
+			case v.State == constellation.VersionImporting:
+				return constellation.Errorf(constellation.KindConflict, "commit %s of %s is being imported from another registry: cancel that first, or push under another hash", push.Ref.Hash, push.Ref.Repository())
+			case v.State == constellation.VersionFailed:
+				created = true
+				return s.pushOverFailed(ctx, p, v, push, store)
+			case v.Image.Digest != push.Image.Digest:
 				return constellation.Errorf(constellation.KindConflict, "commit %s of %s is registered already, as %s, and never changes: skip the push, or commit what changed and push under the new hash",
 					push.Ref.Hash, push.Ref.Repository(), v.Image.Digest)
 			}
@@ -185,6 +199,20 @@ func (s *Service) PushAlgorithm(ctx context.Context, p Principal, push Push, sto
 		return nil, false, err
 	}
 	return v, created, nil
+}
+
+// pushOverFailed makes an image that was pushed the version whose import failed.
+func (s *Service) pushOverFailed(ctx context.Context, p Principal, v *constellation.AlgorithmVersion, push Push, store func(context.Context) error) error {
+	if err := s.ledger().StoreHeld(ctx, push.Manifest, store); err != nil {
+		return err
+	}
+	if err := s.db.DeleteImport(ctx, v.ID); err != nil {
+		return err
+	}
+	if err := s.fillVersion(ctx, v, push); err != nil {
+		return err
+	}
+	return s.audit(ctx, p, "algorithm_version.create", versionTarget(v), nil, viewVersion(v))
 }
 
 func checkPush(push Push) error {

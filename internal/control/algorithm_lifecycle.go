@@ -14,6 +14,9 @@ import (
 // With ifMatch another revision than that is KindPreconditionFailed.
 func (s *Service) CorrectRuntime(ctx context.Context, p Principal, ref constellation.AlgorithmRef, ifMatch *int64, change constellation.RuntimeChange) (v *constellation.AlgorithmVersion, err error) {
 	err = s.editVersion(ctx, p, ref, ifMatch, "correcting an algorithm version", func(s *Service, before *constellation.AlgorithmVersion) error {
+		if before.State != constellation.VersionReady {
+			return constellation.Errorf(constellation.KindInvalid, "%s is %s: its settings can be corrected once it is ready; an import takes settings when it is asked for", before.Ref(), before.State)
+		}
 		if before.Weights != nil {
 			return constellation.Errorf(constellation.KindInvalid, "%s holds weights, which do not run: there are no settings to correct", before.Ref())
 		}

@@ -25,6 +25,7 @@ var sealedPlaces = map[string]func(key string) string{
 	"setup_token.sealed":        func(string) string { return setupPlace },
 	"sign_ons.refresh_token":    refreshPlace,
 	"sign_ons.id_token":         idTokenPlace,
+	"foreign_registries.sealed": registryPlace,
 }
 
 // Reseal seals anew, with the key that seals now, every secret that another one has

@@ -35,8 +35,14 @@ type Options struct {
 	// StartCollection has a garbage collection done in the background, once the
 	// transaction commits; nil cannot.
 	StartCollection func(ctx context.Context, db *postgres.DB, by string) error
-	PublicURL       string // where satellites and operators reach this mothership
-	Version         string
+	// StartImport has an import done in the background, once the transaction commits;
+	// nil cannot.
+	StartImport func(ctx context.Context, db *postgres.DB, versionID string, generation int) error
+	// FreeSpace returns how much room the registry's storage has, and whether that is
+	// known; nil does not know.
+	FreeSpace func(context.Context) (int64, bool)
+	PublicURL string // where satellites and operators reach this mothership
+	Version   string
 	// HeartbeatInterval is how often launches are told to report, in whole
 	// seconds; 0 is 30 s.
 	HeartbeatInterval time.Duration

@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage", "internal/importer"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -70,6 +70,9 @@ var direct = map[string][]string{
 		"internal/systemimage"},
 	"internal/storage": {"internal/constellation"},
 	"internal/weights": {"internal/constellation"},
+
+	"internal/foreign":  {"internal/constellation", "internal/outbound", "internal/retry"},
+	"internal/importer": {"internal/constellation", "internal/control", "internal/foreign", "internal/jobs", "internal/outbound", "internal/registry", "internal/retry", "internal/space"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
 	"internal/satellite/authn": {"internal/satellite/discovery", "internal/satellite/identity", "internal/satellite/keyring", "internal/satellite/protocol", "internal/satellite/routing"},

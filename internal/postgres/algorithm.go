@@ -174,6 +174,21 @@ func (db *DB) AlgorithmVersionsByRef(ctx context.Context, refs []constellation.A
 	return versions(rows), err
 }
 
+// AlgorithmVersionByID returns a version.
+func (db *DB) AlgorithmVersionByID(ctx context.Context, id string) (*constellation.AlgorithmVersion, error) {
+	row, err := collectOne[algorithmVersionRow](ctx, db, "get algorithm version", `
+		SELECT v.id, v.algorithm_id, o.name AS owner, g.name, g.repository, v.git_hash, v.semantic_version, v.state,
+			v.digest, v.media_type, v.size, v.platforms, v.runtime, v.weights,
+			v.runtime_revision, v.corrected_at, v.corrected_by, v.created_at, v.created_by
+		FROM algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id JOIN owners o ON o.id = g.owner_id WHERE v.id = @id`,
+		pgx.NamedArgs{"id": id}, constellation.Errorf(constellation.KindNotFound, "there is no such version"))
+	if err != nil {
+		return nil, err
+	}
+	v := row.version()
+	return &v, nil
+}
+
 // SatelliteImages returns the algorithm versions of a satellite version, by
 // position, each with the runtime settings that are the satellite version's.
 func (db *DB) SatelliteImages(ctx context.Context, satelliteID string, number int) ([]constellation.AlgorithmVersion, error) {

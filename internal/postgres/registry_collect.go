@@ -48,6 +48,7 @@ func (db *DB) UnneededLinks(ctx context.Context, since Since, after Unneeded, li
 		WHERE (l.repository, l.digest) > (@repository, @digest) AND b.touched_at < @cutoff
 			AND NOT EXISTS (SELECT FROM registry_manifests m WHERE m.repository = l.repository AND m.digest = l.digest)
 			AND NOT EXISTS (SELECT FROM registry_parts p WHERE p.repository = l.repository AND p.digest = l.digest)
+			AND NOT EXISTS (SELECT FROM algorithm_import_parts i WHERE i.repository = l.repository AND i.digest = l.digest)
 		ORDER BY l.repository, l.digest LIMIT @limit`,
 		since.args(pgx.NamedArgs{"repository": after.Repository, "digest": after.Digest, "limit": limit}))
 }
@@ -79,7 +80,8 @@ func (db *DB) ManifestNamed(ctx context.Context, repository, digest string) (boo
 	return scalar[bool](ctx, db, "look whether a manifest is named", `
 		SELECT EXISTS (SELECT FROM algorithm_versions v JOIN algorithms g ON g.id = v.algorithm_id
 				WHERE g.repository = @repository AND v.digest = @digest)
-			OR EXISTS (SELECT FROM registry_parts WHERE repository = @repository AND digest = @digest)`,
+			OR EXISTS (SELECT FROM registry_parts WHERE repository = @repository AND digest = @digest)
+			OR EXISTS (SELECT FROM algorithm_import_parts WHERE repository = @repository AND digest = @digest)`,
 		pgx.NamedArgs{"repository": repository, "digest": digest})
 }
 
@@ -88,7 +90,8 @@ func (db *DB) ManifestNamed(ctx context.Context, repository, digest string) (boo
 func (db *DB) LinkNamed(ctx context.Context, repository, digest string) (bool, error) {
 	return scalar[bool](ctx, db, "look whether a blob is named", `
 		SELECT EXISTS (SELECT FROM registry_manifests WHERE repository = @repository AND digest = @digest)
-			OR EXISTS (SELECT FROM registry_parts WHERE repository = @repository AND digest = @digest)`,
+			OR EXISTS (SELECT FROM registry_parts WHERE repository = @repository AND digest = @digest)
+			OR EXISTS (SELECT FROM algorithm_import_parts WHERE repository = @repository AND digest = @digest)`,
 		pgx.NamedArgs{"repository": repository, "digest": digest})
 }
 

@@ -23,6 +23,7 @@ var sealed = map[string]struct{ table, key string }{
 	"setup_token.sealed":        {"setup_token", "singleton::text"},
 	"sign_ons.refresh_token":    {"sign_ons", "account_id::text"},
 	"sign_ons.id_token":         {"sign_ons", "account_id::text"},
+	"foreign_registries.sealed": {"foreign_registries", "id::text"},
 }
 
 // SealedColumns are TABLE.COLUMN of all that is sealed.

@@ -97,7 +97,7 @@ func (g *Registry) refusedManifest(ctx context.Context, err error) error {
 // putAlgorithm registers the image as the version that its tag names. The
 // answer goes out only once both the image and the version are stored.
 func (g *Registry) putAlgorithm(w http.ResponseWriter, q request, body []byte, mediaType string, doc *document) error {
-	push, err := g.inspect(q, body, mediaType, doc)
+	push, err := inspect(q.Context(), g.storage, q.route.repository, q.route.reference, body, mediaType, doc)
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,10 @@ func (g *Registry) putAlgorithm(w http.ResponseWriter, q request, body []byte, m
 	return nil
 }
 
-// inspect reads from the image all that its registration needs.
-func (g *Registry) inspect(q request, body []byte, mediaType string, doc *document) (control.Push, error) {
-	repository := q.route.repository
+// inspect reads from the image all that its registration under a tag needs.
+func inspect(ctx context.Context, storage *Storage, repository, tag string, body []byte, mediaType string, doc *document) (control.Push, error) {
 	owner, name, _ := strings.Cut(repository, "/")
-	inspector := inspector{ctx: q.Context(), storage: g.storage, repository: repository, sizes: map[string]int64{}, platforms: map[string]bool{}}
+	inspector := inspector{ctx: ctx, storage: storage, repository: repository, sizes: map[string]int64{}, platforms: map[string]bool{}}
 	digest := bundle.Digest(body)
 	if err := inspector.manifest(digest, body, mediaType, doc, nil, 0); err != nil {
 		return control.Push{}, err
@@ -130,13 +129,13 @@ func (g *Registry) inspect(q request, body []byte, mediaType string, doc *docume
 		inspector.labels = doc.Annotations
 	}
 	return control.Push{
-		Ref:             constellation.AlgorithmRef{Owner: owner, Name: name, Hash: q.route.reference},
+		Ref:             constellation.AlgorithmRef{Owner: owner, Name: name, Hash: tag},
 		SemanticVersion: semanticVersion(inspector.labels[v1.AnnotationVersion]),
 		Image: constellation.Image{
 			Repository: repository, Digest: digest, MediaType: mediaType,
 			Size: inspector.size(), Platforms: inspector.sortedPlatforms(),
 		},
-		Manifest: tagged(storedManifest(repository, body, doc), q.route.reference),
+		Manifest: tagged(storedManifest(repository, body, doc), tag),
 		Runtime:  runtime, Weights: inspector.weights,
 	}, nil
 }

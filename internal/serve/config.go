@@ -18,6 +18,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/storage"
 )
@@ -43,6 +44,7 @@ type Config struct {
 	tlsKey            string
 	trustedProxies    []string
 	requireIfMatch    bool
+	outboundAllow     []string
 	logFormat         string
 	logLevel          string
 	space             spaceSettings
@@ -92,6 +94,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.BoolVar, &c.requireIfMatch, "require-if-match", false, "take changes of satellites, launch instances and algorithm versions by the REST API only with If-Match, so that nobody overwrites what they have not seen")
+	setting(flags.StringSliceVar, &c.outboundAllow, "outbound-allow", nil, "import images from these addresses too, which are not public: host names, addresses or prefixes, such as registry.corp.example,10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
@@ -237,6 +240,9 @@ func (c *Config) check() error {
 	}
 	if _, err := c.StorageConfig(); err != nil {
 		return err
+	}
+	if _, err := outbound.ParseAllowed(c.outboundAllow); err != nil {
+		return command.UsageError{fmt.Errorf("--outbound-allow: %w", err)}
 	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
 		return command.UsageError{Err: fmt.Errorf("--trusted-proxy: %w", err)}

@@ -26,6 +26,7 @@ func jobSet(c *Config, m *mothership) *jobs.Set {
 		return m.control.Purge(ctx)
 	}})
 	addSpaceJobs(set, c, m)
+	addImportJobs(set, c, m)
 	return set
 }
 

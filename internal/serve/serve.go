@@ -19,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/importer"
 	"github.com/constellation-serving/constellation/internal/jobs"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
@@ -237,6 +238,11 @@ func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Provid
 			_, err := m.queue.Insert(ctx, db, collectNow{By: by}, nil)
 			return err
 		},
+		StartImport: func(ctx context.Context, db *postgres.DB, versionID string, generation int) error {
+			_, err := m.queue.Insert(ctx, db, importer.Job{VersionID: versionID, Generation: generation}, nil)
+			return err
+		},
+		FreeSpace:   m.storage.Free,
 		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
 	return providers, nil

@@ -22,7 +22,7 @@ func (l *Ledger) checkQuota(ctx context.Context, repository string, more int64) 
 func overQuota(owner string, has, quota int64) error {
 	return constellation.Errorf(constellation.KindForbidden,
 		"this push would take %s beyond its quota of %s (%s are used): remove versions that nothing uses, or ask an admin for more",
-		owner, byteSize(quota), byteSize(has))
+		owner, ByteSize(quota), ByteSize(has))
 }
 
 // PushRoom returns how many bytes may still be pushed to a repository, -1 for any
@@ -52,8 +52,8 @@ func (l *Ledger) OverQuota(ctx context.Context, repository string) error {
 	return overQuota(owner, room.Bytes, room.Quota)
 }
 
-// byteSize is a number of bytes as people read it.
-func byteSize(n int64) string {
+// ByteSize is a number of bytes as people read it.
+func ByteSize(n int64) string {
 	units := []string{"kB", "MB", "GB", "TB", "PB"}
 	if n < 1000 {
 		return fmt.Sprintf("%d bytes", n)
