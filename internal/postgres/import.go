@@ -95,8 +95,7 @@ func (db *DB) UpdateImport(ctx context.Context, i *constellation.Import) (bool, 
 	tag, err := db.run(ctx, `
 		UPDATE algorithm_imports i SET digest = @digest, phase = @phase, bytes = @bytes, bytes_done = @done, rate = @rate, attempts = @attempts,
 			next_at = @next_at, error = @error, started_at = @started_at, ended_at = @ended_at
-		FROM algorithm_versions v
-		WHERE i.version_id = @id AND i.generation = @generation AND v.id = i.version_id AND v.state = 'importing'`,
+		WHERE i.version_id = @id AND i.generation = @generation AND i.ended_at IS NULL`,
 		pgx.NamedArgs{
 			"id": i.VersionID, "generation": i.Generation, "digest": i.Digest, "phase": i.Phase, "bytes": i.Bytes, "done": i.BytesDone, "rate": i.Rate,
 			"attempts": i.Attempts, "next_at": i.NextAt, "error": i.Error, "started_at": i.StartedAt, "ended_at": i.EndedAt,

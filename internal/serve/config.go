@@ -242,7 +242,7 @@ func (c *Config) check() error {
 		return err
 	}
 	if _, err := outbound.ParseAllowed(c.outboundAllow); err != nil {
-		return command.UsageError{fmt.Errorf("--outbound-allow: %w", err)}
+		return command.UsageError{Err: fmt.Errorf("--outbound-allow: %w", err)}
 	}
 	if _, err := httpserve.ClientAddress(c.trustedProxies, slog.New(slog.DiscardHandler)); err != nil {
 		return command.UsageError{Err: fmt.Errorf("--trusted-proxy: %w", err)}
