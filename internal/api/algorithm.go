@@ -141,7 +141,7 @@ func wireAlgorithmVersion(v *constellation.AlgorithmVersion) apiv1.AlgorithmVers
 			Repository: v.Image.Repository, Digest: v.Image.Digest, MediaType: v.Image.MediaType,
 			Size: v.Image.Size, Platforms: append([]string{}, v.Image.Platforms...),
 		},
-		CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy,
+		CreatedAt: v.CreatedAt.UTC(), CreatedBy: v.CreatedBy, Import: wireImport(v.Import),
 	}
 	if w := v.Weights; w != nil {
 		wire.Weights = &apiv1.Weights{Form: string(w.Form), UnpackedSize: w.UnpackedSize, Files: w.Files}

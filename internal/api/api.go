@@ -64,6 +64,7 @@ func New(service *control.Service, options Options) *Handler {
 	s.serviceAccountRoutes()
 	s.tokenRuleRoutes(router)
 	s.algorithmRoutes()
+	s.importRoutes()
 	s.satelliteRoutes()
 	s.launchRoutes()
 	s.eventRoutes()

@@ -155,7 +155,7 @@ func TestRoutesThatAreNot(t *testing.T) {
 		{"GET", "/v1/nothing", 404, ""},
 		{"GET", "/v1/satellites/", 404, ""},
 		{"PATCH", "/v1/satellites", 405, "GET, HEAD, POST, PUT"},
-		{"POST", "/v1/algorithms/a/b/versions", 405, "GET, HEAD"},
+		{"PUT", "/v1/algorithms/a/b/versions", 405, "GET, HEAD, POST"},
 		{"POST", "/v1/algorithms", 405, "GET, HEAD"},
 		{"DELETE", "/v1/satellites/a%2Fb/launches", 405, "GET, HEAD, POST, PUT"},
 		{"BREW", "/v1/account", 405, "GET, HEAD"},

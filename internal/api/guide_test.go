@@ -40,7 +40,7 @@ func TestTheGuideNamesOperations(t *testing.T) {
 		t.Errorf("README and guide name %d paths of the API; want more, or the test says little", found)
 	}
 	for name, want := range map[string]bool{ // what would be told, and what not
-		"GET /v1/algorithms/…/versions": true, "POST /v1/algorithms/…/versions": false, "POST /v1/algorithms/OWNER/NAME/versions": false,
+		"GET /v1/algorithms/…/versions": true, "POST /v1/algorithms/…/versions": true, "PUT /v1/algorithms/OWNER/NAME/versions": false,
 		"GET /v1/algorithms/OWNER/NAME": true, "GET /v1/algorithms/OWNER": false, "/v1/algorithm": false, "/v1/satellites": true,
 	} {
 		if got := isOperation(name); got != want {

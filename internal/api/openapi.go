@@ -22,6 +22,7 @@ const (
 	tagUsers      = "Users"
 	tagServices   = "Service accounts"
 	tagAlgorithms = "Algorithms"
+	tagRegistries = "Registries"
 	tagSatellites = "Satellites"
 	tagLaunches   = "Launches"
 	tagEvents     = "Events"
@@ -62,7 +63,7 @@ func config(s *server, options Options) huma.Config {
 		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
 		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
 	}
-	for _, tag := range []string{tagAccount, tagUsers, tagServices, tagAlgorithms, tagSatellites, tagLaunches, tagEvents, tagSystem} {
+	for _, tag := range []string{tagAccount, tagUsers, tagServices, tagAlgorithms, tagRegistries, tagSatellites, tagLaunches, tagEvents, tagSystem} {
 		document.Tags = append(document.Tags, &huma.Tag{Name: tag})
 	}
 	format := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}
@@ -209,6 +210,9 @@ func exemplify(document *huma.OpenAPI) {
 		if slices.Contains(ensures, op.OperationID) {
 			answerTwice(op)
 		}
+		if op.OperationID == importID {
+			acceptLater(op.Responses)
+		}
 		for _, status := range unanswered(op) {
 			delete(op.Responses, strconv.Itoa(status))
 		}
@@ -261,6 +265,9 @@ var never = map[string][]int{
 	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
 	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
 	"deleteTokenRule":        {http.StatusConflict},                       // its keys run out by themselves
+	importID:                 {http.StatusNotFound},                       // what is not there yet is made
+	"deleteRegistry":         {http.StatusConflict},                       // nothing hangs on it
+	"updateRegistry":         {http.StatusConflict},                       // its host stays
 	"exchangeToken":          {http.StatusConflict},                       // each exchange makes a key of its own
 }
 

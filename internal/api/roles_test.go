@@ -35,9 +35,13 @@ func routes(t *testing.T, w *world) []route {
 	if err != nil {
 		t.Fatal(err)
 	}
+	registry, err := w.control.CreateForeignRegistry(t.Context(), control.Shell(), "routes.example.com", control.RegistryChange{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	fill := strings.NewReplacer(
 		"/v1/satellites/{satellite_id}/launches/{launch_id}", launch, "/v1/satellites/{satellite_id}", satellite,
-		"{rule_id}", rule.ID, "{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
+		"{rule_id}", rule.ID, "{registry_id}", registry.ID, "{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
 		"{key_id}", "00000000-0000-4000-8000-000000000000",
 	)
 	var list []route

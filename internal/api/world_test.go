@@ -85,6 +85,7 @@ func newWorld(t *testing.T, changes ...func(*control.Options)) *world {
 			}}, nil
 		},
 		StartCollection: func(context.Context, *postgres.DB, string) error { return nil },
+		StartImport:     func(context.Context, *postgres.DB, string, int) error { return nil },
 		Now:             func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
 	}
 	for _, change := range changes {

@@ -19,7 +19,7 @@ type AlgorithmVersion struct {
 	Name            string    `json:"name" example:"hello"`
 	GitHash         string    `json:"git_hash" example:"0123456789012345678901234567890123456789"`
 	SemanticVersion *string   `json:"semantic_version" doc:"null when its maker gave none." example:"1.0.0"`
-	State           string    `json:"state" enum:"ready,importing,failed"`
+	State           string    `json:"state" enum:"ready,importing,failed" doc:"Satellites can have a version once it is ready."`
 	Kind            string    `json:"kind" enum:"algorithm,weights" doc:"Weights have no vanity URL: algorithms read them."`
 	Image           Image     `json:"image"`
 	Runtime         *Runtime  `json:"runtime" doc:"null for weights, which do not run."`
@@ -27,6 +27,7 @@ type AlgorithmVersion struct {
 	RuntimeRevision int       `json:"runtime_revision" doc:"Of the runtime settings, and the ETag: 1, and one more with each correction."`
 	CreatedAt       time.Time `json:"created_at"`
 	CreatedBy       string    `json:"created_by" example:"neo"`
+	Import          *Import   `json:"import,omitempty" doc:"Only of one that comes, or came, from another registry."`
 }
 
 // AlgorithmVersionUpdate is the body of PATCH …/versions/{git_hash}. Versions of
@@ -62,7 +63,7 @@ type Weights struct {
 // Image is a manifest in the mothership's registry, pinned by digest.
 type Image struct {
 	Repository string   `json:"repository" example:"neo/hello"`
-	Digest     string   `json:"digest" example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	Digest     string   `json:"digest" doc:"Empty until the version is ready." example:"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	MediaType  string   `json:"media_type" example:"application/vnd.oci.image.manifest.v1+json"`
 	Size       int64    `json:"size" doc:"Bytes of all it needs: manifests, configs and layers."`
 	Platforms  []string `json:"platforms" nullable:"false"`
