@@ -24,16 +24,6 @@ func (c *Client) CancelImport(ctx context.Context, owner, name, gitHash string) 
 	return err
 }
 
-// GetAlgorithmVersion shows a version of an algorithm.
-func (c *Client) GetAlgorithmVersion(ctx context.Context, owner, name, gitHash string) (*apiv1.AlgorithmVersion, error) {
-	var v apiv1.AlgorithmVersion
-	_, _, err := c.do(ctx, request{method: http.MethodGet, path: path("algorithms", owner, name, "versions", gitHash), into: &v})
-	if err != nil {
-		return nil, err
-	}
-	return &v, nil
-}
-
 // ListRegistries lists the registries that images are imported from.
 func (c *Client) ListRegistries(ctx context.Context, o ListOptions) (*apiv1.List[apiv1.Registry], error) {
 	return list[apiv1.Registry](ctx, c, path("registries"), o.query())

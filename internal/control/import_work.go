@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/notify"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/space"
 )
@@ -125,7 +126,12 @@ func (s *Service) FailImport(ctx context.Context, i *constellation.Import, why e
 		if err != nil {
 			return err
 		}
-		return s.endImport(ctx, Principal{Username: constellation.ActorSystem}, v, "algorithm_version.import_failed", messageOf(why))
+		if err := s.endImport(ctx, Principal{Username: constellation.ActorSystem}, v, "algorithm_version.import_failed", messageOf(why)); err != nil {
+			return err
+		}
+		return notify.Record(ctx, s.db, notify.Event{
+			Kind: constellation.NoticeImportFailed, At: s.now(), Subject: "algorithm_version", ID: v.ID, Name: v.Ref().String(), Text: "the import of " + i.Image.String() + " failed: " + messageOf(why),
+		})
 	})
 }
 

@@ -21,7 +21,7 @@ func (r *Registry) Blob(ctx context.Context, repository, digest string, offset i
 	if offset > 0 {
 		header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	response, err := r.get(ctx, repository, "/blobs/"+digest, what, header)
+	response, err := r.get(ctx, repository, "/blobs/"+digest, what, header) //nolint:bodyclose // the blob has it
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"io"
-	"log"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/logs"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -118,11 +115,10 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 	if err != nil {
 		return nil, constellation.Wrap(err, constellation.KindInvalid, "%s is no registry's name", r.access.Host)
 	}
-	var login authn.Authenticator = authn.Anonymous
+	login := authn.Anonymous
 	if r.access.Username != "" {
 		login = authn.FromConfig(authn.AuthConfig{Username: r.access.Username, Password: r.access.Password})
 	}
-	quiet()
 	ctx, cancel := context.WithTimeout(ctx, 2*r.stall)
 	defer cancel()
 	scope := "repository:" + repository + ":" + transport.PullScope
@@ -136,13 +132,6 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 	r.mu.Unlock()
 	return c, nil
 }
-
-// quiet keeps the library from writing to standard error.
-var quiet = sync.OnceFunc(func() {
-	for _, l := range []*log.Logger{logs.Warn, logs.Progress, logs.Debug} {
-		l.SetOutput(io.Discard)
-	}
-})
 
 // errPlain is a step from HTTPS down.
 var errPlain = errors.New("it leads from HTTPS to plain HTTP")
