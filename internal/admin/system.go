@@ -107,12 +107,27 @@ func (s *server) systemGroups(m *control.System) []page.FactGroup {
 				Note: component.Count(m.Totals.Algorithms, "algorithm") + " with " + component.Count(m.Totals.AlgorithmVersions, "version") + ", " + component.Count(m.Totals.Accounts, "account")},
 		}},
 		{Name: "Registry", Facts: s.registryFacts(m)},
-		{Name: "Signing key", Facts: []page.Fact{
-			{Name: "Key ID", Value: m.SigningKey.ID, Note: "Whoever takes a launch in by hand confirms it with --trust: tell it by another way than the launch travels.", Copy: m.SigningKey.ID},
-			{Name: "Public key", Value: m.SigningKey.PublicKey[:16] + "…", Note: "Ed25519, base64", Copy: m.SigningKey.PublicKey},
-		}},
+		{Name: "Signing key", Facts: s.signingFacts(m.SigningKey)},
 		{Name: "Jobs", Facts: s.jobFacts(m)},
 	}
+}
+
+func (s *server) signingFacts(k control.SigningKey) []page.Fact {
+	facts := []page.Fact{
+		{Name: "Key ID", Value: k.ID, Note: "Whoever takes a launch in by hand confirms it with --trust: tell it by another way than the launch travels.", Copy: k.ID},
+		{Name: "Public key", Value: k.PublicKey[:16] + "…", Note: "Ed25519, base64", Copy: k.PublicKey},
+	}
+	if k.Since != nil {
+		facts = append(facts, page.Fact{Name: "Signs since", Value: component.Relative(*k.Since, s.now()), Note: component.Exact(*k.Since)})
+	}
+	for _, e := range k.Earlier[:min(shownSpace, len(k.Earlier))] {
+		f := page.Fact{Name: "Earlier key", Value: e.ID, Note: "replaced " + component.Exact(e.ReplacedAt) + "; what it signed is taken until " + component.Exact(e.AcceptedUntil)}
+		if e.Revoked {
+			f.Note = "replaced " + component.Exact(e.ReplacedAt) + "; revoked: nothing that it signed is taken"
+		}
+		facts = append(facts, f)
+	}
+	return facts
 }
 
 func (s *server) registryFacts(m *control.System) []page.Fact {

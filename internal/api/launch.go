@@ -177,7 +177,7 @@ type planInput struct {
 
 type planOutput struct {
 	Status int
-	ETag   string `header:"ETag" doc:"The digest of launch.json."`
+	ETag   string `header:"ETag" doc:"The digest of launch.json, and the ID of the signing key once it was rotated."`
 	Body   *apiv1.SignedPlan
 }
 
@@ -187,7 +187,7 @@ func (s *server) getPlan(ctx context.Context, in *planInput) (*planOutput, error
 	if err != nil {
 		return nil, err
 	}
-	tag := strconv.Quote(bundle.Digest(b.Root))
+	tag := strconv.Quote(bundle.PlanTag(b.Root, b.Signature))
 	if matches(in.IfNoneMatch, tag) {
 		return &planOutput{Status: http.StatusNotModified, ETag: tag}, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 func (s *server) systemRoutes() {
@@ -22,6 +23,14 @@ func (s *server) getSystem(ctx context.Context, _ *struct{}) (*systemOutput, err
 	}
 	return &systemOutput{apiv1.System{
 		Version: m.Version, GoVersion: m.Go, Platform: m.Platform, StartedAt: m.StartedAt.UTC(),
-		SigningKey: apiv1.SigningKey{ID: m.SigningKey.ID, Fingerprint: m.SigningKey.Fingerprint, PublicKey: m.SigningKey.PublicKey},
+		SigningKey: wireSigningKey(m.SigningKey),
 	}}, nil
+}
+
+func wireSigningKey(k control.SigningKey) apiv1.SigningKey {
+	wire := apiv1.SigningKey{ID: k.ID, Fingerprint: k.Fingerprint, PublicKey: k.PublicKey, Since: utc(k.Since), Earlier: make([]apiv1.EarlierSigningKey, len(k.Earlier))}
+	for i, e := range k.Earlier {
+		wire.Earlier[i] = apiv1.EarlierSigningKey{ID: e.ID, Fingerprint: e.Fingerprint, ReplacedAt: e.ReplacedAt.UTC(), ReplacedBy: e.ReplacedBy, AcceptedUntil: e.AcceptedUntil.UTC(), Revoked: e.Revoked}
+	}
+	return wire
 }

@@ -16,4 +16,17 @@ type SigningKey struct {
 	ID          string `json:"id" doc:"What algo-install's --trust takes: the first 16 hex digits of the fingerprint." example:"0123456789abcdef"`
 	Fingerprint string `json:"fingerprint" doc:"SHA-256 of the public key, in hex." example:"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"`
 	PublicKey   string `json:"public_key" doc:"The Ed25519 public key, in base64."`
+
+	Since   *time.Time          `json:"since,omitempty" doc:"Since when launches are signed with it."`
+	Earlier []EarlierSigningKey `json:"earlier" doc:"The keys before it, latest first, at most 64."`
+}
+
+// EarlierSigningKey is a key that launches were signed with before it was rotated.
+type EarlierSigningKey struct {
+	ID            string    `json:"id" example:"0123456789abcdef"`
+	Fingerprint   string    `json:"fingerprint" doc:"SHA-256 of the public key, in hex."`
+	ReplacedAt    time.Time `json:"replaced_at"`
+	ReplacedBy    string    `json:"replaced_by" doc:"Who rotated it."`
+	AcceptedUntil time.Time `json:"accepted_until" doc:"Until when installers take launches that it has signed."`
+	Revoked       bool      `json:"revoked" doc:"Somebody else may have it, or one after it: nothing that it has signed is taken."`
 }

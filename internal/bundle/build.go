@@ -49,9 +49,10 @@ type Bundle struct {
 	Repositories map[string]string
 }
 
-// Build makes the bundle of a plan: the same plan, content and key give the
-// same bytes. It reads every manifest that the plan reaches, and no blob.
-func Build(ctx context.Context, plan *Plan, content Content, key ed25519.PrivateKey) (*Bundle, error) {
+// Build makes the bundle of a plan: the same plan, content, key and rotations that
+// led to the key give the same bytes. It reads every manifest that the plan
+// reaches, and no blob.
+func Build(ctx context.Context, plan *Plan, content Content, key ed25519.PrivateKey, rotations ...Rotation) (*Bundle, error) {
 	if err := plan.Check(); err != nil { // what we would refuse to read is not made
 		return nil, fmt.Errorf("check the plan: %w", err)
 	}
@@ -88,6 +89,7 @@ func Build(ctx context.Context, plan *Plan, content Content, key ed25519.Private
 		return nil, err
 	}
 	b.Signature = Sign(key, b.Root)
+	b.Signature.Rotations = rotations
 	if b.Manifest, err = planManifest(b); err != nil {
 		return nil, err
 	}

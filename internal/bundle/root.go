@@ -33,6 +33,9 @@ type Signature struct {
 	KeyID     string `json:"key_id"`     // first 16 hex digits of the public key's SHA-256
 	PublicKey []byte `json:"public_key"` // 32 bytes
 	Signature []byte `json:"signature"`  // 64 bytes
+	// Rotations are those by which the key came after older ones, oldest first. A
+	// reader that does not know them goes by the key alone.
+	Rotations []Rotation `json:"rotations,omitempty"`
 }
 
 // ErrSignature is what Verify wraps when bytes and signature do not match.

@@ -56,11 +56,11 @@ func (s *Service) build(ctx context.Context, satellite *constellation.Satellite,
 	if err != nil {
 		return nil, fmt.Errorf("encode plan of launch %s: %w", launch.ID, err)
 	}
-	digest := bundle.Digest(inputs)
+	digest := bundle.Digest(append(inputs, key.public()...)) // signed anew once the key is another
 	if b := s.memory.bundles.get(digest); b != nil {
 		return b, nil
 	}
-	b, err := bundle.Build(ctx, plan, s.options.Content, key)
+	b, err := bundle.Build(ctx, plan, s.options.Content, key.key, key.rotations...)
 	if err != nil {
 		return nil, fmt.Errorf("build bundle of launch %s: %w", launch.ID, err)
 	}

@@ -5,7 +5,6 @@ package control
 
 import (
 	"context"
-	"crypto/ed25519"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -72,14 +71,14 @@ type memory struct {
 	feed       *feed
 	startedAt  time.Time
 
-	mu         sync.Mutex
-	signingKey ed25519.PrivateKey // nil until first used
-	stats      Stats
-	statsAt    time.Time
-	use        StorageUse
-	useAt      time.Time
-	garbage    []constellation.SpaceUse
-	garbageAt  time.Time
+	mu        sync.Mutex
+	signer    *signer // nil until first used
+	stats     Stats
+	statsAt   time.Time
+	use       StorageUse
+	useAt     time.Time
+	garbage   []constellation.SpaceUse
+	garbageAt time.Time
 }
 
 // New makes a Service.

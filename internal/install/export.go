@@ -49,7 +49,7 @@ func Export(ctx context.Context, f store.Folder, o ExportOptions) (*ExportResult
 	if err != nil {
 		return nil, err
 	}
-	if err := l.Verify(ctx, "", o.Progress); err != nil {
+	if err := l.Verify(ctx, "", false, o.Progress); err != nil {
 		return nil, fault.Interrupted(ctx, err, "the export")
 	}
 	written, err := l.WriteArchive(ctx, o.File, o.Split, o.FreeSpace, o.Progress)

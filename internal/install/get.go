@@ -78,7 +78,7 @@ func get(ctx context.Context, f store.Folder, o GetOptions) (*GetResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	if signed == nil || etag == bundle.Digest([]byte(signed.Launch)) {
+	if signed == nil || current != nil && current.Covers([]byte(signed.Launch), signed.Signature) {
 		return getResult(current, f, true), rememberLast(f, m.Address())
 	}
 	launch, err := accept(f, o, m, signed)
@@ -119,7 +119,7 @@ func accept(f store.Folder, o GetOptions, m *mothership.Client, signed *apiv1.Si
 	if err != nil {
 		return nil, err
 	}
-	isNew, err := t.Check([]byte(signed.Launch), signature, m.Address(), o.Trust)
+	trusted, err := t.Check([]byte(signed.Launch), signature, m.Address(), o.Trust, time.Now(), false)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +131,8 @@ func accept(f store.Folder, o GetOptions, m *mothership.Client, signed *apiv1.Si
 	if err := f.WriteTrust(t); err != nil {
 		return nil, err
 	}
-	if isNew {
-		o.Progress.Line("trusting the mothership's key %s from now on; its admin can confirm it", bundle.KeyID(signature.PublicKey))
+	if trusted.Line != "" {
+		o.Progress.Line("%s", trusted.Line)
 	}
 	l.Signature = signed.Signature
 	return l, nil

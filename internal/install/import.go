@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 
-	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install/fault"
 	"github.com/constellation-serving/constellation/internal/install/progress"
 	"github.com/constellation-serving/constellation/internal/install/settings"
@@ -51,7 +50,7 @@ func importInto(ctx context.Context, c *store.Archive, o ImportOptions) (*Import
 	if err := c.Complete(l); err != nil {
 		return nil, err
 	}
-	if _, err := l.VerifySignature(o.Trust, o.Progress); err != nil {
+	if _, err := l.VerifySignature(o.Trust, false, o.Progress); err != nil {
 		return nil, err
 	}
 	if err := l.Folder.Make(); err != nil {
@@ -63,11 +62,11 @@ func importInto(ctx context.Context, c *store.Archive, o ImportOptions) (*Import
 	}
 	defer unlock()
 	result := &ImportResult{SatelliteID: l.Root.SatelliteID, LaunchID: l.Root.LaunchID, Satellite: l.Plan.Satellite.Name, Launch: l.Plan.Launch.Name}
-	present, etag, err := store.Present(ctx, l.Folder, o.Progress)
+	present, _, err := store.Present(ctx, l.Folder, o.Progress)
 	if err != nil {
 		return nil, fault.Interrupted(ctx, err, "the import")
 	}
-	if etag == bundle.Digest(l.RootBytes) {
+	if present != nil && present.Covers(l.RootBytes, l.Signature) {
 		result.GetResult = *getResult(present, l.Folder, true)
 		return result, settings.ImportConfig(c, l.Folder, o.Config, o.Progress)
 	}

@@ -53,7 +53,7 @@ func look(ctx context.Context, f store.Folder) (*session, *cluster.Cluster, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := l.VerifySignature("", nil); err != nil {
+	if _, err := l.VerifySignature("", true, nil); err != nil {
 		return nil, nil, err
 	}
 	c, err := settings.Read(f)

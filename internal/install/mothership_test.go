@@ -209,7 +209,7 @@ func (m *mother) serve(w http.ResponseWriter, r *http.Request) {
 func (m *mother) blobRequests() int64 { return m.largest.Load() }
 
 func (m *mother) servePlan(w http.ResponseWriter, r *http.Request) {
-	etag := `"` + bundle.Digest(m.bundle.Root) + `"`
+	etag := `"` + bundle.PlanTag(m.bundle.Root, m.bundle.Signature) + `"`
 	w.Header().Set("ETag", etag)
 	if r.Header.Get("If-None-Match") == etag {
 		w.WriteHeader(http.StatusNotModified)

@@ -88,7 +88,7 @@ func (s *session) fromFolder(ctx context.Context, f store.Folder, confirmed stri
 		return err
 	}
 	s.source = s.launch.Blobs()
-	return s.launch.Verify(ctx, confirmed, s.report)
+	return s.launch.Verify(ctx, confirmed, false, s.report)
 }
 
 // fromContents takes the launch from an export; the registry hashes the blobs.
@@ -111,7 +111,7 @@ func (s *session) fromContents(c *store.Archive, f store.Folder, o PushOptions) 
 	if err := s.launch.CheckIndex(index, c.Document); err != nil {
 		return err
 	}
-	if _, err := s.launch.VerifySignature(o.Trust, s.report); err != nil {
+	if _, err := s.launch.VerifySignature(o.Trust, false, s.report); err != nil {
 		return err
 	}
 	return settings.ImportConfig(c, f, o.Config, s.report)

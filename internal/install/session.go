@@ -72,7 +72,7 @@ func (s *session) read(ctx context.Context, f store.Folder, o opening) (err erro
 	if s.launch, err = store.OpenLaunch(f); err != nil {
 		return err
 	}
-	if err = s.launch.Verify(ctx, o.trust, s.report); err != nil {
+	if err = s.launch.Verify(ctx, o.trust, o.reads, s.report); err != nil {
 		return err
 	}
 	s.source = s.launch.Blobs()

@@ -33,7 +33,7 @@ func Verify(ctx context.Context, f store.Folder, confirmed string, report *progr
 	if err != nil {
 		return nil, err
 	}
-	id, err := l.VerifySignature(confirmed, report)
+	id, err := l.VerifySignature(confirmed, false, report)
 	if err != nil {
 		return nil, err
 	}

@@ -144,12 +144,12 @@ func TestTransact(t *testing.T) {
 	ctx, db := t.Context(), postgrestest.New(t)
 	boom := constellation.Errorf(constellation.KindInvalid, "boom")
 	err := db.Transact(ctx, func(tx *postgres.DB) error {
-		if err := tx.InsertSetting(ctx, "outer", []byte("1")); err != nil {
+		if err := tx.InsertSetting(ctx, "outer", []byte("1"), time.Now()); err != nil {
 			return err
 		}
 		// A savepoint that fails leaves the outer transaction usable.
 		if err := tx.Transact(ctx, func(inner *postgres.DB) error {
-			return inner.InsertSetting(ctx, "outer", []byte("2"))
+			return inner.InsertSetting(ctx, "outer", []byte("2"), time.Now())
 		}); constellation.KindOf(err) != constellation.KindConflict {
 			t.Errorf("second insert = %v, want conflict", err)
 		}
@@ -159,7 +159,7 @@ func TestTransact(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := db.Transact(ctx, func(tx *postgres.DB) error {
-		if err := tx.InsertSetting(ctx, "lost", []byte("1")); err != nil {
+		if err := tx.InsertSetting(ctx, "lost", []byte("1"), time.Now()); err != nil {
 			return err
 		}
 		return boom

@@ -15,9 +15,9 @@ func (db *DB) Setting(ctx context.Context, name string) ([]byte, error) {
 }
 
 // InsertSetting stores a sealed value that is not set yet.
-func (db *DB) InsertSetting(ctx context.Context, name string, sealed []byte) error {
-	return db.exec(ctx, "insert setting", `INSERT INTO settings (name, sealed) VALUES (@name, @sealed)`,
-		pgx.NamedArgs{"name": name, "sealed": sealed})
+func (db *DB) InsertSetting(ctx context.Context, name string, sealed []byte, at time.Time) error {
+	return db.exec(ctx, "insert setting", `INSERT INTO settings (name, sealed, set_at) VALUES (@name, @sealed, @at)`,
+		pgx.NamedArgs{"name": name, "sealed": sealed, "at": at})
 }
 
 // HasSecrets reports whether anything is stored that was sealed for good.

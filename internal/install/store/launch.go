@@ -325,5 +325,15 @@ func Present(ctx context.Context, f Folder, report *progress.Reporter) (*Launch,
 	if err != nil || len(missing) > 0 {
 		return nil, "", err
 	}
-	return l, bundle.Digest(l.RootBytes), nil
+	return l, bundle.PlanTag(l.RootBytes, signature), nil
+}
+
+// Covers reports whether the launch is that of root, signed with the same key or a
+// later one: what its mothership has signed anew since is taken anew.
+func (l *Launch) Covers(root, signature []byte) bool {
+	var ours, theirs bundle.Signature
+	if !bytes.Equal(l.RootBytes, root) || json.Unmarshal(l.Signature, &ours) != nil || json.Unmarshal(signature, &theirs) != nil {
+		return false
+	}
+	return ours.Sequence() > theirs.Sequence() || ours.KeyID == theirs.KeyID
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/install/fault"
@@ -19,11 +20,12 @@ type Trust struct {
 }
 
 // pinned is a mothership's public key, kept at the first get from it, or when
-// the operator confirmed its ID.
+// the operator confirmed its ID. It only goes forward: see follow.
 type pinned struct {
-	Address   string `json:"address"` // "" when it came with a launch that was carried here
-	KeyID     string `json:"key_id"`
-	PublicKey []byte `json:"public_key"`
+	Address   string    `json:"address"` // "" when it came with a launch that was carried here
+	KeyID     string    `json:"key_id"`
+	PublicKey []byte    `json:"public_key"`
+	Earlier   []earlier `json:"earlier,omitempty"` // the keys that it came after
 }
 
 const trustFile = "trust.json"
@@ -57,33 +59,60 @@ func LastMothership(root string) (string, error) {
 	return t.Last, err
 }
 
-// Check verifies a root's signature against the keys that are pinned, and
-// reports whether it pinned another: the first of an address that is asked
-// over the network, or the one whose ID the operator confirms. With address ""
-// (a launch that is here, or was carried here) nothing is pinned unasked.
-func (t *Trust) Check(root []byte, signature bundle.Signature, address, confirmed string) (isNew bool, err error) {
+// Trusted is what Check made of a signature.
+type Trusted struct {
+	Changed bool   // whom this machine trusts: write it
+	Line    string // what the operator is told; "" is nothing
+}
+
+// Check verifies a root's signature against the keys that are pinned. It pins
+// another: the first of an address that is asked over the network, the one whose
+// ID the operator confirms, or the one that a pinned key was rotated to. With address ""
+// (a launch that is here, or was carried here) nothing is pinned unasked. A launch
+// that an earlier key has signed is taken until that key's time is over; with late,
+// which is for what only reads a launch, also afterwards.
+func (t *Trust) Check(root []byte, signature bundle.Signature, address, confirmed string, now time.Time, late bool) (Trusted, error) {
+	const refused = "the launch is not what its mothership signed; get it again"
 	if err := signature.Verify(root, nil); err != nil {
-		return false, fault.Wrap(err, fault.CodeIntegrity, "the launch is not what its mothership signed; get it again")
+		return Trusted{}, fault.Wrap(err, fault.CodeIntegrity, refused)
+	}
+	chain, err := signature.Chain()
+	if err != nil {
+		return Trusted{}, fault.Wrap(err, fault.CodeIntegrity, refused)
 	}
 	key := ed25519.PublicKey(signature.PublicKey)
 	id := bundle.KeyID(key)
 	matches := func(p pinned) bool { return address == "" || p.Address == address }
 	known := slices.DeleteFunc(slices.Clone(t.Motherships), func(p pinned) bool { return !matches(p) })
 	switch {
-	case confirmed != "" && !names(confirmed, key):
-		return false, fault.Errorf(fault.CodeIntegrity, "the launch is signed with key %s, and not with the key %s that --trust names", id, confirmed)
-	case slices.ContainsFunc(known, func(p pinned) bool { return key.Equal(ed25519.PublicKey(p.PublicKey)) }):
-		return false, nil
+	case confirmed != "" && !names(confirmed, key) && !leadsOn(confirmed, chain):
+		return Trusted{}, fault.Errorf(fault.CodeIntegrity, "the launch is signed with key %s, and not with the key %s that --trust names", id, confirmed)
+	case slices.ContainsFunc(known, func(p pinned) bool { return p.is(key) }):
+		return Trusted{Changed: t.learn(key, chain)}, nil
+	case confirmed == "":
+		if trusted, err, settled := t.follow(known, key, chain, now, late); settled {
+			return trusted, err
+		}
+	}
+	switch {
 	case confirmed == "" && len(known) > 0:
-		return false, unconfirmed("the launch is signed with key "+id+", and this machine trusts "+ids(known), id)
+		return Trusted{}, unconfirmed("the launch is signed with key "+id+", and this machine trusts "+ids(known), id)
 	case confirmed == "" && address == "":
-		return false, unconfirmed("the launch is signed with key "+id+", and this machine trusts no mothership's key yet", id)
+		return Trusted{}, unconfirmed("the launch is signed with key "+id+", and this machine trusts no mothership's key yet", id)
 	}
 	if address != "" {
 		t.Motherships = slices.DeleteFunc(t.Motherships, matches)
 	}
-	t.Motherships = append(t.Motherships, pinned{Address: address, KeyID: id, PublicKey: key})
-	return true, nil
+	t.move(key, chain)
+	if address != "" || !slices.ContainsFunc(t.Motherships, func(p pinned) bool { return p.is(key) }) {
+		t.Motherships = append(t.Motherships, pinned{Address: address, KeyID: id, PublicKey: key})
+	}
+	t.learn(key, chain)
+	line := "trusting the mothership's key " + id + " from now on"
+	if address != "" {
+		line += "; its admin can confirm it"
+	}
+	return Trusted{Changed: true, Line: line}, nil
 }
 
 // names reports whether the operator means this key: by its ID, or by the

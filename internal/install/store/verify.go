@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -62,8 +63,9 @@ func (l *Launch) Unsigned() ([]string, error) {
 
 // Verify holds the launch to its signature and its hashes before it is used: a large file that is as when it was last
 // hashed on this machine is not hashed again.
-func (l *Launch) Verify(ctx context.Context, confirmed string, report *progress.Reporter) error {
-	if _, err := l.VerifySignature(confirmed, report); err != nil {
+// Reads says that the launch is only looked at: see Trust.Check.
+func (l *Launch) Verify(ctx context.Context, confirmed string, reads bool, report *progress.Reporter) error {
+	if _, err := l.VerifySignature(confirmed, reads, report); err != nil {
 		return err
 	}
 	result, err := l.verifyBlobs(ctx, readStamps(l.Folder), report)
@@ -74,8 +76,9 @@ func (l *Launch) Verify(ctx context.Context, confirmed string, report *progress.
 }
 
 // VerifySignature holds the launch to a key that this machine trusts; it gives
-// the key's ID. One that the operator confirms is pinned.
-func (l *Launch) VerifySignature(confirmed string, report *progress.Reporter) (string, error) {
+// the key's ID. One that the operator confirms is pinned, and so is one that a
+// pinned one was rotated to. Reads says that the launch is only looked at.
+func (l *Launch) VerifySignature(confirmed string, reads bool, report *progress.Reporter) (string, error) {
 	var signature bundle.Signature
 	if err := json.Unmarshal(l.Signature, &signature); err != nil {
 		return "", fault.Wrap(err, fault.CodeIntegrity, "%s is damaged; get the launch again", l.Folder.Path("launch.json.sig"))
@@ -84,18 +87,19 @@ func (l *Launch) VerifySignature(confirmed string, report *progress.Reporter) (s
 	if err != nil {
 		return "", err
 	}
-	isNew, err := t.Check(l.RootBytes, signature, "", confirmed)
+	trusted, err := t.Check(l.RootBytes, signature, "", confirmed, time.Now(), reads)
 	if err != nil {
 		return "", err
 	}
-	id := bundle.KeyID(signature.PublicKey)
-	if isNew {
-		if err := l.Folder.WriteTrust(t); err != nil {
+	if trusted.Changed {
+		if err := l.Folder.WriteTrust(t); err != nil && !reads { // the next one that writes goes the same way
 			return "", err
 		}
-		report.Line("trusting the mothership's key %s from now on", id)
 	}
-	return id, nil
+	if trusted.Line != "" {
+		report.Line("%s", trusted.Line)
+	}
+	return bundle.KeyID(signature.PublicKey), nil
 }
 
 // verifyBlobs hashes every file of the launch but those whose stamps spare it.
