@@ -16,16 +16,22 @@ import (
 )
 
 const (
-	fleetSatellites = 3500
-	fleetLaunches   = 10_000
-	fleetLate       = 500 // report for the first time while the mothership restarts
-	fleetInterval   = 30 * time.Second
-	fleetMeasured   = 60 * time.Second
-	fleetStale      = 110 * time.Second // after which a launch that nobody heard is stale
+	fleetInterval = 30 * time.Second
+	fleetMeasured = 60 * time.Second
+	fleetStale    = 110 * time.Second // after which a launch that nobody heard is stale
 )
+
+// fleetSize is how large a fleet is, and what its mothership may take.
+type fleetSize struct {
+	satellites, launches int
+	late                 int // report for the first time while the mothership restarts
+	percent              int // of two cores, with PostgreSQL
+	megabytes            int // resident, without PostgreSQL
+}
 
 // fleet is launches that report, each on a connection of its own.
 type fleet struct {
+	fleetSize
 	host     string
 	begun    time.Time
 	measured atomic.Bool
@@ -37,15 +43,29 @@ type fleet struct {
 }
 
 // heartbeats measures ten thousand launches that report every 30 s to one
-// mothership, and what its restart does to them: one on request, and one by
-// kill -9.
+// mothership.
 func heartbeats(ctx context.Context, binary string, out io.Writer) error {
+	return fleetSize{satellites: 3500, launches: 10_000, late: 500, percent: 25, megabytes: 200}.measure(ctx, binary, out)
+}
+
+// manyHeartbeats measures a hundred thousand.
+func manyHeartbeats(ctx context.Context, binary string, out io.Writer) error {
+	size := fleetSize{satellites: 35_000, launches: 100_000, late: 5000, percent: 75, megabytes: 1000}
+	if err := mayOpen(2 * uint64(size.launches+2*size.late)); err != nil { //nolint:gosec // positive
+		return err
+	}
+	return size.measure(ctx, binary, out)
+}
+
+// measure measures a fleet in its steady state, and what restarts of the mothership
+// do to it: one on request, and one by kill -9.
+func (size fleetSize) measure(ctx context.Context, binary string, out io.Writer) error {
 	dir, remove, err := tempDir()
 	if err != nil {
 		return err
 	}
 	defer remove()
-	m, launches, err := seeded(ctx, binary, dir, fleetSatellites, fleetLaunches+2*fleetLate)
+	m, launches, err := seeded(ctx, binary, dir, size.satellites, size.launches+2*size.late)
 	if err != nil {
 		return err
 	}
@@ -56,7 +76,7 @@ func heartbeats(ctx context.Context, binary string, out io.Writer) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := &fleet{host: m.Host, begun: time.Now(), first: map[*launch]time.Time{}}
+	f := &fleet{fleetSize: size, host: m.Host, begun: time.Now(), first: map[*launch]time.Time{}}
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
@@ -65,14 +85,14 @@ func heartbeats(ctx context.Context, binary string, out io.Writer) error {
 			all.Go(func() { f.beat(ctx, l, rand.N(spread)) }) //nolint:gosec // spreads load, guards nothing
 		}
 	}
-	start(launches[:fleetLaunches], fleetInterval)
+	start(launches[:size.launches], fleetInterval)
 	sleep(ctx, fleetInterval+5*time.Second)
 	if err := f.measure(ctx, m, out); err != nil {
 		return err
 	}
 	stale := f.watchStale(ctx, key)
 	for i, how := range []string{"on request", "after kill -9"} {
-		start(launches[fleetLaunches+i*fleetLate:fleetLaunches+(i+1)*fleetLate], 10*time.Second)
+		start(launches[size.launches+i*size.late:size.launches+(i+1)*size.late], 10*time.Second)
 		sleep(ctx, 3*time.Second)
 		end := m.Stop
 		if i == 1 {
@@ -186,9 +206,9 @@ func (f *fleet) measure(ctx context.Context, m *stack.Mothership, out io.Writer)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	const cores = 2
-	fmt.Fprintf(out, "heartbeats: %d launches every %s: %.0f a second, p50 %.1f ms, p99 %.1f ms (wanted: 50), %d failed; %.1f%% of two cores (wanted: 25), of it PostgreSQL %.1f%%; resident %d MB without PostgreSQL\n",
-		fleetLaunches, fleetInterval, float64(len(f.took))/length, quantile(f.took, .5), quantile(f.took, .99), f.failures,
-		100*(totalAfter-total)/length/cores, 100*(databaseAfter-database)/length/cores, memory/1024)
+	fmt.Fprintf(out, "heartbeats: %d launches every %s: %.0f a second, p50 %.1f ms, p99 %.1f ms (wanted: 50), %d failed; %.1f%% of two cores (wanted: %d), of it PostgreSQL %.1f%%; resident %d MB without PostgreSQL (wanted: %d)\n",
+		f.launches, fleetInterval, float64(len(f.took))/length, quantile(f.took, .5), quantile(f.took, .99), f.failures,
+		100*(totalAfter-total)/length/cores, f.percent, 100*(databaseAfter-database)/length/cores, memory/1024, f.megabytes)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
@@ -103,8 +104,14 @@ type conn struct {
 	host   string
 }
 
+// dialled counts connections: each some thousand come from a loopback address of
+// their own, since an address has not ports enough for all.
+var dialled atomic.Uint32
+
 func dial(host string) (*conn, error) {
-	c, err := net.DialTimeout("tcp", host, 5*time.Second)
+	from := net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+dialled.Add(1)/8192%200))} //nolint:gosec // below 256
+	dialer := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &from}
+	c, err := dialer.Dial("tcp", host)
 	if err != nil {
 		return nil, err
 	}

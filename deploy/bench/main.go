@@ -38,6 +38,7 @@ var measurements = []struct {
 	{name: "stream", run: streams},
 	{name: "queue", run: queue},
 	{name: "beside", run: beside},
+	{name: "heartbeats-100000", run: manyHeartbeats, big: true},
 	{name: "large", run: large, big: true},
 	{name: "before-engine", run: beforeOf(enginesBefore), big: true},
 	{name: "before-queue", run: beforeOf(queueBefore), big: true},

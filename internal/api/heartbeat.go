@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/httpserve/parking"
 )
 
 // heartbeatPath is answered beside Huma: ten thousand launches report here,
@@ -101,9 +102,16 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 			out.Keys.Keys[i] = wireHeartbeatKey(k)
 		}
 	}
+	told, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(out)
+	w.Header().Set("Content-Length", strconv.Itoa(len(told)+1))
+	_, _ = w.Write(append(told, '\n')) // the launch is gone: nobody to tell
+	parking.Park(w, r)                 // until it says more, in half a minute
+	return nil
 }
 
 func wireHeartbeatKey(k constellation.SatelliteKey) apiv1.HeartbeatKey {

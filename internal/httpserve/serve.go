@@ -2,6 +2,7 @@ package httpserve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/certificate"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve/parking"
 )
 
 // Config is how a server listens and stops.
@@ -41,6 +43,10 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	return l, nil
 }
 
+// idleTimeout is how long a connection may wait for its next request: longer than a
+// launch that was told to report more rarely.
+const idleTimeout = 150 * time.Second
+
 // Serve answers requests until ctx ends, then takes no new ones and waits for
 // those under way, at most Grace. Headers must arrive within 10 seconds; there
 // is no bound on a whole answer, since images are large.
@@ -48,7 +54,7 @@ func Serve(ctx context.Context, c Config, handler http.Handler) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		// Requests outlive the signal that stops the server.
@@ -64,14 +70,18 @@ func Serve(ctx context.Context, c Config, handler http.Handler) error {
 		defer end()
 		go pair.Run(renewing)
 	}
+	listener := c.Listener
+	if server.TLSConfig != nil {
+		listener = tls.NewListener(listener, server.TLSConfig)
+	}
+	lot, err := parking.New(listener, idleTimeout)
+	if err != nil {
+		return err
+	}
+	defer lot.Close() //nolint:errcheck // the server has closed it
+	server.BaseContext = func(net.Listener) context.Context { return lot.Context(context.WithoutCancel(ctx)) }
 	failed := make(chan error, 1)
-	go func() {
-		if server.TLSConfig != nil {
-			failed <- server.ServeTLS(c.Listener, "", "")
-			return
-		}
-		failed <- server.Serve(c.Listener)
-	}()
+	go func() { failed <- server.Serve(lot) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", err)
