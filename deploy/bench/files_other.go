@@ -2,6 +2,4 @@
 
 package main
 
-import "errors"
-
-func mayOpen(uint64) error { return errors.ErrUnsupported }
+func mayOpen(int) int { return 1000 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -83,6 +85,9 @@ func (l *Lot) accept() {
 		if !l.hand(arrival{conn, err}) {
 			return
 		}
+		if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+			l.makeRoom()
+		}
 		if err != nil { // the server waits after one that may pass, and so do we
 			select {
 			case <-l.done:
@@ -131,6 +136,24 @@ func (l *Lot) sweep() {
 			l.drop(func(w *waiting) bool { return now.Sub(w.since) >= l.idle })
 		}
 	}
+}
+
+// makeRoom closes an eighth of the parked connections, those that have been quiet
+// for longest, since no more files can be open: their callers connect again when
+// they have something to say.
+func (l *Lot) makeRoom() {
+	l.mu.Lock()
+	times := make([]time.Time, 0, len(l.parked))
+	for _, w := range l.parked {
+		times = append(times, w.since)
+	}
+	l.mu.Unlock()
+	if len(times) == 0 {
+		return
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	last := times[len(times)/8]
+	l.drop(func(w *waiting) bool { return !w.since.After(last) })
 }
 
 // drop closes the parked connections that which chooses.

@@ -192,3 +192,28 @@ func TestParkEnds(t *testing.T) {
 	}
 	wait(t, lot, 0)
 }
+
+// Without a file for one more connection, those that were quiet for longest go.
+func TestParkMakesRoom(t *testing.T) {
+	t.Parallel()
+	lot, server := parked(t, time.Minute, false)
+	callers := make([]*caller, 16)
+	for i := range callers {
+		callers[i] = call(t, server.Listener.Addr(), false)
+		callers[i].send("x")
+		callers[i].wants("x, over TLS: false")
+		wait(t, lot, i+1)
+	}
+	lot.makeRoom()
+	wait(t, lot, 13)
+	for i, c := range callers {
+		if i < 3 {
+			if _, err := c.answers.ReadByte(); err != io.EOF {
+				t.Errorf("connection %d has %v, want its end", i, err)
+			}
+			continue
+		}
+		c.send("x")
+		c.wants("x, over TLS: false")
+	}
+}
