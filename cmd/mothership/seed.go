@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/serve"
 )
 
@@ -29,10 +31,10 @@ func newSeedCommand(std command.Streams) *cobra.Command {
 		Hidden:  true,
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return onControl(cmd, &c, func(ctx context.Context, s *control.Service) error {
+			return onNewStore(cmd, &c, func(ctx context.Context, s *control.Service, store *registry.Storage) error {
 				begun := time.Now()
 				err := writeTokens(tokens, func(out io.Writer) error {
-					return s.Seed(ctx, satellites, launches, reports, func(satelliteID, launchID, token string) error {
+					return s.Seed(ctx, store, satellites, launches, reports, func(satelliteID, launchID, token string) error {
 						_, err := fmt.Fprintln(out, satelliteID, launchID, token)
 						return err
 					})
@@ -46,11 +48,28 @@ func newSeedCommand(std command.Streams) *cobra.Command {
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
+	c.AddStorageFlags(cmd.Flags())
 	cmd.Flags().IntVar(&satellites, "satellites", 1000, "how many satellites to make")
 	cmd.Flags().IntVar(&launches, "launches", 3000, "how many launches to make")
 	cmd.Flags().IntVar(&reports, "reports", 0, "how many of the launches have reported")
 	cmd.Flags().StringVar(&tokens, "tokens", "", "write satellite, launch and token of each launch to this file")
 	return cmd
+}
+
+// onNewStore runs do with a store that may not be there yet.
+func onNewStore(cmd *cobra.Command, c *serve.Config, do func(context.Context, *control.Service, *registry.Storage) error) error {
+	return onControl(cmd, c, func(ctx context.Context, s *control.Service) error {
+		config, err := c.StorageConfig()
+		if err != nil {
+			return err
+		}
+		store, err := registry.OpenStorage(ctx, config, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = store.Close() }() // nothing is under way
+		return do(ctx, s, store)
+	})
 }
 
 // writeTokens runs write with the file, which nobody else may read; "" is no

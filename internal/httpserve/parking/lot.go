@@ -252,7 +252,8 @@ func Park(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if sent, _ := buffered.Reader.Peek(buffered.Reader.Buffered()); len(sent) > 0 {
+	read := buffered.Reader
+	if sent, _ := read.Peek(read.Buffered()); len(sent) > 0 {
 		l.hand(arrival{conn: &pipelined{conn, bytes.Clone(sent)}})
 	} else if !l.park(conn) {
 		l.hand(arrival{conn: conn})
