@@ -25,6 +25,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/constellation-serving/constellation/internal/loadtest"
 )
 
 // TestCollectSurvivesKills pushes versions of the same few layers and removes them,
@@ -55,7 +57,7 @@ func TestCollectSurvivesKills(t *testing.T) {
 		if kill == nil {
 			_, kill = g.begin(t)
 		}
-		g.check(t, 0, 10)
+		g.Check(t, 0, 10)
 		g.round(t, round%4 == 3, kill)
 		if round%4 == 3 {
 			kill = nil
@@ -64,8 +66,8 @@ func TestCollectSurvivesKills(t *testing.T) {
 	if kill == nil {
 		_, kill = g.begin(t)
 	}
-	g.check(t, 0, 0)
-	t.Logf("%d rounds: %d versions pushed, %d pushes sent a layer again, %d removed, %d stay and are whole", rounds, g.pushed, g.again, g.removed, len(g.images))
+	g.Check(t, 0, 0)
+	t.Logf("%d rounds: %d versions pushed, %d pushes sent a layer again, %d removed, %d stay and are whole", rounds, g.pushed, g.again, g.removed, len(g.Images))
 	if g.pushed == 0 || g.removed == 0 {
 		t.Error("nothing was pushed or removed between the kills, so nothing was tested")
 	}
@@ -92,7 +94,7 @@ type gcCrasher struct {
 func (g *gcCrasher) begin(t *testing.T) (*instance, func()) {
 	t.Helper()
 	i, kill := g.serve(t)
-	g.client = client{url: i.url, key: g.client.key}
+	g.Client = loadtest.Client{URL: i.url, Key: g.Client.Key}
 	return i, kill
 }
 
@@ -158,53 +160,53 @@ func (g *gcCrasher) pushAndRemove(ctx context.Context) error {
 		return err
 	}
 	hash := fmt.Sprintf("%016x%016x%08x", rand.Uint64(), rand.Uint64(), rand.Uint32())
-	reference, err := g.client.reference(hash)
+	reference, err := g.Reference(hash)
 	if err != nil {
 		return err
 	}
 	for attempt := 0; ; attempt++ {
-		err := remote.Write(reference, image, g.client.options(ctx)...)
+		err := remote.Write(reference, image, g.Options(ctx)...)
 		if err == nil {
 			break
 		}
 		if !sendsAgain(err) || attempt == 20 {
 			return err
 		}
-		g.mu.Lock()
+		g.Mu.Lock()
 		g.again++
-		g.mu.Unlock()
+		g.Mu.Unlock()
 	}
-	g.mu.Lock()
-	g.images[hash], g.newest = digest.String(), hash
+	g.Mu.Lock()
+	g.Images[hash], g.Newest = digest.String(), hash
 	g.pushed++
 	oldest := ""
-	if len(g.images) > 5 {
-		for oldest = range g.images {
+	if len(g.Images) > 5 {
+		for oldest = range g.Images {
 			if oldest != hash {
 				break
 			}
 		}
-		delete(g.images, oldest)
+		delete(g.Images, oldest)
 	}
-	g.mu.Unlock()
+	g.Mu.Unlock()
 	if oldest == "" {
 		return nil
 	}
 	if err := g.delete(ctx, oldest); err != nil {
 		return err
 	}
-	g.mu.Lock()
+	g.Mu.Lock()
 	g.removed++
-	g.mu.Unlock()
+	g.Mu.Unlock()
 	return nil
 }
 
 func (g *gcCrasher) delete(ctx context.Context, hash string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, g.client.url+"/v1/algorithms/neo/crash/versions/"+hash, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, g.URL+"/v1/algorithms/neo/crash/versions/"+hash, nil)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Simple "+g.client.key)
+	request.Header.Set("Authorization", "Simple "+g.Key)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
@@ -226,18 +228,18 @@ func (g *gcCrasher) removeAll(t *testing.T) {
 				GitHash string `json:"git_hash"`
 			}
 		}
-		if _, err := g.client.call(t.Context(), http.MethodGet, "/v1/algorithms/neo/crash/versions?limit=100", "", &page); err != nil {
+		if _, err := g.Call(t.Context(), http.MethodGet, "/v1/algorithms/neo/crash/versions?limit=100", "", &page); err != nil {
 			t.Fatal(err)
 		}
 		if len(page.Results) == 0 {
 			return
 		}
 		for _, v := range page.Results {
-			reference, err := g.client.reference(v.GitHash)
+			reference, err := g.Reference(v.GitHash)
 			if err != nil {
 				t.Fatal(err)
 			}
-			image, err := remote.Image(reference, g.client.options(t.Context())...)
+			image, err := remote.Image(reference, g.Options(t.Context())...)
 			if err == nil {
 				err = validate.Image(image)
 			}

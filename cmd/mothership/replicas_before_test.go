@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	rest "github.com/constellation-serving/constellation/internal/client"
+	"github.com/constellation-serving/constellation/internal/loadtest"
 )
 
 // releaseBefore is the commit of the release before this one, whose servers serve on
@@ -27,24 +28,24 @@ func TestServesBesideTheReleaseBefore(t *testing.T) {
 	now := f.begin(t, "", addresses[1]).ready(t)
 	f.account(t)
 
-	servers := map[string]client{"the release before": {before.url(), f.key}, "this release": {now.url(), f.key}}
-	c := &crasher{satellites: map[string]string{}, images: map[string]string{}}
+	servers := map[string]loadtest.Client{"the release before": {URL: before.url(), Key: f.key}, "this release": {URL: now.url(), Key: f.key}}
+	c := loadtest.NewWritten(loadtest.Client{})
 	for name, at := range servers {
-		c.client = at
-		for what, write := range map[string]func(context.Context) error{"a satellite": c.writeSatellite, "an image": c.pushImage} {
+		c.Client = at
+		for what, write := range map[string]func(context.Context) error{"a satellite": c.WriteSatellite, "an image": c.PushImage} {
 			if err := write(t.Context()); err != nil {
 				t.Fatalf("%s written at %s: %v", what, name, err)
 			}
 		}
-		f.launchReports(t, c.newest, "launch of "+name, at, servers)
+		f.launchReports(t, c.Newest, "launch of "+name, at, servers)
 	}
 	for name, at := range servers {
 		t.Log("reading at", name)
-		c.client = at
-		c.check(t, 0, 0)
+		c.Client = at
+		c.Check(t, 0, 0)
 		for _, page := range []string{"/v1/satellites?expand=algorithms", "/v1/algorithms", "/v1/users", "/v1/events"} {
 			var list struct{ Results []any }
-			if _, err := at.call(t.Context(), "GET", page, "", &list); err != nil || len(list.Results) == 0 {
+			if _, err := at.Call(t.Context(), "GET", page, "", &list); err != nil || len(list.Results) == 0 {
 				t.Errorf("GET %s at %s = %d, %v", page, name, len(list.Results), err)
 			}
 		}
@@ -54,14 +55,14 @@ func TestServesBesideTheReleaseBefore(t *testing.T) {
 }
 
 // launchReports makes a launch at one server, which then reports to each in turn.
-func (f *fleet) launchReports(t *testing.T, hash, name string, at client, servers map[string]client) {
+func (f *fleet) launchReports(t *testing.T, hash, name string, at loadtest.Client, servers map[string]loadtest.Client) {
 	t.Helper()
 	var satellite, launch struct{ ID string }
 	body := `{"name":"satellite of ` + name + `","algorithms":[{"algorithm":"neo/crash/` + hash + `","vanity_url":"foo/bar","replicas":1}]}`
-	if _, err := at.call(t.Context(), "POST", "/v1/satellites", body, &satellite); err != nil {
+	if _, err := at.Call(t.Context(), "POST", "/v1/satellites", body, &satellite); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := at.call(t.Context(), "POST", "/v1/satellites/"+satellite.ID+"/launches", `{"name":"`+name+`"}`, &launch); err != nil {
+	if _, err := at.Call(t.Context(), "POST", "/v1/satellites/"+satellite.ID+"/launches", `{"name":"`+name+`"}`, &launch); err != nil {
 		t.Fatal(err)
 	}
 	token := f.token(t, launch.ID)
@@ -72,7 +73,7 @@ func (f *fleet) launchReports(t *testing.T, hash, name string, at client, server
 	for round := range 2 {
 		for server, to := range servers {
 			beat.Sequence++
-			if _, err := rest.New(to.url, token, nil).Heartbeat(t.Context(), satellite.ID, launch.ID, &beat); err != nil {
+			if _, err := rest.New(to.URL, token, nil).Heartbeat(t.Context(), satellite.ID, launch.ID, &beat); err != nil {
 				t.Fatalf("heartbeat %d to %s: %v", round, server, err)
 			}
 		}
@@ -80,7 +81,7 @@ func (f *fleet) launchReports(t *testing.T, hash, name string, at client, server
 	for server, from := range servers {
 		eventually(t, name+" is up at "+server, func() bool {
 			var got struct{ Status string }
-			_, err := from.call(t.Context(), "GET", "/v1/satellites/"+satellite.ID+"/launches/"+launch.ID, "", &got)
+			_, err := from.Call(t.Context(), "GET", "/v1/satellites/"+satellite.ID+"/launches/"+launch.ID, "", &got)
 			return err == nil && got.Status == "up"
 		})
 	}

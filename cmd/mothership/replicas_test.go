@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/loadtest"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
@@ -199,8 +200,8 @@ func (f *fleet) pagesHear(t *testing.T, replicas []*replica) {
 	}
 	for _, r := range replicas {
 		var made struct{ ID string }
-		c := client{url: r.url(), key: f.key}
-		if _, err := c.call(t.Context(), "POST", "/v1/satellites", `{"name":"at `+r.address+`","algorithms":[]}`, &made); err != nil {
+		c := loadtest.Client{URL: r.url(), Key: f.key}
+		if _, err := c.Call(t.Context(), "POST", "/v1/satellites", `{"name":"at `+r.address+`","algorithms":[]}`, &made); err != nil {
 			t.Fatal(err)
 		}
 		for i, heard := range pages {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,7 @@ type Mothership struct {
 	Host    string // host:port
 	DataDir string
 	binary  string
+	env     []string // of its administrative commands, which then need no data dir
 	process *process
 }
 
@@ -41,8 +43,20 @@ func StartMothership(ctx context.Context, binary, dir, address string, flags ...
 	return m, nil
 }
 
+// MothershipAt is one that somebody else runs, with its administrative commands on
+// the database and the secret key that env names.
+func MothershipAt(binary, url string, env ...string) *Mothership {
+	_, host, _ := strings.Cut(url, "://")
+	return &Mothership{URL: url, Host: host, binary: binary, env: env}
+}
+
 // Stop ends the server gracefully.
-func (m *Mothership) Stop() error { return m.process.stop(30 * time.Second) }
+func (m *Mothership) Stop() error {
+	if m.process == nil {
+		return nil
+	}
+	return m.process.stop(30 * time.Second)
+}
 
 // Kill ends the server as a crash would, and waits until it is gone.
 func (m *Mothership) Kill() error {
@@ -62,7 +76,10 @@ func (m *Mothership) PID() int { return m.process.cmd.Process.Pid }
 // Administer runs an administrative command with the server's data dir and
 // gives its stdout, trimmed.
 func (m *Mothership) Administer(ctx context.Context, stdin string, args ...string) (string, error) {
-	out, err := Command{Args: append(append([]string{m.binary}, args...), "--data-dir", m.DataDir), Stdin: stdin}.Run(ctx)
+	if m.DataDir != "" {
+		args = append(slices.Clip(args), "--data-dir", m.DataDir)
+	}
+	out, err := Command{Args: append([]string{m.binary}, args...), Stdin: stdin, Env: m.env}.Run(ctx)
 	return strings.TrimSpace(out), err
 }
 

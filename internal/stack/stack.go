@@ -56,12 +56,29 @@ const AdminUsername = "admin"
 // Start starts everything; on an error what was started is stopped again.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	s := &Stack{Options: o, started: time.Now()}
-	for _, step := range []func(context.Context) error{s.startCluster, s.startRegistry, s.startMothership, s.createAdmin} {
+	return s, s.start(ctx, s.startCluster, s.startRegistry, s.startMothership, s.createAdmin)
+}
+
+// StartCustomer starts what a customer has, a cluster and a registry, and no
+// mothership.
+func StartCustomer(ctx context.Context, o Options) (*Stack, error) {
+	s := &Stack{Options: o, started: time.Now()}
+	return s, s.start(ctx, s.startCluster, s.startRegistry)
+}
+
+func (s *Stack) start(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+			return errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 		}
 	}
-	return s, nil
+	return nil
+}
+
+// Adopt makes a mothership that somebody else runs the stack's, with an admin.
+func (s *Stack) Adopt(ctx context.Context, m *Mothership) error {
+	s.Mothership = m
+	return s.createAdmin(ctx)
 }
 
 // Stop stops everything that Start started, in the opposite order.

@@ -1,7 +1,7 @@
 {{/* What one value alone cannot tell: each mistake is a sentence, and all are told at once. */}}
 {{- define "constellation.check" -}}
 {{- $wrong := list -}}
-{{- $own := list "config" "listen" "data-dir" "public-url" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "database-url" "tls-cert" "tls-key" -}}
+{{- $own := list "config" "listen" "data-dir" "public-url" "registry-host" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "database-url" "tls-cert" "tls-key" -}}
 {{- with .Values -}}
 {{- if not .image.repository }}{{ $wrong = append $wrong "image.repository is missing: give the REGISTRY/PATH that 'mothership image push' pushed to" }}{{ end -}}
 {{- if not .publicURL }}{{ $wrong = append $wrong "publicURL is missing: give the address by which browsers and satellites reach the mothership, such as https://mothership.example.com" }}{{ end -}}

@@ -16,6 +16,7 @@
   value: /var/lib/constellation
 - name: CONSTELLATION_PUBLIC_URL
   value: {{ .publicURL | quote }}
+{{- include "constellation.variable" (list "CONSTELLATION_REGISTRY_HOST" .registryHost) }}
 - name: CONSTELLATION_SECRET_KEY_FILE
   value: /run/constellation/secret-key/secret.key
 - name: CONSTELLATION_STORAGE
