@@ -46,7 +46,7 @@ func TestCrashLosesNothing(t *testing.T) {
 		c.killUnderLoad(t)
 	}
 	i, kill := c.serve(t)
-	c.Client = loadtest.Client{URL: i.url, Key: c.Client.Key}
+	c.Client = loadtest.Client{URL: i.url, Key: c.Key}
 	c.Check(t, 0, 0)
 	kill()
 	t.Logf("%d rounds: %d satellites and %d images acknowledged, all there", rounds, len(c.Satellites), len(c.Images))
@@ -69,7 +69,7 @@ func newCrasher(t *testing.T) *crasher {
 		if code != 0 {
 			t.Fatalf("%s: %s", args, stderr)
 		}
-		c.Client.Key = strings.TrimSpace(stdout)
+		c.Key = strings.TrimSpace(stdout)
 	}
 	return c
 }
@@ -144,7 +144,7 @@ func (c *crasher) killDuringStart(t *testing.T) {
 func (c *crasher) killUnderLoad(t *testing.T) {
 	t.Helper()
 	i, kill := c.serve(t)
-	c.Client = loadtest.Client{URL: i.url, Key: c.Client.Key}
+	c.Client = loadtest.Client{URL: i.url, Key: c.Key}
 	c.Check(t, 20, 5)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond+rand.N(1500*time.Millisecond))
 	defer cancel()

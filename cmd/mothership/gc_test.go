@@ -94,7 +94,7 @@ type gcCrasher struct {
 func (g *gcCrasher) begin(t *testing.T) (*instance, func()) {
 	t.Helper()
 	i, kill := g.serve(t)
-	g.Client = loadtest.Client{URL: i.url, Key: g.Client.Key}
+	g.Client = loadtest.Client{URL: i.url, Key: g.Key}
 	return i, kill
 }
 

@@ -33,7 +33,7 @@ func NewWritten(c Client) *Written {
 
 // WriteSatellite makes a satellite, and notes it once it is acknowledged.
 func (w *Written) WriteSatellite(ctx context.Context) error {
-	label := "satellite " + strconv.FormatUint(rand.Uint64(), 36)
+	label := "satellite " + strconv.FormatUint(rand.Uint64(), 36) //nolint:gosec // a name
 	var made struct{ ID string }
 	status, err := w.Call(ctx, "POST", "/v1/satellites", `{"name":"`+label+`","algorithms":[]}`, &made)
 	if err != nil {
@@ -58,7 +58,7 @@ func (w *Written) PushImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	hash := fmt.Sprintf("%016x%016x%08x", rand.Uint64(), rand.Uint64(), rand.Uint32())
+	hash := fmt.Sprintf("%016x%016x%08x", rand.Uint64(), rand.Uint64(), rand.Uint32()) //nolint:gosec // a name
 	reference, err := w.Reference(hash)
 	if err != nil {
 		return err
