@@ -19,7 +19,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap systemd gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test ways e2e browser screenshots conformance crash replicas faults fuzz soak durability weights lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test ways e2e browser screenshots conformance crash replicas rollout faults fuzz soak durability weights lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,10 +54,15 @@ build: ## Build bin/mothership and its link bin/algo-install
 	@deploy/progress.sh "building bin/mothership" env $(PROGRAM) -ldflags "$(LDFLAGS)" -o bin/mothership ./cmd/mothership
 	@ln -sf mothership bin/algo-install
 
-.PHONY: bin/devcluster bin/demo components
+.PHONY: bin/devcluster bin/demo bin/helm components
 bin/devcluster:
 	@mkdir -p bin
 	@cd deploy/devcluster && ../progress.sh "building bin/devcluster" env $(PROGRAM) -o ../../bin/devcluster .
+
+# Helm itself, for tests of the chart; it is in no program of ours.
+bin/helm:
+	@mkdir -p bin
+	@cd deploy/chart && ../progress.sh "building bin/helm" $(GO) build -o ../../bin/helm helm.sh/helm/v4/cmd/helm
 
 bin/demo: build # after it, since both compile the same packages
 	@$(PROGRAM) -o bin/demo ./deploy/demo
@@ -72,7 +77,7 @@ generate: ## Generate code: the templ pages
 
 test: ## Run all tests; installs what they need
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build components
+	@$(MAKE) --no-print-directory build components bin/helm
 	@[ "$$(id -u)" != 0 ] || bin/devcluster build --apiserver 1.32.2
 	@deploy/test.sh
 
@@ -82,7 +87,7 @@ ways: build components ## Try the chart, the compose file and the systemd unit
 
 e2e: ## Run the end-to-end test alone
 	@deploy/packages.sh $(TEST_PACKAGES)
-	@$(MAKE) --no-print-directory build components
+	@$(MAKE) --no-print-directory build components bin/helm
 	@deploy/test.sh ./internal/e2e/...
 
 browser: build ## Run the panel's tests in a real Chromium alone
@@ -107,6 +112,10 @@ crash: build ## kill -9 of the server and of garbage collections a hundred times
 replicas: build ## Three servers on one database and store, killed in turn under load for REPLICAS_FOR (10m)
 	@deploy/packages.sh postgresql ca-certificates
 	@CONSTELLATION_REPLICAS_FOR=$(or $(REPLICAS_FOR),10m) $(GO) test -count=1 -timeout 60m -run ReplicasAreKilled -v ./cmd/mothership
+
+rollout: build components bin/helm ## Three servers on a real cluster by the chart, killed in turn under load for REPLICAS_FOR (10m), then rolled
+	@deploy/packages.sh $(TEST_PACKAGES)
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_REPLICAS_FOR=$(or $(REPLICAS_FOR),10m) $(GO) test -count=1 -timeout 60m -run TestMothershipOnCluster -v ./internal/e2e
 
 faults: ## get, push and deploy at every fault and kill -9, for long; FAULT_ROUNDS says how long
 	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install

@@ -151,10 +151,16 @@ func (j *journey) deployNew(t *testing.T, name string, labels map[string]string,
 // explain prints what a person would look at first when a step failed.
 func (j *journey) explain(t *testing.T) {
 	t.Helper()
-	ctx := context.WithoutCancel(t.Context())
 	if log, err := os.ReadFile(j.Mothership.Log()); err == nil {
 		t.Logf("mothership: …%s", log[max(0, len(log)-4000):])
 	}
+	j.explainPods(t, namespace)
+}
+
+// explainPods prints the state of a namespace's pods and the end of their logs.
+func (j *journey) explainPods(t *testing.T, namespace string) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
 	pods, err := j.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Log(err)

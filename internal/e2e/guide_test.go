@@ -20,7 +20,7 @@ import (
 
 // elsewhere are programs of others that README and guide show. They need a
 // cloud, a Docker daemon or a cluster that is not here.
-var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "oras", "KUBECONFIG=gke.conf", "websocat"}
+var elsewhere = []string{"az", "aws", "gcloud", "oc", "kubectl", "sudo", "docker", "oras", "KUBECONFIG=gke.conf", "websocat", "helm"}
 
 // asWritten runs every command of ours that README and guide show, as it
 // stands there with its placeholders filled in, against what is running, and
@@ -162,7 +162,7 @@ var comment = regexp.MustCompile(`\s+# .*$|\s+#$`)
 // a file or an answer.
 func commandLines(block string) []string {
 	first := strings.TrimSpace(block)
-	for _, start := range []string{"apiVersion:", "FROM ", "{", "configs:", "stage:", "# Kubernetes", "- apiGroups:", "from ", "import "} {
+	for _, start := range []string{"# systemctl edit", "apiVersion:", "FROM ", "{", "configs:", "stage:", "# Kubernetes", "- apiGroups:", "from ", "import "} {
 		if strings.HasPrefix(first, start) {
 			return nil
 		}
@@ -264,6 +264,10 @@ func (g *guide) administers(t *testing.T, words []string) error {
 	}
 	if words[0] == "storage" && words[1] == "copy" { // between two places, whatever the data dir
 		_, err := stack.Command{Args: append([]string{filepath.Join(g.Bin, "mothership")}, words...)}.Run(t.Context())
+		return err
+	}
+	if words[0] == "image" {
+		_, err := stack.Command{Args: []string{filepath.Join(g.Bin, "mothership"), words[0], words[1], g.Registry + "/mothership", "--insecure"}, Env: g.OperatorEnv()}.Run(t.Context())
 		return err
 	}
 	out, err := g.Mothership.Administer(t.Context(), "correct horse battery staple\n", words...)
