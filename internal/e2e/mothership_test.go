@@ -166,7 +166,7 @@ func (p *production) install(t *testing.T) {
 		"image": map[string]any{"repository": p.image, "digest": p.digest}, "imagePullSecrets": []string{"pull"},
 		"secretKey":      map[string]any{"existingSecret": "constellation"},
 		"postgresql":     map[string]any{"enabled": true, "image": p.Registry + "/postgres:1", "existingSecret": "constellation", "size": "1Gi"},
-		"storage":        map[string]any{"url": "s3://images/mothership?region=us-east-1&endpoint=http://s3:9000", "existingSecret": "bucket"},
+		"storage":        map[string]any{"url": bucketAt("s3"), "existingSecret": "bucket"},
 		"ingress":        map[string]any{"enabled": true, "className": "nginx"},
 		"trustedProxies": []string{"10.0.0.0/8"}, "networkPolicy": map[string]any{"enabled": true},
 		"settings": map[string]any{"heartbeat-interval": p.interval.String()},
@@ -235,17 +235,27 @@ func (p *production) startBucket(t *testing.T) {
 	}
 }
 
-// environment is that of administrative commands, which run on this machine.
+// environment is that of administrative commands, which run on this machine and reach
+// PostgreSQL and the bucket by their Services.
 func (p *production) environment(t *testing.T) []string {
 	t.Helper()
-	service, err := p.kube.CoreV1().Services(mothershipNamespace).Get(t.Context(), release+"-postgresql", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
+	address := func(name string) string {
+		service, err := p.kube.CoreV1().Services(mothershipNamespace).Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return service.Spec.ClusterIP
 	}
 	return []string{
-		"DATABASE_URL=postgres://constellation@" + service.Spec.ClusterIP + "/constellation?sslmode=disable", "PGPASSWORD=" + p.password,
+		"DATABASE_URL=postgres://constellation@" + address(release+"-postgresql") + "/constellation?sslmode=disable", "PGPASSWORD=" + p.password,
 		"CONSTELLATION_SECRET_KEY=" + secretKey,
+		"CONSTELLATION_STORAGE=" + bucketAt(address("s3")), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 	}
+}
+
+// bucketAt is the servers' storage, at a host.
+func bucketAt(host string) string {
+	return "s3://images/mothership?region=us-east-1&endpoint=http://" + host + ":9000"
 }
 
 // adopt makes the mothership the stack's, with an admin.
