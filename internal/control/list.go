@@ -293,6 +293,7 @@ func Sorts() map[string]Sort {
 		eventListing.name: eventListing.sort(), launchListing.name: launchListing.sort(),
 		satelliteListing.name: satelliteListing.sort(), satelliteKeyListing.name: satelliteKeyListing.sort(),
 		satelliteVersionListing.name: satelliteVersionListing.sort(),
+		destinationListing.name:      destinationListing.sort(), notificationRuleListing.name: notificationRuleListing.sort(), deliveryListing.name: deliveryListing.sort(),
 	}
 }
 

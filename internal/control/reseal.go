@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/notify"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -18,14 +19,15 @@ const (
 // sealedPlaces are where the values of a sealed column are sealed for, by the key
 // of their row.
 var sealedPlaces = map[string]func(key string) string{
-	"settings.sealed":           func(name string) string { return name },
-	"launches.token_sealed":     tokenPlace,
-	"launch_bundles.sealed":     keptPlace,
-	"idempotency_keys.response": func(key string) string { return "idempotency_keys/" + key },
-	"setup_token.sealed":        func(string) string { return setupPlace },
-	"sign_ons.refresh_token":    refreshPlace,
-	"sign_ons.id_token":         idTokenPlace,
-	"foreign_registries.sealed": registryPlace,
+	"settings.sealed":                  func(name string) string { return name },
+	"launches.token_sealed":            tokenPlace,
+	"launch_bundles.sealed":            keptPlace,
+	"idempotency_keys.response":        func(key string) string { return "idempotency_keys/" + key },
+	"setup_token.sealed":               func(string) string { return setupPlace },
+	"sign_ons.refresh_token":           refreshPlace,
+	"sign_ons.id_token":                idTokenPlace,
+	"foreign_registries.sealed":        registryPlace,
+	"notification_destinations.sealed": notify.SecretPlace,
 }
 
 // Reseal seals anew, with the key that seals now, every secret that another one has

@@ -47,6 +47,7 @@ type Options struct {
 	HeartbeatInterval time.Duration
 	AuditRetention    time.Duration // of rows of the audit log; 0 keeps all
 	AuditStreams      []AuditStream
+	Notifications     Notifications
 	// TouchEvery is how often what is asked for again and again is noted as asked
 	// for; 0 is a minute.
 	TouchEvery time.Duration

@@ -16,14 +16,15 @@ type Sealed struct {
 
 // sealed are the columns with sealed values: their table, and what a row's key is.
 var sealed = map[string]struct{ table, key string }{
-	"settings.sealed":           {"settings", "name"},
-	"launches.token_sealed":     {"launches", "id::text"},
-	"launch_bundles.sealed":     {"launch_bundles", "inputs"},
-	"idempotency_keys.response": {"idempotency_keys", "account_id || '/' || key"},
-	"setup_token.sealed":        {"setup_token", "singleton::text"},
-	"sign_ons.refresh_token":    {"sign_ons", "account_id::text"},
-	"sign_ons.id_token":         {"sign_ons", "account_id::text"},
-	"foreign_registries.sealed": {"foreign_registries", "id::text"},
+	"settings.sealed":                  {"settings", "name"},
+	"launches.token_sealed":            {"launches", "id::text"},
+	"launch_bundles.sealed":            {"launch_bundles", "inputs"},
+	"idempotency_keys.response":        {"idempotency_keys", "account_id || '/' || key"},
+	"setup_token.sealed":               {"setup_token", "singleton::text"},
+	"sign_ons.refresh_token":           {"sign_ons", "account_id::text"},
+	"sign_ons.id_token":                {"sign_ons", "account_id::text"},
+	"foreign_registries.sealed":        {"foreign_registries", "id::text"},
+	"notification_destinations.sealed": {"notification_destinations", "id::text"},
 }
 
 // SealedColumns are TABLE.COLUMN of all that is sealed.

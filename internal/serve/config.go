@@ -52,6 +52,7 @@ type Config struct {
 	stopDelay         time.Duration
 	stopTimeout       time.Duration
 	audit             auditConfig
+	mail              mailConfig
 
 	oidc      oidcProvider   // by flags; without an issuer there is none
 	providers []oidcProvider // of the file
@@ -104,6 +105,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
 	c.audit.addFlags(flags)
+	c.mail.addFlags(flags)
 	c.addOIDCFlags(flags)
 }
 
@@ -248,6 +250,9 @@ func (c *Config) check() error {
 		return command.UsageError{Err: fmt.Errorf("--trusted-proxy: %w", err)}
 	}
 	if err := c.audit.check(); err != nil {
+		return err
+	}
+	if err := c.mail.check(); err != nil {
 		return err
 	}
 	return c.checkPublicURL()

@@ -27,6 +27,7 @@ func jobSet(c *Config, m *mothership) *jobs.Set {
 	}})
 	addSpaceJobs(set, c, m)
 	addImportJobs(set, c, m)
+	addNotifyJobs(set, m)
 	return set
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/importer"
 	"github.com/constellation-serving/constellation/internal/jobs"
+	"github.com/constellation-serving/constellation/internal/notify"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -157,6 +158,7 @@ type mothership struct {
 	control *control.Service
 	jobs    *jobs.Runner
 	queue   *jobs.Queue
+	notify  *notify.Service
 
 	endChores func() // ends the work in the background and waits for it
 }
@@ -210,6 +212,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	}
 	work.Go(func() { m.endJobs(chores) })
 	work.Go(func() { m.keepSystem(chores) })
+	work.Go(func() { m.notify.Run(chores) })
 	work.Go(func() { m.askProviders(chores, providers) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
 	work.Go(func() { m.control.Run(run) })
@@ -231,9 +234,11 @@ func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Provid
 	if m.queue, err = jobs.NewQueue(m.db); err != nil {
 		return nil, err
 	}
+	m.openNotify(c, sealer)
 	m.control = control.New(control.Options{
 		DB: m.db, Sealer: sealer, SignOn: providers, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: m.publicURL, Version: m.build.Version, Log: m.log,
 		HeartbeatInterval: c.heartbeatInterval, Collection: c.Collection(), AuditRetention: c.audit.retention(), AuditStreams: c.audit.streams,
+		Notifications: m.notifications(c),
 		StartCollection: func(ctx context.Context, db *postgres.DB, by string) error {
 			_, err := m.queue.Insert(ctx, db, collectNow{By: by}, nil)
 			return err
