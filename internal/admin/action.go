@@ -15,6 +15,9 @@ var actionWords = map[string]string{
 	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",
 	"satellite_version.create": "made a new version of", "satellite_key.create": "created the caller key", "satellite_key.revoke": "revoked the caller key",
 	"bundle.download": "downloaded the bundle of", "registry.collect": "freed space of the", "registry.collect_request": "asked to free space of the",
+	"notification_destination.create": "added the destination", "notification_destination.update": "changed the destination", "notification_destination.delete": "removed the destination",
+	"notification_destination.test": "sent a test to", "notification_delivery.resend": "sent again the message",
+	"notification_rule.create": "made the notification rule", "notification_rule.update": "changed the notification rule", "notification_rule.delete": "removed the notification rule",
 	"quota.set": "set the quota of", "quota.remove": "removed the quota of",
 	"retention.set": "set the retention of versions of", "retention.remove": "removed the retention of versions of",
 }

@@ -85,22 +85,16 @@ func (s *Service) ended(ctx context.Context, d *constellation.Delivery, destinat
 	if problem.gone && !content.Content.Test {
 		return s.gone(ctx, d, destination, problem.text)
 	}
-	if problem.permanent {
+	if problem.permanent || content.Content.Test { // whoever tries it wants to know now
 		return s.fail(ctx, d, destination, 1, problem.text)
 	}
 	var next time.Time
 	err = s.config.DB.Transact(ctx, func(tx *postgres.DB) error {
-		failures := d.Attempts + 1
-		if !content.Content.Test {
-			var err error
-			if failures, err = tx.DestinationFailed(ctx, destination.ID, now); err != nil {
-				return err
-			}
+		failures, err := tx.DestinationFailed(ctx, destination.ID, now)
+		if err != nil {
+			return err
 		}
 		next = now.Add(max(backoff(failures), problem.after))
-		if content.Content.Test {
-			return tx.RetryDelivery(ctx, d.ID, problem.text, next)
-		}
 		if err := tx.RetryDestination(ctx, destination.ID, next); err != nil {
 			return err
 		}

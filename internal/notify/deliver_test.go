@@ -244,7 +244,13 @@ func TestReceiverThatIsGone(t *testing.T) {
 	if !found.Disabled || !strings.Contains(found.DisabledWhy, "410") || len(r.bodies) != 1 {
 		t.Errorf("the destination is %+v after %d messages", found, len(r.bodies))
 	}
-	for _, id := range []string{first, second} {
+	test, m, giveUp := NewTest(found, "neo", w.now()) // tried once, also when the destination is off
+	must(t, w.db.InsertDelivery(t.Context(), test, m, giveUp))
+	must(t, w.Deliver(t.Context(), test.ID))
+	if got := w.delivery(test.ID); got.Attempts != 1 || !strings.Contains(got.Error, "410") {
+		t.Errorf("a test of it: %+v", got)
+	}
+	for _, id := range []string{first, second, test.ID} {
 		if got := w.delivery(id); got.State != constellation.DeliveryFailed {
 			t.Errorf("a delivery to it: %+v", got)
 		}

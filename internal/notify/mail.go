@@ -61,7 +61,8 @@ func (m *Mail) send(ctx context.Context, to []string, id string, at time.Time, p
 	if errors.As(err, &e) {
 		return e
 	}
-	if ctx.Err() != nil {
+	var network net.Error
+	if ctx.Err() != nil || errors.As(err, &network) && network.Timeout() {
 		return &sendError{text: fmt.Sprintf("the mail server %s took longer than %s", m.Host, within)}
 	}
 	e.text = plain(fmt.Sprintf("mail by %s: %s", m.Host, err), maxText)

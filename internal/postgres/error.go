@@ -19,9 +19,11 @@ import (
 // taken is which field of the input a unique constraint refuses, and what a
 // user reads then.
 var taken = map[string]constellation.FieldError{
-	"accounts_username_key_key":          {Field: "username", Message: "an account with this username exists already; usernames are unique ignoring case"},
-	"satellites_name_key_key":            {Field: "name", Message: "a satellite with this name exists already; names are unique ignoring case"},
-	"launches_satellite_id_name_key_key": {Field: "name", Message: "a launch of this satellite with this name exists already; names are unique ignoring case"},
+	"notification_destinations_name_key_key": {Field: "name", Message: "another destination has this name; choose a different one"},
+	"notification_rules_name_key_key":        {Field: "name", Message: "another rule has this name; choose a different one"},
+	"accounts_username_key_key":              {Field: "username", Message: "an account with this username exists already; usernames are unique ignoring case"},
+	"satellites_name_key_key":                {Field: "name", Message: "a satellite with this name exists already; names are unique ignoring case"},
+	"launches_satellite_id_name_key_key":     {Field: "name", Message: "a launch of this satellite with this name exists already; names are unique ignoring case"},
 }
 
 // translate makes an Error of a failure of Postgres, by SQLSTATE and never by

@@ -23,7 +23,7 @@ func (db *DB) NoteExpiringLaunches(ctx context.Context, now time.Time, days []in
 		SELECT @now, 'launch.expiring', 'satellite', id::text, name, id, name,
 			'expires in ' || CASE days WHEN 1 THEN 'a day or less' ELSE days || ' days or less' END || ', on ' || to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
 				|| ', with ' || CASE launches WHEN 1 THEN 'its launch' ELSE 'its ' || launches || ' launches' END || '; renew it, or no bundle of it can be had from then on'
-		FROM keyed WHERE key IN (SELECT key FROM first) ORDER BY expires_at, id`,
+		FROM keyed WHERE key IN (SELECT key FROM first) ORDER BY keyed.expires_at, keyed.id`,
 		pgx.NamedArgs{"now": now, "days": days})
 }
 
@@ -49,7 +49,7 @@ func (db *DB) NoteExpiringKeys(ctx context.Context, now time.Time, days []int) e
 		SELECT @now, 'key.expiring', subject, id::text, name, satellite_id, satellite_name,
 			left(what || ' that begins with ' || prefix || ' expires in ' || CASE days WHEN 1 THEN 'a day or less' ELSE days || ' days or less' END || ', on '
 				|| to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') || '; make a new one and hand it on', 500)
-		FROM keyed WHERE key IN (SELECT key FROM first) ORDER BY expires_at, id`,
+		FROM keyed WHERE key IN (SELECT key FROM first) ORDER BY keyed.expires_at, keyed.id`,
 		pgx.NamedArgs{"now": now, "days": days, "most": days[0]})
 }
 

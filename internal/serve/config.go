@@ -95,7 +95,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.BoolVar, &c.requireIfMatch, "require-if-match", false, "take changes of satellites, launch instances and algorithm versions by the REST API only with If-Match, so that nobody overwrites what they have not seen")
-	setting(flags.StringSliceVar, &c.outboundAllow, "outbound-allow", nil, "import images from these addresses too, which are not public: host names, addresses or prefixes, such as registry.corp.example,10.0.0.0/8; separate several by commas")
+	setting(flags.StringSliceVar, &c.outboundAllow, "outbound-allow", nil, "import images from these addresses too, and send notifications there, which are not public: host names, addresses or prefixes, such as registry.corp.example,10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")

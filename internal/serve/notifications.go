@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/jobs"
 	"github.com/constellation-serving/constellation/internal/notify"
+	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -84,7 +86,16 @@ func (m *mailConfig) server() *notify.Mail {
 
 // openNotify makes what tells people.
 func (m *mothership) openNotify(c *Config, sealer *auth.Sealer) {
-	m.notify = notify.New(notify.Config{DB: m.db, Sealer: sealer, Queue: m.queue, PublicURL: m.publicURL, Mail: c.mail.server(), Log: m.log})
+	allowed, _ := outbound.ParseAllowed(c.outboundAllow) // Config.check has
+	m.notify = notify.New(notify.Config{
+		DB: m.db, Sealer: sealer, Queue: m.queue, PublicURL: m.publicURL, Mail: c.mail.server(), Log: m.log,
+		Check: func(host string, at netip.Addr) error {
+			if err := allowed.Check(host, at); err != nil {
+				return fmt.Errorf("%w: messages go to public addresses, and to what this mothership's setting outbound-allow names", err)
+			}
+			return nil
+		},
+	})
 }
 
 // notifications is what the use cases know of telling people.
