@@ -9,6 +9,8 @@ var actionWords = map[string]string{
 	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.sign_on_ended": "ended the sign-on of", "api_key.exchange": "exchanged a token for", "api_key.exchange_refused": "was refused a key by",
 	"token_rule.create": "created the token rule", "token_rule.delete": "removed the token rule", "account.update": "changed the account",
 	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
+	"algorithm_version.import": "asked to import", "algorithm_version.import_cancel": "cancelled the import of", "algorithm_version.import_failed": "could not import",
+	"registry.create": "added the registry", "registry.update": "changed the registry", "registry.delete": "removed the registry",
 	"algorithm_version.create": "pushed", "algorithm_version.update": "corrected the settings of", "algorithm_version.delete": "removed the version", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
 	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",
 	"launch.retry_dead_letters": "asked to retry dead letters of the launch instance", "launch.drop_dead_letters": "asked to drop dead letters of the launch instance",

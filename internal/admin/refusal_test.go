@@ -116,6 +116,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
 		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"}, "port": {"8081"},
+		"owner": {"neo"}, "git_hash": {strings.Repeat("5a", 20)}, "image": {"registry.example.com/team/model:1"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
 	drafts := map[string]string{} // the pages of drafts with a line, by where they are edited
@@ -213,14 +214,14 @@ func (w refused) refusals(t *testing.T, r Route, target, from string, typed url.
 }
 
 // ofPage are the forms that are a whole page's, and no dialog's.
-var ofPage = map[string]bool{
+var ofPage = map[string]bool{"/algorithms/import": true,
 	newDraft: true, newDraft + "/empty": true, newDraft + "/lines/{index}/change": true, newDraft + "/lines/{index}/remove": true, newDraft + "/admin-key": true,
 	editDraft: true, editDraft + "/preview": true, editDraft + "/rebase": true, editDraft + "/discard": true, editDraft + "/lines/{index}/change": true,
 	editDraft + "/lines/{index}/remove": true, editDraft + "/lines/{index}/settings": true, editDraft + "/admin-key": true, "/users/{username}/role": true, "/users/{username}/provider": true,
 }
 
 // takesText are the forms that can be filled in wrongly.
-var takesText = map[string]bool{
+var takesText = map[string]bool{"/algorithms/import": true,
 	"/satellites/new": true, "/satellites/new/algorithm": true, "/satellites/{satellite_id}/edit": true, "/satellites/{satellite_id}/edit/algorithm": true,
 	"/satellites/new/schedule": true, "/satellites/{satellite_id}/edit/schedule": true,
 	"/satellites/{satellite_id}/keys/new": true, "/satellites/{satellite_id}/renew": true, "/satellites/{satellite_id}/launches/new": true,

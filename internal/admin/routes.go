@@ -124,6 +124,8 @@ func (s *server) routes() []route {
 
 		{"GET", "/algorithms", viewer, s.listAlgorithms},
 		{"GET", "/algorithms/push", admin, s.showPush},
+		{"GET", "/algorithms/import", admin, s.showImport},
+		{"POST", "/algorithms/import", admin, s.importVersion},
 		{"GET", "/algorithms/{owner}/{name}", viewer, s.showAlgorithm},
 		{"GET", version, viewer, s.showAlgorithmVersion},
 		{"GET", version + "/settings", admin, s.askSettings},

@@ -58,7 +58,7 @@ var walkedLayers = []layers{
 // wholePages are the routes that are no layers, and those of a new satellite's
 // editor, which is the one that is walked.
 var wholePages = []string{
-	"/", "/account", "/algorithms", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
+	"/", "/account", "/algorithms", "/algorithms/import", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
 	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
 	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/users", ofUser,
 }

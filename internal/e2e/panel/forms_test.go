@@ -70,6 +70,7 @@ var forms = []form{
 	{route: "/satellites/{satellite_id}/remove", button: "Remove satellite", sees: "Removed the satellite"},
 	{route: "/algorithms/{owner}/{name}/{hash}/settings", fill: [][2]string{{"memory", "3Gi"}}, button: "Save as revision 3", sees: "Saved as revision 3"},
 	{route: "/algorithms/{owner}/{name}/{hash}/remove", page: "/algorithms/{owner}/{name}/{unused_hash}/remove", button: "Remove version", sees: "Removed version"},
+	{route: "/algorithms/import", fill: [][2]string{{"image", "registry.invalid/team/model:1"}, {"owner", "fraud"}, {"name", "imported-{run}"}, {"git_hash", "abcdefabcdefabcdefabcdefabcdefabcdefabcd"}}, button: "Import version", sees: "is being imported"},
 	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
 	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
 	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},

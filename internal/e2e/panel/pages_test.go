@@ -88,6 +88,7 @@ func views(w *world) []view {
 		{name: "algorithm-settings-changed", path: "/algorithms/" + w.score + "/settings?revision=1&protocol=http&port=8080&path=/v2&concurrency=16&network=isolated&cpu=500m&memory=4Gi&response=native", who: "ada"},
 		{name: "algorithm-remove", path: "/algorithms/" + w.unused + "/remove", who: "ada"},
 		{name: "algorithm-remove-used", path: "/algorithms/" + w.score + "/remove", who: "ada"},
+		{name: "algorithm-import", path: "/algorithms/import", who: "ada"},
 		{name: "algorithm-push", path: "/algorithms/push", who: "ada"},
 		{name: "account", path: "/account", who: "ada"},
 		{name: "account-viewer", path: "/account", who: "linus"},
