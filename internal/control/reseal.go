@@ -19,6 +19,7 @@ const (
 // sealedPlaces are where the values of a sealed column are sealed for, by the key
 // of their row.
 var sealedPlaces = map[string]func(key string) string{
+	"acme_values.sealed":               acmePlace,
 	"settings.sealed":                  func(name string) string { return name },
 	"launches.token_sealed":            tokenPlace,
 	"launch_bundles.sealed":            keptPlace,

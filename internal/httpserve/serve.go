@@ -20,6 +20,7 @@ type Config struct {
 	Listener net.Listener // from Listen
 	TLSCert  string       // a PEM file, which is read again when it changes; "" serves plain HTTP
 	TLSKey   string
+	TLS      *tls.Config // whose certificates come from elsewhere; nil is TLSCert's
 	Log      *slog.Logger
 	// Grace bounds how long requests may take to finish after ctx has ended.
 	Grace time.Duration
@@ -47,6 +48,11 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // launch that was told to report more rarely.
 const idleTimeout = 150 * time.Second
 
+const (
+	maxHeader  = 64 << 10 // bytes of a request's header
+	maxStreams = 250      // requests at once on one HTTP/2 connection
+)
+
 // Serve answers requests until ctx ends, then takes no new ones and waits for
 // those under way, at most Grace. Headers must arrive within 10 seconds; there
 // is no bound on a whole answer, since images are large.
@@ -55,12 +61,14 @@ func Serve(ctx context.Context, c Config, handler http.Handler) error {
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: time.Minute},
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 		// Requests outlive the signal that stops the server.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
-	if c.TLSCert != "" {
+	server.TLSConfig = c.TLS
+	if c.TLS == nil && c.TLSCert != "" {
 		pair, err := certificate.Load(certificate.Options{CertFile: c.TLSCert, KeyFile: c.TLSKey, Now: time.Now, Log: c.Log})
 		if err != nil {
 			return constellation.Wrap(err, constellation.KindInvalid, "the certificate %s with key %s cannot be used: %s", c.TLSCert, c.TLSKey, err)

@@ -69,6 +69,7 @@ var direct = map[string][]string{
 	"internal/imagepush": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store", "internal/install/transfer",
 		"internal/systemimage"},
 	"internal/storage": {"internal/constellation"},
+	"internal/autotls": {"internal/outbound"},
 	"internal/weights": {"internal/constellation"},
 
 	"internal/foreign":  {"internal/constellation", "internal/outbound", "internal/retry"},

@@ -16,6 +16,7 @@ type Sealed struct {
 
 // sealed are the columns with sealed values: their table, and what a row's key is.
 var sealed = map[string]struct{ table, key string }{
+	"acme_values.sealed":               {"acme_values", "name"},
 	"settings.sealed":                  {"settings", "name"},
 	"launches.token_sealed":            {"launches", "id::text"},
 	"launch_bundles.sealed":            {"launch_bundles", "inputs"},

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 
+	"github.com/constellation-serving/constellation/internal/autotls"
 	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/outbound"
@@ -42,6 +43,7 @@ type Config struct {
 	registryHost      string
 	tlsCert           string
 	tlsKey            string
+	acme              acmeConfig
 	trustedProxies    []string
 	requireIfMatch    bool
 	outboundAllow     []string
@@ -93,6 +95,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.registryHost, "registry-host", "", "the host, or HOST:PORT, by which docker, crane and the like reach this server's /v2; default that of --public-url")
 	setting(flags.StringVar, &c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate, a PEM file that is read again when it changes; needs --tls-key")
 	setting(flags.StringVar, &c.tlsKey, "tls-key", "", "the certificate's private key, a PEM file")
+	c.acme.addFlags(flags)
 	setting(flags.StringSliceVar, &c.trustedProxies, "trusted-proxy", nil, "believe X-Forwarded-For from these addresses or prefixes, such as 10.0.0.0/8; separate several by commas")
 	setting(flags.BoolVar, &c.requireIfMatch, "require-if-match", false, "take changes of satellites, launch instances and algorithm versions by the REST API only with If-Match, so that nobody overwrites what they have not seen")
 	setting(flags.StringSliceVar, &c.outboundAllow, "outbound-allow", nil, "import images from these addresses too, and send notifications there, which are not public: host names, addresses or prefixes, such as registry.corp.example,10.0.0.0/8; separate several by commas")
@@ -255,7 +258,11 @@ func (c *Config) check() error {
 	if err := c.mail.check(); err != nil {
 		return err
 	}
-	return c.checkPublicURL()
+	if err := c.checkPublicURL(); err != nil {
+		return err
+	}
+	_, err := c.manager(c.publicURL, autotls.Options{})
+	return err
 }
 
 // StorageConfig is where the registry's content is kept.
@@ -280,7 +287,7 @@ func (c *Config) publicURLFor(listening string) string {
 		return c.publicURL
 	}
 	scheme := "http"
-	if c.tlsCert != "" {
+	if c.tlsCert != "" || c.acme.directory != "" {
 		scheme = "https"
 	}
 	address, err := netip.ParseAddrPort(listening)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +53,14 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second,
 		space:          spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
+		acme:           acmeConfig{challenge: "tls-alpn-01", httpListen: ":80"},
+		mail:           mailConfig{port: 587, tls: "starttls"},
 		oidc: oidcProvider{
 			Name: "sso", UsernameClaim: "preferred_username", GroupsClaim: "groups", SignUp: new(true),
 			Refresh: duration(15 * time.Minute), Grace: duration(24 * time.Hour),
 		},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, spaceSettings{}, auditConfig{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Exporter(func(reflect.Type) bool { return true })); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }

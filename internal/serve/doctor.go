@@ -98,6 +98,10 @@ func told(err error) string {
 
 func (d *doctor) certificate() {
 	const name = "TLS"
+	if d.c.acme.directory != "" {
+		d.ok(name, "the authority of --acme makes the certificate, and makes it again before it ends")
+		return
+	}
 	if d.c.tlsCert == "" || d.c.tlsKey == "" {
 		if strings.HasPrefix(d.c.publicURL, "https://") {
 			d.ok(name, "a proxy before the server has the certificate: --tls-cert is not set")

@@ -28,6 +28,7 @@ func jobSet(c *Config, m *mothership) *jobs.Set {
 	addSpaceJobs(set, c, m)
 	addImportJobs(set, c, m)
 	addNotifyJobs(set, m)
+	addCertificateJob(set, m)
 	return set
 }
 

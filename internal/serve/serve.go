@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/auth"
+	"github.com/constellation-serving/constellation/internal/autotls"
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -102,12 +103,16 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 	log.Info("starting", "version", build.Version, "commit", build.Commit, "listen", listener.Addr().String(), "public_url", publicURL, "data_dir", c.dataDir)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	acme, err := c.manager(publicURL, autotls.Options{Log: log})
+	if err != nil {
+		return err
+	}
 	gate, ready := &httpserve.Gate{}, &httpserve.Readiness{}
 	served := make(chan error, 1)
 	go func() {
 		defer cancel() // a server that cannot listen on ends the start too
-		served <- httpserve.Serve(ctx, httpserve.Config{
-			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, Log: log, Grace: c.stopTimeout,
+		served <- serveDoors(ctx, c, acme, publicURL, httpserve.Config{
+			Listener: listener, TLSCert: c.tlsCert, TLSKey: c.tlsKey, TLS: tlsOf(acme), Log: log, Grace: c.stopTimeout,
 			OnStop: func() time.Duration {
 				ready.Stopping()
 				notifySystemd(log, "STOPPING=1")
@@ -118,7 +123,7 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 			},
 		}, httpserve.Prefix(pathOf(publicURL), gate))
 	}()
-	m, err := start(ctx, c, build, publicURL, log)
+	m, err := start(ctx, c, build, publicURL, acme, log)
 	if err != nil {
 		stopping := ctx.Err() != nil
 		cancel()
@@ -159,13 +164,14 @@ type mothership struct {
 	jobs    *jobs.Runner
 	queue   *jobs.Queue
 	notify  *notify.Service
+	acme    *autotls.Manager // nil without --acme
 
 	endChores func() // ends the work in the background and waits for it
 }
 
 // start brings up the parts, each on those before it.
-func start(ctx context.Context, c *Config, build Build, publicURL string, log *slog.Logger) (m *mothership, err error) {
-	m = &mothership{build: build, publicURL: publicURL, log: log, endChores: func() {}}
+func start(ctx context.Context, c *Config, build Build, publicURL string, acme *autotls.Manager, log *slog.Logger) (m *mothership, err error) {
+	m = &mothership{build: build, publicURL: publicURL, acme: acme, log: log, endChores: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stop(context.WithoutCancel(ctx)))
@@ -200,6 +206,9 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	if err != nil {
 		return m, err
 	}
+	if acme != nil {
+		acme.Use(certificates{m.control})
+	}
 	if _, err := m.control.PublicKey(ctx); err != nil { // makes the signing key, or opens it
 		return m, wrongKeyFile(c, err)
 	}
@@ -213,6 +222,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, log *s
 	work.Go(func() { m.endJobs(chores) })
 	work.Go(func() { m.keepSystem(chores) })
 	work.Go(func() { m.notify.Run(chores) })
+	work.Go(func() { m.keepCertificate(chores) })
 	work.Go(func() { m.askProviders(chores, providers) })
 	run, endRun := context.WithCancel(context.WithoutCancel(ctx)) // heartbeats are taken until the last request is answered
 	work.Go(func() { m.control.Run(run) })
@@ -312,7 +322,7 @@ func (m *mothership) announceSetup(ctx context.Context) error {
 
 // checks are the parts /readyz names.
 func (m *mothership) checks() []httpserve.Check {
-	return []httpserve.Check{
+	checks := []httpserve.Check{
 		{Name: "database", Run: func(ctx context.Context) error {
 			if m.server != nil {
 				if err := m.server.Check(ctx); err != nil {
@@ -330,4 +340,8 @@ func (m *mothership) checks() []httpserve.Check {
 			return err
 		}},
 	}
+	if m.acme != nil {
+		checks = append(checks, httpserve.Check{Name: "certificate", Optional: true, Run: m.checkCertificate})
+	}
+	return checks
 }
