@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"os"
@@ -58,6 +59,9 @@ func TestCrashLosesNothing(t *testing.T) {
 // crasher is a data dir and what its servers acknowledged.
 type crasher struct {
 	dir string
+	// What serves; the test binary, which has no system image, where it is empty.
+	program string
+	args    []string
 	*loadtest.Written
 }
 
@@ -77,7 +81,8 @@ func newCrasher(t *testing.T) *crasher {
 // start runs serve as a process; url comes once it is ready, "" if it ends.
 func (c *crasher) start(t *testing.T) (i *instance, url <-chan string, kill func()) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "serve", "--listen", "127.0.0.1:0", "--data-dir", c.dir)
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", c.dir}, c.args...)
+	cmd := exec.CommandContext(t.Context(), cmp.Or(c.program, os.Args[0]), args...)
 	cmd.Env = append(os.Environ(), "MOTHERSHIP_TEST_MAIN=1")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {

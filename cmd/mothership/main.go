@@ -45,6 +45,8 @@ func newRootCommand(name string, std command.Streams) *cobra.Command {
 			newAuditCommand(std),
 			newStorageCommand(std),
 			newImageCommand(std),
+			newBackupCommand(std),
+			newRestoreCommand(std),
 			newDoctorCommand(std),
 			newQuotaCommand(std),
 			newRetentionCommand(std),

@@ -16,11 +16,12 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage", "internal/importer"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage", "internal/backup", "internal/importer"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
 var direct = map[string][]string{
+	"internal/backup":        {"internal/constellation", "internal/postgres", "internal/storage"},
 	"internal/constellation": {},
 	"internal/apiv1":         {},
 	"internal/retry":         {},

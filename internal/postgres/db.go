@@ -163,6 +163,11 @@ func (db *DB) Lock(ctx context.Context, name string) error {
 	return db.exec(ctx, "take lock "+name, `SELECT pg_advisory_xact_lock(hashtextextended(@name, 0))`, pgx.NamedArgs{"name": name})
 }
 
+// lockShared is Lock, beside others that take it so too.
+func (db *DB) lockShared(ctx context.Context, name string) error {
+	return db.exec(ctx, "take lock "+name, `SELECT pg_advisory_xact_lock_shared(hashtextextended(@name, 0))`, pgx.NamedArgs{"name": name})
+}
+
 // run runs a statement, and once more when PostgreSQL says, or nothing was
 // sent, that it was not done.
 func (db *DB) run(ctx context.Context, sql string, args pgx.NamedArgs) (pgconn.CommandTag, error) {

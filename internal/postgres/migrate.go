@@ -30,6 +30,9 @@ type MigrationStatus struct {
 // old as this one cannot work with it: KindConflict.
 func Migrate(ctx context.Context, url string) error {
 	return withProvider(ctx, url, func(db *sql.DB, p *goose.Provider) error {
+		if err := refuseRestoring(ctx, db); err != nil {
+			return err
+		}
 		current, err := schemaVersion(ctx, db)
 		if err != nil {
 			return err

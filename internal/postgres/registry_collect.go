@@ -64,13 +64,19 @@ func (db *DB) UnneededBlobs(ctx context.Context, since Since, after string, limi
 }
 
 // SeizeBlob holds a blob alone until the end of the transaction, and reports
-// whether it got it: not when somebody else holds it, it is gone, or it was touched
-// since.
+// whether it got it: not when somebody else holds it, it is gone, it was touched
+// since, or a backup runs, which may still read it.
 func (db *DB) SeizeBlob(ctx context.Context, digest string, cutoff time.Time) (bool, error) {
+	// First, so that the next statement sees a backup that begins.
+	if err := db.lockShared(ctx, removalLock); err != nil {
+		return false, err
+	}
 	type row struct{ Digest string }
 	rows, err := collect[row](ctx, db, "seize blob", `
-		SELECT digest FROM registry_blobs WHERE digest = @digest AND touched_at < @cutoff FOR UPDATE SKIP LOCKED`,
-		pgx.NamedArgs{"digest": digest, "cutoff": cutoff})
+		SELECT digest FROM registry_blobs WHERE digest = @digest AND touched_at < @cutoff
+			AND NOT EXISTS (SELECT FROM backups WHERE finished_at IS NULL AND seen_at > clock_timestamp() - @held::interval)
+		FOR UPDATE SKIP LOCKED`,
+		pgx.NamedArgs{"digest": digest, "cutoff": cutoff, "held": heldWhile})
 	return len(rows) == 1, err
 }
 

@@ -29,6 +29,7 @@ import (
 type Config struct {
 	file string
 
+	backup         backupSettings
 	dataDir        string
 	databaseURL    string
 	postgresBinDir string
@@ -90,6 +91,7 @@ func (c *Config) AddServerFlags(flags *pflag.FlagSet) {
 
 // addServeFlags adds the settings of the server alone.
 func (c *Config) addServeFlags(flags *pflag.FlagSet) {
+	c.backup.addFlags(flags)
 	setting(flags.StringVar, &c.listen, "listen", ":8080", "serve HTTP on this address")
 	setting(flags.StringVar, &c.publicURL, "public-url", "", "where browsers, operators and satellites reach this server, perhaps below a path, https://HOST/PREFIX; default http://localhost with the listening port")
 	setting(flags.StringVar, &c.registryHost, "registry-host", "", "the host, or HOST:PORT, by which docker, crane and the like reach this server's /v2; default that of --public-url")
@@ -225,6 +227,9 @@ func names(flags *pflag.FlagSet) string {
 
 // check finds what cannot work before anything starts.
 func (c *Config) check() error {
+	if err := c.backup.check(); err != nil {
+		return err
+	}
 	if (c.tlsCert == "") != (c.tlsKey == "") {
 		return command.UsageError{Err: errors.New("--tls-cert and --tls-key go together; give both or none")}
 	}

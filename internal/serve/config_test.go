@@ -49,7 +49,8 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		file: file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
+		backup: backupSettings{schedule: "0 2 * * *", keep: 14},
+		file:   file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
 		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second,
 		space:          spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},

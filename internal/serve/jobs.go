@@ -26,6 +26,7 @@ func jobSet(c *Config, m *mothership) *jobs.Set {
 		return m.control.Purge(ctx)
 	}})
 	addSpaceJobs(set, c, m)
+	addBackupJobs(set, c, m)
 	addImportJobs(set, c, m)
 	addNotifyJobs(set, m)
 	addCertificateJob(set, m)

@@ -55,7 +55,18 @@ func sealerOf(text, from string) (*auth.Sealer, error) {
 // commandSealer runs the command once. Neither what it prints nor what it says of
 // itself gets into an error: either may have the key.
 func commandSealer(ctx context.Context, command string) (*auth.Sealer, error) {
-	const from = "--secret-key-command"
+	text, err := commandKey(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	return sealerOf(string(text), keyCommand)
+}
+
+// keyCommand is the setting of a command that prints the secret key.
+const keyCommand = "--secret-key-command"
+
+func commandKey(ctx context.Context, command string) ([]byte, error) {
+	const from = keyCommand
 	running, cancel := context.WithTimeout(ctx, keyCommandTime)
 	defer cancel()
 	out := &atMost{left: keyCommandText}
@@ -73,7 +84,7 @@ func commandSealer(ctx context.Context, command string) (*auth.Sealer, error) {
 	case err != nil:
 		return nil, constellation.Wrap(err, constellation.KindUnavailable, "the command of %s cannot be run; run it by hand to see why", from)
 	}
-	return sealerOf(out.kept.String(), from)
+	return out.kept.Bytes(), nil
 }
 
 // atMost keeps the first bytes that are written, and whether there were more.

@@ -154,6 +154,7 @@ func serve(ctx context.Context, c *Config, build Build, log *slog.Logger) error 
 type mothership struct {
 	build     Build
 	publicURL string
+	startedAt time.Time
 	log       *slog.Logger
 
 	server  *private.Server // nil on a database elsewhere
@@ -171,7 +172,7 @@ type mothership struct {
 
 // start brings up the parts, each on those before it.
 func start(ctx context.Context, c *Config, build Build, publicURL string, acme *autotls.Manager, log *slog.Logger) (m *mothership, err error) {
-	m = &mothership{build: build, publicURL: publicURL, acme: acme, log: log, endChores: func() {}}
+	m = &mothership{startedAt: time.Now(), build: build, publicURL: publicURL, acme: acme, log: log, endChores: func() {}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.stop(context.WithoutCancel(ctx)))
