@@ -15,7 +15,7 @@ var actionWords = map[string]string{
 	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",
 	"launch.retry_dead_letters": "asked to retry dead letters of the launch instance", "launch.drop_dead_letters": "asked to drop dead letters of the launch instance",
 	"satellite.create": "created the satellite", "satellite.update": "changed the satellite", "satellite.delete": "removed the satellite",
-	"satellite_version.create": "made a new version of", "satellite_key.create": "created the caller key", "satellite_key.revoke": "revoked the caller key",
+	"satellite_version.create": "made a new version of", "satellite_version.delete": "removed a version of", "satellite_key.create": "created the caller key", "satellite_key.revoke": "revoked the caller key",
 	"certificate.obtain": "obtained a certificate for",
 	"bundle.download":    "downloaded the bundle of", "registry.collect": "freed space of the", "registry.collect_request": "asked to free space of the",
 	"notification_destination.create": "added the destination", "notification_destination.update": "changed the destination", "notification_destination.delete": "removed the destination",

@@ -157,6 +157,49 @@ func TestRemoveVersion(t *testing.T) {
 	wantIn(t, w.page("/algorithms/neo/hello", neo, http.StatusOK), "No version is left")
 }
 
+// TestRemoveSatelliteVersion removes a version that no launch has in the forms alone,
+// and says of one that is used by whom.
+func TestRemoveSatelliteVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "https://mothership.example.com")
+	neo := w.visitor("neo", constellation.RoleAdmin)
+	s := w.satellite("Edge <Berlin>")
+	for n := range 3 {
+		if _, _, err := w.control.CreateSatelliteVersion(t.Context(), control.Shell(), s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "foo/bar", Replicas: n + 2}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.control.CreateLaunch(t.Context(), control.Shell(), s.ID, control.NewLaunch{SatelliteVersion: 2, Name: "Line <1>"}); err != nil {
+		t.Fatal(err)
+	}
+	versions := "/satellites/" + s.ID + "/versions"
+	remove := func(n string) string { return versions + "/" + n + "/remove" }
+	wantIn(t, w.raw(remove("2"), neo), "This version cannot be removed", "1 launch instance uses it", "<bdi>Line &lt;1&gt;</bdi>")
+	wantIn(t, w.raw(remove("4"), neo), "This version cannot be removed", "It is the latest version")
+	ask := w.raw(remove("3"), neo)
+	wantIn(t, ask, "Remove version 3?", "What goes", "What stays", "cannot be undone", "<bdi>Edge &lt;Berlin&gt;</bdi>")
+	form := fields(ask)
+	if status, _, body := w.submit(remove("2"), fields(w.raw(remove("3"), neo)), neo); status != http.StatusConflict || !strings.Contains(body, "is that of launches: Line <1>") {
+		t.Errorf("removing a version that a launch has = %d\n%s", status, content(body))
+	}
+	for range 2 { // sent twice, removed once
+		if status, target, body := w.submit(remove("3"), form, neo); status != http.StatusSeeOther || target != versions {
+			t.Fatalf("removing = %d %s\n%s", status, target, body)
+		}
+	}
+	w.page(remove("3"), neo, http.StatusNotFound)
+	list := w.page(versions, neo, http.StatusOK)
+	wantIn(t, list, "Version 4", "Version 2", "versions/compare?from=2&to=4")
+	if strings.Contains(list, "Version 3") {
+		t.Error("the removed version is listed")
+	}
+	wantIn(t, w.page("/audit?action=satellite_version.delete", neo, http.StatusOK), "removed a version of", "Edge <Berlin>")
+	if status, _, body := w.submit(remove("1"), fields(w.raw(remove("1"), neo)), neo); status != http.StatusSeeOther {
+		t.Fatalf("removing the first = %d\n%s", status, body)
+	}
+	wantIn(t, w.page(versions, neo, http.StatusOK), "The first: ")
+}
+
 // TestTakeNewerSettings edits a satellite whose algorithm's settings were corrected:
 // it is told so with the difference, keeps what it has until it takes them, and a
 // save that changes nothing else makes a version with them.

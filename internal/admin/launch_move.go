@@ -38,7 +38,10 @@ func (s *server) renderRollBack(r *request, status, chosen int, problems compone
 			m.Earlier = append(m.Earlier, page.EarlierVersion{Number: version.Number, By: version.CreatedBy, At: version.CreatedAt, WasHere: had[version.Number]})
 		}
 	}
-	m.Chosen = chosenVersion(m.Earlier, chosen, r.launch.SatelliteVersion-1)
+	if len(m.Earlier) == 0 {
+		return constellation.Errorf(constellation.KindConflict, "%s has version %d, and those before it were removed: there is none to go back to.", r.launch.Name, r.launch.SatelliteVersion)
+	}
+	m.Chosen = chosenVersion(m.Earlier, chosen, m.Earlier[0].Number)
 	if m.Difference, err = s.control.DiffSatelliteVersions(r.Context(), r.p, r.satellite.ID, r.launch.SatelliteVersion, m.Chosen); err != nil {
 		return err
 	}

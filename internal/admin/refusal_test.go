@@ -85,8 +85,10 @@ func TestEveryRefusalIsShown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, _, err := w.control.CreateSatelliteVersion(t.Context(), control.Shell(), s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "second/try", Replicas: 1}}})
-	must(err)
+	for n := range 3 { // the launch is to have the second, and runs the first; nothing needs the third
+		_, _, err := w.control.CreateSatelliteVersion(t.Context(), control.Shell(), s.ID, nil, control.VersionSpec{Algorithms: []control.AlgorithmSpec{{Algorithm: "neo/hello/" + hash, VanityURL: "second/try", Replicas: n + 1}}})
+		must(err)
+	}
 	l, err := w.control.CreateLaunch(t.Context(), control.Shell(), s.ID, control.NewLaunch{SatelliteVersion: 2, Name: "Line 1"})
 	must(err)
 	w.beat(s, l, constellation.WorkState{
@@ -107,7 +109,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		return list[0].ID
 	}
 	w.pushUnused()
-	common := []string{"{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "1", "{index}", "0"}
+	common := []string{"{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
 	places := map[string]*strings.Replacer{
 		"/account": strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
 		"/users":   strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),

@@ -96,6 +96,8 @@ func (s *server) routes() []route {
 		{"GET", satellite + "/versions/compare", viewer, s.compareVersions},
 		{"GET", satellite + "/versions/{number}/again", admin, s.previewRestore},
 		{"POST", satellite + "/versions/{number}/again", admin, s.makeAgain},
+		{"GET", satellite + "/versions/{number}/remove", admin, s.askRemoveSatelliteVersion},
+		{"POST", satellite + "/versions/{number}/remove", admin, s.removeSatelliteVersion},
 		{"GET", satellite + "/authentication", viewer, s.showKeys},
 		{"GET", satellite + "/keys/new", admin, s.askKey},
 		{"POST", satellite + "/keys/new", admin, s.createSatelliteKey},

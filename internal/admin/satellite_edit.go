@@ -73,7 +73,11 @@ func (s *server) baseOf(r *request) (*constellation.SatelliteVersion, error) {
 	if r.draft.BaseVersion == r.satellite.LatestVersion.Number {
 		return &r.satellite.LatestVersion, nil
 	}
-	return s.control.GetSatelliteVersion(r.Context(), r.p, r.satellite.ID, r.draft.BaseVersion)
+	base, err := s.control.GetSatelliteVersion(r.Context(), r.p, r.satellite.ID, r.draft.BaseVersion)
+	if constellation.KindOf(err) == constellation.KindNotFound { // it was removed meanwhile
+		return &r.satellite.LatestVersion, nil
+	}
+	return base, err
 }
 
 // compareSettings says of which lines of the draft there are newer runtime settings,

@@ -144,6 +144,9 @@ func update(r *request, service *control.Service, wanted control.VersionSpec) (o
 	ctx, revision := r.Context(), r.draft.BaseRevision
 	o := outcome{Target: "/satellites/" + r.satellite.ID + "/algorithms", Flash: component.Flash{Text: "Nothing was changed."}}
 	base, err := service.GetSatelliteVersion(ctx, r.p, r.satellite.ID, r.draft.BaseVersion)
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		base, err = &r.satellite.LatestVersion, nil // it was removed: somebody saved another one since
+	}
 	if err != nil {
 		return o, err
 	}

@@ -27,23 +27,30 @@ func (s *server) versionsPage(r *request, title string, status int, layer templ.
 	if err != nil {
 		return err
 	}
+	if m.Compared, err = s.control.SatelliteVersionBefore(r.Context(), r.p, r.satellite.ID, r.satellite.LatestVersion.Number); err != nil {
+		return err
+	}
 	for i, version := range found.Items {
-		line := page.VersionLine{SatelliteVersion: version}
 		before := &constellation.SatelliteVersion{}
 		if i+1 < len(found.Items) && found.Items[i+1].Number == version.Number-1 {
 			before = &found.Items[i+1]
-		} else if version.Number > 1 {
-			earlier, err := s.control.GetSatelliteVersion(r.Context(), r.p, r.satellite.ID, version.Number-1)
-			if err != nil {
-				return err
-			}
-			before = earlier
+		} else if before, err = s.versionBefore(r, version.Number); err != nil {
+			return err
 		}
-		line.Changed = constellation.DiffVersions(before, &version)
-		m.Lines = append(m.Lines, line)
+		m.Lines = append(m.Lines, page.VersionLine{SatelliteVersion: version, Before: before.Number, Changed: constellation.DiffVersions(before, &version)})
 	}
 	m.Pager = pagerOf(l, found)
 	return r.render(status, page.SatelliteVersionsPage(m))
+}
+
+// versionBefore returns the version before that of a number, an empty one where there
+// is none.
+func (s *server) versionBefore(r *request, number int) (*constellation.SatelliteVersion, error) {
+	before, err := s.control.SatelliteVersionBefore(r.Context(), r.p, r.satellite.ID, number)
+	if err != nil || before == 0 {
+		return &constellation.SatelliteVersion{}, err
+	}
+	return s.control.GetSatelliteVersion(r.Context(), r.p, r.satellite.ID, before)
 }
 
 // version finds the satellite version that a text from outside names.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,58 @@ func TestCorrectRuntime(t *testing.T) {
 		t.Errorf("a version that asks for revision 1: %v", got)
 	}
 	w.call(w.admin, "POST", satellite+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+hash1+`","vanity_url":"foo/bar","replicas":1,"runtime_revision":9}]}`).refusedWith(t, http.StatusUnprocessableEntity)
+}
+
+// TestDeleteSatelliteVersion removes a version that no launch has or runs, which frees
+// the algorithms that it alone had, and no other.
+func TestDeleteSatelliteVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("outgrown")
+	const only = "00000000000000000000000000000000000000ab"
+	w.push(only)
+	next := func(hash string) {
+		t.Helper()
+		w.call(w.admin, "POST", satellite+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+hash+`","vanity_url":"foo/bar","replicas":1}]}`).want(t, http.StatusCreated)
+	}
+	next(only)
+	next(hash2)
+	launch := w.call(w.admin, "POST", satellite+"/launches", `{"name":"plant","satellite_version":2}`).want(t, http.StatusCreated)
+	if said := w.call(w.admin, "DELETE", satellite+"/versions/2", "").refusedWith(t, http.StatusConflict); !strings.Contains(said, "is that of launches: plant") {
+		t.Errorf("a version that a launch has is refused with %q", said)
+	}
+	if said := w.call(w.admin, "DELETE", satellite+"/versions/3", "").refusedWith(t, http.StatusConflict); !strings.Contains(said, "is the latest") {
+		t.Errorf("the latest version is refused with %q", said)
+	}
+	w.call(w.operator, "DELETE", satellite+"/versions/1", "").refusedWith(t, http.StatusForbidden)
+	w.call(w.admin, "DELETE", satellite+"/versions/4", "").refusedWith(t, http.StatusNotFound)
+	w.call(w.admin, "PATCH", satellite+"/launches/"+launch["id"].(string), `{"satellite_version":3}`).want(t, http.StatusOK)
+	w.call(w.admin, "DELETE", "/v1/algorithms/neo/hello/versions/"+only, "").refusedWith(t, http.StatusConflict)
+	if got := w.call(w.admin, "DELETE", satellite+"/versions/2", ""); got.StatusCode != http.StatusNoContent {
+		t.Fatalf("DELETE = %d %s, want 204", got.StatusCode, got.body)
+	}
+	if said := w.call(w.admin, "GET", satellite+"/versions/2", "").refusedWith(t, http.StatusNotFound); !strings.Contains(said, "was removed") {
+		t.Errorf("a removed version is not found with %q", said)
+	}
+	w.call(w.admin, "DELETE", satellite+"/versions/2", "").refusedWith(t, http.StatusNotFound)
+	w.call(w.admin, "GET", satellite+"/versions/3/diff?from=2", "").refusedWith(t, http.StatusNotFound)
+	w.call(w.admin, "POST", satellite+"/launches", `{"name":"late","satellite_version":2}`).refusedWith(t, http.StatusUnprocessableEntity)
+	w.call(w.admin, "GET", satellite+"/launches/"+launch["id"].(string), "").want(t, http.StatusOK)
+	if got := w.call(w.admin, "DELETE", "/v1/algorithms/neo/hello/versions/"+only, ""); got.StatusCode != http.StatusNoContent {
+		t.Errorf("an algorithm's version that the removed one alone had: DELETE = %d %s, want 204", got.StatusCode, got.body)
+	}
+	next(hash1) // is 4: a number is not given again
+	numbers := []any{}
+	for _, v := range w.call(w.admin, "GET", satellite+"/versions", "").want(t, http.StatusOK)["results"].([]any) {
+		numbers = append(numbers, v.(map[string]any)["number"])
+	}
+	if diff := cmp.Diff([]any{4.0, 3.0, 1.0}, numbers); diff != "" {
+		t.Errorf("versions that are left (-want +got):\n%s", diff)
+	}
+	events := w.call(w.admin, "GET", "/v1/events?action=satellite_version.delete", "").want(t, http.StatusOK)["results"].([]any)
+	if len(events) != 1 || events[0].(map[string]any)["target_name"] != "outgrown" {
+		t.Errorf("audit rows of the removal: %v", events)
+	}
 }
 
 // TestDeleteAlgorithmVersion removes a version that nothing uses, and no other.

@@ -20,6 +20,7 @@ func (s *server) satelliteRoutes() {
 	add(s, tagSatellites, "POST /v1/satellites/{satellite_id}/versions", admin, "createSatelliteVersion", "Make a satellite's next version", s.createSatelliteVersion)
 	add(s, tagSatellites, "PATCH /v1/satellites/{satellite_id}/versions/latest", admin, "patchSatelliteVersion", "Make a satellite's next version with one algorithm changed", s.patchSatelliteVersion)
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions/{number}", viewer, "getSatelliteVersion", "Show one version of a satellite", s.getSatelliteVersion)
+	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}/versions/{number}", admin, "deleteSatelliteVersion", "Remove a version that is not the latest and that no launch has or runs", s.deleteSatelliteVersion)
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions/{number}/diff", viewer, "diffSatelliteVersions", "Compare two versions of a satellite", s.diffSatelliteVersions)
 
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/keys", viewer, "listSatelliteKeys", "List the keys that may call a satellite's algorithms", s.listSatelliteKeys)

@@ -116,6 +116,11 @@ func (s *server) getSatelliteVersion(ctx context.Context, in *SatelliteVersionPa
 	return &satelliteVersionOutput{Body: wireSatelliteVersion(version)}, nil
 }
 
+func (s *server) deleteSatelliteVersion(ctx context.Context, in *SatelliteVersionPath) (*struct{}, error) {
+	c := callOf(ctx)
+	return nil, c.control.DeleteSatelliteVersion(ctx, c.principal, in.SatelliteID, in.Number)
+}
+
 type diffInput struct {
 	SatelliteVersionPath
 	From int `query:"from" required:"true" minimum:"1" maximum:"2147483647" doc:"The version to compare with." example:"1"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1" //nolint:gosec // names of commits
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -89,6 +90,9 @@ func (w *world) documented(name string) []documented {
 	w.call(w.admin, "POST", "/v1/algorithms/neo/hello/versions", `{"git_hash":"`+imported+`","image":"registry.example.com/a/b"}`).want(w.t, http.StatusAccepted)
 	names["registry_id"] = made("/v1/registries", `{"host":"`+strings.ToLower(name)+`.example.com"}`)
 	silent := w.reporter(satellite, w.launch(satellite, "never seen"))
+	for _, of := range []string{hash2, hash1} { // no launch is of the second
+		w.call(w.admin, "POST", satellite+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+of+`","vanity_url":"foo/bar","replicas":1}]}`).want(w.t, http.StatusCreated)
+	}
 	bodies := map[string]string{
 		"createServiceAccount": `{"username":"b` + name + `","role":"viewer"}`, "updateServiceAccount": `{"role":"operator"}`,
 		"createTokenRule": `{"name":"second ` + name + `","issuer":"https://ci.example.com","audience":"m","account":"t` + name + `","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`,
@@ -97,8 +101,8 @@ func (w *world) documented(name string) []documented {
 		"createSatelliteVersion": `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`,
 		"patchSatelliteVersion":  `{"algorithm":"neo/hello/` + hash1 + `"}`,
 		"putSatellite":           `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`, "putLaunch": `{"satellite_version":1}`,
-		"createLaunch": `{"name":"second"}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		importID: `{"git_hash":"` + strings.Repeat("e", 40) + `","image":"registry.example.com/a/b"}`, "createRegistry": `{"host":"second-` + strings.ToLower(name) + `.example.com"}`, "updateRegistry": `{"ca":""}`,
+		"createLaunch": `{"name":"second","satellite_version":1}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
 		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
 	}
@@ -120,6 +124,9 @@ func (w *world) documented(name string) []documented {
 			o.names = map[string]string{"owner": "neo", "name": "hello", "git_hash": unused}
 		case o.id == "cancelImport":
 			o.names = map[string]string{"owner": "neo", "name": "hello", "git_hash": imported}
+		case o.id == "deleteSatelliteVersion": // of which no launch is
+			o.names = maps.Clone(names)
+			o.names["number"] = "2"
 		case o.id == "diffSatelliteVersions":
 			o.query = "?from=1"
 		case o.id == "putSatellite" || o.id == "putLaunch":
@@ -258,6 +265,8 @@ func TestEveryConflict(t *testing.T) {
 			again.names, says = map[string]string{"owner": "neo", "name": "hello", "git_hash": hash1}, "is in versions of satellites: "
 		case "cancelImport":
 			again.names, says = map[string]string{"owner": "neo", "name": "hello", "git_hash": hash1}, "is not being imported: it is ready"
+		case "deleteSatelliteVersion":
+			again.names["number"], says = "1", "is that of launches: "
 		case "patchSatelliteVersion":
 			again.query, says = "?base=7", "by neo, and not 7; look at what it changed"
 		case "updateLaunch":

@@ -98,7 +98,7 @@ func EventActions() []string {
 		"notification_delivery.resend", "notification_destination.create", "notification_destination.delete", "notification_destination.test", "notification_destination.update",
 		"notification_rule.create", "notification_rule.delete", "notification_rule.update",
 		"satellite.create", "satellite.delete", "satellite.update", "satellite_key.create", "satellite_key.revoke",
-		"satellite_version.create", "session.revoke", "session.revoke_all",
+		"satellite_version.create", "satellite_version.delete", "session.revoke", "session.revoke_all",
 	}
 }
 

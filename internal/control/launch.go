@@ -77,7 +77,7 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 	if launch.SatelliteVersion == 0 {
 		launch.SatelliteVersion = satellite.LatestVersion.Number
 	}
-	if err := checkLaunch(satellite, launch); err != nil {
+	if err := s.checkLaunch(ctx, satellite, launch); err != nil {
 		return nil, err
 	}
 	launch.UpdateStatus(now, now)
@@ -95,13 +95,21 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 	return launch, nil
 }
 
-func checkLaunch(satellite *constellation.Satellite, l *constellation.Launch) error {
+func (s *Service) checkLaunch(ctx context.Context, satellite *constellation.Satellite, l *constellation.Launch) error {
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a launch", l.Name)
 	if utf8.RuneCountInString(l.Description) > maxDescription || !validText(l.Description) {
 		v.Add("description", "a description has at most %d characters, in UTF-8", maxDescription)
 	}
-	if message := noSatelliteVersion(satellite, l.SatelliteVersion); message != "" {
+	message := noSatelliteVersion(satellite, l.SatelliteVersion)
+	if message == "" && l.SatelliteVersion != satellite.LatestVersion.Number {
+		if at, err := s.db.SatelliteVersionBefore(ctx, satellite.ID, l.SatelliteVersion+1); err != nil {
+			return err
+		} else if at != l.SatelliteVersion {
+			message = removedVersion(satellite, l.SatelliteVersion)
+		}
+	}
+	if message != "" {
 		v.Add("satellite_version", "%s", message)
 	}
 	return v.Err()
@@ -154,7 +162,7 @@ func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, la
 		if c.Description != nil {
 			launch.Description = *c.Description
 		}
-		if err := checkLaunch(satellite, launch); err != nil {
+		if err := s.checkLaunch(ctx, satellite, launch); err != nil {
 			return err
 		}
 		if *launch == before {

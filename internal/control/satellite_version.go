@@ -88,7 +88,16 @@ func (s *Service) satelliteVersion(ctx context.Context, satellite *constellation
 	if message := noSatelliteVersion(satellite, number); message != "" {
 		return nil, constellation.Errorf(constellation.KindNotFound, "%s", message)
 	}
-	return s.db.SatelliteVersion(ctx, satellite.ID, number)
+	version, err := s.db.SatelliteVersion(ctx, satellite.ID, number)
+	if constellation.KindOf(err) == constellation.KindNotFound {
+		return nil, constellation.Wrap(err, constellation.KindNotFound, "%s", removedVersion(satellite, number))
+	}
+	return version, err
+}
+
+// removedVersion says that there was a version, and is none any more.
+func removedVersion(satellite *constellation.Satellite, number int) string {
+	return fmt.Sprintf("version %d of satellite %s was removed; its latest version is %d", number, satellite.Name, satellite.LatestVersion.Number)
 }
 
 // noSatelliteVersion returns a message on which versions there are, "" when

@@ -44,7 +44,7 @@ var walkedLayers = []layers{
 	{page: ofSatellite, opens: []opener{{"New launch instance", ofSatellite + "/launches/new"}, {"Renew", ofSatellite + "/renew"}, {"Line 1", ofLaunch}}},
 	{page: ofSatellite, in: []string{"Line 1"}, opens: []opener{{"Edit launch instance", ofLaunch + "/edit"}, {"Promote", ofLaunch + "/promote"}, {"Roll back", ofLaunch + "/rollback"}, {"Remove launch instance", ofLaunch + "/remove"}, {"240", ofLaunch + "/dead-letters"}}},
 	{page: ofSatellite, in: []string{"Line 1", "240"}, tick: "req-1", opens: []opener{{"Retry the chosen calls", ofLaunch + "/dead-letters/decide"}, {"Drop the chosen calls", ofLaunch + "/dead-letters/decide"}}},
-	{page: ofSatellite + "/versions", opens: []opener{{"Make new version from it", ofSatellite + "/versions/{number}/again"}}},
+	{page: ofSatellite + "/versions", opens: []opener{{"Make new version from it", ofSatellite + "/versions/{number}/again"}, {"Remove version 1", ofSatellite + "/versions/{number}/remove"}}},
 	{page: ofSatellite + "/authentication", opens: []opener{{"New key", ofSatellite + "/keys/new"}, {"Revoke", ofSatellite + "/keys/{key_id}/revoke"}}},
 	{page: ofSatellite + "/edit", opens: []opener{{"Add an algorithm", ofSatellite + "/edit/algorithm"}, {"Change fraud/score", ofSatellite + "/edit/algorithm"}, {"Add a schedule", ofSatellite + "/edit/schedule"}, {"Remove satellite", ofSatellite + "/remove"}}},
 	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},

@@ -67,6 +67,7 @@ var forms = []form{
 	{route: "/satellites/{satellite_id}/launches/{launch_id}/rollback", button: "Roll back to version 1", sees: "is to run version 1"},
 	{route: "/satellites/{satellite_id}/launches/{launch_id}/promote", button: "Promote", sees: "is to run version"},
 	{route: "/satellites/{satellite_id}/launches/{launch_id}/remove", button: "Remove launch instance", sees: "Removed the launch instance"},
+	{route: "/satellites/{satellite_id}/versions/{number}/remove", button: "Remove version", sees: "Removed version"},
 	{route: "/satellites/{satellite_id}/remove", button: "Remove satellite", sees: "Removed the satellite"},
 	{route: "/algorithms/{owner}/{name}/{hash}/settings", fill: [][2]string{{"memory", "3Gi"}}, button: "Save as revision 3", sees: "Saved as revision 3"},
 	{route: "/algorithms/{owner}/{name}/{hash}/remove", page: "/algorithms/{owner}/{name}/{unused_hash}/remove", button: "Remove version", sees: "Removed version"},

@@ -40,6 +40,7 @@ func views(w *world) []view {
 		{name: "satellite-versions", path: satellite + "/versions", who: "ada"},
 		{name: "satellite-compare", path: satellite + "/versions/compare?from=1&to=2", who: "ada"},
 		{name: "satellite-again", path: satellite + "/versions/1/again", who: "ada"},
+		{name: "satellite-version-remove", path: satellite + "/versions/1/remove", who: "ada"},
 		{name: "satellite-authentication", path: satellite + "/authentication", who: "ada"},
 		{name: "satellite-new-key", path: satellite + "/keys/new", who: "ada"},
 		{name: "satellite-activity", path: satellite + "/activity", who: "ada"},
