@@ -146,6 +146,7 @@ var sorted = map[string]string{
 	"listUsers": "accounts", "listUserKeys": "api_keys", "listAlgorithms": "algorithms", "listAlgorithmVersions": "algorithm_versions",
 	"listSatellites": "satellites", "listSatelliteVersions": "satellite_versions", "listSatelliteKeys": "satellite_keys",
 	"listLaunches": "launches", "listEvents": "events",
+	"listQuotas": "quotas", "listRetentionRules": "retention_rules",
 }
 
 // describeSorts writes into the document what each list may be sorted by.

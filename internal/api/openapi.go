@@ -100,7 +100,7 @@ func operation(s *server, tag, pattern string, role constellation.Role, id, summ
 		Responses:   map[string]*huma.Response{},
 	}
 	errors := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
-	if strings.Contains(path, "{") {
+	if strings.Contains(path, "{") || method == http.MethodDelete {
 		errors = append(errors, http.StatusNotFound)
 	}
 	switch method {
@@ -264,6 +264,10 @@ var never = map[string][]int{
 	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
 	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
 	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
+	"putQuota":               {http.StatusConflict},                       // the later one holds
+	"deleteQuota":            {http.StatusConflict},                       // nothing refers to it
+	"putRetentionRule":       {http.StatusConflict},                       // the later one holds
+	"deleteRetentionRule":    {http.StatusConflict},                       // nothing refers to it
 	"deleteTokenRule":        {http.StatusConflict},                       // its keys run out by themselves
 	importID:                 {http.StatusNotFound},                       // what is not there yet is made
 	"deleteRegistry":         {http.StatusConflict},                       // nothing hangs on it

@@ -55,6 +55,9 @@ func routes(t *testing.T, w *world) []route {
 			if strings.HasSuffix(path, "/diff") {
 				r.path += "?from=1"
 			}
+			if path == "/v1/retention" && r.method != "GET" {
+				r.path += "?scope=neo"
+			}
 			if body, ok := op["requestBody"].(map[string]any); ok {
 				media := body["content"].(map[string]any)["application/json"].(map[string]any)
 				data, _ := json.Marshal(media["example"])

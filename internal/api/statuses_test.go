@@ -89,6 +89,8 @@ func (w *world) documented(name string) []documented {
 	imported := fmt.Sprintf("%040x", sha1.Sum([]byte("imported"+name))) //nolint:gosec // a name of a commit
 	w.call(w.admin, "POST", "/v1/algorithms/neo/hello/versions", `{"git_hash":"`+imported+`","image":"registry.example.com/a/b"}`).want(w.t, http.StatusAccepted)
 	names["registry_id"] = made("/v1/registries", `{"host":"`+strings.ToLower(name)+`.example.com"}`)
+	w.call(w.admin, "PUT", "/v1/quotas/neo", `{"bytes":1000000000}`).want(w.t, http.StatusOK)
+	w.call(w.admin, "PUT", "/v1/retention?scope=neo", `{"keep_versions":100,"after_days":100}`).want(w.t, http.StatusOK)
 	silent := w.reporter(satellite, w.launch(satellite, "never seen"))
 	for _, of := range []string{hash2, hash1} { // no launch is of the second
 		w.call(w.admin, "POST", satellite+"/versions", `{"algorithms":[{"algorithm":"neo/hello/`+of+`","vanity_url":"foo/bar","replicas":1}]}`).want(w.t, http.StatusCreated)
@@ -103,6 +105,7 @@ func (w *world) documented(name string) []documented {
 		"putSatellite":           `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`, "putLaunch": `{"satellite_version":1}`,
 		importID: `{"git_hash":"` + strings.Repeat("e", 40) + `","image":"registry.example.com/a/b"}`, "createRegistry": `{"host":"second-` + strings.ToLower(name) + `.example.com"}`, "updateRegistry": `{"ca":""}`,
 		"createLaunch": `{"name":"second","satellite_version":1}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
+		"putQuota": `{"bytes":50000000000}`, "putRetentionRule": `{"keep_versions":20,"after_days":90}`,
 		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
 		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
 	}
@@ -129,6 +132,8 @@ func (w *world) documented(name string) []documented {
 			o.names["number"] = "2"
 		case o.id == "diffSatelliteVersions":
 			o.query = "?from=1"
+		case o.id == "putRetentionRule" || o.id == "deleteRetentionRule":
+			o.query = "?scope=neo"
 		case o.id == "putSatellite" || o.id == "putLaunch":
 			o.query = "?name=put"
 		case strings.Contains(o.path, "{username}"):

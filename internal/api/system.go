@@ -11,6 +11,7 @@ func (s *server) systemRoutes() {
 	add(s, tagSystem, "GET /v1/system", admin, "getSystem", "Say what this mothership is, and which key signs its launches", s.getSystem)
 	add(s, tagSystem, "GET /v1/system/usage", admin, "getSystemUsage", "Say what the registry takes, by owner and repository, and what could be freed", s.getUsage)
 	add(s, tagSystem, "POST /v1/system/collections", admin, "startCollection", "Free what nothing needs of the registry's storage, in the background", s.startCollection)
+	s.spaceRuleRoutes()
 }
 
 type systemOutput struct{ Body apiv1.System }

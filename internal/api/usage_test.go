@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/control"
@@ -45,5 +47,64 @@ func TestStartCollection(t *testing.T) {
 	}
 	if len(by) != 1 {
 		t.Errorf("a garbage collection was asked for %d times, want once", len(by))
+	}
+}
+
+// TestQuotasAndRetention sets, lists and removes both, and says beforehand what a rule
+// would let go.
+func TestQuotasAndRetention(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if got := w.call(w.admin, "GET", "/v1/quotas", "").want(t, http.StatusOK)["results"].([]any); len(got) != 0 {
+		t.Errorf("quotas at first: %v", got)
+	}
+	w.call(w.admin, "PUT", "/v1/quotas/Neo", `{"bytes":1000}`).want(t, http.StatusOK)
+	w.call(w.admin, "PUT", "/v1/quotas/acme", `{"bytes":5}`, "Idempotency-Key: q").want(t, http.StatusOK)
+	w.call(w.admin, "PUT", "/v1/quotas/tried?dry_run=true", `{"bytes":5}`).want(t, http.StatusOK)
+	w.call(w.admin, "PUT", "/v1/quotas/acme", `{"bytes":-1}`).refusedWith(t, http.StatusUnprocessableEntity)
+	w.call(w.admin, "PUT", "/v1/quotas/a%20b", `{"bytes":1}`).refusedWith(t, http.StatusUnprocessableEntity)
+	list := w.call(w.admin, "GET", "/v1/quotas?sort=-bytes&limit=1", "").want(t, http.StatusOK)
+	if got := list["results"].([]any); len(got) != 1 || got[0].(map[string]any)["owner"] != "neo" || list["marker"] == nil {
+		t.Errorf("the largest quota: %v", list)
+	}
+	if got := w.call(w.admin, "GET", "/v1/quotas?q=acm", "").want(t, http.StatusOK)["results"].([]any); len(got) != 1 {
+		t.Errorf("quotas like acm: %v", got)
+	}
+	w.call(w.admin, "DELETE", "/v1/quotas/NEO", "").want(t, http.StatusNoContent)
+	w.call(w.admin, "DELETE", "/v1/quotas/neo", "").refusedWith(t, http.StatusNotFound)
+
+	const unused = "00000000000000000000000000000000000000ac"
+	w.push(unused)
+	w.satellite("keeps one")
+	would := func(query string) []any {
+		t.Helper()
+		return w.call(w.admin, "GET", "/v1/retention/versions"+query, "").want(t, http.StatusOK)["versions"].([]any)
+	}
+	if got := would(""); len(got) != 0 {
+		t.Errorf("without a rule, %v would go", got)
+	}
+	if got := fmt.Sprint(would("?scope=*&keep_versions=0&after_days=0")); !strings.Contains(got, "neo/hello/"+unused) || strings.Contains(got, hash1) {
+		t.Errorf("with a rule that keeps none, %v would go; want what no satellite has", got)
+	}
+	if got := would("?scope=other&keep_versions=0&after_days=0"); len(got) != 0 {
+		t.Errorf("with a rule of another owner, %v would go", got)
+	}
+	if got := w.call(w.admin, "GET", "/v1/retention", "").want(t, http.StatusOK)["results"].([]any); len(got) != 0 {
+		t.Errorf("looking made the rules %v", got)
+	}
+	w.call(w.admin, "PUT", "/v1/retention", `{"keep_versions":1,"after_days":2}`).refusedWith(t, http.StatusBadRequest)
+	w.call(w.admin, "PUT", "/v1/retention?scope=", `{"keep_versions":1,"after_days":2}`).refusedWith(t, http.StatusUnprocessableEntity)
+	w.call(w.admin, "PUT", "/v1/retention?scope=*", `{"keep_versions":0,"after_days":0}`).want(t, http.StatusOK)
+	w.call(w.admin, "PUT", "/v1/retention?scope=neo%2Fhello", `{"keep_versions":100,"after_days":2}`).want(t, http.StatusOK)
+	if got := would(""); len(got) != 0 {
+		t.Errorf("with a narrower rule that keeps all, %v would go", got)
+	}
+	w.call(w.admin, "DELETE", "/v1/retention?scope=neo%2Fhello", "").want(t, http.StatusNoContent)
+	w.call(w.admin, "DELETE", "/v1/retention?scope=neo%2Fhello", "").refusedWith(t, http.StatusNotFound)
+	if got := w.call(w.admin, "GET", "/v1/retention", "").want(t, http.StatusOK)["results"].([]any); len(got) != 1 || got[0].(map[string]any)["scope"] != "*" {
+		t.Errorf("rules: %v", got)
+	}
+	if got := would(""); len(got) == 0 {
+		t.Error("the rule of every algorithm lets nothing go")
 	}
 }
