@@ -67,7 +67,12 @@ type crasher struct {
 
 func newCrasher(t *testing.T) *crasher {
 	t.Helper()
-	c := &crasher{dir: dataDir(t), Written: loadtest.NewWritten(loadtest.Client{})}
+	return newCrasherIn(t, dataDir(t))
+}
+
+func newCrasherIn(t *testing.T, dir string, args ...string) *crasher {
+	t.Helper()
+	c := &crasher{dir: dir, args: args, Written: loadtest.NewWritten(loadtest.Client{})}
 	for _, args := range []string{"account create neo --role admin", "api-key create --account neo --role admin"} {
 		code, stdout, stderr := exitOf(t.Context(), "", append(strings.Fields(args), "--data-dir", c.dir)...)
 		if code != 0 {

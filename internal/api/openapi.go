@@ -264,7 +264,7 @@ var never = map[string][]int{
 	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
 	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
 	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
-	"putQuota":               {http.StatusConflict},                       // the later one holds
+	"putQuota":               {http.StatusConflict, http.StatusNotFound},  // the later one holds, of an owner that need not be there yet
 	"deleteQuota":            {http.StatusConflict},                       // nothing refers to it
 	"putRetentionRule":       {http.StatusConflict},                       // the later one holds
 	"deleteRetentionRule":    {http.StatusConflict},                       // nothing refers to it

@@ -29,7 +29,8 @@ const ownRoot = "/constellation"
 // StorageConfig says where the registry's content is, and how it is served.
 type StorageConfig struct {
 	Location storage.Location
-	Redirect bool // send clients to the store for blobs, where it has addresses for them
+	Redirect bool  // send clients to the store for blobs, where it has addresses for them
+	KeepFree int64 // bytes of a folder's disk that uploads leave free; 0 is none
 }
 
 // FilesystemStorage keeps blobs in a directory, which is made if need be.

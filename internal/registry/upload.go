@@ -70,11 +70,14 @@ func (g *Registry) upload(w http.ResponseWriter, q request) error {
 	return nil
 }
 
-// room refuses what is beyond the owner's quota before it is read. Where there is a
+// room refuses what is beyond the disk or the owner's quota before it is read. Where there is a
 // quota it returns the limit of what has no length.
 func (g *Registry) room(q request) (*quotaBody, error) {
 	if q.Method == http.MethodDelete {
 		return nil, nil
+	}
+	if err := g.storage.refuseWithoutRoom(q.ContentLength); err != nil {
+		return nil, err
 	}
 	left, err := g.control.PushRoom(q.Context(), q.route.repository)
 	if err != nil || left < 0 {

@@ -182,9 +182,10 @@ func uploadInvalid(err error) error {
 // receive adds what the client sends. What arrived stays, for the client to go on.
 func (g *Registry) receive(q request, upload distribution.BlobWriter, limit *quotaBody) error {
 	sent := &sentBody{Reader: q.Body}
-	var body io.Reader = sent
+	room := &roomBody{Reader: sent, storage: g.storage}
+	var body io.Reader = room
 	if limit != nil {
-		limit.Reader = sent
+		limit.Reader = room
 		body = limit
 	}
 	_, err := io.Copy(upload, body)
@@ -195,6 +196,8 @@ func (g *Registry) receive(q request, upload distribution.BlobWriter, limit *quo
 	switch {
 	case limit != nil && limit.over:
 		return g.control.OverQuota(q.Context(), q.route.repository)
+	case room.over:
+		return errLittleRoom
 	case sent.err != nil:
 		return ociErrorf(http.StatusBadRequest, codeUploadInvalid, "the upload stopped before its end; go on from where it is, or begin anew")
 	}

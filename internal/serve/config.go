@@ -18,6 +18,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/autotls"
 	"github.com/constellation-serving/constellation/internal/command"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/httpserve"
 	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -38,6 +39,7 @@ type Config struct {
 
 	storage         string
 	storageRedirect bool
+	storageKeepFree string
 
 	listen            string
 	publicURL         string
@@ -104,6 +106,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
+	setting(flags.StringVar, &c.storageKeepFree, "storage-keep-free", "256MB", "refuse uploads that would leave less of the disk free on which the images are in a folder, so that a database there goes on and space can be freed; 0 for none")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
 	c.AddSpaceFlags(flags)
 	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
@@ -282,7 +285,14 @@ func (c *Config) StorageConfig() (registry.StorageConfig, error) {
 	if c.storageRedirect && strings.HasPrefix(c.publicURL, "https://") && location.PlainHTTP() {
 		return registry.StorageConfig{}, command.UsageError{Err: errors.New("--storage-redirect would send clients from HTTPS to a bucket by plain HTTP, which they refuse: give the bucket an endpoint or a public_endpoint by https://")}
 	}
-	return registry.StorageConfig{Location: location, Redirect: c.storageRedirect}, nil
+	keep := int64(0)
+	if c.storageKeepFree != "" { // of a command without that setting
+		var err error
+		if keep, err = constellation.ParseByteSize(c.storageKeepFree); err != nil {
+			return registry.StorageConfig{}, command.UsageError{Err: fmt.Errorf("--storage-keep-free: %w", err)}
+		}
+	}
+	return registry.StorageConfig{Location: location, Redirect: c.storageRedirect, KeepFree: keep}, nil
 }
 
 // publicURLFor is the public URL, made up from the listening address when it

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/constellation-serving/constellation/internal/storage"
+)
+
+// TestFullDisk fills a small disk that PostgreSQL and the images are on together. Pushes
+// are refused in words while some of it is left, so that writes, a removal and a
+// garbage collection go on; then pushes do too. The disk is filled to its last byte by
+// somebody else at the end: what is on it is there when that is gone.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small tmpfs")
+	}
+	dir := dataDir(t)
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512m,mode=0711"); err != nil {
+		t.Skipf("needs to mount a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	const keep = 100e6
+	g := &gcCrasher{crasher: newCrasherIn(t, dir, "--storage-keep-free", "100MB")}
+	_, kill := g.begin(t)
+	defer kill()
+
+	push := func(n int) error {
+		layer, err := random.Layer(24<<20, types.DockerLayer)
+		if err != nil {
+			return err
+		}
+		image, err := imageOf(layer)
+		if err != nil {
+			return err
+		}
+		reference, err := g.Reference(fmt.Sprintf("%040x", n))
+		if err != nil {
+			return err
+		}
+		return remote.Write(reference, image, append(g.Options(t.Context()), remote.WithRetryPredicate(func(error) bool { return false }), remote.WithRetryStatusCodes())...)
+	}
+	pushed := 0
+	var refused error
+	for refused == nil && pushed < 40 {
+		if refused = push(pushed); refused == nil {
+			pushed++
+		}
+	}
+	var answer *transport.Error
+	if !errors.As(refused, &answer) || answer.StatusCode != http.StatusInsufficientStorage || pushed == 0 {
+		t.Fatalf("after %d pushes onto a disk of 512 MB: %v, want 507", pushed, refused)
+	}
+	if free, err := storage.Free(dir); err != nil || free < keep/2 {
+		t.Errorf("%d bytes are free when pushes are refused, %v; want about %d", free, err, int64(keep))
+	}
+	for range 50 {
+		if err := g.WriteSatellite(t.Context()); err != nil {
+			t.Fatalf("a write while pushes are refused: %v", err)
+		}
+	}
+	for n := range 2 {
+		if err := g.delete(t.Context(), fmt.Sprintf("%040x", n)); err != nil {
+			t.Fatalf("remove a version while pushes are refused: %v", err)
+		}
+	}
+	g.gcWhole(t)
+	if err := push(1000); err != nil {
+		t.Errorf("push after space was freed: %v", err)
+	}
+
+	filler, err := os.Create(filepath.Join(dir, "somebody-elses"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 1<<20)
+	for err = nil; err == nil; _, err = filler.Write(block) {
+	}
+	_ = filler.Close() // it is full
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	_ = g.WriteSatellite(t.Context()) // it may fail: what is acknowledged counts
+	kill()
+	if err := os.Remove(filler.Name()); err != nil {
+		t.Fatal(err)
+	}
+	_, kill = g.begin(t)
+	defer kill()
+	g.Check(t, 0, 0)
+}
