@@ -29,3 +29,6 @@ func (t tracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trace
 }
 
 func (tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// SealedSQL is how a column's sealed values are read on after one, and replaced.
+func SealedSQL(name string) (read, replace string) { return sealedSQL(name, "on") }
