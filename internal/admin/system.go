@@ -108,8 +108,24 @@ func (s *server) systemGroups(m *control.System) []page.FactGroup {
 		}},
 		{Name: "Registry", Facts: s.registryFacts(m)},
 		{Name: "Signing key", Facts: s.signingFacts(m.SigningKey)},
+		{Name: "Servers", Facts: s.serverFacts(m.Servers)},
 		{Name: "Jobs", Facts: s.jobFacts(m)},
 	}
+}
+
+func (s *server) serverFacts(servers []control.Server) []page.Fact {
+	if len(servers) == 0 {
+		return []page.Fact{{Name: "Servers", Value: "not known", Note: "none has shown itself in the last minute"}}
+	}
+	var facts []page.Fact
+	for i, server := range servers[:min(shownSpace, len(servers))] {
+		f := page.Fact{Name: "Server " + strconv.Itoa(i+1), Value: server.Version, Note: "started " + component.Exact(server.StartedAt) + ", " + server.ID}
+		if off := control.ClockOff(server); off != "" {
+			f.Status = &component.Status{Mark: "!", Word: "Its clock is " + off + " the database's; ", Tone: "warn"}
+		}
+		facts = append(facts, f)
+	}
+	return facts
 }
 
 func (s *server) signingFacts(k control.SigningKey) []page.Fact {

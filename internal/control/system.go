@@ -35,6 +35,8 @@ type System struct {
 
 	SigningKey SigningKey
 
+	Servers []Server // that run, oldest first
+
 	SystemImage    *bundle.System // nil while there is none
 	SystemImageWhy string         // why there is none
 
@@ -61,6 +63,9 @@ func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 		return nil, err
 	}
 	if m.SigningKey, err = s.SigningKey(ctx); err != nil {
+		return nil, err
+	}
+	if m.Servers, err = s.db.Servers(ctx, serverSeen); err != nil {
 		return nil, err
 	}
 	if m.PurgedAt, err = s.db.JobCompletedAt(ctx, PurgeJob); err != nil {

@@ -185,7 +185,7 @@ func (r *Runner) keep(ctx context.Context) error {
 	begun := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, r.config.keepPeriod)
 	defer cancel()
-	if err := r.config.DB.KeepServer(bounded, r.server); err != nil {
+	if err := r.config.DB.KeepServer(bounded, r.server, begun); err != nil {
 		return err
 	}
 	r.lease.renew(begun)

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,9 @@ import (
 type DB struct {
 	pool *pgxpool.Pool
 	tx   pgx.Tx // nil outside a transaction
+
+	pooled  bool            // it is behind a pooler in transaction mode
+	session *pgx.ConnConfig // of connections that are not; nil is as the pool's
 }
 
 // conn is what a pool and a transaction have in common, so that one method
@@ -38,7 +42,12 @@ type conn interface {
 
 // Open connects to the database at url, in the form of DATABASE_URL. Times
 // are read in UTC.
-func Open(ctx context.Context, url string) (*DB, error) {
+func Open(ctx context.Context, url string) (*DB, error) { return OpenPooled(ctx, url, "") }
+
+// OpenPooled is Open of a database that may be behind a pooler in transaction mode,
+// which is found out. session leads past the pooler, for what needs a connection of
+// its own; "" is not known.
+func OpenPooled(ctx context.Context, url, session string) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, constellation.Wrap(errors.New("parse database URL"), constellation.KindInvalid,
@@ -58,14 +67,41 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil
 	}
 	boundConnecting(config.ConnConfig, url)
+	db := &DB{}
+	var pooled atomic.Bool
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
+		if pooled.Load() {
+			throughPooler(c)
+		}
+		return nil
+	}
+	if session != "" {
+		if db.session, err = pgx.ParseConfig(session); err != nil {
+			return nil, constellation.Wrap(errors.New("parse session URL"), constellation.KindInvalid,
+				"--database-session-url cannot be read; it looks like postgres://user:password@host:5432/database")
+		}
+		boundConnecting(db.session, session)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	db := &DB{pool: pool}
+	db.pool = pool
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
 		return nil, cannotConnect(config.ConnConfig, err)
+	}
+	err = pool.AcquireFunc(ctx, func(mine *pgxpool.Conn) (err error) {
+		db.pooled, err = isPooled(ctx, mine.Conn(), config.ConnConfig)
+		return err
+	})
+	if err != nil {
+		pool.Close()
+		return nil, translate(err, "look for a pooler")
+	}
+	if db.pooled {
+		pooled.Store(true)
+		pool.Reset() // for connections that prepare nothing
 	}
 	return db, nil
 }
@@ -77,6 +113,13 @@ func boundConnecting(config *pgx.ConnConfig, url string) {
 		config.ConnectTimeout = 10 * time.Second
 	}
 }
+
+// Pooled reports whether the database is behind a pooler in transaction mode.
+func (db *DB) Pooled() bool { return db.pooled }
+
+// Polls reports whether changes are looked for, rather than heard of: behind a pooler
+// with no way past it.
+func (db *DB) Polls() bool { return db.pooled && db.session == nil }
 
 // Close ends every connection.
 func (db *DB) Close() { db.pool.Close() }
@@ -105,7 +148,7 @@ func (db *DB) conn() conn {
 // savepoint.
 func (db *DB) Transact(ctx context.Context, f func(*DB) error) error {
 	if db.tx != nil {
-		return translate(pgx.BeginFunc(ctx, db.tx, func(tx pgx.Tx) error { return f(&DB{pool: db.pool, tx: tx}) }), "transaction")
+		return translate(pgx.BeginFunc(ctx, db.tx, func(tx pgx.Tx) error { return f(db.within(tx)) }), "transaction")
 	}
 	first, last := true, error(nil)
 	_ = retry.Do(ctx, transactions, func() error { // what ended it is last
@@ -124,6 +167,13 @@ func (db *DB) Transact(ctx context.Context, f func(*DB) error) error {
 	return translate(last, "transaction")
 }
 
+// within is db inside a transaction.
+func (db *DB) within(tx pgx.Tx) *DB {
+	bound := *db
+	bound.tx = tx
+	return &bound
+}
+
 // transactions is how often a transaction is run. Those that were in each other's
 // way do not come back together.
 var transactions = retry.Policy{Attempts: 4, Delay: func(attempt int) time.Duration {
@@ -134,7 +184,7 @@ var transactions = retry.Policy{Attempts: 4, Delay: func(attempt int) time.Durat
 // sent, so that an error leaves open if it was done.
 func (db *DB) attempt(ctx context.Context, f func(*DB) error) (committing bool, err error) {
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
-		if err := f(&DB{pool: db.pool, tx: tx}); err != nil {
+		if err := f(db.within(tx)); err != nil {
 			return err
 		}
 		committing = true

@@ -117,7 +117,7 @@ const (
 	// made to take no writes.
 	readOnly       = "25006"
 	standbyMessage = "the database is a standby, or takes no writes for another reason; until there is a primary again things can be read and not changed"
-	poolerMessage  = "a pooler in transaction mode, which loses notifications, locks and prepared statements; connect to PostgreSQL itself, or to a pool in session mode"
+	poolerMessage  = "a pooler in transaction mode, which was not there when this server started; start it again"
 )
 
 // retryable reports whether the whole transaction may be run again.

@@ -1,19 +1,10 @@
 package postgres_test
 
 import (
-	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
@@ -82,92 +73,74 @@ func TestFirstCallAfterAFailover(t *testing.T) {
 	}
 }
 
-// TestAPoolerInTransactionModeIsTold: in one line, before anything is done.
-func TestAPoolerInTransactionModeIsTold(t *testing.T) {
+// TestThroughAPooler: migrations, statements and changes work through one in
+// transaction mode, which is found out, whatever process runs each statement; with a
+// way past it, changes are heard of.
+func TestThroughAPooler(t *testing.T) {
 	t.Parallel()
-	for mode, want := range map[string]constellation.Kind{"transaction": constellation.KindConflict, "session": ""} {
-		url := pooler(t, postgrestest.EmptyURL(t), mode)
-		err := postgres.Migrate(t.Context(), url)
-		if got := constellation.KindOf(err); got != want {
-			t.Errorf("Migrate through a pool in %s mode = %v, want %q", mode, err, want)
+	for _, tt := range []struct {
+		mode           string
+		past           bool
+		pooled, polled bool
+	}{{"transaction", false, true, true}, {"transaction", true, true, false}, {"session", false, false, false}} {
+		ctx, direct := t.Context(), postgrestest.EmptyURL(t)
+		url := postgrestest.Pooler(t, direct, tt.mode)
+		migrated := make(chan error, 3)
+		for range cap(migrated) { // at once, and once only
+			go func() { migrated <- postgres.Migrate(ctx, url) }()
 		}
-		if want != "" && !strings.Contains(fmt.Sprint(err), "a pooler in transaction mode, which loses notifications") {
-			t.Errorf("Migrate through a pool in %s mode = %v, want what is wrong", mode, err)
+		for range cap(migrated) {
+			if err := waittest.Receive(t, "a migration", migrated); err != nil {
+				t.Fatalf("Migrate through a pool in %s mode = %v", tt.mode, err)
+			}
+		}
+		session := ""
+		if tt.past {
+			session = direct
+		}
+		db, err := postgres.OpenPooled(ctx, url, session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if db.Pooled() != tt.pooled || db.Polls() != tt.polled {
+			t.Errorf("%+v: Pooled = %v, Polls = %v", tt, db.Pooled(), db.Polls())
+		}
+		if err := db.KeepServer(ctx, postgres.Server{ID: "one", Version: "1", StartedAt: time.Now()}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		listening, heard := make(chan struct{}, 1), make(chan string, 9)
+		go func() {
+			_ = db.Listen(ctx, func() { listening <- struct{}{} }, func(payload string) { heard <- payload })
+		}()
+		waittest.Receive(t, "the listener", listening)
+		done := make(chan error, 8)
+		for range cap(done) {
+			go func() {
+				done <- db.Transact(ctx, func(tx *postgres.DB) error {
+					if err := tx.Lock(ctx, "together"); err != nil {
+						return err
+					}
+					if err := tx.AddLoginFailure(ctx, "neo", "192.0.2.1", time.Now(), time.Now()); err != nil {
+						return err
+					}
+					_, err := tx.Satellites(ctx, "", postgres.RunFilter{}, postgres.List{Sort: "name", Limit: 5})
+					return err
+				})
+			}()
+		}
+		for range cap(done) {
+			if err := waittest.Receive(t, "a transaction", done); err != nil {
+				t.Errorf("%+v: %v", tt, err)
+			}
+		}
+		if err := db.Notify(ctx, "changed"); err != nil {
+			t.Fatal(err)
+		}
+		if got := waittest.Receive(t, "the change", heard); got != "changed" {
+			t.Errorf("%+v: heard of %q", tt, got)
 		}
 	}
-}
-
-// pooler runs pgbouncer before the database at url and returns its own address.
-func pooler(t *testing.T, url, mode string) string {
-	t.Helper()
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		t.Fatal("pgbouncer is not installed; make test installs it")
-	}
-	config, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "pool") // short: a socket's path has 107 bytes at most
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	file := filepath.Join(dir, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\n%s = host=%s port=%d user=%s\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = %s\nauth_type = any\npool_mode = %s\nignore_startup_parameters = extra_float_digits\n",
-		config.Database, config.Host, config.Port, config.User, dir, mode)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // its user reads it
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-q", file) //nolint:gosec // found in PATH
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: ownerOf(t, config.Host, dir)}
-	var said strings.Builder
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait() // it is killed
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		waittest.Receive(t, "the end of PgBouncer", ended)
-	})
-	address := fmt.Sprintf("postgres://%s@/%s?host=%s&port=6432", config.User, config.Database, dir)
-	for deadline := time.Now().Add(waittest.Timeout); ; {
-		c, err := pgx.Connect(t.Context(), address)
-		if err == nil {
-			_ = c.Close(t.Context())
-			return address
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("pgbouncer does not answer: %v; %s", err, said.String())
-		}
-	}
-}
-
-// ownerOf returns dir to whoever owns the database's socket, which only that
-// user may use; nil is ourselves.
-func ownerOf(t *testing.T, socket, dir string) *syscall.Credential {
-	t.Helper()
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := info.Sys().(*syscall.Stat_t)
-	if me.Uid == strconv.Itoa(int(owner.Uid)) {
-		return nil
-	}
-	if err := os.Chown(dir, int(owner.Uid), int(owner.Gid)); err != nil {
-		t.Fatal(err)
-	}
-	return &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}
 }
 
 // TestNoConnectionLeft: a database at its limit is told as one that is away for a

@@ -150,17 +150,20 @@ func withProvider(ctx context.Context, url string, f func(*sql.DB, *goose.Provid
 			"DATABASE_URL cannot be read; it looks like postgres://user:password@host:5432/database")
 	}
 	boundConnecting(config, url)
-	db := stdlib.OpenDB(*config)
-	if err := db.PingContext(ctx); err != nil {
-		return errors.Join(cannotConnect(config, err), db.Close())
-	}
-	if err := refusePooler(ctx, db, config); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	// Another server may be migrating: ask for the lock once a second, for five minutes.
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+	pooled, err := findPooler(ctx, config)
 	if err != nil {
-		return errors.Join(fmt.Errorf("make migration lock: %w", err), db.Close())
+		return err
+	}
+	if pooled {
+		throughPooler(config)
+	}
+	db := stdlib.OpenDB(*config)
+	var locker lock.SessionLocker = &pooledLock{db: db}
+	if !pooled {
+		// Another server may be migrating: ask for the lock once a second, for five minutes.
+		if locker, err = lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockTries)); err != nil {
+			return errors.Join(fmt.Errorf("make migration lock: %w", err), db.Close())
+		}
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS,
 		goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))

@@ -137,6 +137,25 @@ func (db *DB) Repositories(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
+// CatalogPage returns repositories with a manifest that is noted, after one and in
+// order; known is false while the storage was never counted whole.
+func (db *DB) CatalogPage(ctx context.Context, after string, limit int) (names []string, known bool, err error) {
+	at, err := db.LastScan(ctx)
+	if err != nil || at == nil {
+		return nil, false, err
+	}
+	type row struct{ Repository string }
+	rows, err := collect[row](ctx, db, "list a page of repositories", `
+		SELECT u.repository FROM registry_usage u
+		WHERE u.repository > @after AND u.blobs > 0 AND EXISTS (SELECT FROM registry_manifests m WHERE m.repository = u.repository)
+		ORDER BY u.repository LIMIT @limit`, pgx.NamedArgs{"after": after, "limit": limit})
+	names = make([]string, len(rows))
+	for i, r := range rows {
+		names[i] = r.Repository
+	}
+	return names, true, err
+}
+
 // BlobsFrom returns the blobs that are noted with digests from one, up to but
 // without another.
 func (db *DB) BlobsFrom(ctx context.Context, from, to string) ([]constellation.StoredBlob, error) {

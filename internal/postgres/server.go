@@ -12,6 +12,7 @@ import (
 type Server struct {
 	ID, Version       string
 	StartedAt, SeenAt time.Time
+	ClockAhead        *float64 // seconds that its clock is before the database's; nil of an older release
 }
 
 // Pool returns the connections themselves, for what brings its own SQL.
@@ -20,12 +21,14 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 // Tx returns the transaction that db is, nil outside of one.
 func (db *DB) Tx() pgx.Tx { return db.tx }
 
-// KeepServer notes that a server runs, by the database's clock.
-func (db *DB) KeepServer(ctx context.Context, s Server) error {
+// KeepServer notes that a server runs, by the database's clock,
+// and how far its own is from that.
+func (db *DB) KeepServer(ctx context.Context, s Server, clock time.Time) error {
 	return db.exec(ctx, "note that this server runs", `
-		INSERT INTO servers (id, version, started_at, seen_at) VALUES (@id, @version, @started_at, now())
-		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`,
-		pgx.NamedArgs{"id": s.ID, "version": s.Version, "started_at": s.StartedAt})
+		INSERT INTO servers (id, version, started_at, seen_at, polls, clock_ahead)
+		VALUES (@id, @version, @started_at, now(), @polls, extract(epoch FROM @clock::timestamptz - clock_timestamp()))
+		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, clock_ahead = excluded.clock_ahead`,
+		pgx.NamedArgs{"id": s.ID, "version": s.Version, "started_at": s.StartedAt, "clock": clock, "polls": db.Polls()})
 }
 
 // RemoveServer forgets a server that ends.
@@ -36,7 +39,7 @@ func (db *DB) RemoveServer(ctx context.Context, id string) error {
 // Servers returns the servers that were seen within the last while, oldest first.
 func (db *DB) Servers(ctx context.Context, while time.Duration) ([]Server, error) {
 	return collect[Server](ctx, db, "list servers", `
-		SELECT id, version, started_at, seen_at FROM servers
+		SELECT id, version, started_at, seen_at, clock_ahead FROM servers
 		WHERE seen_at > now() - make_interval(secs => @seconds) ORDER BY started_at, id`,
 		pgx.NamedArgs{"seconds": while.Seconds()})
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,7 +14,7 @@ import (
 
 const (
 	maxListed     = 1000 // in one answer, where the client says how many
-	catalogListed = 100  // where it does not
+	catalogListed = 100  // where neither it nor the settings do
 )
 
 // serveTags lists the tags of a repository, all of them where the client does
@@ -46,23 +47,40 @@ func (g *Registry) serveTags(w http.ResponseWriter, q request) error {
 
 // serveCatalog lists the repositories.
 func (g *Registry) serveCatalog(w http.ResponseWriter, q request) error {
-	limit, err := listLimit(q, catalogListed)
+	limit, err := listLimit(q, g.catalogPage)
 	if err != nil {
 		return err
 	}
-	if limit > maxListed {
+	if limit > max(maxListed, g.catalogPage) {
 		return wrongLimit(q)
 	}
-	names, more := make([]string, limit), false
+	names, more := []string{}, false
 	if limit != 0 {
-		n, err := g.storage.namespace.Repositories(q.Context(), names, q.URL.Query().Get("last"))
-		if err != nil && !errors.Is(err, io.EOF) && !isPathNotFound(err) { // of a registry that is empty still
+		if names, more, err = g.repositories(q.Context(), q.URL.Query().Get("last"), limit); err != nil {
 			return g.fault(q.Context(), err)
 		}
-		names, more = names[:n], err == nil
 	}
 	writeList(w, q, map[string]any{"repositories": names}, limit, names, more)
 	return nil
+}
+
+// repositories returns a page of repositories, and whether there are more. The books
+// know which are empty; until the storage was counted, it is asked itself.
+func (g *Registry) repositories(ctx context.Context, after string, limit int) (names []string, more bool, err error) {
+	names, known, err := g.control.CatalogPage(ctx, after, limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if known {
+		more = len(names) > limit
+		return names[:min(limit, len(names))], more, nil
+	}
+	names = make([]string, limit)
+	n, err := g.storage.namespace.Repositories(ctx, names, after)
+	if err != nil && !errors.Is(err, io.EOF) && !isPathNotFound(err) { // of a registry that is empty still
+		return nil, false, err
+	}
+	return names[:n], err == nil, nil
 }
 
 // listLimit is how many entries the client asks for.

@@ -5,6 +5,7 @@
 package registry
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,10 +16,13 @@ import (
 
 const apiVersionHeader = "Docker-Distribution-Api-Version"
 
-// Options are what a Registry can be told. Both may be nil.
+// Options are what a Registry can be told. All may be left out.
 type Options struct {
 	Log    *slog.Logger
 	Bodies *httpserve.Bodies // what of manifests is in memory counts there
+	// CatalogPage is how many repositories /v2/_catalog lists at a time where the
+	// client does not say; 0 is 100. Clients may ask for 1000, or for as many.
+	CatalogPage int
 }
 
 // Registry serves /v2. It is safe for concurrent use.
@@ -27,6 +31,8 @@ type Registry struct {
 	storage *Storage
 	log     *slog.Logger
 	bodies  *httpserve.Bodies
+
+	catalogPage int
 }
 
 // New makes the handler of /v2 and everything under it; mount it at /v2 and
@@ -36,7 +42,7 @@ func New(service *control.Service, storage *Storage, options Options) *Registry 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{control: service, storage: storage, log: log, bodies: options.Bodies}
+	return &Registry{control: service, storage: storage, log: log, bodies: options.Bodies, catalogPage: cmp.Or(options.CatalogPage, catalogListed)}
 }
 
 // ServeHTTP parses the path, authenticates, authorises, and only then lets

@@ -33,6 +33,7 @@ type Config struct {
 	backup         backupSettings
 	dataDir        string
 	databaseURL    string
+	sessionURL     string
 	postgresBinDir string
 
 	secretKey, secretKeyFile, secretKeyCommand string
@@ -50,6 +51,7 @@ type Config struct {
 	trustedProxies    []string
 	requireIfMatch    bool
 	outboundAllow     []string
+	catalogPage       int
 	logFormat         string
 	logLevel          string
 	space             spaceSettings
@@ -68,6 +70,7 @@ func (c *Config) AddDatabaseFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.file, "config", "", "read settings from this YAML file; its keys are the names of these flags")
 	setting(flags.StringVar, &c.dataDir, "data-dir", defaultDataDir(), "keep the database, the registry's images and the secret key here")
 	setting(flags.StringVar, &c.databaseURL, "database-url", "", "use this PostgreSQL, postgres://user@host/db, rather than a private one in the data dir; prefer the environment, since flags show in the process list")
+	setting(flags.StringVar, &c.sessionURL, "database-session-url", "", "where --database-url leads through a pooler in transaction mode: PostgreSQL itself, for migrations and to hear of changes; without it both work by other means, changes within half a second")
 	setting(flags.StringVar, &c.postgresBinDir, "postgres-bin-dir", "", "take the private PostgreSQL's programs (initdb, postgres) from here, rather than from PATH and the usual folders")
 	c.addKeyFlags(flags)
 }
@@ -108,6 +111,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
 	setting(flags.StringVar, &c.storageKeepFree, "storage-keep-free", "256MB", "refuse uploads that would leave less of the disk free on which the images are in a folder, so that a database there goes on and space can be freed; 0 for none")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
+	setting(flags.IntVar, &c.catalogPage, "catalog-page", 100, "list this many repositories at a time in /v2/_catalog when a client does not say, 1 to 10000; it may ask for 1000 by itself, or for as many")
 	c.AddSpaceFlags(flags)
 	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
@@ -247,6 +251,12 @@ func (c *Config) check() error {
 	}
 	if c.heartbeatInterval < time.Second || c.heartbeatInterval > time.Hour || c.heartbeatInterval%time.Second != 0 {
 		return command.UsageError{Err: fmt.Errorf("--heartbeat-interval is whole seconds, from 1s to 1h; not %s", c.heartbeatInterval)}
+	}
+	if c.sessionURL != "" && c.databaseURL == "" {
+		return command.UsageError{Err: errors.New("--database-session-url goes with --database-url; give both or none")}
+	}
+	if c.catalogPage < 1 || c.catalogPage > 10000 {
+		return command.UsageError{Err: fmt.Errorf("--catalog-page is from 1 to 10000; not %d", c.catalogPage)}
 	}
 	if c.stopTimeout <= 0 {
 		return command.UsageError{Err: fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}

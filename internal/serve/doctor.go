@@ -209,6 +209,11 @@ func (d *doctor) database(ctx context.Context, log *slog.Logger) {
 	}
 	if servers, err := db.Servers(ctx, time.Minute); err == nil {
 		d.running = len(servers) > 0
+		for _, server := range servers {
+			if off := control.ClockOff(server); off != "" {
+				d.warn("clock", "have its machine and the database's follow a time server", "the clock of server %s is %s the database's", server.ID, off)
+			}
+		}
 	}
 	if now, err := db.Clock(ctx); err == nil {
 		d.clock("the database's", now)

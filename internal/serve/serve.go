@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,11 +187,14 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, acme *
 		return m, err
 	}
 	m.server = server
-	if err := postgres.Migrate(ctx, url); err != nil {
+	if err := postgres.Migrate(ctx, cmp.Or(c.sessionURL, url)); err != nil {
 		return m, err
 	}
-	if m.db, err = postgres.Open(ctx, url); err != nil {
+	if m.db, err = postgres.OpenPooled(ctx, url, c.sessionURL); err != nil {
 		return m, err
+	}
+	if m.db.Pooled() {
+		log.Info("the database is behind a pooler in transaction mode", "polls", m.db.Polls())
 	}
 	sealer, err := openSealer(ctx, c, m.db)
 	if err != nil {
@@ -334,6 +338,7 @@ func (m *mothership) checks() []httpserve.Check {
 		}},
 		{Name: "schema", Run: m.control.Ready},
 		{Name: "registry storage", Run: m.checkStorage},
+		{Name: "clocks", Optional: true, Run: m.control.CheckClocks},
 		{Name: "system image", Optional: true, Run: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Millisecond) // it is there, or still being made
 			defer cancel()
