@@ -78,12 +78,15 @@ func get(ctx context.Context, f store.Folder, o GetOptions) (*GetResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	if signed == nil || current != nil && current.Covers([]byte(signed.Launch), signed.Signature) {
+	if signed == nil {
 		return getResult(current, f, true), rememberLast(f, m.Address())
 	}
 	launch, err := accept(f, o, m, signed)
 	if err != nil {
 		return nil, err
+	}
+	if current != nil && current.Covers(launch.RootBytes, launch.Signature) {
+		return getResult(current, f, true), nil
 	}
 	return download(ctx, f, o, m, attempts, signed, launch)
 }
