@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/constellation-serving/constellation/internal/waittest"
 )
+
+// startTimeout is how long PgBouncer may take to answer.
+const startTimeout = 30 * time.Second
 
 // Pooler runs PgBouncer before the database at url, in a mode such as "transaction",
 // until the test ends, and returns its own address.
@@ -54,10 +55,10 @@ func Pooler(t testing.TB, url, mode string) string {
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		waittest.Receive(t, "the end of PgBouncer", ended)
+		<-ended
 	})
 	address := fmt.Sprintf("postgres://%s@/%s?host=%s&port=6432", config.User, config.Database, dir)
-	for deadline := time.Now().Add(waittest.Timeout); ; {
+	for deadline := time.Now().Add(startTimeout); ; {
 		c, err := pgx.Connect(t.Context(), address)
 		if err == nil {
 			_ = c.Close(t.Context())
