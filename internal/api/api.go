@@ -68,6 +68,7 @@ func New(service *control.Service, options Options) *Handler {
 	s.satelliteRoutes()
 	s.launchRoutes()
 	s.eventRoutes()
+	s.notificationRoutes()
 	s.systemRoutes()
 	s.heartbeatRoute(router)
 

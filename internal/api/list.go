@@ -147,6 +147,7 @@ var sorted = map[string]string{
 	"listSatellites": "satellites", "listSatelliteVersions": "satellite_versions", "listSatelliteKeys": "satellite_keys",
 	"listLaunches": "launches", "listEvents": "events",
 	"listQuotas": "quotas", "listRetentionRules": "retention_rules",
+	"listNotificationDestinations": "notification_destinations", "listNotificationRules": "notification_rules", "listNotificationDeliveries": "notification_deliveries",
 }
 
 // describeSorts writes into the document what each list may be sorted by.

@@ -27,6 +27,8 @@ const (
 	tagLaunches   = "Launches"
 	tagEvents     = "Events"
 	tagSystem     = "System"
+
+	tagNotifications = "Notifications"
 )
 
 const schemaPrefix = "#/components/schemas/"
@@ -63,7 +65,7 @@ func config(s *server, options Options) huma.Config {
 		Security: []map[string][]string{{"bearer": {}}, {"simple": {}}},
 		Servers:  []*huma.Server{{URL: orRoot(s.publicURL), Description: "This mothership"}},
 	}
-	for _, tag := range []string{tagAccount, tagUsers, tagServices, tagAlgorithms, tagRegistries, tagSatellites, tagLaunches, tagEvents, tagSystem} {
+	for _, tag := range []string{tagAccount, tagUsers, tagServices, tagAlgorithms, tagRegistries, tagSatellites, tagLaunches, tagEvents, tagNotifications, tagSystem} {
 		document.Tags = append(document.Tags, &huma.Tag{Name: tag})
 	}
 	format := huma.Format{Marshal: marshal, Unmarshal: json.Unmarshal}
@@ -253,26 +255,28 @@ func unanswered(op *huma.Operation) []int {
 
 // never are statuses that nothing in an operation's own code leads to.
 var never = map[string][]int{
-	"getAccount":             {http.StatusForbidden},                      // whoever has a key may ask whose it is
-	"heartbeat":              {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
-	"deleteSatellite":        {http.StatusConflict},                       // what refers to it goes with it
-	"deleteLaunch":           {http.StatusConflict},                       // what refers to it goes with it
-	"revokeSatelliteKey":     {http.StatusConflict},                       // a revoked one stays so
-	"updateAlgorithmVersion": {http.StatusConflict},                       // nothing of it has to be its own
-	"putSatellite":           {http.StatusConflict},                       // what somebody else made in between is put then
-	"putLaunch":              {http.StatusConflict},                       // what somebody else made in between is put then
-	"revokeUserKey":          {http.StatusConflict},                       // a revoked one stays so
-	"updateServiceAccount":   {http.StatusConflict},                       // people are the last admins
-	"deleteServiceAccount":   {http.StatusConflict},                       // what refers to it goes with it
-	"putQuota":               {http.StatusConflict, http.StatusNotFound},  // the later one holds, of an owner that need not be there yet
-	"deleteQuota":            {http.StatusConflict},                       // nothing refers to it
-	"putRetentionRule":       {http.StatusConflict},                       // the later one holds
-	"deleteRetentionRule":    {http.StatusConflict},                       // nothing refers to it
-	"deleteTokenRule":        {http.StatusConflict},                       // its keys run out by themselves
-	importID:                 {http.StatusNotFound},                       // what is not there yet is made
-	"deleteRegistry":         {http.StatusConflict},                       // nothing hangs on it
-	"updateRegistry":         {http.StatusConflict},                       // its host stays
-	"exchangeToken":          {http.StatusConflict},                       // each exchange makes a key of its own
+	"getAccount":                    {http.StatusForbidden},                      // whoever has a key may ask whose it is
+	"heartbeat":                     {http.StatusForbidden, http.StatusConflict}, // a token is its launch's, or unknown
+	"deleteSatellite":               {http.StatusConflict},                       // what refers to it goes with it
+	"deleteLaunch":                  {http.StatusConflict},                       // what refers to it goes with it
+	"revokeSatelliteKey":            {http.StatusConflict},                       // a revoked one stays so
+	"updateAlgorithmVersion":        {http.StatusConflict},                       // nothing of it has to be its own
+	"putSatellite":                  {http.StatusConflict},                       // what somebody else made in between is put then
+	"putLaunch":                     {http.StatusConflict},                       // what somebody else made in between is put then
+	"revokeUserKey":                 {http.StatusConflict},                       // a revoked one stays so
+	"updateServiceAccount":          {http.StatusConflict},                       // people are the last admins
+	"deleteServiceAccount":          {http.StatusConflict},                       // what refers to it goes with it
+	"putQuota":                      {http.StatusConflict, http.StatusNotFound},  // the later one holds, of an owner that need not be there yet
+	"deleteQuota":                   {http.StatusConflict},                       // nothing refers to it
+	"putRetentionRule":              {http.StatusConflict},                       // the later one holds
+	"deleteRetentionRule":           {http.StatusConflict},                       // nothing refers to it
+	"deleteTokenRule":               {http.StatusConflict},                       // its keys run out by themselves
+	importID:                        {http.StatusNotFound},                       // what is not there yet is made
+	"deleteRegistry":                {http.StatusConflict},                       // nothing hangs on it
+	"updateRegistry":                {http.StatusConflict},                       // its host stays
+	"exchangeToken":                 {http.StatusConflict},                       // each exchange makes a key of its own
+	"deleteNotificationDestination": {http.StatusConflict},                       // what waits for it has failed
+	"deleteNotificationRule":        {http.StatusConflict},                       // what it waits to tell goes with it
 }
 
 // example makes a value that fits schema.

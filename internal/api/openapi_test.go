@@ -43,8 +43,8 @@ func TestOpenAPIIsComplete(t *testing.T) {
 			checkOperation(t, strings.ToUpper(method)+" "+path, op.(map[string]any), ids)
 		}
 	}
-	if count != 68 {
-		t.Errorf("the document has %d operations, want 68", count)
+	if count != 82 {
+		t.Errorf("the document has %d operations, want 82", count)
 	}
 	checkReferences(t, doc)
 }

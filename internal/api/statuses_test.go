@@ -81,8 +81,14 @@ func (w *world) documented(name string) []documented {
 	names := map[string]string{
 		"account": "s" + name, "rule_id": made("/v1/token-rules", `{"name":"`+name+`","issuer":"https://ci.example.com","audience":"m","account":"t`+name+`","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`),
 		"satellite_id": launch.satelliteID, "launch_id": launch.launchID, "number": "1", "key_id": made(satellite+"/keys", `{"name":"first"}`),
-		"owner": "neo", "name": "hello", "git_hash": hash1, "username": name,
+		"destination_id": w.destination("d" + name),
+		"owner":          "neo", "name": "hello", "git_hash": hash1, "username": name,
 	}
+	// One destination is removed before what is done with the other.
+	rule := fmt.Sprintf(`{"name":"r%s","destinations":[%q]}`, name, w.destination("e"+name))
+	names["notification_rule_id"] = made("/v1/notifications/rules", rule)
+	names["delivery_id"] = made("/v1/notifications/destinations/"+w.destination("f"+name)+"/test", "")
+	w.execute(w.url, `UPDATE notification_deliveries SET state = 'failed', finished_at = now() WHERE id = '`+names["delivery_id"]+`'`)
 	userKey := made("/v1/users/"+name+"/keys", `{"name":"first"}`)
 	unused := fmt.Sprintf("%040x", sha1.Sum([]byte(name))) //nolint:gosec // a name of a commit
 	w.push(unused)
@@ -106,8 +112,10 @@ func (w *world) documented(name string) []documented {
 		importID: `{"git_hash":"` + strings.Repeat("e", 40) + `","image":"registry.example.com/a/b"}`, "createRegistry": `{"host":"second-` + strings.ToLower(name) + `.example.com"}`, "updateRegistry": `{"ca":""}`,
 		"createLaunch": `{"name":"second","satellite_version":1}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		"putQuota": `{"bytes":50000000000}`, "putRetentionRule": `{"keep_versions":20,"after_days":90}`,
-		"updateAlgorithmVersion": `{"runtime":{"concurrency":2}}`,
-		"heartbeat":              `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
+		"updateAlgorithmVersion":        `{"runtime":{"concurrency":2}}`,
+		"heartbeat":                     `{"engine":"engine-1","sequence":1,"satellite_version":1,"algorithms":[],"engines":[]}`,
+		"createNotificationDestination": `{"name":"second ` + name + `","kind":"slack","url":"https://hooks.slack.com/services/x"}`, "updateNotificationDestination": `{"name":"renamed ` + name + `"}`,
+		"createNotificationRule": strings.Replace(rule, `"r`, `"second `, 1), "putNotificationRule": strings.Replace(rule, `"r`, `"put `, 1),
 	}
 	var list []documented
 	for _, r := range contract().routes {
@@ -197,6 +205,7 @@ func TestEveryRefusal(t *testing.T) {
 	other := w.key("neo", control.NewKey{Name: "limited", SatelliteID: new(strings.TrimPrefix(w.satellite("other"), "/v1/satellites/"))})
 	pushes := w.key("neo", control.NewKey{Name: "pushes", Scope: new("push:neo/*")})
 	missing := map[string]string{
+		"destination_id": "00000000-0000-4000-8000-000000000000", "notification_rule_id": "00000000-0000-4000-8000-000000000000", "delivery_id": "00000000-0000-4000-8000-000000000000",
 		"satellite_id": nobodysID, "launch_id": nobodysID, "key_id": nobodysID, "number": "7",
 		"owner": nobodys, "name": nobodys, "git_hash": strings.Repeat("f", 40), "username": nobodys, "account": nobodys, "rule_id": nobodysID, "registry_id": nobodysID,
 	}
@@ -276,8 +285,13 @@ func TestEveryConflict(t *testing.T) {
 			again.query, says = "?base=7", "by neo, and not 7; look at what it changed"
 		case "updateLaunch":
 			again.body, says = `{"name":"Never Seen"}`, "a launch of this satellite with this name exists already"
-		case "startCollection":
-			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of this key"), "Idempotency-Key: startCollection").want(t, http.StatusCreated)
+		case "updateNotificationDestination":
+			again.body, says = `{"name":"EWALK"}`, "another destination has this name"
+		case "putNotificationRule":
+			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "another rule has this name"
+			w.call(w.admin, "POST", "/v1/notifications/rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
+		case "startCollection", "testNotificationDestination", "resendNotificationDelivery":
+			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of the key "+o.id), "Idempotency-Key: "+o.id).want(t, http.StatusCreated)
 			says = "this Idempotency-Key was used for another request"
 		default: // a POST
 			again.body, says = o.body+" ", "this Idempotency-Key was used for another request"

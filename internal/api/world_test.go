@@ -84,6 +84,7 @@ func newWorld(t *testing.T, changes ...func(*control.Options)) *world {
 				Repository: "constellation/system", Digest: system.Digest, MediaType: system.MediaType, Platforms: system.Platforms,
 			}}, nil
 		},
+		Notifications:   control.Notifications{Mail: true, Deliver: func(context.Context, *postgres.DB, string) error { return nil }},
 		StartCollection: func(context.Context, *postgres.DB, string) error { return nil },
 		StartImport:     func(context.Context, *postgres.DB, string, int) error { return nil },
 		Now:             func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
