@@ -35,6 +35,7 @@ func (s *server) routes() []route {
 	const launch = satellite + "/launches/{launch_id}"
 	const version = "/algorithms/{owner}/{name}/{hash}"
 	const user = "/users/{username}"
+	const destination = "/notifications/destinations/{destination_id}"
 	return []route{
 		{"GET", "/setup", anyone, s.showSetup},
 		{"POST", "/setup", anyone, s.setup},
@@ -169,6 +170,23 @@ func (s *server) routes() []route {
 		{"GET", "/audit", admin, s.showAudit},
 		{"GET", "/audit/export.csv", admin, s.exportCSV},
 		{"GET", "/audit/export.json", admin, s.exportJSON},
+		{"GET", "/notifications", admin, s.listDestinations},
+		{"GET", "/notifications/destinations/new", admin, s.newDestination},
+		{"POST", "/notifications/destinations/new", admin, s.createDestination},
+		{"GET", destination + "/edit", admin, s.editDestination},
+		{"POST", destination + "/edit", admin, s.saveDestination},
+		{"POST", destination + "/test", admin, s.testDestination},
+		{"GET", destination + "/remove", admin, s.askRemoveDestination},
+		{"POST", destination + "/remove", admin, s.removeDestination},
+		{"GET", "/notifications/rules", admin, s.listNotificationRules},
+		{"GET", "/notifications/rules/new", admin, s.newNotificationRule},
+		{"POST", "/notifications/rules/new", admin, s.createNotificationRule},
+		{"GET", "/notifications/rules/{rule_id}/edit", admin, s.editNotificationRule},
+		{"POST", "/notifications/rules/{rule_id}/edit", admin, s.saveNotificationRule},
+		{"GET", "/notifications/rules/{rule_id}/remove", admin, s.askRemoveNotificationRule},
+		{"POST", "/notifications/rules/{rule_id}/remove", admin, s.removeNotificationRule},
+		{"GET", "/notifications/log", admin, s.showDeliveries},
+		{"POST", "/notifications/log/{delivery_id}/resend", admin, s.resendDelivery},
 		{"GET", "/system", admin, s.showSystem},
 		{"GET", "/system/free", admin, s.confirmFree},
 		{"POST", "/system/free", admin, s.freeSpace},

@@ -50,6 +50,10 @@ var walkedLayers = []layers{
 	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},
 	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
 	{page: "/system", opens: []opener{{"Free space", "/system/free"}}},
+	{page: "/notifications?q=chat+{run}", opens: []opener{{"New destination", "/notifications/destinations/new"}, {"Chat", "/notifications/destinations/{destination_id}/edit"}}},
+	{page: "/notifications?q=chat+{run}", in: []string{"Chat"}, opens: []opener{{"Remove destination", "/notifications/destinations/{destination_id}/remove"}}},
+	{page: "/notifications/rules?q=all+{run}", opens: []opener{{"New rule", "/notifications/rules/new"}, {"All", "/notifications/rules/{rule_id}/edit"}}},
+	{page: "/notifications/rules?q=all+{run}", in: []string{"All"}, opens: []opener{{"Remove rule", "/notifications/rules/{rule_id}/remove"}}},
 	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
 	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},
 	{page: "/users/disabled-{run}", opens: []opener{{"Enable user", ofUser + "/enable"}}},
@@ -59,7 +63,7 @@ var walkedLayers = []layers{
 // editor, which is the one that is walked.
 var wholePages = []string{
 	"/", "/account", "/algorithms", "/algorithms/import", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
-	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
+	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
 	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/users", ofUser,
 }
 

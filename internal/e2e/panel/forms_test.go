@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // form is a form of the panel as a person finds it and sends it.
@@ -75,6 +77,14 @@ var forms = []form{
 	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
 	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
 	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
+	{route: "/notifications/destinations/new", fill: [][2]string{{"name", "Ops {run}"}, {"url", "https://hooks.example.com/in"}}, button: "Add destination", sees: "It is not shown again"},
+	{route: "/notifications/destinations/{destination_id}/edit", fill: [][2]string{{"name", "Hook {run}"}}, button: "Save destination", sees: "Saved the destination Hook {run}"},
+	{route: "/notifications/destinations/{destination_id}/test", page: "/notifications?q=hook+{run}", button: "Send a test", sees: "A test is being sent to Hook {run}", plain: true},
+	{route: "/notifications/log/{delivery_id}/resend", page: "/notifications/log?q=tried+{run}", button: "Send again", sees: "The message is being sent again", plain: true},
+	{route: "/notifications/rules/new", page: "/notifications/rules/new?destination={destination_id}", fill: [][2]string{{"name", "Rule {run}"}}, button: "Add rule", sees: "Saved the rule Rule {run}"},
+	{route: "/notifications/rules/{rule_id}/edit", fill: [][2]string{{"name", "Told {run}"}}, button: "Save rule", sees: "Saved the rule Told {run}"},
+	{route: "/notifications/rules/{rule_id}/remove", button: "Remove rule", sees: "Removed the rule"},
+	{route: "/notifications/destinations/{destination_id}/remove", button: "Remove destination", sees: "Removed the destination"},
 	{route: "/system/free", button: "Free space", sees: "is being freed in the background"},
 	{route: "/users/new", fill: [][2]string{{"username", "guest-{run}"}}, button: "Invite user", sees: "It works once"},
 	{route: "/users/{username}/role", page: "/users/{username}", button: "Save role", sees: "The role is viewer now."},
@@ -172,6 +182,7 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 		_, err = w.signIn(t.Context(), username, password)
 		must(err)
 	}
+	told := w.told(t, run)
 	overtake := func() {
 		latest, _, err := w.api.GetSatellite(t.Context(), satellite.ID)
 		must(err)
@@ -180,7 +191,40 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 	}
 	report := func() { must(w.beat(t.Context(), satellite.ID, launch.ID, 2, 2, "", reportWork)) }
 	return ground{overtake: overtake, report: report, fill: strings.NewReplacer("{satellite_id}", satellite.ID, "{launch_id}", launch.ID, "{key_id}", key.ID, "{number}", "1",
-		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run, "{owner}", "walked", "{name}", run, "{hash}", used, "{unused_hash}", unused)}
+		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run, "{owner}", "walked", "{name}", run, "{hash}", used, "{unused_hash}", unused,
+		"{destination_id}", told.destination, "{rule_id}", told.rule, "{delivery_id}", told.delivery)}
+}
+
+// told is a destination, a rule for it, and a message that failed.
+type told struct{ destination, rule, delivery string }
+
+// told makes them: a private address, which nothing is sent to.
+func (w *world) told(t *testing.T, run string) told {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := func(name string) string {
+		made, err := w.api.CreateNotificationDestination(t.Context(), apiv1.NotificationDestinationCreate{Name: name, Kind: "slack", URL: new("http://10.0.0.1/")})
+		must(err)
+		return made.ID
+	}
+	destination := add("Chat " + run)
+	rule, err := w.api.CreateNotificationRule(t.Context(), apiv1.NotificationRulePut{Name: "All " + run, Destinations: []string{destination}, Disabled: true})
+	must(err)
+	test, err := w.api.TestNotificationDestination(t.Context(), add("Tried "+run))
+	must(err)
+	for deadline := time.Now().Add(waittest.Timeout); test.State == "pending" && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		test, err = w.api.GetNotificationDelivery(t.Context(), test.ID)
+		must(err)
+	}
+	if test.State != "failed" {
+		t.Fatalf("a message to a private address is %+v", test)
+	}
+	return told{destination: destination, rule: rule.ID, delivery: test.ID}
 }
 
 // visit goes to a form and fills it in. A form of a draft is where the one

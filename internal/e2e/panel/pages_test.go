@@ -107,6 +107,11 @@ func views(w *world) []view {
 			v.do(chromedp.Click(chromedp.CSS("summary")))
 			v.until("document.querySelector('details[open]')")
 		}},
+		{name: "notifications", path: "/notifications", who: "ada"},
+		{name: "notifications-new", path: "/notifications/destinations/new", who: "ada"},
+		{name: "notification-rules", path: "/notifications/rules", who: "ada"},
+		{name: "notification-rules-new", path: "/notifications/rules/new", who: "ada"},
+		{name: "notification-log", path: "/notifications/log", who: "ada"},
 		{name: "system", path: "/system", who: "ada"},
 		{name: "system-free", path: "/system/free", who: "ada"},
 		{name: "docs", path: "/docs", who: "ada"},
@@ -268,6 +273,8 @@ func TestEveryRouteIsLookedAt(t *testing.T) {
 		"/satellites/{satellite_id}/keys/{key_id}/revoke": "as /account/…", "/setup": "TestSetUp", "/satellites/new/schedule": "as …/edit/schedule", "/invitation": "TestInvite", "/live": "a stream, no page",
 		"/audit/export.csv": "TestAudit", "/audit/export.json": "TestAudit", "/account/keys/{key_id}/revoke": "TestAPIKey",
 		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
+		"/notifications/destinations/{destination_id}/edit": "as …/new", "/notifications/destinations/{destination_id}/remove": "as /system/free",
+		"/notifications/rules/{rule_id}/edit": "as …/new", "/notifications/rules/{rule_id}/remove": "as /system/free",
 		"/login/{provider}": "TestSingleSignOn", "/login/{provider}/callback": "TestSingleSignOn",
 		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",
 	}
