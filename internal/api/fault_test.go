@@ -43,6 +43,7 @@ func TestEveryLossOfTheDatabase(t *testing.T) {
 	}
 	t.Cleanup(db.Close)
 	w := newWorld(t, func(o *control.Options) { o.DB = db })
+	w.url = url
 	w.run()
 	const sentence = "the database cannot be reached; try again in a moment"
 	w.faults(url, http.StatusServiceUnavailable, sentence, false, func(table string) (mend func()) {
