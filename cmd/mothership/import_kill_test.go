@@ -57,7 +57,7 @@ func TestImportSurvivesKill(t *testing.T) {
 	t.Setenv("CONSTELLATION_OUTBOUND_ALLOW", "127.0.0.1")
 	source, target := newCrasher(t), newCrasher(t)
 	from, endSource := source.serve(t)
-	source.Client.URL = from.url
+	source.URL = from.url
 	img, err := loadtest.RandomImage()
 	if err != nil {
 		t.Fatal(err)
@@ -72,26 +72,26 @@ func TestImportSurvivesKill(t *testing.T) {
 		}
 	}
 	hash := strings.Repeat("5a", 20)
-	ref, err := source.Client.Reference(hash)
+	ref, err := source.Reference(hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.Write(ref, img, source.Client.Options(t.Context())...); err != nil {
+	if err := remote.Write(ref, img, source.Options(t.Context())...); err != nil {
 		t.Fatal(err)
 	}
 	line := newSlow(t, from.url)
 	line.pause.Store(int64(2 * time.Millisecond))
 
 	to, kill := target.serve(t)
-	target.Client.URL = to.url
+	target.URL = to.url
 	call := func(method, path, body string, into any) {
 		t.Helper()
-		if status, err := target.Client.Call(t.Context(), method, path, body, into); err != nil || status >= 300 {
+		if status, err := target.Call(t.Context(), method, path, body, into); err != nil || status >= 300 {
 			t.Fatalf("%s %s: %d, %v", method, path, status, err)
 		}
 	}
 	host := strings.TrimPrefix(line.url, "http://")
-	call("POST", "/v1/registries", `{"host":"`+host+`","plain_http":true,"username":"neo","password":"`+source.Client.Key+`"}`, new(any))
+	call("POST", "/v1/registries", `{"host":"`+host+`","plain_http":true,"username":"neo","password":"`+source.Key+`"}`, new(any))
 	begun := time.Now()
 	call("POST", "/v1/algorithms/neo/copy/versions", `{"git_hash":"`+hash+`","image":"`+host+"/"+ref.Context().RepositoryStr()+":"+hash+`"}`, new(any))
 	version := func() (v apiv1.AlgorithmVersion) {
@@ -106,7 +106,7 @@ func TestImportSurvivesKill(t *testing.T) {
 	half := line.sent.Load()
 	line.pause.Store(0)
 	to, kill = target.serve(t)
-	target.Client.URL = to.url
+	target.URL = to.url
 	eventually(t, "the image to be imported", func() bool { return version().State != "importing" })
 	v := version()
 	if v.State != "ready" {
@@ -126,11 +126,11 @@ func TestImportSurvivesKill(t *testing.T) {
 // imageIsWhole pulls an image.
 func (c *crasher) imageIsWhole(t *testing.T, path string) {
 	t.Helper()
-	ref, err := name.ParseReference(strings.TrimPrefix(c.Client.URL, "http://")+"/"+path, name.Insecure)
+	ref, err := name.ParseReference(strings.TrimPrefix(c.URL, "http://")+"/"+path, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := remote.Image(ref, c.Client.Options(t.Context())...)
+	img, err := remote.Image(ref, c.Options(t.Context())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,17 +145,17 @@ func (c *crasher) bundleIsWhole(t *testing.T, algorithm string) {
 	var satellite apiv1.Satellite
 	var launch apiv1.Launch
 	body := `{"name":"imported","algorithms":[{"algorithm":"` + algorithm + `","vanity_url":"foo/bar","replicas":1}]}`
-	if status, err := c.Client.Call(t.Context(), "POST", "/v1/satellites", body, &satellite); err != nil || status != http.StatusCreated {
+	if status, err := c.Call(t.Context(), "POST", "/v1/satellites", body, &satellite); err != nil || status != http.StatusCreated {
 		t.Fatalf("make a satellite: %d, %v", status, err)
 	}
-	if status, err := c.Client.Call(t.Context(), "POST", "/v1/satellites/"+satellite.ID+"/launches", `{"name":"first"}`, &launch); err != nil || status != http.StatusCreated {
+	if status, err := c.Call(t.Context(), "POST", "/v1/satellites/"+satellite.ID+"/launches", `{"name":"first"}`, &launch); err != nil || status != http.StatusCreated {
 		t.Fatalf("make a launch: %d, %v", status, err)
 	}
-	ref, err := name.ParseReference(strings.TrimPrefix(c.Client.URL, "http://")+"/satellites/"+satellite.ID+":"+launch.ID, name.Insecure)
+	ref, err := name.ParseReference(strings.TrimPrefix(c.URL, "http://")+"/satellites/"+satellite.ID+":"+launch.ID, name.Insecure)
 	if err != nil {
 		t.Fatal(err)
 	}
-	index, err := remote.Index(ref, c.Client.Options(t.Context())...)
+	index, err := remote.Index(ref, c.Options(t.Context())...)
 	if err != nil && strings.Contains(err.Error(), "statically linked") {
 		t.Log("the bundle was not pulled: this test binary, with cgo, makes no system image")
 		return

@@ -8,13 +8,16 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
+	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
 // TestEveryFaultOfTheDatabase takes away one table after the other, from requests
@@ -185,6 +188,9 @@ func (l *line) breakAt(at *regexp.Regexp) {
 func (l *line) carry(client net.Conn) error {
 	defer client.Close()
 	server, err := net.Dial("unix", l.server) //nolint:noctx // it is there, or not
+	for deadline := time.Now().Add(waittest.Timeout); errors.Is(err, syscall.EAGAIN) && time.Now().Before(deadline); {
+		server, err = net.Dial("unix", l.server) //nolint:noctx // its backlog was full: every operation connects at once
+	}
 	if err != nil {
 		return fmt.Errorf("reach the tests' PostgreSQL: %w", err)
 	}

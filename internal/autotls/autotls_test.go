@@ -95,7 +95,7 @@ func listen(t *testing.T, m *autotls.Manager, port int) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.ServeTLS(l, "", "") }()
-	t.Cleanup(func() { _ = server.Close(); waittest.Receive(t, "the end of a server", ended) })
+	t.Cleanup(func() { _ = server.Close(); _ = waittest.Receive(t, "the end of a server", ended) })
 }
 
 // get asks the host at a port, and trusts the authority's root alone.

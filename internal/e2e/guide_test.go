@@ -119,7 +119,7 @@ func (j *journey) newGuide(t *testing.T) *guide {
 		"in.jsonl", filepath.Join(g.scratch, "in.jsonl"), "$CALLER_KEY", j.key, "$(git rev-parse HEAD)", stack.HashA,
 		"/v1/algorithms/demo/hello", "/v1/algorithms/neo/hello",
 		"file:///var/lib/constellation/registry", "file://"+filepath.Join(j.Mothership.DataDir, "registry"), "file:///mnt/images", "file://"+filepath.Join(g.scratch, "images"),
-		"/backups", filepath.Join(g.scratch, "media/usb"), "/media/usb", filepath.Join(g.scratch, "media/usb"), "/media/disk", filepath.Join(g.scratch, "media/disk"), "~/work", filepath.Join(g.scratch, "work"),
+		"/mnt/backups", filepath.Join(g.scratch, "kept"), "/backups", filepath.Join(g.scratch, "media/usb"), "/media/usb", filepath.Join(g.scratch, "media/usb"), "/media/disk", filepath.Join(g.scratch, "media/disk"), "~/work", filepath.Join(g.scratch, "work"),
 		"$HOME/.kube/config", kubeconfig, "/home/algo/cust8s.conf", kubeconfig,
 		"aks.conf", kubeconfig, "eks.conf", kubeconfig, "gke.conf", kubeconfig, "openshift.conf", kubeconfig, "k3s.conf", kubeconfig,
 		"KEY=VALUE…", "stage.heartbeat=on", " …", " "+strings.Join(j.Configure(namespace), " "),
@@ -262,7 +262,7 @@ func (g *guide) administers(t *testing.T, words []string) error {
 		}
 		return err
 	}
-	if words[0] == "storage" && words[1] == "copy" { // between two places, whatever the data dir
+	if words[0] == "storage" && words[1] == "copy" || words[0] == "backup" && !strings.HasPrefix(words[1], "/") { // whatever the data dir
 		_, err := stack.Command{Args: append([]string{filepath.Join(g.Bin, "mothership")}, words...)}.Run(t.Context())
 		return err
 	}

@@ -1,8 +1,6 @@
 package importer_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,26 +13,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 )
-
-// put puts a manifest of any form into a source.
-func (s *source) put(tag, mediaType, body string) string {
-	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, s.server.URL+"/v2/team/model/manifests/"+tag, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", mediaType)
-	response, err := s.server.Client().Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if response.StatusCode >= 300 {
-		s.t.Fatalf("put %s: %s", tag, response.Status)
-	}
-	sum := sha256.Sum256([]byte(body))
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 // serves answers with a manifest, which the source's registry would not take.
 func serves(mediaType, body string) func(http.ResponseWriter, *http.Request, http.Handler) {

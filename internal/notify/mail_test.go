@@ -158,11 +158,14 @@ func mailer(t *testing.T, backend *mailServer, mode string) *Mail {
 	case MailTLS:
 		listener = tls.NewListener(listener, config)
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // until it is closed
+	}()
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = <-served // that it was closed
+		<-served
 	})
 	file := filepath.Join(t.TempDir(), "password")
 	must(t, os.WriteFile(file, []byte("correct horse\n"), 0o600))

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log" //nolint:depguard // Pebble wants one
 	"net"
 	"net/http"
 	"net/http/httptest"
