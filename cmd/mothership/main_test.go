@@ -39,7 +39,7 @@ func TestUsageErrors(t *testing.T) {
 		{"serve --config /nonexistent.yaml", "cannot be read: no such file or directory"},
 		{"serve --tls-cert x", "--tls-cert and --tls-key go together"},
 		{"serve --public-url example.com", "--public-url is http:// or https:// and a host"},
-		{"serve --public-url https://example.com/path", "without a path"},
+		{"serve --public-url https://example.com/users", "this server has pages of its own there"},
 		{"serve --log-format xml", "--log-format is json or text"},
 		{"serve --log-level loud", "--log-level is debug, info, warn or error"},
 		{"serve --trusted-proxy proxy.example", "a trusted proxy is an address or a prefix"},

@@ -34,7 +34,8 @@ const refuseWrites = `
 // refused is a world whose database refuses changes when it is told to.
 type refused struct {
 	*world
-	refuse func(code string)
+	refuse  func(code string)
+	execute func(sql string, args ...any)
 }
 
 func newRefused(t *testing.T) refused {
@@ -62,7 +63,7 @@ func newRefused(t *testing.T) refused {
 		if code != "" {
 			run("INSERT INTO refusal VALUES ($1)", code)
 		}
-	}}
+	}, run}
 }
 
 // shownReason is what a page says of a refusal: in its place of a page of ours
@@ -109,7 +110,15 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		return list[0].ID
 	}
 	w.pushUnused()
-	common := []string{"{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
+	hook := "https://hooks.example.com/constellation"
+	destination, _, err := w.control.CreateDestination(t.Context(), control.Shell(), control.DestinationChange{Name: new("Chat"), Kind: constellation.DestinationWebhook, URL: &hook})
+	must(err)
+	rule, err := w.control.CreateNotificationRule(t.Context(), control.Shell(), constellation.NotificationRule{Name: "All", DestinationIDs: []string{destination.ID}})
+	must(err)
+	delivery, err := w.control.TestDestination(t.Context(), control.Shell(), destination.ID)
+	must(err)
+	w.execute("UPDATE notification_deliveries SET state = 'failed', finished_at = now()") // it can be sent again
+	common := []string{"{destination_id}", destination.ID, "{rule_id}", rule.ID, "{delivery_id}", delivery.ID, "{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
 	places := map[string]*strings.Replacer{
 		"/account": strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
 		"/users":   strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
@@ -118,6 +127,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
 		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"}, "port": {"8081"},
+		"kind": {"webhook"}, "url": {hook}, "destinations": {destination.ID}, "quiet.from": {"22:00"}, "quiet.to": {"06:00"}, "quiet.time_zone": {"UTC"},
 		"owner": {"neo"}, "git_hash": {strings.Repeat("5a", 20)}, "image": {"registry.example.com/team/model:1"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
@@ -147,6 +157,12 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		}
 		target := fill.Replace(r.Pattern)
 		page := target + "?version=1&id=req-1"
+		switch { // the form is on the list's page
+		case strings.HasSuffix(r.Pattern, "{destination_id}/test"):
+			page = "/notifications"
+		case strings.HasSuffix(r.Pattern, "/resend"):
+			page = "/notifications/log"
+		}
 		for editor, draft := range drafts { // an action's form is on the editor's page
 			if action, ok := strings.CutPrefix(r.Pattern, editor+"/"); ok && action != "algorithm" && action != "schedule" {
 				page = draft
@@ -224,6 +240,7 @@ var ofPage = map[string]bool{"/algorithms/import": true,
 
 // takesText are the forms that can be filled in wrongly.
 var takesText = map[string]bool{"/algorithms/import": true,
+	"/notifications/destinations/new": true, "/notifications/destinations/{destination_id}/edit": true, "/notifications/rules/new": true, "/notifications/rules/{rule_id}/edit": true,
 	"/satellites/new": true, "/satellites/new/algorithm": true, "/satellites/{satellite_id}/edit": true, "/satellites/{satellite_id}/edit/algorithm": true,
 	"/satellites/new/schedule": true, "/satellites/{satellite_id}/edit/schedule": true,
 	"/satellites/{satellite_id}/keys/new": true, "/satellites/{satellite_id}/renew": true, "/satellites/{satellite_id}/launches/new": true,

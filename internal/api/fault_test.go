@@ -69,6 +69,7 @@ func (w *world) faults(url string, status int, sentence string, once bool, fault
 	t := w.t
 	refused := map[string]bool{}
 	for i, table := range w.tables(url) {
+		w.execute(url, `DELETE FROM notification_destinations`) // of which there may be so many
 		operations := w.documented(fmt.Sprint("walk", i))
 		mend := fault(table)
 		for _, o := range operations {

@@ -17,9 +17,15 @@ type metrics struct {
 }
 
 func newMetrics(db *postgres.DB) *metrics {
-	return &metrics{db: db, attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+	m := &metrics{db: db, attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "constellation_notifications_total", Help: "Attempts at messages to people by this server, by the destination's kind and how they ended: sent, again or failed.",
 	}, []string{"kind", "outcome"})}
+	for _, kind := range constellation.DestinationKinds { // a rate needs the zero before the first
+		for _, outcome := range []string{"sent", "again", "failed"} {
+			m.attempts.WithLabelValues(string(kind), outcome)
+		}
+	}
+	return m
 }
 
 func (m *metrics) attempt(d *constellation.Destination, outcome string) {
