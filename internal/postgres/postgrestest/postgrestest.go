@@ -5,11 +5,13 @@ package postgrestest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,6 +116,10 @@ func stop() error {
 // admin runs one statement on the server's own database.
 func admin(ctx context.Context, sql string) error {
 	c, err := pgx.Connect(ctx, shared.server.URL())
+	for tries := 0; errors.Is(err, syscall.EAGAIN) && tries < 100; tries++ {
+		time.Sleep(100 * time.Millisecond) // tests connect faster than a busy machine accepts: the socket's backlog is full
+		c, err = pgx.Connect(ctx, shared.server.URL())
+	}
 	if err != nil {
 		return fmt.Errorf("connect to the tests' PostgreSQL: %w", err)
 	}
