@@ -51,7 +51,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	want := Config{
 		backup: backupSettings{schedule: "0 2 * * *", keep: 14},
 		file:   file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
-		heartbeatInterval: 30 * time.Second, stopDelay: time.Second, stopTimeout: 5 * time.Second,
+		heartbeatInterval: 30 * time.Second, catalogPage: 100, stopDelay: time.Second, stopTimeout: 5 * time.Second,
 		storageKeepFree: "256MB", space: spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
 		acme:           acmeConfig{challenge: "tls-alpn-01", httpListen: ":80"},

@@ -50,10 +50,10 @@ var walkedLayers = []layers{
 	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},
 	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
 	{page: "/system", opens: []opener{{"Free space", "/system/free"}}},
-	{page: "/notifications?q=chat+{run}", opens: []opener{{"New destination", "/notifications/destinations/new"}, {"Chat", "/notifications/destinations/{destination_id}/edit"}}},
-	{page: "/notifications?q=chat+{run}", in: []string{"Chat"}, opens: []opener{{"Remove destination", "/notifications/destinations/{destination_id}/remove"}}},
-	{page: "/notifications/rules?q=all+{run}", opens: []opener{{"New rule", "/notifications/rules/new"}, {"All", "/notifications/rules/{rule_id}/edit"}}},
-	{page: "/notifications/rules?q=all+{run}", in: []string{"All"}, opens: []opener{{"Remove rule", "/notifications/rules/{rule_id}/remove"}}},
+	{page: "/notifications?q=chat+{run}", opens: []opener{{"New destination", "/notifications/destinations/new"}, {"Chat {run}", "/notifications/destinations/{destination_id}/edit"}}},
+	{page: "/notifications?q=chat+{run}", in: []string{"Chat {run}"}, opens: []opener{{"Remove destination", "/notifications/destinations/{destination_id}/remove"}}},
+	{page: "/notifications/rules?q=all+{run}", opens: []opener{{"New rule", "/notifications/rules/new"}, {"All {run}", "/notifications/rules/{rule_id}/edit"}}},
+	{page: "/notifications/rules?q=all+{run}", in: []string{"All {run}"}, opens: []opener{{"Remove rule", "/notifications/rules/{rule_id}/remove"}}},
 	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
 	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},
 	{page: "/users/disabled-{run}", opens: []opener{{"Enable user", ofUser + "/enable"}}},
@@ -118,11 +118,12 @@ func TestFocusIsGivenBackByLayers(t *testing.T) {
 	g.report()
 	for _, l := range walkedLayers {
 		for _, o := range l.opens {
+			name := g.fill.Replace(o.name)
 			for _, way := range []string{"Esc", "cross", "Back"} {
 				closed := "!document.querySelector('dialog[open]')"
 				v.open(g.fill.Replace(l.page))
 				for _, sheet := range l.in {
-					v.click(sheet)
+					v.click(g.fill.Replace(sheet))
 					v.until("document.querySelector('dialog:modal')?.contains(document.activeElement) && !(" + closed + ")")
 					v.settles()
 					closed = fmt.Sprintf("document.querySelector('#layer-title')?.textContent === %q", js[string](v, "document.querySelector('#layer-title').textContent"))
@@ -130,7 +131,7 @@ func TestFocusIsGivenBackByLayers(t *testing.T) {
 				if l.tick != "" {
 					v.do(clickOn(fmt.Sprintf("input[name=id][value=%q]", l.tick)))
 				}
-				v.click(o.name)
+				v.click(name)
 				v.until("document.querySelector('dialog:modal')?.contains(document.activeElement) && !(" + closed + ")")
 				v.settles()
 				switch way {
@@ -143,7 +144,7 @@ func TestFocusIsGivenBackByLayers(t *testing.T) {
 				}
 				v.until(closed)
 				v.settles()
-				v.has(o.name)
+				v.has(name)
 			}
 		}
 	}
