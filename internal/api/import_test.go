@@ -50,6 +50,11 @@ func TestImportAVersion(t *testing.T) {
 		w.call(w.admin, "POST", path, body).refused(t, http.StatusUnprocessableEntity, 6001, field, "")
 	}
 	w.call(w.operator, "POST", path, body).refusedWith(t, http.StatusForbidden)
+	w.call(w.admin, "POST", path, body).want(t, http.StatusAccepted)
+	w.execute(w.url, `UPDATE algorithm_versions SET state = 'ready' WHERE git_hash = '`+hash+`'`) // as the importer ends
+	if again := w.call(w.admin, "POST", path, body).want(t, http.StatusOK); again["state"] != "ready" {
+		t.Errorf("asked for again once it is there, the version is %v", again)
+	}
 }
 
 // TestRegistries: a password goes in and never comes out, and does not go on to another
