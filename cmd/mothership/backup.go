@@ -74,15 +74,7 @@ func takeBackup(cmd *cobra.Command, c *serve.Config, std command.Streams, target
 	if err != nil {
 		return err
 	}
-	return withDatabase(cmd, c, func(url string) error {
-		if err := postgres.Migrate(ctx, url); err != nil {
-			return err
-		}
-		db, err := postgres.Open(ctx, url)
-		if err != nil {
-			return err
-		}
-		defer db.Close()
+	return withMigrated(cmd, c, func(db *postgres.DB) error {
 		o, err := serve.BackupOptions(ctx, c, db, target, withKey)
 		if err != nil {
 			return err

@@ -40,6 +40,18 @@ func withControl(cmd *cobra.Command, c *serve.Config, do func(*control.Service) 
 
 // withService is withControl, with more options than the database.
 func withService(cmd *cobra.Command, c *serve.Config, o control.Options, do func(*control.Service) error) error {
+	return withMigrated(cmd, c, func(db *postgres.DB) error {
+		sealer, err := serve.CommandSealer(cmd.Context(), c, db)
+		if err != nil {
+			return err
+		}
+		o.DB, o.Sealer, o.Version = db, sealer, version
+		return do(control.New(o))
+	})
+}
+
+// withMigrated runs do on the database, once it has this program's schema.
+func withMigrated(cmd *cobra.Command, c *serve.Config, do func(*postgres.DB) error) error {
 	ctx := cmd.Context()
 	return withDatabase(cmd, c, func(url string) error {
 		if err := postgres.Migrate(ctx, url); err != nil {
@@ -50,12 +62,7 @@ func withService(cmd *cobra.Command, c *serve.Config, o control.Options, do func
 			return err
 		}
 		defer db.Close()
-		sealer, err := serve.CommandSealer(ctx, c, db)
-		if err != nil {
-			return err
-		}
-		o.DB, o.Sealer, o.Version = db, sealer, version
-		return do(control.New(o))
+		return do(db)
 	})
 }
 
