@@ -10,6 +10,8 @@ var actionWords = map[string]string{
 	"token_rule.create": "created the token rule", "token_rule.delete": "removed the token rule", "account.update": "changed the account",
 	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
 	"algorithm_version.import": "asked to import", "algorithm_version.import_cancel": "cancelled the import of", "algorithm_version.import_failed": "could not import",
+	"mirror.create": "added the mirror", "mirror.update": "changed the mirror", "mirror.delete": "removed the mirror", "mirror.poll": "asked to poll the mirror",
+	"mirror.make_webhook": "made a webhook address of the mirror", "mirror.remove_webhook": "ended the webhook address of the mirror", "registry.test": "tested the registry",
 	"registry.create": "added the registry", "registry.update": "changed the registry", "registry.delete": "removed the registry",
 	"algorithm_version.create": "pushed", "algorithm_version.update": "corrected the settings of", "algorithm_version.delete": "removed the version", "api_key.create": "created the API key", "api_key.revoke": "revoked the API key",
 	"launch.create": "created the launch instance", "launch.update": "changed the launch instance", "launch.delete": "removed the launch instance",

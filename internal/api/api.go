@@ -65,6 +65,7 @@ func New(service *control.Service, options Options) *Handler {
 	s.tokenRuleRoutes(router)
 	s.algorithmRoutes()
 	s.importRoutes()
+	s.mirrorRoutes(router)
 	s.satelliteRoutes()
 	s.launchRoutes()
 	s.eventRoutes()

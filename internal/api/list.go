@@ -146,6 +146,7 @@ var sorted = map[string]string{
 	"listUsers": "accounts", "listUserKeys": "api_keys", "listAlgorithms": "algorithms", "listAlgorithmVersions": "algorithm_versions",
 	"listSatellites": "satellites", "listSatelliteVersions": "satellite_versions", "listSatelliteKeys": "satellite_keys",
 	"listLaunches": "launches", "listEvents": "events",
+	"listMirrors": "mirrors", "listRegistries": "registries",
 	"listQuotas": "quotas", "listRetentionRules": "retention_rules",
 	"listNotificationDestinations": "notification_destinations", "listNotificationRules": "notification_rules", "listNotificationDeliveries": "notification_deliveries",
 }

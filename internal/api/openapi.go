@@ -274,6 +274,9 @@ var never = map[string][]int{
 	importID:                        {http.StatusNotFound},                       // what is not there yet is made
 	"deleteRegistry":                {http.StatusConflict},                       // nothing hangs on it
 	"updateRegistry":                {http.StatusConflict},                       // its host stays
+	"updateMirror":                  {http.StatusConflict},                       // its source stays
+	"deleteMirror":                  {http.StatusConflict},                       // its versions stay
+	"deleteMirrorWebhook":           {http.StatusConflict},                       // nothing hangs on it
 	"exchangeToken":                 {http.StatusConflict},                       // each exchange makes a key of its own
 	"deleteNotificationDestination": {http.StatusConflict},                       // what waits for it has failed
 	"deleteNotificationRule":        {http.StatusConflict},                       // what it waits to tell goes with it

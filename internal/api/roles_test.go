@@ -38,6 +38,10 @@ func routes(t *testing.T, w *world) []route {
 	destination := w.destination("routes")
 	told := w.call(w.admin, "POST", "/v1/notifications/rules", fmt.Sprintf(`{"name":"routes","destinations":[%q]}`, destination)).want(t, http.StatusCreated)["id"].(string)
 	delivery := w.call(w.admin, "POST", "/v1/notifications/destinations/"+destination+"/test", "").want(t, http.StatusCreated)["id"].(string)
+	mirror, err := w.control.CreateMirror(t.Context(), control.Shell(), "neo/hello", "routes.example.com/a", control.MirrorChange{Tags: &[]string{"v*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	registry, err := w.control.CreateForeignRegistry(t.Context(), control.Shell(), "routes.example.com", control.RegistryChange{})
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +49,7 @@ func routes(t *testing.T, w *world) []route {
 	fill := strings.NewReplacer(
 		"/v1/satellites/{satellite_id}/launches/{launch_id}", launch, "/v1/satellites/{satellite_id}", satellite,
 		"{destination_id}", destination, "{notification_rule_id}", told, "{delivery_id}", delivery,
-		"{rule_id}", rule.ID, "{registry_id}", registry.ID, "{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
+		"{rule_id}", rule.ID, "{registry_id}", registry.ID, "{mirror_id}", mirror.ID, "{account}", "robot", "{username}", "neo", "{owner}", "neo", "{name}", "hello", "{git_hash}", hash1, "{number}", "1",
 		"{key_id}", "00000000-0000-4000-8000-000000000000",
 	)
 	var list []route

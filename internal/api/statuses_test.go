@@ -95,6 +95,7 @@ func (w *world) documented(name string) []documented {
 	imported := fmt.Sprintf("%040x", sha1.Sum([]byte("imported"+name))) //nolint:gosec // a name of a commit
 	w.call(w.admin, "POST", "/v1/algorithms/neo/hello/versions", `{"git_hash":"`+imported+`","image":"registry.example.com/a/b"}`).want(w.t, http.StatusAccepted)
 	names["registry_id"] = made("/v1/registries", `{"host":"`+strings.ToLower(name)+`.example.com"}`)
+	names["mirror_id"] = made("/v1/mirrors", `{"algorithm":"neo/hello","source":"`+strings.ToLower(name)+`.example.com/a","tags":["v*"]}`)
 	w.call(w.admin, "PUT", "/v1/quotas/neo", `{"bytes":1000000000}`).want(w.t, http.StatusOK)
 	w.call(w.admin, "PUT", "/v1/retention?scope=neo", `{"keep_versions":100,"after_days":100}`).want(w.t, http.StatusOK)
 	silent := w.reporter(satellite, w.launch(satellite, "never seen"))
@@ -110,6 +111,7 @@ func (w *world) documented(name string) []documented {
 		"patchSatelliteVersion":  `{"algorithm":"neo/hello/` + hash1 + `"}`,
 		"putSatellite":           `{"algorithms":[{"algorithm":"neo/hello/` + hash2 + `","vanity_url":"foo/bar","replicas":1}]}`, "putLaunch": `{"satellite_version":1}`,
 		importID: `{"git_hash":"` + strings.Repeat("e", 40) + `","image":"registry.example.com/a/b"}`, "createRegistry": `{"host":"second-` + strings.ToLower(name) + `.example.com"}`, "updateRegistry": `{"ca":""}`,
+		"createMirror": `{"algorithm":"neo/hello","source":"second-` + strings.ToLower(name) + `.example.com/a","tags":["v*"]}`, "updateMirror": `{"keep":20}`,
 		"createLaunch": `{"name":"second","satellite_version":1}`, "updateLaunch": `{"description":"changed"}`, "decideDeadLetters": `{"action":"drop","request_ids":["req-9"]}`,
 		"putQuota": `{"bytes":50000000000}`, "putRetentionRule": `{"keep_versions":20,"after_days":90}`,
 		"updateAlgorithmVersion":        `{"runtime":{"concurrency":2}}`,
@@ -207,7 +209,7 @@ func TestEveryRefusal(t *testing.T) {
 	missing := map[string]string{
 		"destination_id": "00000000-0000-4000-8000-000000000000", "notification_rule_id": "00000000-0000-4000-8000-000000000000", "delivery_id": "00000000-0000-4000-8000-000000000000",
 		"satellite_id": nobodysID, "launch_id": nobodysID, "key_id": nobodysID, "number": "7",
-		"owner": nobodys, "name": nobodys, "git_hash": strings.Repeat("f", 40), "username": nobodys, "account": nobodys, "rule_id": nobodysID, "registry_id": nobodysID,
+		"owner": nobodys, "name": nobodys, "git_hash": strings.Repeat("f", 40), "username": nobodys, "account": nobodys, "rule_id": nobodysID, "registry_id": nobodysID, "mirror_id": nobodysID,
 	}
 	for _, o := range operations {
 		call := func(key, address, body string, header ...string) answer {
@@ -290,7 +292,7 @@ func TestEveryConflict(t *testing.T) {
 		case "putNotificationRule":
 			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "another rule has this name"
 			w.call(w.admin, "POST", "/v1/notifications/rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
-		case "startCollection", "testNotificationDestination", "resendNotificationDelivery":
+		case "startCollection", "pollMirror", "createMirrorWebhook", "testNotificationDestination", "resendNotificationDelivery":
 			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of the key "+o.id), "Idempotency-Key: "+o.id).want(t, http.StatusCreated)
 			says = "this Idempotency-Key was used for another request"
 		default: // a POST

@@ -38,8 +38,9 @@ type Import struct {
 	RequestedAt time.Time
 	StartedAt   *time.Time
 	EndedAt     *time.Time
-	Mirror      string // the name of the mirror that asked for it, "" for none
-	Generation  int    // one more each time that it is asked for
+	Mirror      string        // what the mirror that asked for it is of, "" for none
+	Failure     ImportFailure // what sort ended it, "" for none
+	Generation  int           // one more each time that it is asked for
 }
 
 // Left is how many bytes are still to come.
@@ -70,6 +71,8 @@ type ForeignRegistry struct {
 	CreatedBy string
 	UpdatedAt time.Time
 	UpdatedBy string
+	// LastUsedAt is when an import or a mirror last asked there; nil is never.
+	LastUsedAt *time.Time
 }
 
 // HasPassword reports whether a password is kept for the registry.

@@ -95,6 +95,7 @@ func EventActions() []string {
 	return []string{
 		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.sign_on_ended", "api_key.exchange", "api_key.exchange_refused", "token_rule.create", "token_rule.delete", "account.update",
 		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.drop_dead_letters", "launch.retry_dead_letters", "launch.update",
+		"mirror.create", "mirror.delete", "mirror.make_webhook", "mirror.poll", "mirror.remove_webhook", "mirror.update",
 		"notification_delivery.resend", "notification_destination.create", "notification_destination.delete", "notification_destination.test", "notification_destination.update",
 		"notification_rule.create", "notification_rule.delete", "notification_rule.update",
 		"satellite.create", "satellite.delete", "satellite.update", "satellite_key.create", "satellite_key.revoke",

@@ -187,19 +187,19 @@ func (s *Service) CancelImport(ctx context.Context, p Principal, ref constellati
 		if v.State != constellation.VersionImporting {
 			return constellation.Errorf(constellation.KindConflict, "%s is not being imported: it is %s", v.Ref(), v.State)
 		}
-		return s.endImport(ctx, p, v, "algorithm_version.import_cancel", "it was cancelled by "+p.Username)
+		return s.endImport(ctx, p, v, "algorithm_version.import_cancel", "it was cancelled by "+p.Username, constellation.FailedCancelled)
 	})
 }
 
 // endImport makes an import that is under way one that failed, under the lock of the
 // version's tag.
-func (s *Service) endImport(ctx context.Context, p Principal, v *constellation.AlgorithmVersion, action, why string) error {
+func (s *Service) endImport(ctx context.Context, p Principal, v *constellation.AlgorithmVersion, action, why string, sort constellation.ImportFailure) error {
 	i, err := s.db.HoldImport(ctx, v.ID)
 	if err != nil {
 		return err
 	}
 	now := s.now()
-	i.Phase, i.Error, i.EndedAt, i.NextAt, i.Rate = constellation.ImportEnded, clean(why, 1000), &now, nil, 0
+	i.Phase, i.Error, i.EndedAt, i.NextAt, i.Rate, i.Failure = constellation.ImportEnded, clean(why, 1000), &now, nil, 0, sort
 	if _, err := s.db.UpdateImport(ctx, i); err != nil {
 		return err
 	}

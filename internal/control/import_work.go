@@ -83,7 +83,7 @@ func (s *Service) roomForImport(ctx context.Context, i *constellation.Import) (r
 		return nil, err
 	}
 	if room != nil && room.Bytes+need.Owner > room.Quota {
-		return constellation.Errorf(constellation.KindForbidden, "the image needs %s more, which would take %s beyond its quota of %s (%s are used): remove versions that nothing uses, or ask an admin for more",
+		return constellation.Wrap(errNoRoom, constellation.KindForbidden, "the image needs %s more, which would take %s beyond its quota of %s (%s are used): remove versions that nothing uses, or ask an admin for more",
 			space.ByteSize(need.Owner), owner, space.ByteSize(room.Quota), space.ByteSize(room.Bytes)), nil
 	}
 	if s.options.FreeSpace == nil {
@@ -95,7 +95,7 @@ func (s *Service) roomForImport(ctx context.Context, i *constellation.Import) (r
 		if need.Pending > 0 {
 			others = ", other imports " + space.ByteSize(need.Pending)
 		}
-		return constellation.Errorf(constellation.KindForbidden, "the image needs %s more on the mothership's disk, which has %s free%s: nothing was copied; free some space there and import again",
+		return constellation.Wrap(errNoRoom, constellation.KindForbidden, "the image needs %s more on the mothership's disk, which has %s free%s: nothing was copied; free some space there and import again",
 			space.ByteSize(need.Disk), space.ByteSize(free), others), nil
 	}
 	return nil, nil
@@ -126,7 +126,7 @@ func (s *Service) FailImport(ctx context.Context, i *constellation.Import, why e
 		if err != nil {
 			return err
 		}
-		if err := s.endImport(ctx, Principal{Username: constellation.ActorSystem}, v, "algorithm_version.import_failed", messageOf(why)); err != nil {
+		if err := s.endImport(ctx, Principal{Username: constellation.ActorSystem}, v, "algorithm_version.import_failed", messageOf(why), failureOf(why)); err != nil {
 			return err
 		}
 		return notify.Record(ctx, s.db, notify.Event{

@@ -294,6 +294,7 @@ func Sorts() map[string]Sort {
 		satelliteListing.name: satelliteListing.sort(), satelliteKeyListing.name: satelliteKeyListing.sort(),
 		satelliteVersionListing.name: satelliteVersionListing.sort(),
 		destinationListing.name:      destinationListing.sort(), notificationRuleListing.name: notificationRuleListing.sort(), deliveryListing.name: deliveryListing.sort(),
+		mirrorListing.name: mirrorListing.sort(), foreignRegistryListing.name: foreignRegistryListing.sort(),
 		quotaListing.name: quotaListing.sort(), retentionListing.name: retentionListing.sort(),
 	}
 }

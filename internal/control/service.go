@@ -37,6 +37,12 @@ type Options struct {
 	// StartImport has an import done in the background, once the transaction commits;
 	// nil cannot.
 	StartImport func(ctx context.Context, db *postgres.DB, versionID string, generation int) error
+	// StartPoll has a mirror polled in the background, once the transaction commits; nil
+	// leaves it to other servers.
+	StartPoll func(ctx context.Context, db *postgres.DB, mirrorID string, round int) error
+	// CheckRegistry asks a registry elsewhere whether it lets us in, and returns why not;
+	// nil cannot.
+	CheckRegistry func(ctx context.Context, host string) error
 	// FreeSpace returns how much room the registry's storage has, and whether that is
 	// known; nil does not know.
 	FreeSpace func(context.Context) (int64, bool)

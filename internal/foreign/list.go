@@ -3,6 +3,7 @@ package foreign
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,31 +20,68 @@ const (
 	maxList      = 8 << 20 // bytes of a page
 	maxPages     = 200
 	maxReferrers = 200 // of one subject
+	maxETag      = 256
 )
 
-// Tags returns up to most tags of a repository, and whether there are more.
-func (r *Registry) Tags(ctx context.Context, repository string, most int) (tags []string, more bool, err error) {
+// TagList is what a repository has of tags.
+type TagList struct {
+	Tags []string
+	More bool   // there are more than were asked for
+	ETag string // of the list, when it is of one page; "" is none
+	Same bool   // it is what it was when it had the ETag that was given, and not read
+}
+
+// ListTags returns up to most tags of a repository, unless the list still has the ETag
+// that is given.
+func (r *Registry) ListTags(ctx context.Context, repository string, most int, etag string) (list TagList, err error) {
 	what := "tag list of " + clip(repository)
 	path := "/tags/list?n=1000"
-	for range maxPages {
+	for n := range maxPages {
 		var page struct {
 			Tags []string `json:"tags"`
 		}
-		header, err := r.page(ctx, repository, path, what, &page)
+		header, err := r.page(ctx, repository, path, what, etag, &page)
+		if errors.Is(err, errSame) {
+			return TagList{Same: true, ETag: etag}, nil
+		}
 		if err != nil {
-			return nil, false, err
+			return TagList{}, err
 		}
 		for _, tag := range page.Tags {
-			if len(tags) == most {
-				return tags, true, nil
+			if len(list.Tags) == most {
+				list.More = true
+				return list, nil
 			}
-			tags = append(tags, tag)
+			list.Tags = append(list.Tags, tag)
 		}
-		if path, err = r.next(repository, header, what); err != nil || path == "" {
-			return tags, false, err
+		path, err = r.next(repository, header, what)
+		if err != nil {
+			return TagList{}, err
 		}
+		if path == "" {
+			if text := header.Get("ETag"); n == 0 && len(text) <= maxETag {
+				list.ETag = text
+			}
+			return list, nil
+		}
+		etag = ""
 	}
-	return tags, true, nil
+	list.More = true
+	return list, nil
+}
+
+// Check asks the registry whether it is one, and lets us in.
+func (r *Registry) Check(ctx context.Context) error {
+	const what = "its API"
+	response, err := r.get(ctx, "", "", what, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // its status says it all
+	if response.StatusCode != http.StatusOK {
+		return r.refused(response, what)
+	}
+	return nil
 }
 
 // Referrers returns what has a manifest as its subject, by the registry's list or, of
@@ -55,7 +93,7 @@ func (r *Registry) Referrers(ctx context.Context, repository, digest string) ([]
 	var found []v1.Descriptor
 	for pages := 0; path != ""; pages++ {
 		index = v1.Index{}
-		header, err := r.page(ctx, repository, path, what, &index)
+		header, err := r.page(ctx, repository, path, what, "", &index)
 		if unlisted(err) && pages == 0 {
 			return r.tagged(ctx, repository, digest)
 		}
@@ -99,13 +137,23 @@ func IsUnknown(err error) bool { return constellation.KindOf(err) == constellati
 // unlisted reports whether a registry seems to know no such list.
 func unlisted(err error) bool { return err != nil && retry.IsPermanent(err) }
 
-// page reads a page of a list.
-func (r *Registry) page(ctx context.Context, repository, path, what string, into any) (http.Header, error) {
-	response, err := r.get(ctx, repository, path, what, http.Header{"Accept": {"application/json, " + v1.MediaTypeImageIndex}})
+// errSame says that a list is still what it was.
+var errSame = errors.New("not modified")
+
+// page reads a page of a list, unless it still has the ETag that is given.
+func (r *Registry) page(ctx context.Context, repository, path, what, etag string, into any) (http.Header, error) {
+	header := http.Header{"Accept": {"application/json, " + v1.MediaTypeImageIndex}}
+	if etag != "" {
+		header.Set("If-None-Match", etag)
+	}
+	response, err := r.get(ctx, repository, path, what, header)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }() // only read
+	if etag != "" && response.StatusCode == http.StatusNotModified {
+		return nil, errSame
+	}
 	if response.StatusCode != http.StatusOK {
 		return nil, r.refused(response, what)
 	}

@@ -121,8 +121,11 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*r.stall)
 	defer cancel()
-	scope := "repository:" + repository + ":" + transport.PullScope
-	tripper, err := transport.NewWithContext(ctx, registry, login, bound{r}, []string{scope})
+	var scopes []string
+	if repository != "" {
+		scopes = []string{"repository:" + repository + ":" + transport.PullScope}
+	}
+	tripper, err := transport.NewWithContext(ctx, registry, login, bound{r}, scopes)
 	if err != nil {
 		return nil, r.failed(err, "ask "+r.access.Host, "")
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Backoff retry.Backoff // between attempts; the zero value is 2 s to 10 min
 	Stall   time.Duration // how long a registry may say nothing; 0 is a minute
 	Note    time.Duration // how often progress is written; 0 is a second
+	Soon    time.Duration // how long until a mirror is polled of which something is left, or a registry was away; 0 is half a minute
 }
 
 // Importer does imports. It is safe for concurrent use.
@@ -41,7 +42,7 @@ func New(o Options) *Importer {
 	if o.Backoff == (retry.Backoff{}) {
 		o.Backoff = retry.Backoff{First: 2 * time.Second, Most: 10 * time.Minute, Jitter: 0.3}
 	}
-	o.Note = cmp.Or(o.Note, time.Second)
+	o.Note, o.Soon = cmp.Or(o.Note, time.Second), cmp.Or(o.Soon, 30*time.Second)
 	return &Importer{o}
 }
 
@@ -68,6 +69,12 @@ const turn = 10 * time.Minute
 func (m *Importer) AddJobs(set *jobs.Set) {
 	jobs.Add(set, jobs.Kind[Job]{Timeout: turn + 5*time.Minute, Work: func(ctx context.Context, job *river.Job[Job]) error {
 		return m.work(ctx, job.Args)
+	}})
+	jobs.Add(set, jobs.Kind[MirrorJob]{Timeout: pollTimeout + time.Minute, Work: func(ctx context.Context, job *river.Job[MirrorJob]) error {
+		return m.pollMirror(ctx, job.Args)
+	}})
+	jobs.Add(set, jobs.Kind[dueMirrors]{Every: dueEvery, Work: func(ctx context.Context, _ *river.Job[dueMirrors]) error {
+		return m.o.Control.BeginPolls(ctx)
 	}})
 }
 

@@ -76,6 +76,10 @@ func newWorld(t *testing.T, allow ...string) *world {
 			_, err := queue.Insert(ctx, db, importer.Job{VersionID: versionID, Generation: generation}, nil)
 			return err
 		},
+		StartPoll: func(ctx context.Context, db *postgres.DB, mirrorID string, round int) error {
+			_, err := queue.Insert(ctx, db, importer.MirrorJob{MirrorID: mirrorID, Round: round}, nil)
+			return err
+		},
 		FreeSpace: func(context.Context) (int64, bool) { return w.free.Load(), w.free.Load() > 0 },
 	})
 	return w
@@ -91,7 +95,7 @@ func (w *world) serve() (stop func()) {
 	set := &jobs.Set{}
 	importer.New(importer.Options{
 		Control: w.control, Storage: w.storage, Allowed: allowed, Backoff: retry.Backoff{First: 10 * time.Millisecond, Most: 50 * time.Millisecond},
-		Stall: 2 * time.Second, Note: 20 * time.Millisecond, Log: slog.New(slog.NewTextHandler(testLog{w.t}, nil)),
+		Stall: 2 * time.Second, Note: 20 * time.Millisecond, Soon: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(testLog{w.t}, nil)),
 	}).AddJobs(set)
 	runner, err := jobs.Start(w.t.Context(), jobs.Config{DB: w.db, Set: set, Version: "v0.0.1"})
 	if err != nil {

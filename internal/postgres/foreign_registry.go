@@ -17,7 +17,9 @@ var foreignRegistryOrder = ordering{
 	search: "r.host",
 }
 
-const foreignRegistryColumns = `r.id, r.host, r.plain_http, r.ca, r.username, r.sealed, r.created_at, r.created_by, r.updated_at, r.updated_by` //nolint:gosec // columns
+const foreignRegistryColumns = `r.id, r.host, r.plain_http, r.ca, r.username, r.sealed, r.created_at, r.created_by, r.updated_at, r.updated_by,
+	greatest((SELECT max(i.requested_at) FROM algorithm_imports i WHERE split_part(i.image, '/', 1) = r.host),
+		(SELECT max(m.polled_at) FROM mirrors m WHERE split_part(m.source, '/', 1) = r.host)) AS last_used_at` //nolint:gosec // columns
 
 // ForeignRegistries returns a page of the registries elsewhere.
 func (db *DB) ForeignRegistries(ctx context.Context, l List) ([]constellation.ForeignRegistry, error) {

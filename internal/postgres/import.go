@@ -10,7 +10,7 @@ import (
 )
 
 const importColumns = `i.version_id, i.repository, i.image, i.digest, i.runtime, v.state, i.phase, i.bytes, i.bytes_done, i.rate, i.attempts, i.next_at, i.error,
-	i.requested_by, i.requested_at, i.started_at, i.ended_at, i.mirror, i.generation`
+	i.requested_by, i.requested_at, i.started_at, i.ended_at, i.mirror, i.failure, i.generation`
 
 type importRow struct {
 	VersionID   string
@@ -31,6 +31,7 @@ type importRow struct {
 	StartedAt   *time.Time
 	EndedAt     *time.Time
 	Mirror      string
+	Failure     constellation.ImportFailure
 	Generation  int
 }
 
@@ -39,7 +40,7 @@ func (r importRow) imported() *constellation.Import {
 	return &constellation.Import{
 		VersionID: r.VersionID, Repository: r.Repository, Image: image, Digest: r.Digest, Runtime: r.Runtime, State: r.State, Phase: r.Phase,
 		Bytes: r.Bytes, BytesDone: r.BytesDone, Rate: r.Rate, Attempts: r.Attempts, NextAt: r.NextAt, Error: r.Error,
-		RequestedBy: r.RequestedBy, RequestedAt: r.RequestedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Mirror: r.Mirror, Generation: r.Generation,
+		RequestedBy: r.RequestedBy, RequestedAt: r.RequestedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Mirror: r.Mirror, Failure: r.Failure, Generation: r.Generation,
 	}
 }
 
@@ -81,7 +82,7 @@ func (db *DB) UpsertImport(ctx context.Context, i *constellation.Import) error {
 		INSERT INTO algorithm_imports (version_id, repository, image, runtime, phase, requested_by, requested_at, mirror)
 		VALUES (@id, @repository, @image, @runtime, @phase, @by, @at, @mirror)
 		ON CONFLICT (version_id) DO UPDATE SET image = excluded.image, digest = '', runtime = excluded.runtime, phase = excluded.phase,
-			bytes = 0, bytes_done = 0, rate = 0, attempts = 0, next_at = NULL, error = '', requested_by = excluded.requested_by,
+			bytes = 0, bytes_done = 0, rate = 0, attempts = 0, next_at = NULL, error = '', failure = '', requested_by = excluded.requested_by,
 			requested_at = excluded.requested_at, started_at = NULL, ended_at = NULL, mirror = excluded.mirror, generation = algorithm_imports.generation + 1`,
 		pgx.NamedArgs{
 			"id": i.VersionID, "repository": i.Repository, "image": i.Image.String(), "runtime": i.Runtime, "phase": i.Phase,
@@ -94,11 +95,11 @@ func (db *DB) UpsertImport(ctx context.Context, i *constellation.Import) error {
 func (db *DB) UpdateImport(ctx context.Context, i *constellation.Import) (bool, error) {
 	tag, err := db.run(ctx, `
 		UPDATE algorithm_imports i SET digest = @digest, phase = @phase, bytes = @bytes, bytes_done = @done, rate = @rate, attempts = @attempts,
-			next_at = @next_at, error = @error, started_at = @started_at, ended_at = @ended_at
+			next_at = @next_at, error = @error, started_at = @started_at, ended_at = @ended_at, failure = @failure
 		WHERE i.version_id = @id AND i.generation = @generation AND i.ended_at IS NULL`,
 		pgx.NamedArgs{
 			"id": i.VersionID, "generation": i.Generation, "digest": i.Digest, "phase": i.Phase, "bytes": i.Bytes, "done": i.BytesDone, "rate": i.Rate,
-			"attempts": i.Attempts, "next_at": i.NextAt, "error": i.Error, "started_at": i.StartedAt, "ended_at": i.EndedAt,
+			"attempts": i.Attempts, "next_at": i.NextAt, "error": i.Error, "started_at": i.StartedAt, "ended_at": i.EndedAt, "failure": i.Failure,
 		})
 	return err == nil && tag.RowsAffected() > 0, translate(err, "update import")
 }

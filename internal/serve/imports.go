@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/importer"
 	"github.com/constellation-serving/constellation/internal/jobs"
@@ -15,7 +16,8 @@ import (
 // addImportJobs adds what brings images of registries elsewhere here.
 func addImportJobs(set *jobs.Set, c *Config, m *mothership) {
 	allowed, _ := outbound.ParseAllowed(c.outboundAllow) // Config.check has
-	importer.New(importer.Options{Control: m.control, Storage: m.storage, Allowed: allowed, Log: m.log}).AddJobs(set)
+	m.importer = importer.New(importer.Options{Control: m.control, Storage: m.storage, Allowed: allowed, Log: m.log})
+	m.importer.AddJobs(set)
 }
 
 // importTotals collects how many imports there are; without a database it has nothing
@@ -41,5 +43,31 @@ func (t importTotals) Collect(ch chan<- prometheus.Metric) {
 	}
 	for state, n := range found {
 		ch <- prometheus.MustNewConstMetric(importsDesc, prometheus.GaugeValue, float64(n), state)
+	}
+}
+
+// mirrorTotals collects how many mirrors there are; without a database it has nothing to
+// say.
+type mirrorTotals struct{ control *control.Service }
+
+var mirrorsDesc = prometheus.NewDesc("constellation_mirrors", "Rules by which tags of registries elsewhere become versions, by state: waiting, watching, failing or disabled.", []string{"state"}, nil)
+
+// Describe is part of prometheus.Collector.
+func (mirrorTotals) Describe(ch chan<- *prometheus.Desc) { ch <- mirrorsDesc }
+
+// Collect is part of prometheus.Collector, whose calls have no context.
+func (t mirrorTotals) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	counts, err := t.control.MirrorCounts(ctx)
+	if err != nil {
+		return
+	}
+	found := map[string]int64{}
+	for _, c := range counts {
+		found[c.State] = c.Count
+	}
+	for _, state := range constellation.MirrorStates {
+		ch <- prometheus.MustNewConstMetric(mirrorsDesc, prometheus.GaugeValue, float64(found[string(state)]), string(state))
 	}
 }

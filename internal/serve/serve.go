@@ -158,15 +158,16 @@ type mothership struct {
 	startedAt time.Time
 	log       *slog.Logger
 
-	server  *private.Server // nil on a database elsewhere
-	db      *postgres.DB
-	storage *registry.Storage
-	system  *registry.SystemImage
-	control *control.Service
-	jobs    *jobs.Runner
-	queue   *jobs.Queue
-	notify  *notify.Service
-	acme    *autotls.Manager // nil without --acme
+	server   *private.Server // nil on a database elsewhere
+	db       *postgres.DB
+	storage  *registry.Storage
+	system   *registry.SystemImage
+	control  *control.Service
+	jobs     *jobs.Runner
+	queue    *jobs.Queue
+	notify   *notify.Service
+	importer *importer.Importer
+	acme     *autotls.Manager // nil without --acme
 
 	endChores func() // ends the work in the background and waits for it
 }
@@ -262,8 +263,13 @@ func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Provid
 			_, err := m.queue.Insert(ctx, db, importer.Job{VersionID: versionID, Generation: generation}, nil)
 			return err
 		},
-		FreeSpace:   m.storage.Free,
-		SystemImage: func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
+		StartPoll: func(ctx context.Context, db *postgres.DB, mirrorID string, round int) error {
+			_, err := m.queue.Insert(ctx, db, importer.MirrorJob{MirrorID: mirrorID, Round: round}, nil)
+			return err
+		},
+		CheckRegistry: func(ctx context.Context, host string) error { return m.importer.CheckRegistry(ctx, host) },
+		FreeSpace:     m.storage.Free,
+		SystemImage:   func(ctx context.Context) (bundle.System, error) { return m.system.System(ctx) },
 	})
 	return providers, nil
 }
