@@ -51,7 +51,7 @@ func (n *Node) announce(ctx context.Context) {
 	defer tick.Stop()
 	said := ""
 	for {
-		if err := n.restartStalled(ctx); err != nil && ctx.Err() == nil {
+		if err := n.restartSick(ctx); err != nil && ctx.Err() == nil {
 			n.opts.Log.Error("the queue's node does not start again", "node", n.opts.Name, "error", err)
 		}
 		figures := n.figures()

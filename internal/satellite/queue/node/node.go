@@ -63,9 +63,10 @@ type Node struct {
 	stop        context.CancelFunc
 	ended       sync.WaitGroup
 
-	readyLooks int       // by announce alone
-	restarted  time.Time // likewise
-	refilled   time.Time // likewise
+	readyLooks     int       // by announce alone
+	abandonedLooks int       // likewise
+	restarted      time.Time // likewise
+	refilled       time.Time // likewise
 
 	mu         sync.Mutex
 	waits      string
