@@ -48,13 +48,13 @@ type cachedLaunch struct {
 
 // heartbeats is the state of taking heartbeats.
 type heartbeats struct {
-	mu         sync.Mutex
-	launches   map[string]*cachedLaunch
-	generation int64 // grows when launches are dropped
-	listening  bool  // for what changes; without it nothing is remembered
-	pending    map[string]*queuedHeartbeat
-	refused    map[string]bool // launches whose last heartbeat could not be stored
-	running    bool
+	mu        sync.Mutex
+	launches  map[string]*cachedLaunch
+	reads     launchReads
+	listening bool // for what changes; without it nothing is remembered
+	pending   map[string]*queuedHeartbeat
+	refused   map[string]bool // launches whose last heartbeat could not be stored
+	running   bool
 
 	wake     chan struct{} // somebody waits for a first heartbeat to be stored
 	slowdown atomic.Int64  // by which the interval is stretched
@@ -79,7 +79,7 @@ type acknowledgement struct {
 }
 
 func newHeartbeats() *heartbeats {
-	h := &heartbeats{launches: map[string]*cachedLaunch{}, pending: map[string]*queuedHeartbeat{}, refused: map[string]bool{}, wake: make(chan struct{}, 1)}
+	h := &heartbeats{launches: map[string]*cachedLaunch{}, reads: newLaunchReads(), pending: map[string]*queuedHeartbeat{}, refused: map[string]bool{}, wake: make(chan struct{}, 1)}
 	h.slowdown.Store(1)
 	return h
 }
@@ -102,69 +102,6 @@ func (s *Service) AuthenticateLaunch(ctx context.Context, satelliteID, launchID,
 		return Reporter{}, constellation.Errorf(constellation.KindNotFound, "launch %s is of another satellite", p.LaunchID)
 	}
 	return Reporter{p}, nil
-}
-
-// cachedLaunch returns what is remembered of a launch, or reads it.
-func (s *Service) cachedLaunch(ctx context.Context, launchID string) (*cachedLaunch, error) {
-	h := s.memory.heartbeats
-	h.mu.Lock()
-	p, generation := h.launches[launchID], h.generation
-	h.mu.Unlock()
-	now := s.now()
-	if p != nil && (p.until.IsZero() || now.Before(p.until)) {
-		return p, nil
-	}
-	launchID, err := parseID("launch", launchID)
-	if err != nil {
-		return nil, err
-	}
-	row, err := s.db.Reporter(ctx, launchID)
-	if err != nil {
-		return nil, err
-	}
-	access, err := s.db.Access(ctx, row.SatelliteID, now)
-	if err != nil {
-		return nil, err
-	}
-	commands, err := s.db.OpenCommands(ctx, row.LaunchID, openSince(now))
-	if err != nil {
-		return nil, err
-	}
-	p = &cachedLaunch{
-		Reporter: *row, commands: commands, keysDigest: constellation.KeysDigest(access.Keys), until: firstExpiry(access.Keys),
-		accessVersion: access.Version, expiresAt: access.ExpiresAt,
-	}
-	p.stored.Store(row.Seen)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	// Something changed while we read: right for this heartbeat, and perhaps
-	// not for the next.
-	if h.listening && h.generation == generation {
-		h.launches[launchID] = p
-	}
-	return p, nil
-}
-
-// firstExpiry is when the first of keys expires; zero is never.
-func firstExpiry(keys []constellation.SatelliteKey) (first time.Time) {
-	for _, k := range keys {
-		if k.ExpiresAt != nil && (first.IsZero() || k.ExpiresAt.Before(first)) {
-			first = *k.ExpiresAt
-		}
-	}
-	return first
-}
-
-// evict drops what is remembered of a satellite's launches; "" is of all.
-func (h *heartbeats) evict(satelliteID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.generation++
-	for id, p := range h.launches {
-		if satelliteID == "" || p.SatelliteID == satelliteID {
-			delete(h.launches, id)
-		}
-	}
 }
 
 // Heartbeat takes what a launch reports. The first of a launch is answered

@@ -40,10 +40,11 @@ func (s *Service) AskDeadLetters(ctx context.Context, p Principal, satelliteID, 
 		if err := s.mayBeAsked(ctx, launch); err != nil {
 			return err
 		}
-		open, err := s.db.OpenCommands(ctx, launch.ID, openSince(command.CreatedAt))
+		commands, err := s.db.OpenCommands(ctx, []string{launch.ID}, openSince(command.CreatedAt))
 		if err != nil {
 			return err
 		}
+		open := commands[launch.ID]
 		if len(open) >= maxOpenCommands {
 			return constellation.Errorf(constellation.KindConflict, "%d decisions wait for the next heartbeat of launch %s already; wait for it", len(open), launch.Name)
 		}

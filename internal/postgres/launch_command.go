@@ -34,12 +34,22 @@ func (db *DB) Commands(ctx context.Context, launchID string) ([]constellation.Qu
 		pgx.NamedArgs{"launch_id": launchID})
 }
 
-// OpenCommands returns what was asked of a launch since a time and is not done,
-// oldest first.
-func (db *DB) OpenCommands(ctx context.Context, launchID string, since time.Time) ([]constellation.QueueCommand, error) {
-	return collect[constellation.QueueCommand](ctx, db, "list open launch commands", `
-		SELECT `+commandColumns+` FROM launch_commands WHERE launch_id = @launch_id AND done_at IS NULL AND created_at > @since ORDER BY created_at, id`,
-		pgx.NamedArgs{"launch_id": launchID, "since": since})
+// OpenCommands returns, by launch, what was asked of it since a time and is not
+// done, oldest first.
+func (db *DB) OpenCommands(ctx context.Context, launchIDs []string, since time.Time) (map[string][]constellation.QueueCommand, error) {
+	type row struct {
+		LaunchID string
+		constellation.QueueCommand
+	}
+	list, err := collect[row](ctx, db, "list open launch commands", `
+		SELECT launch_id, `+commandColumns+` FROM launch_commands
+		WHERE launch_id = ANY (@ids::uuid[]) AND done_at IS NULL AND created_at > @since ORDER BY created_at, id`,
+		pgx.NamedArgs{"ids": launchIDs, "since": since})
+	commands := map[string][]constellation.QueueCommand{}
+	for _, r := range list {
+		commands[r.LaunchID] = append(commands[r.LaunchID], r.QueueCommand)
+	}
+	return commands, err
 }
 
 // EndedCommand is what a launch says became of a command.

@@ -17,13 +17,12 @@ type Reporter struct {
 	Seen                  bool
 }
 
-// Reporter returns a launch as its heartbeats need it.
-func (db *DB) Reporter(ctx context.Context, launchID string) (*Reporter, error) {
-	return collectOne[Reporter](ctx, db, "get reporter", `
+// Reporters returns those of the launches that are, as their heartbeats need them.
+func (db *DB) Reporters(ctx context.Context, launchIDs []string) ([]Reporter, error) {
+	return collect[Reporter](ctx, db, "get reporters", `
 		SELECT l.id AS launch_id, l.satellite_id, l.token_sha256, l.satellite_version, r.launch_id IS NOT NULL AS seen
-		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
-		WHERE l.id = @id`,
-		pgx.NamedArgs{"id": launchID}, noLaunch(launchID))
+		FROM unnest(@ids::uuid[]) AS asked(id) JOIN launches l ON l.id = asked.id LEFT JOIN launch_reports r ON r.launch_id = l.id`,
+		pgx.NamedArgs{"ids": launchIDs})
 }
 
 // Report is what is kept of a launch's heartbeats. State is JSON.

@@ -44,12 +44,27 @@ func (db *DB) SatelliteKey(ctx context.Context, satelliteID, keyID string) (*con
 // WorkingSatelliteKeys returns every key of a satellite that is neither revoked
 // nor expired at a moment, oldest first: what its bundles carry.
 func (db *DB) WorkingSatelliteKeys(ctx context.Context, satelliteID string, at time.Time) ([]constellation.SatelliteKey, error) {
-	return collect[constellation.SatelliteKey](ctx, db, "list working satellite keys", `
-		SELECT `+satelliteKeyColumns+`
+	keys, err := db.workingSatelliteKeys(ctx, []string{satelliteID}, at)
+	return keys[satelliteID], err
+}
+
+// workingSatelliteKeys returns the same of several satellites.
+func (db *DB) workingSatelliteKeys(ctx context.Context, satelliteIDs []string, at time.Time) (map[string][]constellation.SatelliteKey, error) {
+	type row struct {
+		SatelliteID string
+		constellation.SatelliteKey
+	}
+	list, err := collect[row](ctx, db, "list working satellite keys", `
+		SELECT k.satellite_id, `+satelliteKeyColumns+`
 		FROM satellite_keys k
-		WHERE satellite_id = @satellite_id AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @at)
+		WHERE satellite_id = ANY (@ids::uuid[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @at)
 		ORDER BY created_at, id`,
-		pgx.NamedArgs{"satellite_id": satelliteID, "at": at})
+		pgx.NamedArgs{"ids": satelliteIDs, "at": at})
+	keys := map[string][]constellation.SatelliteKey{}
+	for _, r := range list {
+		keys[r.SatelliteID] = append(keys[r.SatelliteID], r.SatelliteKey)
+	}
+	return keys, err
 }
 
 // SatelliteKeyRoom measures the working keys of a satellite, and one more of a
@@ -73,35 +88,65 @@ func (db *DB) SatelliteKeyRoom(ctx context.Context, satelliteID string, at time.
 // Access returns who may call a satellite's algorithms at now, and until when, as
 // one version has it.
 func (db *DB) Access(ctx context.Context, satelliteID string, now time.Time) (*constellation.Access, error) {
+	access, err := db.Accesses(ctx, []string{satelliteID}, now)
+	if err != nil {
+		return nil, err
+	}
+	if a := access[satelliteID]; a != nil {
+		return a, nil
+	}
+	return nil, constellation.Errorf(constellation.KindNotFound, "there is no satellite %q", satelliteID)
+}
+
+// Accesses returns, by satellite, who may call its algorithms at now, and until
+// when, as one version has it. It leaves out satellites that are not there.
+func (db *DB) Accesses(ctx context.Context, satelliteIDs []string, now time.Time) (map[string]*constellation.Access, error) {
 	const attempts = 5
-	type version struct {
-		Version   int64
-		ExpiresAt time.Time
-	}
-	read := func() (*version, error) {
-		return collectOne[version](ctx, db, "get access version", `
-			SELECT access_version AS version, expires_at FROM satellites WHERE id = @id`,
-			pgx.NamedArgs{"id": satelliteID}, constellation.Errorf(constellation.KindNotFound, "there is no satellite %q", satelliteID))
-	}
-	for attempt := 1; ; attempt++ {
-		before, err := read()
+	found := make(map[string]*constellation.Access, len(satelliteIDs))
+	for range attempts {
+		before, err := db.accessVersions(ctx, satelliteIDs)
 		if err != nil {
 			return nil, err
 		}
-		keys, err := db.WorkingSatelliteKeys(ctx, satelliteID, now)
+		keys, err := db.workingSatelliteKeys(ctx, satelliteIDs, now)
 		if err != nil {
 			return nil, err
 		}
-		after, err := read()
-		switch {
-		case err != nil:
+		after, err := db.accessVersions(ctx, satelliteIDs)
+		if err != nil {
 			return nil, err
-		case after.Version == before.Version:
-			return &constellation.Access{Version: after.Version, ExpiresAt: after.ExpiresAt, Keys: keys}, nil
-		case attempt == attempts:
-			return nil, constellation.Errorf(constellation.KindUnavailable, "the satellite's keys change faster than they can be read; try again in a moment")
+		}
+		satelliteIDs = nil // those that changed between, which are read again
+		for id, a := range after {
+			if b, ok := before[id]; !ok || b.Version != a.Version {
+				satelliteIDs = append(satelliteIDs, id)
+				continue
+			}
+			found[id] = &constellation.Access{Version: a.Version, ExpiresAt: a.ExpiresAt, Keys: keys[id]}
+		}
+		if len(satelliteIDs) == 0 {
+			return found, nil
 		}
 	}
+	return nil, constellation.Errorf(constellation.KindUnavailable, "the satellite's keys change faster than they can be read; try again in a moment")
+}
+
+// accessVersion is what numbers a satellite's access.
+type accessVersion struct {
+	ID        string
+	Version   int64
+	ExpiresAt time.Time
+}
+
+func (db *DB) accessVersions(ctx context.Context, satelliteIDs []string) (map[string]accessVersion, error) {
+	list, err := collect[accessVersion](ctx, db, "get access versions", `
+		SELECT id, access_version AS version, expires_at FROM satellites WHERE id = ANY (@ids::uuid[])`,
+		pgx.NamedArgs{"ids": satelliteIDs})
+	versions := make(map[string]accessVersion, len(list))
+	for _, v := range list {
+		versions[v.ID] = v
+	}
+	return versions, err
 }
 
 // InsertSatelliteKey adds a key of a satellite.
