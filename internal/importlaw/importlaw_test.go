@@ -21,6 +21,8 @@ var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "i
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
 var direct = map[string][]string{
+	"internal/tracing":       {"internal/constellation"},
+	"internal/support":       {"internal/constellation"},
 	"internal/backup":        {"internal/constellation", "internal/postgres", "internal/storage"},
 	"internal/constellation": {},
 	"internal/apiv1":         {},
@@ -28,16 +30,16 @@ var direct = map[string][]string{
 	"internal/cron":          {},
 	"internal/webhook":       {},
 	"internal/auditstream":   {"internal/constellation", "internal/outbound", "internal/webhook"},
-	"internal/notify":        {"internal/auth", "internal/constellation", "internal/jobs", "internal/outbound", "internal/postgres", "internal/webhook"},
+	"internal/notify":        {"internal/tracing", "internal/auth", "internal/constellation", "internal/jobs", "internal/outbound", "internal/postgres", "internal/webhook"},
 	"internal/auth":          {"internal/constellation"},
 	"internal/bundle":        {"internal/constellation"},
 	"internal/client":        {"internal/apiv1"},
 	"web":                    {"internal/constellation"},
-	"internal/postgres":      {"internal/constellation", "internal/retry", "migrations"},
-	"internal/jobs":          {"internal/constellation", "internal/postgres"},
-	"internal/control":       {"internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space", "internal/notify"},
+	"internal/postgres":      {"internal/tracing", "internal/constellation", "internal/retry", "migrations"},
+	"internal/jobs":          {"internal/tracing", "internal/constellation", "internal/postgres"},
+	"internal/control":       {"internal/tracing", "internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space", "internal/notify"},
 	"internal/space":         {"internal/constellation", "internal/postgres", "internal/bundle", "internal/notify"},
-	"internal/signon":        {"internal/constellation", "internal/outbound"},
+	"internal/signon":        {"internal/tracing", "internal/constellation", "internal/outbound"},
 	"internal/api":           {"internal/control", "internal/space", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
 	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",
@@ -58,7 +60,7 @@ var direct = map[string][]string{
 	"internal/install/settle":     {"internal/constellation", "internal/install/fault", "internal/install/target", "internal/kube"},
 	"internal/install/launchfile": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/settings", "internal/install/terminal"},
 	"internal/install/needs":      {"internal/install/ask", "internal/install/fault", "internal/install/launchfile", "internal/install/settings", "internal/install/store"},
-	"internal/install/support":    {"internal/install/fault", "internal/install/terminal", "internal/kube"},
+	"internal/install/support":    {"internal/constellation", "internal/support", "internal/install/fault", "internal/kube"},
 	"internal/install/ask":        {"internal/install/terminal"},
 	"internal/install/fault":      {},
 	"internal/install/terminal":   {"internal/constellation"},
@@ -69,11 +71,11 @@ var direct = map[string][]string{
 	"internal/systemimage":        {"internal/constellation"},
 	"internal/imagepush": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store", "internal/install/transfer",
 		"internal/systemimage"},
-	"internal/storage": {"internal/constellation"},
+	"internal/storage": {"internal/tracing", "internal/constellation"},
 	"internal/autotls": {"internal/outbound"},
 	"internal/weights": {"internal/constellation"},
 
-	"internal/foreign":  {"internal/constellation", "internal/outbound", "internal/retry"},
+	"internal/foreign":  {"internal/tracing", "internal/constellation", "internal/outbound", "internal/retry"},
 	"internal/importer": {"internal/constellation", "internal/control", "internal/foreign", "internal/jobs", "internal/outbound", "internal/registry", "internal/retry", "internal/space"},
 
 	"internal/satellite/async": {"internal/constellation", "internal/retry", "internal/satellite/protocol", "internal/satellite/queue"},
@@ -114,7 +116,7 @@ var direct = map[string][]string{
 
 	"internal/satellite/reload":    {"internal/satellite/config"},
 	"internal/satellite/tlsserve":  {"internal/certificate", "internal/satellite/config"},
-	"internal/satellite/telemetry": {"internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
+	"internal/satellite/telemetry": {"internal/tracing", "internal/satellite/jsonscan", "internal/satellite/memory", "internal/satellite/pool", "internal/satellite/protocol", "internal/satellite/stats"},
 }
 
 // stdlibOnly import nothing but the standard library.

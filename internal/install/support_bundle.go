@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/install/store"
 	"github.com/constellation-serving/constellation/internal/install/support"
 	"github.com/constellation-serving/constellation/internal/kube/preflight"
+	neutral "github.com/constellation-serving/constellation/internal/support"
 )
 
 // SupportResult is what a support bundle has.
@@ -33,7 +34,7 @@ func SupportBundle(ctx context.Context, f store.Folder, path string, report *pro
 	if err != nil {
 		return nil, err
 	}
-	redactor := &support.Redactor{}
+	redactor := &neutral.Redactor{}
 	redactor.Add(l.Plan.Launch.Token, os.Getenv("ALGO_ADMIN_API_KEY"), os.Getenv("ALGO_API_KEY"))
 	for _, key := range l.Plan.Keys {
 		redactor.Add(key.SHA256)

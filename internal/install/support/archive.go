@@ -1,160 +1,15 @@
 package support
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/install/fault"
-	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/support"
 )
 
-// What a bundle is bounded by, before it is packed.
-const (
-	MaxSize  = 64 << 20         // bytes of all parts
-	MaxPart  = 1 << 20          // bytes of one
-	partTime = 30 * time.Second // in which a part has to come
-)
-
-// Archive is a bundle that is being written. Whatever it is given goes through its
-// Redactor.
-type Archive struct {
-	*Redactor
-	Most    int // bytes of all parts; Create makes it MaxSize
-	file    *os.File
-	gzip    *gzip.Writer
-	tar     *tar.Writer
-	path    string
-	now     time.Time
-	size    int
-	Missing []string // what could not be had, and why
-	Parts   int
-}
-
-// Create begins a bundle beside path, which Close makes it.
-func Create(path string, redactor *Redactor, now time.Time) (*Archive, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, fault.Errorf(fault.CodeUsage, "%s is a folder; name a file, such as support.tar.gz", path)
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".support-*") // 0600: it is for one reader
-	if err != nil {
-		return nil, fault.Wrap(err, fault.CodeFailed, "write %s", path)
-	}
-	packed := gzip.NewWriter(file)
-	return &Archive{Redactor: redactor, Most: MaxSize, file: file, gzip: packed, tar: tar.NewWriter(packed), path: path, now: now}, nil
-}
-
-// Abort removes what was written so far; after Close it does nothing.
-func (a *Archive) Abort() {
-	if a.file != nil {
-		_ = a.file.Close()
-		_ = os.Remove(a.file.Name())
-		a.file = nil
-	}
-}
-
-// Part adds what get returns under a name, or notes why it returned nothing. What
-// is too long keeps its end, where the news is. The error is the disk's, or ctx's.
-func (a *Archive) Part(ctx context.Context, name string, get func(context.Context) ([]byte, error)) error {
-	return a.part(ctx, name, func(ctx context.Context) (string, error) {
-		data, err := get(ctx)
-		return a.Text(strings.ToValidUTF8(string(data), "�")), err
-	})
-}
-
-// part adds a text that is without secrets.
-func (a *Archive) part(ctx context.Context, name string, get func(context.Context) (string, error)) error {
-	limited, cancel := context.WithTimeout(ctx, partTime)
-	defer cancel()
-	text, err := get(limited)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		a.note(name, err)
-	}
-	if text == "" {
-		return nil
-	}
-	return a.add(name, []byte(terminal.Visible(text)))
-}
-
-func (a *Archive) note(name string, err error) {
-	a.Missing = append(a.Missing, a.Text(name+": "+strings.Join(strings.Fields(err.Error()), " ")))
-}
-
-var errFull = errors.New("left out: the bundle is as large as it may be")
-
-func (a *Archive) add(name string, data []byte) error {
-	if cut := len(data) - MaxPart; cut > 0 {
-		data = append(fmt.Appendf(nil, "[the first %d bytes are left out]\n", cut), data[cut:]...)
-	}
-	if a.size+len(data) > a.Most {
-		a.note(name, errFull)
-		return nil
-	}
-	a.size += len(data)
-	a.Parts++
-	header := &tar.Header{Name: "support/" + plainName(name), Mode: 0o600, Size: int64(len(data)), ModTime: a.now, Format: tar.FormatPAX}
-	if err := a.tar.WriteHeader(header); err != nil {
-		return fmt.Errorf("write %s: %w", a.path, err)
-	}
-	if _, err := a.tar.Write(data); err != nil {
-		return fmt.Errorf("write %s: %w", a.path, err)
-	}
-	return nil
-}
-
-// plainName returns a name that stays where it is unpacked: names of a cluster's
-// objects come from others.
-func plainName(name string) string {
-	parts := strings.Split(name, "/")
-	for i, part := range parts {
-		part = strings.Map(func(r rune) rune {
-			if r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
-				return r
-			}
-			return '_'
-		}, part)
-		if strings.Trim(part, ".") == "" {
-			part = "_"
-		}
-		parts[i] = part[:min(len(part), 200)]
-	}
-	return strings.Join(parts, "/")
-}
-
-// JSON adds a value, as an object of a cluster is added: without secrets.
-func (a *Archive) JSON(ctx context.Context, name string, get func(context.Context) (any, error)) error {
-	return a.part(ctx, name, func(ctx context.Context) (string, error) {
-		value, err := get(ctx)
-		if value == nil {
-			return "", err
-		}
-		data, encodeErr := json.Marshal(value)
-		var decoded any
-		if encodeErr == nil {
-			encodeErr = json.Unmarshal(data, &decoded)
-		}
-		if encodeErr != nil {
-			return "", encodeErr
-		}
-		if object, ok := decoded.(map[string]any); ok {
-			decoded = a.Object(object)
-		} else {
-			decoded = a.value(decoded)
-		}
-		data, encodeErr = json.MarshalIndent(decoded, "", "  ")
-		return string(data) + "\n", errors.Join(err, encodeErr)
-	})
-}
+// Archive is a bundle that is being written.
+type Archive struct{ *support.Archive }
 
 // about is what a bundle says of itself.
 const about = `This is what algo-install could learn of a launch and of what runs of it.
@@ -166,23 +21,27 @@ this on.
 
 `
 
+// Create begins a bundle beside path, which Close makes it.
+func Create(path string, redactor *support.Redactor, now time.Time) (*Archive, error) {
+	a, err := support.Create(support.Options{File: path, Redactor: redactor, About: about, Now: now})
+	if err != nil {
+		return nil, failed(err)
+	}
+	return &Archive{a}, nil
+}
+
 // Close adds what the bundle says of itself, and puts it in its place.
 func (a *Archive) Close() error {
-	text := about + "Nothing is missing.\n"
-	if len(a.Missing) > 0 {
-		text = about + "Missing:\n  " + strings.Join(a.Missing, "\n  ") + "\n"
+	if err := a.Archive.Close(); err != nil {
+		return failed(err)
 	}
-	a.size = 0 // there is room for this
-	err := a.add("README.txt", []byte(text))
-	if err == nil {
-		err = errors.Join(a.tar.Close(), a.gzip.Close(), a.file.Sync(), a.file.Close())
-	}
-	if err == nil {
-		err = os.Rename(a.file.Name(), a.path)
-	}
-	if err != nil {
-		return fault.Wrap(err, fault.CodeFailed, "write %s", a.path)
-	}
-	a.file = nil
 	return nil
+}
+
+func failed(err error) error {
+	code := fault.CodeFailed
+	if constellation.KindOf(err) == constellation.KindInvalid {
+		code = fault.CodeUsage
+	}
+	return fault.Wrap(err, code, "write the support bundle")
 }

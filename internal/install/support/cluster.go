@@ -3,7 +3,6 @@ package support
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/kube/apply"
 	"github.com/constellation-serving/constellation/internal/kube/cluster"
 	"github.com/constellation-serving/constellation/internal/kube/render"
+	"github.com/constellation-serving/constellation/internal/support"
 )
 
 // How much of a cluster goes into a bundle.
@@ -31,9 +31,9 @@ func (a *Archive) Cluster(ctx context.Context, c *cluster.Cluster, launchID stri
 	inventory, err := apply.ReadInventory(ctx, c)
 	switch {
 	case err != nil:
-		a.note("cluster/objects", err)
+		a.Note("cluster/objects", err)
 	case inventory == nil:
-		a.note("cluster/objects", errors.New("nothing of the launch is installed"))
+		a.Note("cluster/objects", errors.New("nothing of the launch is installed"))
 	default:
 		if err := a.objects(ctx, c, inventory.Objects); err != nil {
 			return err
@@ -41,7 +41,7 @@ func (a *Archive) Cluster(ctx context.Context, c *cluster.Cluster, launchID stri
 	}
 	pods, err := c.Typed.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: render.LabelLaunch + "=" + launchID, Limit: maxPods})
 	if err != nil {
-		a.note("cluster/pods", err)
+		a.Note("cluster/pods", err)
 		return a.events(ctx, c)
 	}
 	for _, pod := range pods.Items {
@@ -50,7 +50,7 @@ func (a *Archive) Cluster(ctx context.Context, c *cluster.Cluster, launchID stri
 		}
 	}
 	if pods.Continue != "" {
-		a.note("cluster/pods", fmt.Errorf("there are more than %d", maxPods))
+		a.Note("cluster/pods", fmt.Errorf("there are more than %d", maxPods))
 	}
 	if err := a.events(ctx, c); err != nil {
 		return err
@@ -111,39 +111,6 @@ func (a *Archive) learn(object map[string]any) {
 	}
 }
 
-// Learn makes a value of a Secret a secret: the whole of it, its lines, and the
-// texts of a value that is JSON, such as a docker login.
-func (r *Redactor) Learn(value []byte) {
-	var decoded any
-	if json.Unmarshal(value, &decoded) == nil {
-		r.learnTexts(decoded, "")
-		return
-	}
-	r.Add(string(value))
-	for line := range strings.Lines(string(value)) {
-		if len(line) >= 16 { // a key in PEM form, as a log would have it
-			r.Add(line)
-		}
-	}
-}
-
-func (r *Redactor) learnTexts(value any, name string) {
-	switch value := value.(type) {
-	case string:
-		if secretName.MatchString(name) || slices.Contains([]string{"auth", "sha256", "identitytoken", "registrytoken"}, name) {
-			r.Add(value)
-		}
-	case []any:
-		for _, inner := range value {
-			r.learnTexts(inner, name)
-		}
-	case map[string]any:
-		for key, inner := range value {
-			r.learnTexts(inner, key)
-		}
-	}
-}
-
 // object adds a typed object.
 func (a *Archive) object(ctx context.Context, name string, object runtime.Object) error {
 	return a.JSON(ctx, name, func(context.Context) (any, error) {
@@ -192,7 +159,7 @@ func (a *Archive) logs(ctx context.Context, c *cluster.Cluster, pod *corev1.Pod)
 				lines := logLines
 				err := c.EachLogLine(ctx, pod.Name, &corev1.PodLogOptions{Container: container.Name, Previous: previous, TailLines: &lines}, func(line string) error {
 					b.WriteString(line + "\n")
-					if over := b.Len() - 2*MaxPart; over > 0 {
+					if over := b.Len() - 2*support.MaxPart; over > 0 {
 						b.Next(over)
 					}
 					return nil

@@ -2,7 +2,6 @@ package terminal
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -58,25 +57,12 @@ func (c *Cleaner) Write(p []byte) (int, error) {
 
 // Visible is text with whatever a terminal would obey made visible; lines and
 // tabs stay.
-func Visible(text string) string {
-	if strings.IndexFunc(text, obeyed) < 0 && utf8.ValidString(text) {
-		return text
-	}
-	var b strings.Builder
-	for _, r := range strings.ReplaceAll(text, "\r\n", "\n") { // a byte that is no character is U+FFFD
-		if obeyed(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+func Visible(text string) string { return constellation.Visible(text) }
 
 // obeyed reports whether a terminal does something at a character other than
 // to show it.
 func obeyed(r rune) bool {
-	return r != '\n' && r != '\t' && constellation.IsInvisible(r)
+	return constellation.Obeyed(r)
 }
 
 // OneLine is what another party said, as a part of a message of ours: its

@@ -63,6 +63,8 @@ var patterns = []struct {
 }{
 	{[]string{"cst_", "cstl_"}, regexp.MustCompile(`\bcstl?_[0-9A-Za-z]{8,}`), Masked},
 	{[]string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), Masked},
+	{[]string{"whsec_"}, regexp.MustCompile(`\bwhsec_[A-Za-z0-9+/=_-]{8,}`), Masked},
+	{[]string{"x-amz-", "signature="}, regexp.MustCompile(`(?i)\b(x-amz-(?:signature|credential|security-token)|signature)=[^&\s"']+`), "${1}=" + Masked},
 	{[]string{"akia", "asia"}, regexp.MustCompile(`\b(AKIA|ASIA)[0-9A-Z]{16}\b`), Masked},
 	{[]string{"gh", "glpat", "xox"}, regexp.MustCompile(`\b(ghp|gho|ghs|ghu|glpat|xox[abp])[-_][A-Za-z0-9_-]{16,}`), Masked},
 	{[]string{"://"}, regexp.MustCompile(`(://)[^/\s"'@]+@`), "${1}" + Masked + "@"},
@@ -156,4 +158,37 @@ func (r *Redactor) value(value any) any {
 		return out
 	}
 	return value
+}
+
+// Learn makes a value of a Secret a secret: the whole of it, its lines, and the
+// texts of a value that is JSON, such as a docker login.
+func (r *Redactor) Learn(value []byte) {
+	var decoded any
+	if json.Unmarshal(value, &decoded) == nil {
+		r.learnTexts(decoded, "")
+		return
+	}
+	r.Add(string(value))
+	for line := range strings.Lines(string(value)) {
+		if len(line) >= 16 { // a key in PEM form, as a log would have it
+			r.Add(line)
+		}
+	}
+}
+
+func (r *Redactor) learnTexts(value any, name string) {
+	switch value := value.(type) {
+	case string:
+		if secretName.MatchString(name) || slices.Contains([]string{"auth", "sha256", "identitytoken", "registrytoken"}, name) {
+			r.Add(value)
+		}
+	case []any:
+		for _, inner := range value {
+			r.learnTexts(inner, name)
+		}
+	case map[string]any:
+		for key, inner := range value {
+			r.learnTexts(inner, key)
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/constellation-serving/constellation/internal/install/support"
+	"github.com/constellation-serving/constellation/internal/support"
 )
 
 // unpacked returns the files of a bundle.
@@ -53,7 +53,7 @@ func part(text string, err error) func(context.Context) ([]byte, error) {
 func TestABundleBearsItsParts(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "support.tar.gz")
-	a, err := support.Create(path, &support.Redactor{}, time.Now())
+	a, err := support.Create(support.Options{File: path, Redactor: &support.Redactor{}, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestABundleBearsItsParts(t *testing.T) {
 func TestABundleIsBounded(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "support.tar.gz")
-	a, err := support.Create(path, &support.Redactor{}, time.Now())
+	a, err := support.Create(support.Options{File: path, Redactor: &support.Redactor{}, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestABundleThatIsLeft(t *testing.T) {
 	if err := os.WriteFile(path, []byte("the one before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, err := support.Create(path, &support.Redactor{}, time.Now())
+	a, err := support.Create(support.Options{File: path, Redactor: &support.Redactor{}, Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestABundleThatIsLeft(t *testing.T) {
 	if data, _ := os.ReadFile(path); err != nil || len(entries) != 1 || string(data) != "the one before" {
 		t.Errorf("it left %v with %q, %v", entries, data, err)
 	}
-	if _, err := support.Create(t.TempDir(), &support.Redactor{}, time.Now()); err == nil || !strings.Contains(err.Error(), "is a folder") {
+	if _, err := support.Create(support.Options{File: t.TempDir(), Redactor: &support.Redactor{}}); err == nil || !strings.Contains(err.Error(), "is a folder") {
 		t.Errorf("a folder: %v", err)
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/constellation-serving/constellation/internal/install/support"
+	"github.com/constellation-serving/constellation/internal/support"
 )
 
 // What looks like a secret is taken out wherever it stands, and what says where it
