@@ -32,7 +32,7 @@ func mothershipMetrics(t *testing.T) map[string]bool {
 	for _, m := range metricLine.FindAllStringSubmatch(body, -1) {
 		known[histograms.ReplaceAllString(m[1], "")] = true
 	}
-	for _, dir := range []string{"httpserve", "jobs", "serve", "registry", "storage", "control", "signon"} {
+	for _, dir := range []string{"httpserve", "jobs", "serve", "registry", "storage", "control", "signon", "tracing"} {
 		files, err := filepath.Glob("../../internal/" + dir + "/*.go")
 		if err != nil || len(files) == 0 {
 			t.Fatalf("the sources of %s: %v, %v", dir, files, err)

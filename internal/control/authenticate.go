@@ -6,6 +6,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/auth"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // keyTouch is how often a key's last use is noted.
@@ -22,6 +23,7 @@ func (s *Service) AuthenticateKey(ctx context.Context, key, address string) (Pri
 	if err != nil {
 		return Principal{}, err
 	}
+	tracing.Of(ctx).Set("constellation.key_id", h.ID)
 	now := s.now()
 	switch {
 	case h.RevokedAt != nil:

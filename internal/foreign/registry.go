@@ -19,6 +19,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/retry"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // Access is how a registry is reached.
@@ -49,6 +50,7 @@ type Registry struct {
 	base   string // scheme://host
 	stall  time.Duration
 	inner  *http.Transport
+	traced http.RoundTripper // inner
 
 	mu      sync.Mutex
 	clients map[string]*http.Client // by repository, whose tokens differ
@@ -66,7 +68,7 @@ func Open(access Access, options Options) (*Registry, error) {
 		scheme = "http"
 	}
 	stall := cmp.Or(options.Stall, defaultStall)
-	return &Registry{
+	r := &Registry{
 		access: access, base: scheme + "://" + endpoint(access.Host), stall: stall, clients: map[string]*http.Client{},
 		inner: &http.Transport{
 			DialContext:         (&outbound.Dialer{Check: options.Allowed.Check}).DialContext,
@@ -74,7 +76,9 @@ func Open(access Access, options Options) (*Registry, error) {
 			TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: stall, MaxResponseHeaderBytes: maxHeader,
 			IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 8, ForceAttemptHTTP2: true,
 		},
-	}, nil
+	}
+	r.traced = tracing.Transport(r.inner)
+	return r, nil
 }
 
 // Close ends idle connections.
@@ -174,7 +178,7 @@ func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
 	case same, request.Header.Get("Authorization") != "", !b.registry.access.PlainHTTP:
 		return nil, errPlain
 	}
-	response, err := b.registry.inner.RoundTrip(request)
+	response, err := b.registry.traced.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}

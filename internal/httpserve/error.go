@@ -13,6 +13,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // RequestIDHeader carries the request's id, in the answer and to the log.
@@ -114,7 +115,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error, level slog.Le
 	why := reasonOf(err)
 	status := reasons[why].status
 	body := apiv1.Error{
-		ID: w.Header().Get(RequestIDHeader), Code: reasons[why].code, Reason: why,
+		ID: w.Header().Get(RequestIDHeader), TraceID: tracing.ID(r.Context()), Code: reasons[why].code, Reason: why,
 		Message: "something went wrong on the server; its log says what, under this id",
 	}
 	if body.ID == "" {

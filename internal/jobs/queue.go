@@ -30,6 +30,7 @@ func NewQueue(db *postgres.DB) (*Queue, error) {
 func (q *Queue) Insert(ctx context.Context, db *postgres.DB, args river.JobArgs, options *river.InsertOpts) (int64, error) {
 	var result *rivertype.JobInsertResult
 	var err error
+	options = traced(ctx, options)
 	if tx := db.Tx(); tx != nil {
 		result, err = q.client.InsertTx(ctx, tx, args, options)
 	} else {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // How a server shows that it lives, and when it counts as gone. A job whose server
@@ -40,8 +41,9 @@ type Config struct {
 	PollOnly bool
 	// Grace is how long jobs may go on when the Runner stops, before their contexts
 	// end; 0 is not at all.
-	Grace time.Duration
-	Log   *slog.Logger
+	Grace  time.Duration
+	Log    *slog.Logger
+	Tracer *tracing.Tracer // nil makes no spans
 
 	goneAfter, keepPeriod time.Duration // of tests; 0 is the constant
 }
@@ -102,7 +104,7 @@ func (r *Runner) begin(ctx, running context.Context) error {
 		ID: r.server.ID, Workers: r.config.Set.workers, Queues: r.config.Set.queues, PeriodicJobs: r.config.Set.periodic,
 		Logger: quiet(r.config.Log), JobTimeout: DefaultTimeout, MaxAttempts: attemptsMost,
 		PollOnly: r.config.PollOnly, FetchPollInterval: poll, SoftStopTimeout: max(r.config.Grace, time.Millisecond),
-		Middleware: []rivertype.Middleware{r.metrics, r.lease},
+		Middleware: []rivertype.Middleware{&traces{tracer: r.config.Tracer}, r.metrics, r.lease},
 	})
 	if err != nil {
 		return fmt.Errorf("make jobs: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/outbound"
+	"github.com/constellation-serving/constellation/internal/tracing"
 	"github.com/constellation-serving/constellation/internal/webhook"
 )
 
@@ -52,10 +53,10 @@ func newSender(c Config) *sender {
 	dialer := &outbound.Dialer{Check: check}
 	return &sender{publicURL: strings.TrimSuffix(c.PublicURL, "/"), mail: c.Mail, now: c.Now, client: &http.Client{
 		Timeout: postTimeout,
-		Transport: &http.Transport{
+		Transport: tracing.Transport(&http.Transport{
 			DialContext: dialer.DialContext, TLSHandshakeTimeout: 5 * time.Second, DisableKeepAlives: true, ForceAttemptHTTP2: true,
 			MaxResponseHeaderBytes: 64 << 10, ResponseHeaderTimeout: postTimeout,
-		},
+		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -78,7 +79,11 @@ func (s *sender) send(ctx context.Context, d *constellation.Destination, secret 
 		if s.mail == nil {
 			return &sendError{text: "this mothership sends no mail: it has no --smtp-host"}
 		}
-		return s.mail.send(ctx, strings.Split(d.Address, ", "), id, created, s.publicURL, m)
+		ctx, span := tracing.Start(ctx, "SMTP", tracing.Client)
+		span.Set("server.address", s.mail.Host)
+		err := s.mail.send(ctx, strings.Split(d.Address, ", "), id, created, s.publicURL, m)
+		span.End(err)
+		return err
 	case constellation.DestinationSlack:
 		body, err = slackBody(s.publicURL, m)
 	case constellation.DestinationTeams:

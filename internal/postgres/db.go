@@ -20,6 +20,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/retry"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // DB is the database, or one transaction of it. It is safe for concurrent
@@ -46,8 +47,8 @@ func Open(ctx context.Context, url string) (*DB, error) { return OpenPooled(ctx,
 
 // OpenPooled is Open of a database that may be behind a pooler in transaction mode,
 // which is found out. session leads past the pooler, for what needs a connection of
-// its own; "" is not known.
-func OpenPooled(ctx context.Context, url, session string) (*DB, error) {
+// its own; "" is not known. Options change how the pool connects: see [Traced].
+func OpenPooled(ctx context.Context, url, session string, options ...func(*pgxpool.Config)) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, constellation.Wrap(errors.New("parse database URL"), constellation.KindInvalid,
@@ -67,6 +68,9 @@ func OpenPooled(ctx context.Context, url, session string) (*DB, error) {
 		return nil
 	}
 	boundConnecting(config.ConnConfig, url)
+	for _, option := range options {
+		option(config)
+	}
 	db := &DB{}
 	var pooled atomic.Bool
 	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error {
@@ -183,7 +187,10 @@ var transactions = retry.Policy{Attempts: 4, Delay: func(attempt int) time.Durat
 // attempt runs f in one transaction; committing reports whether the commit was
 // sent, so that an error leaves open if it was done.
 func (db *DB) attempt(ctx context.Context, f func(*DB) error) (committing bool, err error) {
+	ctx, span := tracing.Start(ctx, "transaction", tracing.Internal)
+	defer func() { span.End(err) }()
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		defer holdSpan(tx, span)()
 		if err := f(db.within(tx)); err != nil {
 			return err
 		}

@@ -155,3 +155,19 @@ func shorten(s string) string {
 	}
 	return s
 }
+
+// patterns are the paths of each kind of route, as a trace names them.
+var patterns = map[routeKind]string{
+	routeBase: "/v2/", routeCatalog: "/v2/_catalog", routeTags: "/v2/{name}/tags/list", routeManifest: "/v2/{name}/manifests/{reference}",
+	routeBlob: "/v2/{name}/blobs/{digest}", routeUploads: "/v2/{name}/blobs/uploads/", routeUpload: "/v2/{name}/blobs/uploads/{upload}",
+	routeReferrers: "/v2/{name}/referrers/{digest}",
+}
+
+// Pattern returns which route of /v2 answers a path, "" for none.
+func Pattern(path string) string {
+	r, err := parseRoute(path)
+	if err != nil {
+		return ""
+	}
+	return patterns[r.kind]
+}

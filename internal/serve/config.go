@@ -23,6 +23,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/outbound"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/storage"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // Config is every setting of the server. A flag wins over its environment
@@ -54,6 +55,7 @@ type Config struct {
 	catalogPage       int
 	logFormat         string
 	logLevel          string
+	otlpEndpoint      string
 	space             spaceSettings
 	heartbeatInterval time.Duration
 	stopDelay         time.Duration
@@ -92,6 +94,7 @@ func (c *Config) addKeyFlags(flags *pflag.FlagSet) {
 func (c *Config) AddServerFlags(flags *pflag.FlagSet) {
 	c.addServeFlags(flags)
 	c.AddDatabaseFlags(flags)
+	c.AddStorageFlags(flags)
 }
 
 // addServeFlags adds the settings of the server alone.
@@ -108,6 +111,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringSliceVar, &c.outboundAllow, "outbound-allow", nil, "import images from these addresses too, and send notifications there, which are not public: host names, addresses or prefixes, such as registry.corp.example,10.0.0.0/8; separate several by commas")
 	setting(flags.StringVar, &c.logFormat, "log-format", "json", "log to stderr as json or text")
 	setting(flags.StringVar, &c.logLevel, "log-level", "info", "log this and worse: debug, info, warn, error")
+	setting(flags.StringVar, &c.otlpEndpoint, "otlp-endpoint", "", "URL of an OpenTelemetry collector (OTLP over HTTP) for traces, such as http://otel-collector:4318; empty: where OTEL_EXPORTER_OTLP_ENDPOINT says, or none. OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER count")
 	setting(flags.BoolVar, &c.storageRedirect, "storage-redirect", false, "send clients that may read a blob to the bucket of --storage for it, by an address that holds for 15 minutes; they must reach its endpoint, or its public_endpoint=")
 	setting(flags.StringVar, &c.storageKeepFree, "storage-keep-free", "256MB", "refuse uploads that would leave less of the disk free on which the images are in a folder, so that a database there goes on and space can be freed; 0 for none")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
@@ -138,9 +142,7 @@ func variable(name string) string {
 // errors are of type UsageError.
 func (c *Config) Load(cmd *cobra.Command) error {
 	known := pflag.NewFlagSet("", pflag.ContinueOnError)
-	(&Config{}).AddDatabaseFlags(known)
-	(&Config{}).AddStorageFlags(known)
-	(&Config{}).addServeFlags(known)
+	(&Config{}).AddServerFlags(known)
 	flags := cmd.Flags()
 	given := map[string]bool{} // by a flag or the environment
 	var problem error
@@ -149,9 +151,13 @@ func (c *Config) Load(cmd *cobra.Command) error {
 			return
 		}
 		given[f.Name] = f.Changed
+		if f.Changed {
+			noteSource(f, "flag")
+		}
 		if value, ok := os.LookupEnv(variable(f.Name)); ok && value != "" && !f.Changed {
 			problem = set(flags, f.Name, value, "the environment variable "+variable(f.Name))
 			given[f.Name] = true
+			noteSource(f, "environment "+variable(f.Name))
 		}
 	})
 	if problem != nil || c.file == "" {
@@ -171,8 +177,27 @@ func (c *Config) Load(cmd *cobra.Command) error {
 		if err := set(flags, name, value, c.file+", "+name); err != nil {
 			return err
 		}
+		noteSource(flags.Lookup(name), "file "+c.file)
 	}
 	return nil
+}
+
+// sourceKey is where a flag keeps where its value comes from.
+const sourceKey = "constellation.source"
+
+func noteSource(f *pflag.Flag, source string) {
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[sourceKey] = []string{source}
+}
+
+// sourceOf is where the value of a flag comes from, once it is loaded.
+func sourceOf(f *pflag.Flag) string {
+	if source := f.Annotations[sourceKey]; len(source) > 0 {
+		return source[0]
+	}
+	return "default"
 }
 
 func set(flags *pflag.FlagSet, name, value, source string) error {
@@ -243,6 +268,9 @@ func (c *Config) check() error {
 	if c.logFormat != "json" && c.logFormat != "text" {
 		return command.UsageError{Err: fmt.Errorf("--log-format is json or text; not %q", c.logFormat)}
 	}
+	if _, err := c.tracing(); err != nil {
+		return err
+	}
 	if c.stopDelay < 0 || c.stopDelay > time.Minute {
 		return command.UsageError{Err: fmt.Errorf("--stop-delay is between 0 and 1m; not %s", c.stopDelay)}
 	}
@@ -281,6 +309,15 @@ func (c *Config) check() error {
 	}
 	_, err := c.manager(c.publicURL, autotls.Options{})
 	return err
+}
+
+// tracing is where spans go.
+func (c *Config) tracing() (tracing.Settings, error) {
+	s, err := tracing.Read(c.otlpEndpoint, os.Getenv)
+	if err != nil {
+		return s, command.UsageError{Err: err}
+	}
+	return s, nil
 }
 
 // StorageConfig is where the registry's content is kept.

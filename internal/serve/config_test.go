@@ -39,7 +39,7 @@ func writeFile(t *testing.T, content string) string {
 }
 
 func TestFlagOverEnvironmentOverFile(t *testing.T) {
-	file := writeFile(t, "listen: file:1\nlog-format: text\nstop-timeout: 5s\ntrusted-proxy: [10.0.0.1, 10.1.0.0/16]\ndata-dir: /file\n")
+	file := writeFile(t, "listen: file:1\nlog-format: text\nstop-timeout: 5s\ntrusted-proxy: [10.0.0.1, 10.1.0.0/16]\ndata-dir: /file\notlp-endpoint: http://file:4318\n")
 	t.Setenv("CONSTELLATION_LISTEN", "env:1")
 	t.Setenv("CONSTELLATION_DATA_DIR", "/env")
 	t.Setenv("CONSTELLATION_LOG_LEVEL", "")
@@ -50,7 +50,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 	}
 	want := Config{
 		backup: backupSettings{schedule: "0 2 * * *", keep: 14},
-		file:   file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info",
+		file:   file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info", otlpEndpoint: "http://file:4318",
 		heartbeatInterval: 30 * time.Second, catalogPage: 100, stopDelay: time.Second, stopTimeout: 5 * time.Second,
 		storageKeepFree: "256MB", space: spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},

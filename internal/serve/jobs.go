@@ -35,7 +35,7 @@ func jobSet(c *Config, m *mothership) *jobs.Set {
 
 // startJobs begins to do jobs on this server.
 func startJobs(ctx context.Context, c *Config, m *mothership) (*jobs.Runner, error) {
-	return jobs.Start(ctx, jobs.Config{DB: m.db, Set: jobSet(c, m), PollOnly: m.db.Pooled(), Version: m.build.Version, Grace: c.stopTimeout, Log: m.log})
+	return jobs.Start(ctx, jobs.Config{DB: m.db, Set: jobSet(c, m), PollOnly: m.db.Pooled(), Version: m.build.Version, Grace: c.stopTimeout, Log: m.log, Tracer: m.tracer})
 }
 
 // endJobs stops jobs when ctx ends, beside the requests under way.

@@ -28,14 +28,14 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 	if err != nil {
 		return nil, err
 	}
-	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}}, m.jobs.Collectors(), m.notify.Collectors(), expiry(m.acme))...)
+	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}, m.tracer.Collector()}, m.jobs.Collectors(), m.notify.Collectors(), expiry(m.acme))...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
 	images := httpserve.Rooted(registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies, CatalogPage: c.catalogPage}))
 	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, RegistryHost: c.registryHost, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
 
 	r := chi.NewRouter()
-	r.Use(httpserve.RequestID, httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
+	r.Use(httpserve.RequestID, httpserve.Trace(m.tracer, registry.Pattern), httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
 		httpserve.SecureHeaders(strings.HasPrefix(m.publicURL, "https://")), httpserve.HeadAsGet)
 	r.MethodNotAllowed(methodNotAllowed)
 	r.Get("/healthz", httpserve.Healthz)

@@ -28,6 +28,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres/private"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/signon"
+	"github.com/constellation-serving/constellation/internal/tracing"
 	"github.com/constellation-serving/constellation/web/static"
 )
 
@@ -70,9 +71,7 @@ the config file; the first of these that is given counts.`,
 		},
 	}
 	cmd.Flags().SortFlags = false
-	c.addServeFlags(cmd.Flags())
-	c.AddDatabaseFlags(cmd.Flags())
-	c.AddStorageFlags(cmd.Flags())
+	c.AddServerFlags(cmd.Flags())
 	return cmd
 }
 
@@ -84,9 +83,9 @@ func newLog(c *Config, out io.Writer) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	var log *slog.Logger
 	if c.logFormat == "text" {
-		log = slog.New(slog.NewTextHandler(out, options))
+		log = slog.New(tracing.LogHandler(slog.NewTextHandler(out, options)))
 	} else {
-		log = slog.New(slog.NewJSONHandler(out, options))
+		log = slog.New(tracing.LogHandler(slog.NewJSONHandler(out, options)))
 	}
 	slog.SetDefault(log) // for the few places below that log without one at hand
 	return log, nil
@@ -168,6 +167,7 @@ type mothership struct {
 	notify   *notify.Service
 	importer *importer.Importer
 	acme     *autotls.Manager // nil without --acme
+	tracer   *tracing.Tracer  // nil without a collector
 
 	endChores func() // ends the work in the background and waits for it
 }
@@ -183,6 +183,9 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, acme *
 	if err := makeDataDir(c.dataDir); err != nil {
 		return m, err
 	}
+	if err := m.openTracing(ctx, c); err != nil {
+		return m, err
+	}
 	url, server, err := OpenDatabase(ctx, c, private.ModeServe, log)
 	if err != nil {
 		return m, err
@@ -191,7 +194,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, acme *
 	if err := postgres.Migrate(ctx, cmp.Or(c.sessionURL, url)); err != nil {
 		return m, err
 	}
-	if m.db, err = postgres.OpenPooled(ctx, url, c.sessionURL); err != nil {
+	if m.db, err = postgres.OpenPooled(ctx, url, c.sessionURL, m.traced()...); err != nil {
 		return m, err
 	}
 	if m.db.Pooled() {
@@ -314,6 +317,7 @@ func (m *mothership) stop(ctx context.Context) error {
 		defer cancel()
 		err = errors.Join(err, m.server.Stop(ctx))
 	}
+	m.tracer.Close(ctx)
 	return err
 }
 

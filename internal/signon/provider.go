@@ -16,6 +16,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/outbound"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 const (
@@ -63,6 +64,7 @@ func newProvider(s Settings, o Options) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the provider %s: %w", s.Name, err)
 	}
+	client.Transport = tracing.Transport(client.Transport)
 	base := strings.TrimSuffix(o.PublicURL, "/")
 	return &Provider{
 		settings: s, callback: base + "/login/" + s.Name + "/callback", leave: base + "/login",

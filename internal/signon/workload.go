@@ -14,6 +14,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/outbound"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 const (
@@ -126,6 +127,7 @@ func (w *Workloads) keys(ctx context.Context, s source) (*keys, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
+	client.Transport = tracing.Transport(client.Transport)
 	with := oidc.ClientContext(context.WithoutCancel(ctx), client)
 	address := s.jwksURL
 	if address == "" {

@@ -31,6 +31,14 @@ const maxThreads = 100
 // Open returns the driver of a location. A folder is made if need be; nothing is
 // asked of an object store before [Check].
 func Open(l Location) (driver.StorageDriver, error) {
+	d, err := open(l)
+	if err != nil {
+		return nil, err
+	}
+	return &traced{StorageDriver: d, system: l.scheme}, nil
+}
+
+func open(l Location) (driver.StorageDriver, error) {
 	if l.scheme == schemeFile {
 		if err := os.MkdirAll(l.dir, 0o700); err != nil {
 			return nil, constellation.Wrap(err, constellation.KindUnavailable, "the storage %s cannot be made (%s); name another folder, or give this user the right", l, reason(err))

@@ -100,7 +100,7 @@ func newSatelliteEngineCommand(std command.Streams, version string) *cobra.Comma
 	flags.BoolVar(&eventLoop, "event-loop", true, "take plain, small calls in an event loop on Linux; with =false net/http has all calls")
 	flags.BoolVar(&accessLog, "access-log", true, "write a JSON line a call on stdout")
 	flags.IntVar(&opts.AccessSample, "access-log-sample", 1, "of the calls that went well, write one in so many; all others are always written")
-	flags.StringVar(&opts.OTLP, "otlp-endpoint", "", "URL of an OpenTelemetry collector (OTLP over HTTP) for a span a call; empty sends none")
+	flags.StringVar(&opts.OTLP, "otlp-endpoint", "", "URL of an OpenTelemetry collector (OTLP over HTTP) for a span a call; empty: where OTEL_EXPORTER_OTLP_ENDPOINT says, or none. OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER count")
 	flags.TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error, on stderr")
 	return cmd
 }

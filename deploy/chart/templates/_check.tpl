@@ -1,7 +1,7 @@
 {{/* What one value alone cannot tell: each mistake is a sentence, and all are told at once. */}}
 {{- define "constellation.check" -}}
 {{- $wrong := list -}}
-{{- $own := list "config" "listen" "data-dir" "public-url" "registry-host" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "database-url" "tls-cert" "tls-key" -}}
+{{- $own := list "otlp-endpoint" "config" "listen" "data-dir" "public-url" "registry-host" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "database-url" "tls-cert" "tls-key" -}}
 {{- with .Values -}}
 {{- if not .image.repository }}{{ $wrong = append $wrong "image.repository is missing: give the REGISTRY/PATH that 'mothership image push' pushed to" }}{{ end -}}
 {{- if not .publicURL }}{{ $wrong = append $wrong "publicURL is missing: give the address by which browsers and satellites reach the mothership, such as https://mothership.example.com" }}{{ end -}}
@@ -14,6 +14,7 @@
 {{- if and (gt (int .replicas) 1) (not .storage.url) (not (has "ReadWriteMany" .storage.volume.accessModes)) }}{{ $wrong = append $wrong (printf "%d replicas need a storage that all of them reach: give storage.url with a bucket, or storage.volume.accessModes with ReadWriteMany, or replicas: 1" (int .replicas)) }}{{ end -}}
 {{- if and .oidc.issuer (not .oidc.clientID) }}{{ $wrong = append $wrong "oidc.clientID is missing: give what the provider calls this mothership" }}{{ end -}}
 {{- if and .oidc.issuer (not .oidc.roles) }}{{ $wrong = append $wrong "oidc.roles is empty, so that nobody could sign in: give ROLE=GROUP, such as admin=platform-admins" }}{{ end -}}
+{{- if and (or .otlp.sampler .otlp.samplerArg .otlp.existingSecret) (not .otlp.endpoint) }}{{ $wrong = append $wrong "otlp.endpoint is missing: the other settings of otlp count only with it" }}{{ end -}}
 {{- if and .oidc.clientID (not .oidc.issuer) }}{{ $wrong = append $wrong "oidc.issuer is missing: the other settings of oidc count only with it" }}{{ end -}}
 {{- if and .ingress.tlsSecret (hasPrefix "http://" .publicURL) }}{{ $wrong = append $wrong "ingress.tlsSecret is for an https:// publicURL; this one is http://" }}{{ end -}}
 {{- if and .serviceAccount.annotations (not .serviceAccount.create) }}{{ $wrong = append $wrong "serviceAccount.annotations are for a service account that this chart makes: annotate your own, or set serviceAccount.create" }}{{ end -}}

@@ -61,6 +61,17 @@
   value: /run/constellation/oidc-ca/ca.crt
 {{- end }}
 {{- end }}
+{{- if .otlp.endpoint }}
+- name: CONSTELLATION_OTLP_ENDPOINT
+  value: {{ .otlp.endpoint | quote }}
+{{- include "constellation.variable" (list "OTEL_TRACES_SAMPLER" .otlp.sampler) }}
+{{- include "constellation.variable" (list "OTEL_TRACES_SAMPLER_ARG" .otlp.samplerArg) }}
+{{- if .otlp.existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ .otlp.existingSecret }}, key: {{ .otlp.key | quote }}}
+{{- end }}
+{{- end }}
 {{- if not (hasKey .settings "stop-delay") }}
 # Longer than a cluster needs to send no more requests here.
 - name: CONSTELLATION_STOP_DELAY

@@ -60,7 +60,7 @@ type Options struct {
 	Peers       []string // the satellite's other engines, host:port; in a cluster they are looked up
 	PeerService string   // whose endpoints the engines are, execution-engine
 	TokenFile   string   // what the engines have in common, DIR/token
-	OTLP        string   // where spans go, a URL; "" sends none
+	OTLP        string   // where spans go, a URL; "" is what the standard variables say
 	QueueDir    string   // where this engine's own queue is stored; "" has none
 	NoFastPath  bool     // net/http alone, and no event loop
 	Loops       int      // event loops of the fast path, one a core
@@ -147,7 +147,7 @@ func New(ctx context.Context, opts Options) (*Engine, error) {
 		e.stop()
 		return nil, err
 	}
-	if e.tracer, err = telemetry.NewTracer(ctx, opts.OTLP); err != nil {
+	if e.tracer, err = telemetry.NewTracer(ctx, opts.OTLP, e.log); err != nil {
 		e.stop()
 		return nil, err
 	}
@@ -278,7 +278,7 @@ func (e *Engine) Serve(ctx context.Context, calls, metrics net.Listener) error {
 	e.closeIdle(time.Time{})
 	e.passing.CloseIdle()
 	e.access.Flush()
-	e.tracer.Close()
+	e.tracer.Close(context.WithoutCancel(ctx))
 	return err
 }
 

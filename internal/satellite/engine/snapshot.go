@@ -35,7 +35,7 @@ func (e *Engine) Snapshot() stats.Snapshot {
 
 // newMetrics returns the engine's metrics.
 func newMetrics(e *Engine) *telemetry.Metrics {
-	more := append(e.durable.Collectors(), e.upkeep.Collector(), e.identities, tlsserve.Collector(e.secure.Load), telemetry.NewPathCollector(&e.paths, func() (uint64, bool) { return e.server.Load().calls() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
+	more := append(e.durable.Collectors(), e.upkeep.Collector(), e.identities, e.tracer.Collector(), tlsserve.Collector(e.secure.Load), telemetry.NewPathCollector(&e.paths, func() (uint64, bool) { return e.server.Load().calls() }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "constellation_engine_own_key_refused_total", Help: "Calls with the satellite's own key from elsewhere than its algorithms' pods.",
 	}, func() float64 { return float64(e.callers.Refused()) }))
 	return telemetry.NewMetrics(gaugeSource{e}, more...)

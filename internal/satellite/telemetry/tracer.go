@@ -2,57 +2,55 @@ package telemetry
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"log/slog"
+	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/constellation-serving/constellation/internal/satellite/protocol"
+	"github.com/constellation-serving/constellation/internal/tracing"
 )
 
 // Tracer sends a span a call to an OTLP collector.
 type Tracer struct {
-	provider *sdktrace.TracerProvider
-	tracer   trace.Tracer
+	traces *tracing.Tracer
+	tracer trace.Tracer
 }
 
 // Span is a call's span; nil is none.
 type Span = trace.Span
 
-// closeTimeout is how long the last spans have.
-const closeTimeout = 5 * time.Second
-
-// NewTracer returns a tracer for the collector at url; nil when url is "".
-func NewTracer(ctx context.Context, url string) (*Tracer, error) {
-	if url == "" {
-		return nil, nil
-	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url))
+// NewTracer returns a tracer for the collector at url, or for the one that the standard
+// variables name; nil when there is none. What it does not take is told in log.
+func NewTracer(ctx context.Context, url string, log *slog.Logger) (*Tracer, error) {
+	s, err := tracing.Read(url, os.Getenv)
 	if err != nil {
-		return nil, fmt.Errorf("send spans to %s: %w", url, err)
+		return nil, err
 	}
-	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(exporter),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "execution-engine"))),
-	)
-	return &Tracer{provider: provider, tracer: provider.Tracer("constellation/engine")}, nil
+	traces, err := tracing.New(ctx, s, tracing.Options{Service: "execution-engine", Log: log})
+	if traces == nil {
+		return nil, err
+	}
+	return &Tracer{traces: traces, tracer: traces.Tracer()}, nil
 }
 
 // Close sends the spans that are left.
-func (t *Tracer) Close() {
-	if t == nil {
-		return
+func (t *Tracer) Close(ctx context.Context) {
+	if t != nil {
+		t.traces.Close(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = t.provider.Shutdown(ctx)
+}
+
+// Collector is the metrics of a tracer, which may be nil.
+func (t *Tracer) Collector() prometheus.Collector {
+	if t == nil {
+		return (*tracing.Tracer)(nil).Collector()
+	}
+	return t.traces.Collector()
 }
 
 // Start returns a new span for a call of an algorithm, below the caller's if there
