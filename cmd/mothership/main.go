@@ -48,6 +48,7 @@ func newRootCommand(name string, std command.Streams) *cobra.Command {
 			newBackupCommand(std),
 			newRestoreCommand(std),
 			newDoctorCommand(std),
+			newSupportBundleCommand(std),
 			newQuotaCommand(std),
 			newRetentionCommand(std),
 			installer.NewCommand(std),
