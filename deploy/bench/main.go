@@ -33,6 +33,7 @@ var measurements = []struct {
 	{name: "heartbeats", run: heartbeats},
 	{name: "scale", run: scale},
 	{name: "get", run: getting},
+	{name: "get-s3", run: gettingFromStores},
 	{name: "push", run: pushing},
 	{name: "engine", run: engine},
 	{name: "stream", run: streams},
@@ -58,6 +59,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveStreamer(out)
 		case "sleeper":
 			return serveSleeper(out)
+		case "bucket":
+			return serveBucket(out)
 		}
 	}
 	self, err := os.Executable()

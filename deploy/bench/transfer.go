@@ -282,8 +282,8 @@ func (b *bench) measure(ctx context.Context, args ...string) (sample, error) {
 	return s, nil
 }
 
-// newBench starts a mothership with an admin.
-func newBench(ctx context.Context, dir, binary string, out io.Writer) (*bench, error) {
+// newBench starts a mothership with an admin, and with flags besides.
+func newBench(ctx context.Context, dir, binary string, out io.Writer, flags ...string) (*bench, error) {
 	b := &bench{dir: dir, binary: binary, crane: filepath.Join(filepath.Dir(binary), "crane"), out: out, docker: filepath.Join(dir, "docker")}
 	var err error
 	if b.skopeo, err = exec.LookPath("skopeo"); err != nil {
@@ -292,7 +292,7 @@ func newBench(ctx context.Context, dir, binary string, out io.Writer) (*bench, e
 	if err := os.MkdirAll(b.docker, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	if b.mothership, err = stack.StartMothership(ctx, binary, filepath.Join(dir, "mothership"), "127.0.0.1:0"); err != nil {
+	if b.mothership, err = stack.StartMothership(ctx, binary, filepath.Join(dir, "mothership"), "127.0.0.1:0", flags...); err != nil {
 		return nil, err
 	}
 	if _, err = b.mothership.Administer(ctx, "a long enough password\n", "account", "create", account, "--role", "admin", "--password-stdin"); err == nil {
