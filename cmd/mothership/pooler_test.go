@@ -13,7 +13,8 @@ import (
 )
 
 // TestServesBehindAPooler in transaction mode, two servers of which one knows a way
-// past it: writes, pushes, jobs and sign-ins work, and both show themselves.
+// past it: writes, pushes, jobs and sign-ins work, pages hear of what happens at the
+// other, uploads go on there, launches report to both, and both show themselves.
 func TestServesBehindAPooler(t *testing.T) {
 	t.Parallel()
 	c := newCrasher(t)
@@ -44,6 +45,7 @@ func TestServesBehindAPooler(t *testing.T) {
 	if len(c.Satellites) != 6 || len(c.Images) != 6 {
 		t.Errorf("%d satellites and %d images were written, want 6 of each", len(c.Satellites), len(c.Images))
 	}
+	liveBehindAPooler(t, c, database.URL(), polls, hears)
 	bearer := []string{"Authorization", "Bearer " + c.Key}
 	if response, body := fetch(t, http.DefaultClient, "POST", polls.url+"/v1/system/collections", "", bearer...); response.StatusCode >= 300 {
 		t.Fatalf("POST /v1/system/collections = %d %s", response.StatusCode, body)
@@ -60,4 +62,24 @@ func TestServesBehindAPooler(t *testing.T) {
 			t.Errorf("/metrics does not tell both servers' clocks")
 		}
 	}
+}
+
+// liveBehindAPooler opens pages at both servers, sends a layer in parts to one and the
+// other, and has a launch report to both.
+func liveBehindAPooler(t *testing.T, c *crasher, database string, servers ...*instance) {
+	t.Helper()
+	f := &fleet{dir: c.dir, database: database, key: c.Key}
+	if code, _, stderr := exitOf(t.Context(), goodPassword+"\n", "account", "set-password", "neo", "--password-stdin", "--data-dir", f.dir, "--database-url", f.database); code != 0 {
+		t.Fatal(stderr)
+	}
+	var replicas []*replica
+	clients := map[string]loadtest.Client{}
+	for _, i := range servers {
+		address := strings.Replace(strings.TrimPrefix(i.url, "http://"), "localhost", "127.0.0.1", 1)
+		replicas = append(replicas, &replica{address: address})
+		clients[address] = loadtest.Client{URL: "http://" + address, Key: c.Key}
+	}
+	f.pagesHear(t, replicas)
+	f.uploadAcross(t, replicas)
+	f.launchReports(t, c.Newest, "behind a pooler", clients[replicas[0].address], clients)
 }

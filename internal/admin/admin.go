@@ -18,12 +18,13 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 	"github.com/constellation-serving/constellation/web/docs"
 	"github.com/constellation-serving/constellation/web/page"
 	"github.com/constellation-serving/constellation/web/static"
 )
 
-// Options are what New may be told. Now and Log may be nil.
+// Options are what New may be told. Now, Log and Limits may be nil.
 type Options struct {
 	PublicURL    string // where browsers and operators reach this mothership, perhaps below a path
 	RegistryHost string // where clients of images do; "" is the public URL's host
@@ -31,6 +32,7 @@ type Options struct {
 	Log          *slog.Logger
 	Stopping     <-chan struct{} // closed when the server stops: streams end; nil is never
 	Reference    string          // of the REST API, as HTML that can be trusted
+	Limits       *ratelimit.Limiter
 }
 
 // server holds what the handlers need.
@@ -45,11 +47,12 @@ type server struct {
 	guide     *docs.Guide
 	reference string
 	streams   streams // of changes, open now
+	limits    *ratelimit.Limiter
 }
 
 // New makes the handler of the panel's pages and of /static/.
 func New(service *control.Service, options Options) http.Handler {
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping, reference: options.Reference}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), now: options.Now, log: options.Log, stopping: options.Stopping, reference: options.Reference, limits: options.Limits}
 	s.root = newRoot(s.publicURL)
 	if s.registry = options.RegistryHost; s.registry == "" {
 		s.registry = s.host()
@@ -135,6 +138,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	m.Frame.Title = m.Title
+	httpserve.TellRetry(w.Header(), status, err)
 	if sender, err := url.Parse(r.Referer()); err == nil && r.Method == http.MethodPost && sender.Host == r.Host {
 		m.Back = ownPath(s.root.own(sender.RequestURI()))
 	}
@@ -165,7 +169,7 @@ func title(kind constellation.Kind) string {
 	case constellation.KindForbidden:
 		return "Not allowed"
 	case constellation.KindRateLimited:
-		return "Too many attempts"
+		return "Too many requests"
 	case constellation.KindUnavailable:
 		return "Not available at the moment"
 	}

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // anyone is the role of a route that needs nobody signed in.
@@ -213,6 +215,9 @@ func (s *server) open(route route) http.HandlerFunc {
 		} else if err := s.admit(r, route.role); err != nil {
 			return err
 		}
+		if err := s.count(r, route); err != nil {
+			return err
+		}
 		if r.Method == http.MethodPost {
 			if err := parseForm(r.Request); err != nil {
 				return err
@@ -237,6 +242,11 @@ func (s *server) admit(r *request, role constellation.Role) error {
 		return constellation.Errorf(constellation.KindForbidden, "This page needs the role %s; %s has the role %s. Ask an administrator.", role, p.Username, p.Role)
 	case constellation.KindOf(err) != constellation.KindUnauthenticated:
 		return err
+	}
+	if refused := s.countStranger(r); refused != nil {
+		return refused
+	}
+	switch {
 	case r.Method == http.MethodPost:
 		narrow(r)
 		return answered(s.signInAgain(r))
@@ -254,6 +264,28 @@ func (s *server) admit(r *request, role constellation.Role) error {
 	}
 	r.redirect(target)
 	return errAnswered
+}
+
+// signIns are the addresses at which people sign in by a provider, or by a link that
+// guessing could find; failed passwords are counted where they are checked.
+var signIns = []string{"GET /login/{provider}", "GET /login/{provider}/callback", "POST /setup", "POST /invitation"}
+
+// count counts a request to a route, and refuses one that is too many: of a session, or
+// of an address. The stream of changes is bounded by how many of them are open.
+func (s *server) count(r *request, route route) error {
+	switch {
+	case route.pattern == "/live":
+		return nil
+	case r.p.SessionID != "":
+		return s.limits.Count(r.Context(), r.w.Header(), ratelimit.Session, r.p.SessionID)
+	case slices.Contains(signIns, route.method+" "+route.pattern):
+		return s.limits.Count(r.Context(), r.w.Header(), ratelimit.SignIn, ratelimit.Network(httpserve.Address(r.Request)))
+	}
+	return s.countStranger(r)
+}
+
+func (s *server) countStranger(r *request) error {
+	return s.limits.Count(r.Context(), r.w.Header(), ratelimit.Address, ratelimit.Network(httpserve.Address(r.Request)))
 }
 
 // narrow bounds the form of somebody whom we do not know: how much it has, and

@@ -82,6 +82,7 @@ func (s *server) login(r *request) error {
 	p, err := s.control.AuthenticatePassword(r.Context(), username, r.PostForm.Get("password"), httpserve.Address(r.Request), s.device(r.Request))
 	var e *constellation.Error
 	if errors.As(err, &e) && e.Kind != constellation.KindInternal {
+		httpserve.TellRetry(r.w.Header(), httpserve.Status(err), err)
 		return r.render(httpserve.Status(err), page.LoginPage(s.loginModel(r, page.Login{
 			Username: username, Next: next, Problem: e.Message, Kept: keptForm(r.Request),
 		})))

@@ -76,6 +76,7 @@ func (s *server) signInProblem(r *request, next string, err error) error {
 		return err
 	}
 	r.p = control.Principal{}
+	httpserve.TellRetry(r.w.Header(), httpserve.Status(err), err)
 	return r.render(httpserve.Status(err), page.LoginPage(s.loginModel(r, page.Login{Next: next, Problem: e.Message})))
 }
 

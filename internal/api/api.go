@@ -16,6 +16,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // Options are what New may be told; the zero value works.
@@ -26,6 +27,8 @@ type Options struct {
 	Stopping <-chan struct{} // closed when requests that wait must end
 
 	RequireIfMatch bool // refuse changes without If-Match
+
+	Limits *ratelimit.Limiter // of requests; nil is none
 }
 
 // server holds what the handlers need.
@@ -37,6 +40,7 @@ type server struct {
 	describer *describer
 	turns     turns
 	waits     waits
+	limits    *ratelimit.Limiter
 	stopping  <-chan struct{}
 
 	requireIfMatch bool
@@ -56,7 +60,7 @@ func (h *Handler) Reference() string { return h.reference }
 func New(service *control.Service, options Options) *Handler {
 	router := chi.NewMux()
 	router.Use(versioned, httpserve.HeadAsGet, capBody, checkAddress)
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping, requireIfMatch: options.RequireIfMatch}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping, limits: options.Limits, requireIfMatch: options.RequireIfMatch}
 	s.api = huma.NewAPI(config(s, options), s.describer)
 
 	s.accountRoutes()

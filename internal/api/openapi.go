@@ -38,7 +38,7 @@ Images are pushed to this host by any OCI client, logged in with an account's na
 Bodies and answers are JSON; times are RFC 3339 in UTC. Every failure is {"error":{"id","code","reason","message","fields"}}; reason is a word with one meaning for programs to go by.
 The API's version is in the header Constellation-Api-Version of every answer, and here as x-api-version: "1.1" is /v1 with what was added to it once. Without a new first number there may come operations, optional parameters and fields of what you send, fields and headers of answers, and words of reason, status and state: let your program pass over what it does not know. All else is a new first number, and another path beside /v1. What you send is closed: a field that is not here is refused.
 /openapi.json is this document, OpenAPI 3.1, to generate clients from: ogen, oapi-codegen and openapi-typescript read it as it is.
-A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds. Answers to reads have RateLimit-Policy and RateLimit, as the IETF's draft has them: how many reads a key and its account may have under way at once, and how many more.
+A method that an address does not take is answered with 405 and the header Allow; 429 and 503 have Retry-After, in seconds. Answers have RateLimit-Policy and RateLimit, as the IETF's draft has them: how many requests (q) a key may make in a window of w seconds, how many are left (r) and after how many seconds (t) all of them are back, "key-requests"; without a key, those of an address, "address-requests", "wrong-keys" and "token-exchanges"; and of reads, how many a key and its account may have under way at once, and how many more. A limit may be off; heartbeats have none.
 Lists take q, sort, limit and marker; follow next_link until it is null. A page has at most about a mebibyte, and so perhaps fewer results than limit; lists inside results come only with expand. Answers are compressed for whom accepts gzip. A sort that the list does not know is refused with those it knows.
 Only what is left out is unlimited: a filter or a limit that is empty or null, or names what there is not, is refused with 422.
 A satellite's next version is the whole list (POST …/versions) or the latest one with one algorithm changed (PATCH …/versions/latest); what changes nothing makes none, and answers 200 with the latest one and "created": false.
@@ -164,7 +164,7 @@ var meanings = map[int]string{
 	http.StatusRequestEntityTooLarge: "The body is larger than 1 MiB.",
 	http.StatusUnsupportedMediaType:  "The body is not application/json.",
 	http.StatusUnprocessableEntity:   "The request reads, and breaks a rule; fields says which.",
-	http.StatusTooManyRequests:       "Too many requests; try again later.",
+	http.StatusTooManyRequests:       "Too many requests in a while, or at once; Retry-After says when to try again.",
 	http.StatusInternalServerError:   "A fault of the server; its log has the id.",
 	http.StatusServiceUnavailable:    "The server starts, or has no database or no room on its disk; the message says which. Try again later.",
 }
@@ -246,9 +246,6 @@ func unanswered(op *huma.Operation) []int {
 	}
 	if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "query" }) { // what is wrong with a path is not found, or malformed
 		statuses = append(statuses, http.StatusUnprocessableEntity)
-	}
-	if op.Method != http.MethodGet { // it waits for no turn, and sends nothing that is counted
-		statuses = append(statuses, http.StatusTooManyRequests)
 	}
 	return append(statuses, http.StatusUnsupportedMediaType)
 }

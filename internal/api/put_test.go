@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // putBody is a satellite with foo/bar of a version.
@@ -282,7 +283,7 @@ func TestReadsTellTheirShare(t *testing.T) {
 		}
 	}
 	full := http.Header{}
-	shares.tell(full, p)
+	shares.tell(full, p, ratelimit.Decision{})
 	if got, want := full.Get("RateLimit"), `"key";r=0, "account";r=24`; got != want {
 		t.Errorf("with every turn taken, RateLimit = %q, want %q", got, want)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // call is one request on its way to a handler.
@@ -79,6 +80,11 @@ func (s *server) answer(c *codec, header http.Header, r *http.Request, run handl
 	release = func() {}
 	principal, err := s.authenticate(r)
 	if err != nil {
+		return nil, release, s.limits.Stranger(r.Context(), header, httpserve.Address(r), r.Header.Get("Authorization") != "", err)
+	}
+	requests := s.limits.Take(r.Context(), ratelimit.Key, principal.KeyID)
+	requests.Tell(header)
+	if err := requests.Err(); err != nil {
 		return nil, release, err
 	}
 	if principal.Scope != "" && c.op.OperationID != "getAccount" { // whoever has a key may ask whose it is
@@ -91,7 +97,7 @@ func (s *server) answer(c *codec, header http.Header, r *http.Request, run handl
 		if release, err = s.turns.acquire(r.Context(), principal); err != nil {
 			release = func() {}
 		}
-		s.turns.tell(header, principal)
+		s.turns.tell(header, principal, requests)
 		return err
 	}
 	rest := func(wait func() error) error {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // documented is an operation of the document, with all that it needs to
@@ -308,8 +310,9 @@ func TestEveryConflict(t *testing.T) {
 }
 
 // TestEveryShare provokes the 429 that the document has: of a read whose key
-// has all its turns taken, and of a body beyond what its sender may have on the
-// way; and the 503 of a body beyond what all senders may.
+// has all its turns taken, of a body beyond what its sender may have on the
+// way, and of a request beyond its key's limit; and the 503 of a body beyond what all
+// senders may.
 func TestEveryShare(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -375,6 +378,17 @@ func TestEveryShare(t *testing.T) {
 			if said := w.send(o).refusedWith(t, limit.status); !strings.Contains(said, limit.says) {
 				t.Errorf("%s beyond a share is refused with %q, want %q", o.id, said, limit.says)
 			}
+		}
+	}
+	w.limited(ratelimit.Limit{Name: ratelimit.Key, Quota: 1, Window: time.Hour})
+	w.call(w.admin, "GET", "/v1/account", "").want(t, http.StatusOK)
+	for _, o := range operations {
+		if o.key != w.admin {
+			continue // a launch instance's own
+		}
+		got := w.send(o)
+		if said := got.refusedWith(t, http.StatusTooManyRequests); !strings.Contains(said, "this API key made too many requests: 1 an hour are answered") || got.Header.Get("Retry-After") < "3500" {
+			t.Errorf("%s beyond the key's limit is refused with %q, to try again after %s", o.id, said, got.Header.Get("Retry-After"))
 		}
 	}
 }

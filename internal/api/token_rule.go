@@ -18,6 +18,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 const exchangePath = "/v1/token-exchange"
@@ -120,6 +121,9 @@ func (s *server) exchangeRoute(router chi.Router) {
 const formType = "application/x-www-form-urlencoded"
 
 func (s *server) exchange(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limits.Count(r.Context(), w.Header(), ratelimit.Exchanges, ratelimit.Network(httpserve.Address(r))); err != nil {
+		return err
+	}
 	in, err := readExchange(r)
 	if err != nil {
 		return err

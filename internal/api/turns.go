@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // How many answers to reads one key, and all keys of one account, may have
@@ -21,17 +22,12 @@ const (
 	turnTime       = 10 * time.Second
 )
 
-// What answers say of the turns: the fields of the IETF's draft "RateLimit header
-// fields for HTTP".
-const (
-	rateLimitHeader       = "RateLimit"
-	rateLimitPolicyHeader = "RateLimit-Policy"
-)
-
+// rateLimitPolicy is what answers say of the turns.
 var rateLimitPolicy = fmt.Sprintf(`"key";q=%d;qu="concurrent-requests", "account";q=%d;qu="concurrent-requests"`, turnsOfKey, turnsOfAccount)
 
-// tell puts into an answer's header how many turns there are, and are left to p.
-func (t *turns) tell(h http.Header, p control.Principal) {
+// tell puts into an answer's header how many turns there are, and are left to p, after
+// what it says of requests.
+func (t *turns) tell(h http.Header, p control.Principal, requests ratelimit.Decision) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	left := func(name string, slots int) int {
@@ -40,8 +36,8 @@ func (t *turns) tell(h http.Header, p control.Principal) {
 		}
 		return slots
 	}
-	h.Set(rateLimitPolicyHeader, rateLimitPolicy)
-	h.Set(rateLimitHeader, fmt.Sprintf(`"key";r=%d, "account";r=%d`, left("key "+p.KeyID, turnsOfKey), left("account "+p.Username, turnsOfAccount)))
+	h.Set(ratelimit.PolicyHeader, requests.Policy(rateLimitPolicy))
+	h.Set(ratelimit.Header, requests.Left(fmt.Sprintf(`"key";r=%d, "account";r=%d`, left("key "+p.KeyID, turnsOfKey), left("account "+p.Username, turnsOfAccount))))
 }
 
 // turns are shares of the server's memory: an answer that is made, or that a

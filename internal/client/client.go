@@ -12,15 +12,26 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/retry"
 )
 
 // maxAnswer is the most bytes of an answer that are read. A plan is the
 // largest: a thousand algorithms' worth is a few megabytes.
 const maxAnswer = 64 << 20
 
-// Client calls one mothership with one API key. It is safe for concurrent use.
+// How often a request is sent that a limit refuses, which does nothing then, and how
+// long the mothership may ask to wait in between.
+const (
+	refusedMost = 5
+	longestWait = time.Minute
+)
+
+// Client calls one mothership with one API key. It is safe for concurrent use. What a
+// limit refuses (429) it sends again after the time that the answer asks for, unless
+// that is more than a minute.
 type Client struct {
 	baseURL string
 	key     string
@@ -48,6 +59,8 @@ type Error struct {
 	Message   string       // one sentence for the user
 	Fields    []apiv1.FieldError
 	RequestID string // names the failure in the mothership's log
+
+	RetryAfter time.Duration // that the answer asks to wait, up to an hour; 0 when it does not
 }
 
 // Error returns the message, with what is wrong with each field.
@@ -95,13 +108,35 @@ type request struct {
 // do sends a request and returns the answer's status and header; the error is
 // an *Error when the mothership answered and did not grant it.
 func (c *Client) do(ctx context.Context, r request) (int, http.Header, error) {
+	var body []byte
+	if r.body != nil {
+		var err error
+		if body, err = json.Marshal(r.body); err != nil {
+			return 0, nil, fmt.Errorf("encode %s %s: %w", r.method, r.path, err)
+		}
+	}
+	var status int
+	var header http.Header
+	var answered error
+	err := retry.Do(ctx, retry.Policy{Attempts: refusedMost}, func() error {
+		status, header, answered = c.send(ctx, r, body)
+		var e *Error
+		if errors.As(answered, &e) && e.Status == http.StatusTooManyRequests && e.RetryAfter > 0 && e.RetryAfter <= longestWait {
+			return retry.After(answered, e.RetryAfter)
+		}
+		return retry.Permanent(answered)
+	})
+	if answered == nil { // that it ended does not count any more
+		return status, header, nil
+	}
+	return status, header, err
+}
+
+// send sends a request once.
+func (c *Client) send(ctx context.Context, r request, data []byte) (int, http.Header, error) {
 	what := r.method + " " + r.path
 	var body io.Reader
-	if r.body != nil {
-		data, err := json.Marshal(r.body)
-		if err != nil {
-			return 0, nil, fmt.Errorf("encode %s: %w", what, err)
-		}
+	if data != nil {
 		body = bytes.NewReader(data)
 	}
 	address := c.baseURL + r.path
@@ -127,7 +162,7 @@ func (c *Client) do(ctx context.Context, r request) (int, http.Header, error) {
 		return 0, nil, fmt.Errorf("%s: %w", what, err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, c.limit+1))
+	data, err = io.ReadAll(io.LimitReader(resp.Body, c.limit+1))
 	if err != nil {
 		return 0, nil, fmt.Errorf("read the answer to %s: %w", what, err)
 	}
@@ -152,7 +187,13 @@ func read(what string, resp *http.Response, data []byte, into any) error {
 	return nil
 }
 
-func refusal(resp *http.Response, data []byte) error {
+func refusal(resp *http.Response, data []byte) *Error {
+	e := refusalOf(resp, data)
+	e.RetryAfter = retry.HeaderDelay(resp.Header, time.Hour)
+	return e
+}
+
+func refusalOf(resp *http.Response, data []byte) *Error {
 	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
 		return &Error{
 			Status: resp.StatusCode, RequestID: resp.Header.Get("X-Request-Id"),

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -188,4 +189,67 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWhatALimitRefusesIsSentAgain after the time that it asks for, and not when that
+// is long, or again and again.
+func TestWhatALimitRefusesIsSentAgain(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		refusals int // before it is granted
+		after    string
+		requests int
+		status   int // in the end
+		waits    time.Duration
+	}{
+		{"a second", 1, "1", 2, 200, time.Second},
+		{"at once", 3, "0", 1, 429, 0}, // it does not say how long
+		{"too long", 1, "61", 1, 429, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var bodies []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				bodies = append(bodies, string(body))
+				if len(bodies) <= test.refusals {
+					w.Header().Set("Retry-After", test.after)
+					w.WriteHeader(http.StatusTooManyRequests)
+					_, _ = io.WriteString(w, `{"error":{"message":"too many"}}`)
+					return
+				}
+				_, _ = io.WriteString(w, `{}`)
+			}))
+			defer server.Close()
+			begun := time.Now()
+			_, err := New(server.URL, "cst_key", server.Client()).CreateSatellite(t.Context(), apiv1.SatelliteCreate{Name: "s"})
+			status := 200
+			var e *Error
+			if errors.As(err, &e) {
+				status = e.Status
+			}
+			if status != test.status || len(bodies) != test.requests || time.Since(begun) < test.waits {
+				t.Errorf("%d requests in %s end with %v, want %d and %d", len(bodies), time.Since(begun), err, test.requests, test.status)
+			}
+			for _, body := range bodies {
+				if body != bodies[0] || body == "" {
+					t.Errorf("the bodies are %q", bodies)
+				}
+			}
+		})
+	}
+	t.Run("its context ends", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusTooManyRequests)
+			cancel()
+		}))
+		defer server.Close()
+		if _, err := New(server.URL, "cst_key", server.Client()).Account(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
+	})
 }

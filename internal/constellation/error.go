@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind is the sort of failure that an Error is. Every surface (REST, registry,
@@ -43,6 +44,9 @@ type Error struct {
 	Message string
 	Fields  []FieldError
 	Err     error
+
+	// RetryAfter is how long to wait before the same may work; 0 is not known.
+	RetryAfter time.Duration
 }
 
 // Error returns the message with its cause, for logs.

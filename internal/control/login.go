@@ -2,12 +2,12 @@ package control
 
 import (
 	"context"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 // loginLimit is how failed logins slow the next one down: after free of them,
@@ -43,7 +43,7 @@ func (s *Service) AuthenticatePassword(ctx context.Context, username, password, 
 	if err != nil && constellation.KindOf(err) != constellation.KindNotFound {
 		return Principal{}, err
 	}
-	from := network(address)
+	from := ratelimit.Network(address)
 	if known, ok := s.device(device); ok && account != nil && known.AccountID == account.ID {
 		from = devicePlace + known.ID
 	}
@@ -107,7 +107,9 @@ func (s *Service) countLogin(ctx context.Context, username, from string) error {
 		}
 		if wait > 0 {
 			seconds := int((wait + time.Second - 1) / time.Second)
-			return constellation.Errorf(constellation.KindRateLimited, "too many failed logins; try again in %d seconds", seconds)
+			err := constellation.Errorf(constellation.KindRateLimited, "too many failed logins; try again in %d seconds", seconds)
+			err.RetryAfter = wait
+			return err
 		}
 		if err := s.tellThrottled(ctx, counts, username, from); err != nil {
 			return err
@@ -133,20 +135,6 @@ func (l loginLimit) left(c postgres.LoginFailures, now time.Time) time.Duration 
 	}
 	wait := min(time.Second<<min(c.Failures-l.free, 20), l.most)
 	return max(0, c.LastFailedAt.Add(wait).Sub(now))
-}
-
-// network is what counts as one address: of IPv6 the /64, which one customer
-// of a provider has to himself.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	prefix, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }
 
 // noteLoginFailure puts a failed login in the audit log, whose actor is who

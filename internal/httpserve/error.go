@@ -10,6 +10,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -104,6 +106,21 @@ func reasonOf(err error) apiv1.Reason {
 	return apiv1.ReasonInternal
 }
 
+// TellRetry puts into the header of an answer of a status after how many seconds to try
+// again, where that may help: what err says, or one.
+func TellRetry(h http.Header, status int, err error) {
+	if status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+		return
+	}
+	var e *constellation.Error
+	switch {
+	case errors.As(err, &e) && e.RetryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
+	case h.Get("Retry-After") == "":
+		h.Set("Retry-After", "1")
+	}
+}
+
 // WriteError answers err in the API's form, {"error":{…}}. The cause goes to
 // the log under the answer's id, never to the client.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
@@ -133,9 +150,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error, level slog.Le
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	if (status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests) && w.Header().Get("Retry-After") == "" {
-		w.Header().Set("Retry-After", "1")
-	}
+	TellRetry(w.Header(), status, err)
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

@@ -16,7 +16,7 @@ const module = "github.com/constellation-serving/constellation/"
 
 // server are the packages that the installer and the satellite stay free of,
 // so that they run where no mothership is.
-var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage", "internal/backup", "internal/importer"}
+var server = []string{"internal/serve", "internal/postgres", "internal/jobs", "internal/ratelimit", "internal/space", "internal/control", "internal/auditstream", "internal/notify", "web", "internal/api", "internal/admin", "internal/registry", "internal/storage", "internal/backup", "internal/importer"}
 
 // direct says which packages of this module a package, and those below it,
 // may import; what is not named here has no such rule.
@@ -33,14 +33,15 @@ var direct = map[string][]string{
 	"internal/notify":        {"internal/tracing", "internal/auth", "internal/constellation", "internal/jobs", "internal/outbound", "internal/postgres", "internal/webhook"},
 	"internal/auth":          {"internal/constellation"},
 	"internal/bundle":        {"internal/constellation"},
-	"internal/client":        {"internal/apiv1"},
+	"internal/client":        {"internal/apiv1", "internal/retry"},
 	"web":                    {"internal/constellation"},
 	"internal/postgres":      {"internal/tracing", "internal/constellation", "internal/retry", "migrations"},
 	"internal/jobs":          {"internal/tracing", "internal/constellation", "internal/postgres"},
-	"internal/control":       {"internal/tracing", "internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space", "internal/notify"},
+	"internal/ratelimit":     {"internal/constellation", "internal/postgres"},
+	"internal/control":       {"internal/tracing", "internal/ratelimit", "internal/constellation", "internal/cron", "internal/jobs", "internal/postgres", "internal/bundle", "internal/auth", "internal/signon", "internal/space", "internal/notify"},
 	"internal/space":         {"internal/constellation", "internal/postgres", "internal/bundle", "internal/notify"},
 	"internal/signon":        {"internal/tracing", "internal/constellation", "internal/outbound"},
-	"internal/api":           {"internal/control", "internal/space", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/bundle", "web"},
+	"internal/api":           {"internal/control", "internal/space", "internal/constellation", "internal/apiv1", "internal/cron", "internal/httpserve", "internal/ratelimit", "internal/bundle", "web"},
 	"internal/install/store": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/terminal"},
 	"internal/install/settings": {"internal/bundle", "internal/constellation", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store",
 		"internal/kube/egress", "internal/kube/kubeconfig", "internal/kube/placement", "internal/kube/render", "internal/satellite/config"},
@@ -66,8 +67,8 @@ var direct = map[string][]string{
 	"internal/install/terminal":   {"internal/constellation"},
 	"internal/install/connection": {"internal/install/fault"},
 	"internal/install/progress":   {"internal/install/terminal"},
-	"internal/admin":              {"internal/auditstream", "internal/control", "internal/space", "internal/constellation", "internal/cron", "internal/httpserve", "web"},
-	"internal/registry":           {"internal/control", "internal/space", "internal/constellation", "internal/httpserve", "internal/bundle", "internal/storage", "internal/systemimage", "internal/weights"},
+	"internal/admin":              {"internal/auditstream", "internal/control", "internal/space", "internal/constellation", "internal/cron", "internal/httpserve", "internal/ratelimit", "web"},
+	"internal/registry":           {"internal/control", "internal/space", "internal/constellation", "internal/httpserve", "internal/ratelimit", "internal/bundle", "internal/storage", "internal/systemimage", "internal/weights"},
 	"internal/systemimage":        {"internal/constellation"},
 	"internal/imagepush": {"internal/bundle", "internal/install/fault", "internal/install/progress", "internal/install/registry", "internal/install/store", "internal/install/transfer",
 		"internal/systemimage"},

@@ -80,6 +80,8 @@ func translateState(cause error, pg *pgconn.PgError) error {
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database is behind %s", poolerMessage)
 	case pg.Code == "53100": // disk_full
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database's disk is full, so nothing was changed; free some space there and try again")
+	case pg.Code == "53300": // too_many_connections: of the server, the database or the role
+		return constellation.Wrap(cause, constellation.KindUnavailable, "PostgreSQL takes no more connections, its limit is reached; raise max_connections there, or have each server take fewer by pool_max_conns in its URL")
 	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "53"):
 		return constellation.Wrap(cause, constellation.KindUnavailable, "the database cannot be reached; try again in a moment")
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/httpserve"
 )
 
 // Error codes of the distribution specification.
@@ -150,9 +151,7 @@ func (g *Registry) writeError(w http.ResponseWriter, r *http.Request, err error)
 	if e.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Basic realm="constellation"`)
 	}
-	if e.status == http.StatusTooManyRequests || e.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", "1")
-	}
+	httpserve.TellRetry(h, e.status, err)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Length")
 	w.WriteHeader(e.status)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/httpserve"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 )
 
 const apiVersionHeader = "Docker-Distribution-Api-Version"
@@ -23,6 +24,7 @@ type Options struct {
 	// CatalogPage is how many repositories /v2/_catalog lists at a time where the
 	// client does not say; 0 is 100. Clients may ask for 1000, or for as many.
 	CatalogPage int
+	Limits      *ratelimit.Limiter // of requests; nil is none
 }
 
 // Registry serves /v2. It is safe for concurrent use.
@@ -31,6 +33,7 @@ type Registry struct {
 	storage *Storage
 	log     *slog.Logger
 	bodies  *httpserve.Bodies
+	limits  *ratelimit.Limiter
 
 	catalogPage int
 }
@@ -42,7 +45,7 @@ func New(service *control.Service, storage *Storage, options Options) *Registry 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{control: service, storage: storage, log: log, bodies: options.Bodies, catalogPage: cmp.Or(options.CatalogPage, catalogListed)}
+	return &Registry{control: service, storage: storage, log: log, bodies: options.Bodies, limits: options.Limits, catalogPage: cmp.Or(options.CatalogPage, catalogListed)}
 }
 
 // ServeHTTP parses the path, authenticates, authorises, and only then lets
@@ -59,6 +62,9 @@ func (g *Registry) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Registry) serve(w http.ResponseWriter, r *http.Request) error {
 	principal, err := g.authenticate(r)
 	if err != nil {
+		return g.limits.Stranger(r.Context(), w.Header(), clientAddress(r), r.Header.Get("Authorization") != "", err)
+	}
+	if err := g.limits.Count(r.Context(), w.Header(), ratelimit.Key, principal.KeyID); err != nil {
 		return err
 	}
 	route, err := parseRoute(r.URL.Path)

@@ -62,6 +62,7 @@ type Config struct {
 	stopTimeout       time.Duration
 	audit             auditConfig
 	mail              mailConfig
+	limits            limitSettings
 
 	oidc      oidcProvider   // by flags; without an issuer there is none
 	providers []oidcProvider // of the file
@@ -122,6 +123,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.DurationVar, &c.stopTimeout, "stop-timeout", 30*time.Second, "when stopping, let requests under way take this long")
 	c.audit.addFlags(flags)
 	c.mail.addFlags(flags)
+	c.limits.addFlags(flags)
 	c.addOIDCFlags(flags)
 }
 
@@ -302,6 +304,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.mail.check(); err != nil {
+		return err
+	}
+	if _, err := c.limits.limits(); err != nil {
 		return err
 	}
 	if err := c.checkPublicURL(); err != nil {

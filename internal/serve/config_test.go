@@ -55,6 +55,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 		storageKeepFree: "256MB", space: spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},
 		trustedProxies: []string{"10.0.0.1", "10.1.0.0/16"},
 		acme:           acmeConfig{challenge: "tls-alpn-01", httpListen: ":80"},
+		limits:         limitSettings{key: "60000/m", address: "6000/m", wrongKey: "120/m", signIn: "60/m", exchange: "60/m"},
 		mail:           mailConfig{port: 587, tls: "starttls"},
 		oidc: oidcProvider{
 			Name: "sso", UsernameClaim: "preferred_username", GroupsClaim: "groups", SignUp: new(true),

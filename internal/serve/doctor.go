@@ -66,6 +66,7 @@ func Doctor(ctx context.Context, c *Config, log *slog.Logger) []Finding {
 		d.ok("configuration", "the settings can be used")
 	}
 	d.certificate()
+	d.proxies()
 	if d.dataDir() {
 		d.database(ctx, log)
 	}
@@ -127,6 +128,15 @@ func (d *doctor) certificate() {
 		d.warn(name, "put a new certificate into its file: it is read again when it changes", "the certificate expires at %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	default:
 		d.ok(name, "the certificate holds until %s", pair.Leaf.NotAfter.UTC().Format(time.DateOnly))
+	}
+}
+
+// proxies finds limits by address behind a proxy that nobody named.
+func (d *doctor) proxies() {
+	const name = "addresses"
+	behind := strings.HasPrefix(d.c.publicURL, "https://") && d.c.acme.directory == "" && d.c.tlsCert == ""
+	if behind && len(d.c.trustedProxies) == 0 {
+		d.warn(name, "name the proxy's addresses by --trusted-proxy", "a proxy is before the server, and none is trusted: all who come through it are one address for rate limits and failed sign-ins")
 	}
 }
 

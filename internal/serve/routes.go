@@ -28,11 +28,11 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 	if err != nil {
 		return nil, err
 	}
-	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}, m.tracer.Collector()}, m.jobs.Collectors(), m.notify.Collectors(), expiry(m.acme))...)
-	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch})
+	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}, m.tracer.Collector()}, m.jobs.Collectors(), m.notify.Collectors(), m.limits.Collectors(), expiry(m.acme))...)
+	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch, Limits: m.limits})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
-	images := httpserve.Rooted(registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies, CatalogPage: c.catalogPage}))
-	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, RegistryHost: c.registryHost, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference()})
+	images := httpserve.Rooted(registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies, CatalogPage: c.catalogPage, Limits: m.limits}))
+	panel := admin.New(m.control, admin.Options{PublicURL: m.publicURL, RegistryHost: c.registryHost, Log: m.log, Stopping: ctx.Done(), Reference: rest.Reference(), Limits: m.limits})
 
 	r := chi.NewRouter()
 	r.Use(httpserve.RequestID, httpserve.Trace(m.tracer, registry.Pattern), httpserve.Timeouts(2*time.Minute, 5*time.Minute), address, httpserve.AccessLog(m.log), metrics.Measure, httpserve.Recover(m.log),
@@ -47,7 +47,7 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 		r.Use(bodies.Limit, httpserve.LimitBody(httpserve.DefaultBodyLimit))
 		r.Handle("/v1", rest)
 		r.Handle("/v1/*", rest)
-		r.Handle("/openapi.json", rest)
+		r.With(m.countAddress).Handle("/openapi.json", rest)
 		r.Handle("/*", panel) // says which methods a page takes
 	})
 	return r, nil

@@ -26,6 +26,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/notify"
 	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/private"
+	"github.com/constellation-serving/constellation/internal/ratelimit"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/signon"
 	"github.com/constellation-serving/constellation/internal/tracing"
@@ -166,6 +167,7 @@ type mothership struct {
 	queue    *jobs.Queue
 	notify   *notify.Service
 	importer *importer.Importer
+	limits   *ratelimit.Limiter
 	acme     *autotls.Manager // nil without --acme
 	tracer   *tracing.Tracer  // nil without a collector
 
@@ -215,6 +217,9 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, acme *
 	if err != nil {
 		return m, err
 	}
+	if err := m.openLimits(c); err != nil {
+		return m, err
+	}
 	if acme != nil {
 		acme.Use(certificates{m.control})
 	}
@@ -230,6 +235,7 @@ func start(ctx context.Context, c *Config, build Build, publicURL string, acme *
 	}
 	work.Go(func() { m.endJobs(chores) })
 	work.Go(func() { m.keepSystem(chores) })
+	work.Go(func() { m.limits.Run(chores) })
 	work.Go(func() { m.notify.Run(chores) })
 	work.Go(func() { m.keepCertificate(chores) })
 	work.Go(func() { m.askProviders(chores, providers) })
