@@ -28,14 +28,14 @@ func List(ctx context.Context, target Target) (_ []Point, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	files, err := backups(ctx, s, target)
+	files, mothership, err := backups(ctx, s, target)
 	if err != nil {
 		return nil, err
 	}
 	whole, _ := points(files)
 	list := make([]Point, 0, len(whole))
 	for _, name := range whole {
-		m, e, err := readPoint(ctx, s, name)
+		m, e, err := readPoint(ctx, s, name, mothership)
 		if err != nil {
 			var known *constellation.Error
 			if !errors.As(err, &known) {
@@ -60,15 +60,16 @@ func List(ctx context.Context, target Target) (_ []Point, err error) {
 }
 
 // backups returns the files of a target that has backups.
-func backups(ctx context.Context, s source, target Target) (map[string]int64, error) {
+func backups(ctx context.Context, s source, target Target) (files map[string]int64, mothership string, err error) {
 	m, err := readMark(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if m == nil {
-		return nil, constellation.Errorf(constellation.KindNotFound, "there is no backup at %s: it has no %s", target, markName)
+		return nil, "", constellation.Errorf(constellation.KindNotFound, "there is no backup at %s: it has no %s", target, markName)
 	}
-	return s.List(ctx)
+	files, err = s.List(ctx)
+	return files, m.Mothership, err
 }
 
 // choose returns the point of a name, "" for the newest.

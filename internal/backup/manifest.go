@@ -141,8 +141,9 @@ func refuseFormat(is int) error {
 	return nil
 }
 
-// readPoint reads a point's manifest, and holds it to the hash in its last file.
-func readPoint(ctx context.Context, s source, point string) (*Manifest, *end, error) {
+// readPoint reads a point's manifest, and holds it to the hash in its last file and to
+// the mothership whose backups these are.
+func readPoint(ctx context.Context, s source, point, mothership string) (*Manifest, *end, error) {
 	name := pointName(point, "end.json")
 	last, err := readAll(ctx, s, name, maxManifest)
 	if err != nil {
@@ -164,7 +165,13 @@ func readPoint(ctx context.Context, s source, point string) (*Manifest, *end, er
 	if err := decode(name, data, &m); err != nil {
 		return nil, nil, err
 	}
-	return &m, &e, m.check(point)
+	if err := m.check(point); err != nil {
+		return nil, nil, err
+	}
+	if m.Mothership != mothership {
+		return nil, nil, constellation.Errorf(constellation.KindInvalid, "the backup %s is of another mothership (%s) than its target (%s): it was put there by hand; keep it in a target of its own", point, shorten(m.Mothership), shorten(mothership))
+	}
+	return &m, &e, nil
 }
 
 var (

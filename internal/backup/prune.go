@@ -59,7 +59,7 @@ func (t *taker) prune(ctx context.Context) error {
 func (t *taker) needed(ctx context.Context, points []string) (map[string]bool, error) {
 	needed := map[string]bool{}
 	for _, point := range points {
-		m, _, err := readPoint(ctx, t.place, point)
+		m, _, err := readPoint(ctx, t.place, point, t.manifest.Mothership)
 		if err != nil {
 			return nil, err
 		}

@@ -169,14 +169,16 @@ func (r *restorer) run(ctx context.Context) (err error) {
 
 // look reads all of the backup but its blobs, and the key: nothing is written before.
 func (r *restorer) look(ctx context.Context) (err error) {
-	if r.files, err = backups(ctx, r.source, r.Target); err != nil {
+	files, mothership, err := backups(ctx, r.source, r.Target)
+	if err != nil {
 		return err
 	}
+	r.files = files
 	point, err := choose(r.files, r.Target, r.Point)
 	if err != nil {
 		return err
 	}
-	if r.manifest, r.end, err = readPoint(ctx, r.source, point); err != nil {
+	if r.manifest, r.end, err = readPoint(ctx, r.source, point, mothership); err != nil {
 		return err
 	}
 	if err := r.manifest.refuseNewer(); err != nil {

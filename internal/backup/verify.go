@@ -38,7 +38,10 @@ type verifier struct {
 	files  map[string]int64
 	meter  *meter
 	done   Verified
-	blobs  map[string]*wanted // by digest
+
+	mothership string // whose backups these are
+
+	blobs map[string]*wanted // by digest
 }
 
 type wanted struct {
@@ -56,7 +59,7 @@ func Verify(ctx context.Context, target Target, point string, progress func(Prog
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	v := &verifier{source: s, meter: newMeter(), blobs: map[string]*wanted{}}
-	if v.files, err = backups(ctx, s, target); err != nil {
+	if v.files, v.mothership, err = backups(ctx, s, target); err != nil {
 		return nil, err
 	}
 	if _, err := choose(v.files, target, point); err != nil {
@@ -94,7 +97,7 @@ func (v *verifier) fault(file, problem string, points ...string) {
 // point verifies what a point has of its own. Its error is a failure to look.
 func (v *verifier) point(ctx context.Context, name string) error {
 	v.done.Points = append(v.done.Points, name)
-	m, e, err := readPoint(ctx, v.source, name)
+	m, e, err := readPoint(ctx, v.source, name, v.mothership)
 	if problem, ok := faulty(err); ok {
 		v.fault(pointName(name, "manifest.json"), problem, name)
 		return nil
