@@ -7,7 +7,7 @@ import "strings"
 var actionWords = map[string]string{
 	"account.create": "created the account", "account.delete": "deleted the account", "account.invite": "made a password link for",
 	"account.login": "signed in", "account.login_failed": "failed to sign in", "account.sign_on_ended": "ended the sign-on of", "api_key.exchange": "exchanged a token for", "api_key.exchange_refused": "was refused a key by",
-	"token_rule.create": "created the token rule", "token_rule.delete": "removed the token rule", "account.update": "changed the account",
+	"token_rule.create": "created the token rule", "token_rule.delete": "removed the token rule", "token_rule.update": "changed the token rule", "account.update": "changed the account",
 	"session.revoke": "ended a session of", "session.revoke_all": "signed out everywhere",
 	"algorithm_version.import": "asked to import", "algorithm_version.import_cancel": "cancelled the import of", "algorithm_version.import_failed": "could not import",
 	"mirror.create": "added the mirror", "mirror.update": "changed the mirror", "mirror.delete": "removed the mirror", "mirror.poll": "asked to poll the mirror",
@@ -23,6 +23,8 @@ var actionWords = map[string]string{
 	"notification_destination.create": "added the destination", "notification_destination.update": "changed the destination", "notification_destination.delete": "removed the destination",
 	"notification_destination.test": "sent a test to", "notification_delivery.resend": "sent again the message",
 	"notification_rule.create": "made the notification rule", "notification_rule.update": "changed the notification rule", "notification_rule.delete": "removed the notification rule",
+	"backup.take": "took the backup", "backup.fail": "did not end the backup", "backup.restore": "restored the backup",
+	"secret_key.rotate": "rotated the secret key", "signing_key.rotate": "rotated the signing key",
 	"quota.set": "set the quota of", "quota.remove": "removed the quota of",
 	"retention.set": "set the retention of versions of", "retention.remove": "removed the retention of versions of",
 }

@@ -118,16 +118,30 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	delivery, err := w.control.TestDestination(t.Context(), control.Shell(), destination.ID)
 	must(err)
 	w.execute("UPDATE notification_deliveries SET state = 'failed', finished_at = now()") // it can be sent again
+	service := control.NewAccount{Username: "robot", Role: constellation.RoleAdmin, Kind: constellation.KindService}
+	_, err = w.control.CreateAccount(t.Context(), control.Shell(), service)
+	must(err)
+	tokenRule, err := w.control.CreateTokenRule(t.Context(), control.Shell(), constellation.TokenRule{
+		Name: "CI", Issuer: "https://ci.example.com", Audience: "m", Username: "robot", Role: constellation.RoleViewer, Conditions: []constellation.ClaimCondition{{Claim: "sub", Value: "x"}},
+	})
+	must(err)
+	_, err = w.control.SetQuota(t.Context(), control.Shell(), "neo", 1e9)
+	must(err)
+	_, err = w.control.SetRetentionRule(t.Context(), control.Shell(), constellation.RetentionRule{Scope: "neo", Keep: 100, Days: 100})
+	must(err)
 	common := []string{"{destination_id}", destination.ID, "{rule_id}", rule.ID, "{delivery_id}", delivery.ID, "{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
 	places := map[string]*strings.Replacer{
-		"/account": strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
-		"/users":   strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
-		"":         strings.NewReplacer(append(common, "{key_id}", callerKey.ID)...),
+		"/account":     strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
+		"/users":       strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
+		"/token-rules": strings.NewReplacer("{rule_id}", tokenRule.ID),
+		"":             strings.NewReplacer(append(common, "{key_id}", callerKey.ID)...),
 	}
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
 		"schedule": {"night"}, "cron": {"@daily"}, "time_zone": {"UTC"}, "lifetime": {"30"}, "current_password": {password}, "new_password": {"another good password"}, "satellite_version": {"2"}, "version": {"1"}, "port": {"8081"},
 		"kind": {"webhook"}, "url": {hook}, "destinations": {destination.ID}, "quiet.from": {"22:00"}, "quiet.to": {"06:00"}, "quiet.time_zone": {"UTC"},
+		"quota": {"50GB"}, "of": {"neo"}, "keep_versions": {"5"}, "after_days": {"7"},
+		"issuer": {"https://ci.example.com"}, "audience": {"m"}, "conditions": {"sub=y"}, "account": {"robot"}, "token_to_try": {"x"},
 		"owner": {"neo"}, "git_hash": {strings.Repeat("5a", 20)}, "image": {"registry.example.com/team/model:1"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
@@ -162,6 +176,8 @@ func TestEveryRefusalIsShown(t *testing.T) {
 			page = "/notifications"
 		case strings.HasSuffix(r.Pattern, "/resend"):
 			page = "/notifications/log"
+		case strings.HasPrefix(r.Pattern, "/system/retention/"):
+			page = strings.Replace(target, "preview", "new", 1) + "?of=neo"
 		}
 		for editor, draft := range drafts { // an action's form is on the editor's page
 			if action, ok := strings.CutPrefix(r.Pattern, editor+"/"); ok && action != "algorithm" && action != "schedule" {
@@ -191,7 +207,7 @@ func (w refused) refusals(t *testing.T, r Route, target, from string, typed url.
 		if c.status == http.StatusForbidden && r.Role == constellation.RoleViewer || c.status == http.StatusUnprocessableEntity && !takesText[r.Pattern] {
 			continue // everybody may; there is nothing to get wrong
 		}
-		if c.code != "" && (strings.HasSuffix(r.Pattern, "/algorithm/choices") || strings.HasSuffix(r.Pattern, "/schedule/runs")) {
+		if c.code != "" && (strings.HasSuffix(r.Pattern, "/algorithm/choices") || strings.HasSuffix(r.Pattern, "/schedule/runs") || r.Pattern == "/token-rules/try" || r.Pattern == "/system/retention/preview") {
 			continue // changes nothing
 		}
 		for _, part := range []string{"", "layer"} {
@@ -239,7 +255,10 @@ var ofPage = map[string]bool{"/algorithms/import": true,
 }
 
 // takesText are the forms that can be filled in wrongly.
-var takesText = map[string]bool{"/algorithms/import": true,
+var takesText = map[string]bool{
+	"/system/owners/quota": true, "/system/owners/{owner}/quota": true, "/system/retention/new": true, "/system/retention/edit": true, "/system/retention/preview": true,
+	"/token-rules/new": true, "/token-rules/{rule_id}/edit": true, "/token-rules/try": true,
+	"/algorithms/import":              true,
 	"/notifications/destinations/new": true, "/notifications/destinations/{destination_id}/edit": true, "/notifications/rules/new": true, "/notifications/rules/{rule_id}/edit": true,
 	"/satellites/new": true, "/satellites/new/algorithm": true, "/satellites/{satellite_id}/edit": true, "/satellites/{satellite_id}/edit/algorithm": true,
 	"/satellites/new/schedule": true, "/satellites/{satellite_id}/edit/schedule": true,

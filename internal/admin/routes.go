@@ -37,6 +37,8 @@ func (s *server) routes() []route {
 	const launch = satellite + "/launches/{launch_id}"
 	const version = "/algorithms/{owner}/{name}/{hash}"
 	const user = "/users/{username}"
+	const quota = "/system/owners/{owner}/quota"
+	const tokenRule = "/token-rules/{rule_id}"
 	const destination = "/notifications/destinations/{destination_id}"
 	return []route{
 		{"GET", "/setup", anyone, s.showSetup},
@@ -169,6 +171,16 @@ func (s *server) routes() []route {
 		{"GET", user + "/sign-out", admin, s.confirmUser(askSignOut)},
 		{"POST", user + "/sign-out", admin, s.signUserOut},
 
+		{"GET", "/token-rules", admin, s.listTokenRules},
+		{"GET", "/token-rules/new", admin, s.newTokenRule},
+		{"POST", "/token-rules/new", admin, s.createTokenRule},
+		{"GET", "/token-rules/try", admin, s.askToken},
+		{"POST", "/token-rules/try", admin, s.tryToken},
+		{"GET", tokenRule + "/edit", admin, s.editTokenRule},
+		{"POST", tokenRule + "/edit", admin, s.saveTokenRule},
+		{"GET", tokenRule + "/remove", admin, s.askRemoveTokenRule},
+		{"POST", tokenRule + "/remove", admin, s.removeTokenRule},
+
 		{"GET", "/audit", admin, s.showAudit},
 		{"GET", "/audit/export.csv", admin, s.exportCSV},
 		{"GET", "/audit/export.json", admin, s.exportJSON},
@@ -192,6 +204,24 @@ func (s *server) routes() []route {
 		{"GET", "/system", admin, s.showSystem},
 		{"GET", "/system/free", admin, s.confirmFree},
 		{"POST", "/system/free", admin, s.freeSpace},
+		{"GET", "/system/owners", admin, s.listOwners},
+		{"GET", "/system/owners/quota", admin, s.askQuota},
+		{"POST", "/system/owners/quota", admin, s.setQuota},
+		{"GET", quota, admin, s.askQuota},
+		{"POST", quota, admin, s.setQuota},
+		{"GET", quota + "/remove", admin, s.askRemoveQuota},
+		{"POST", quota + "/remove", admin, s.removeQuota},
+		{"GET", "/system/repositories", admin, s.listRepositories},
+		{"GET", "/system/retention", admin, s.listRetention},
+		{"GET", "/system/retention/versions", admin, s.showRetired},
+		{"GET", "/system/retention/new", admin, s.newRetention},
+		{"POST", "/system/retention/new", admin, s.putRetention(false)},
+		{"POST", "/system/retention/preview", admin, s.previewRetention},
+		{"GET", "/system/retention/edit", admin, s.editRetention},
+		{"POST", "/system/retention/edit", admin, s.putRetention(true)},
+		{"GET", "/system/retention/remove", admin, s.askRemoveRetention},
+		{"POST", "/system/retention/remove", admin, s.removeRetention},
+		{"GET", "/system/backups", admin, s.listBackups},
 	}
 }
 

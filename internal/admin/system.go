@@ -46,13 +46,8 @@ func (s *server) space(u *control.Usage) page.Space {
 	if len(u.Collections) > 0 && u.Collections[0].FinishedAt == nil {
 		m.Running = component.Relative(u.Collections[0].StartedAt, s.now())
 	}
-	quotas := map[string]string{}
-	for _, q := range u.Quotas {
-		quotas[q.Owner] = component.Bytes(q.Bytes)
-	}
-	for _, owner := range u.Owners[:min(shownSpace, len(u.Owners))] {
-		m.Owners = append(m.Owners, page.OwnerSpace{SpaceUse: owner, Quota: quotas[owner.Name]})
-	}
+	m.Owners = u.Owners[:min(shownSpace, len(u.Owners))]
+	m.More = u.MoreOwners || len(u.Owners) > shownSpace
 	return m
 }
 

@@ -147,6 +147,7 @@ var sorted = map[string]string{
 	"listSatellites": "satellites", "listSatelliteVersions": "satellite_versions", "listSatelliteKeys": "satellite_keys",
 	"listLaunches": "launches", "listEvents": "events",
 	"listMirrors": "mirrors", "listRegistries": "registries",
+	"listServiceAccounts": "accounts", "listTokenRules": "token_rules", "listOwnerUsage": "owner_usage", "listRepositoryUsage": "repository_usage",
 	"listQuotas": "quotas", "listRetentionRules": "retention_rules",
 	"listNotificationDestinations": "notification_destinations", "listNotificationRules": "notification_rules", "listNotificationDeliveries": "notification_deliveries",
 }

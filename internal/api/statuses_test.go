@@ -106,6 +106,7 @@ func (w *world) documented(name string) []documented {
 	}
 	bodies := map[string]string{
 		"createServiceAccount": `{"username":"b` + name + `","role":"viewer"}`, "updateServiceAccount": `{"role":"operator"}`,
+		"putTokenRule":    `{"name":"put ` + name + `","issuer":"https://ci.example.com","audience":"m","account":"t` + name + `","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`,
 		"createTokenRule": `{"name":"second ` + name + `","issuer":"https://ci.example.com","audience":"m","account":"t` + name + `","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`,
 		"createUser":      `{"username":"a` + name + `","role":"viewer"}`, "updateUser": `{"role":"operator"}`, "createUserKey": `{"name":"second"}`,
 		"createSatellite": satelliteJSON("another " + name), "updateSatellite": `{"name":"renamed ` + name + `"}`, "createSatelliteKey": `{"name":"second"}`,
@@ -294,6 +295,9 @@ func TestEveryConflict(t *testing.T) {
 		case "putNotificationRule":
 			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "another rule has this name"
 			w.call(w.admin, "POST", "/v1/notifications/rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
+		case "putTokenRule":
+			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "somebody else made the same"
+			w.call(w.admin, "POST", "/v1/token-rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
 		case "startCollection", "pollMirror", "createMirrorWebhook", "testNotificationDestination", "resendNotificationDelivery":
 			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of the key "+o.id), "Idempotency-Key: "+o.id).want(t, http.StatusCreated)
 			says = "this Idempotency-Key was used for another request"

@@ -10,6 +10,8 @@ import (
 func (s *server) systemRoutes() {
 	add(s, tagSystem, "GET /v1/system", admin, "getSystem", "Say what this mothership is, and which key signs its launches", s.getSystem)
 	add(s, tagSystem, "GET /v1/system/usage", admin, "getSystemUsage", "Say what the registry takes, by owner and repository, and what could be freed", s.getUsage)
+	add(s, tagSystem, "GET /v1/system/usage/owners", admin, "listOwnerUsage", "List what owners' repositories take, and may take", s.listOwnerUsage)
+	add(s, tagSystem, "GET /v1/system/usage/repositories", admin, "listRepositoryUsage", "List what repositories take", s.listRepositoryUsage)
 	add(s, tagSystem, "POST /v1/system/collections", admin, "startCollection", "Free what nothing needs of the registry's storage, in the background", s.startCollection)
 	s.spaceRuleRoutes()
 }

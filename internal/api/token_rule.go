@@ -34,11 +34,13 @@ func (s *server) tokenRuleRoutes(router chi.Router) {
 	add(s, tagServices, "GET /v1/token-rules", admin, "listTokenRules", "List the rules by which workloads' tokens are exchanged for keys", s.listTokenRules)
 	add(s, tagServices, "POST /v1/token-rules", admin, "createTokenRule", "Make a rule by which workloads' tokens are exchanged for keys", s.createTokenRule)
 	add(s, tagServices, "GET /v1/token-rules/{rule_id}", admin, "getTokenRule", "Show a token rule", s.getTokenRule)
+	add(s, tagServices, "PUT /v1/token-rules/{rule_id}", admin, "putTokenRule", "Replace a token rule", s.putTokenRule)
 	add(s, tagServices, "DELETE /v1/token-rules/{rule_id}", admin, "deleteTokenRule", "Remove a token rule", s.deleteTokenRule)
 	s.exchangeRoute(router)
 }
 
-type tokenRulePath struct {
+// TokenRulePath names a token rule.
+type TokenRulePath struct {
 	RuleID string `path:"rule_id" doc:"The rule's id, a UUID."`
 }
 
@@ -55,21 +57,39 @@ func (s *server) listTokenRules(ctx context.Context, in *ListInput) (*listOutput
 
 func (s *server) createTokenRule(ctx context.Context, in *struct{ Body apiv1.TokenRuleCreate }) (*tokenRuleOutput, error) {
 	c := callOf(ctx)
-	r := constellation.TokenRule{
-		Name: in.Body.Name, Issuer: in.Body.Issuer, Audience: in.Body.Audience, JWKSURL: in.Body.JWKSURL, CA: in.Body.CA,
-		Username: in.Body.Account, Role: constellation.Role(in.Body.Role), Scope: constellation.KeyScope(in.Body.Scope),
-	}
-	for _, condition := range in.Body.Conditions {
-		r.Conditions = append(r.Conditions, constellation.ClaimCondition(condition))
-	}
-	made, err := c.control.CreateTokenRule(ctx, c.principal, r)
+	made, err := c.control.CreateTokenRule(ctx, c.principal, readTokenRule(&in.Body))
 	if err != nil {
 		return nil, err
 	}
 	return &tokenRuleOutput{wireTokenRule(made)}, nil
 }
 
-func (s *server) getTokenRule(ctx context.Context, in *tokenRulePath) (*tokenRuleOutput, error) {
+func readTokenRule(body *apiv1.TokenRuleCreate) constellation.TokenRule {
+	r := constellation.TokenRule{
+		Name: body.Name, Issuer: body.Issuer, Audience: body.Audience, JWKSURL: body.JWKSURL, CA: body.CA,
+		Username: body.Account, Role: constellation.Role(body.Role), Scope: constellation.KeyScope(body.Scope),
+	}
+	for _, condition := range body.Conditions {
+		r.Conditions = append(r.Conditions, constellation.ClaimCondition(condition))
+	}
+	return r
+}
+
+func (s *server) putTokenRule(ctx context.Context, in *struct {
+	TokenRulePath
+	DryRunInput
+	Body apiv1.TokenRuleCreate
+},
+) (*tokenRuleOutput, error) {
+	c := callOf(ctx)
+	put, err := c.control.PutTokenRule(ctx, c.principal, in.RuleID, readTokenRule(&in.Body))
+	if err != nil {
+		return nil, err
+	}
+	return &tokenRuleOutput{wireTokenRule(put)}, nil
+}
+
+func (s *server) getTokenRule(ctx context.Context, in *TokenRulePath) (*tokenRuleOutput, error) {
 	c := callOf(ctx)
 	r, err := c.control.GetTokenRule(ctx, c.principal, in.RuleID)
 	if err != nil {
@@ -78,7 +98,7 @@ func (s *server) getTokenRule(ctx context.Context, in *tokenRulePath) (*tokenRul
 	return &tokenRuleOutput{wireTokenRule(r)}, nil
 }
 
-func (s *server) deleteTokenRule(ctx context.Context, in *tokenRulePath) (*struct{}, error) {
+func (s *server) deleteTokenRule(ctx context.Context, in *TokenRulePath) (*struct{}, error) {
 	c := callOf(ctx)
 	return nil, c.control.DeleteTokenRule(ctx, c.principal, in.RuleID)
 }

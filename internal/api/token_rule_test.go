@@ -1,10 +1,6 @@
 package api
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,32 +18,10 @@ import (
 	"github.com/constellation-serving/constellation/internal/signon/signontest"
 )
 
-// ciIssuer signs tokens as a CI does, and serves its public key.
-func ciIssuer(t *testing.T) (issuer string, sign func(claims map[string]any) string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var server *httptest.Server
-	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		if r.URL.Path == "/keys" {
-			_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "1", Algorithm: "ES256", Use: "sig"}}})
-			return
-		}
-		_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"authorization_endpoint":%q,"token_endpoint":%q}`, server.URL, server.URL+"/keys", server.URL, server.URL)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL, func(claims map[string]any) string {
-		return signontest.SignWith(jose.SigningKey{Algorithm: jose.ES256, Key: key}, claims)
-	}
-}
-
 func TestTokenExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	issuer, sign := ciIssuer(t)
+	issuer, sign := signontest.NewIssuer(t)
 	if _, err := w.control.CreateAccount(t.Context(), control.Shell(), control.NewAccount{Username: "robot", Kind: constellation.KindService, Role: constellation.RoleAdmin}); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +113,7 @@ func TestTokenExchange(t *testing.T) {
 func TestRefusalsOfAnExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	issuer, sign := ciIssuer(t)
+	issuer, sign := signontest.NewIssuer(t)
 	body := `{"subject_token":"` + sign(map[string]any{"iss": issuer, "aud": "m"}) + `"}`
 	exchange := func(body string, header ...string) answer {
 		return w.call("", "POST", "/v1/token-exchange", body, header...)

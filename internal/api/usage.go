@@ -20,17 +20,10 @@ func (s *server) getUsage(ctx context.Context, _ *struct{}) (*usageOutput, error
 		Owners: []apiv1.OwnerUsage{}, Repositories: wireUses(usage.Repositories), Collections: []apiv1.Collection{},
 		Garbage: apiv1.Garbage{Repositories: wireUses(usage.Garbage)},
 	}
-	quotas := map[string]int64{}
-	for _, q := range usage.Quotas {
-		quotas[q.Owner] = q.Bytes
+	for i := range usage.Owners {
+		wire.Owners = append(wire.Owners, wireOwnerUse(&usage.Owners[i]))
 	}
-	for _, o := range usage.Owners {
-		owner := apiv1.OwnerUsage{Owner: o.Name, Bytes: o.Bytes, Blobs: o.Blobs}
-		if quota, ok := quotas[o.Name]; ok {
-			owner.QuotaBytes = &quota
-		}
-		wire.Owners = append(wire.Owners, owner)
-	}
+	wire.MoreOwners, wire.MoreRepositories = usage.MoreOwners, usage.MoreRepositories
 	for _, g := range usage.Garbage {
 		wire.Garbage.Bytes += g.Bytes
 	}
@@ -41,6 +34,30 @@ func (s *server) getUsage(ctx context.Context, _ *struct{}) (*usageOutput, error
 		})
 	}
 	return &usageOutput{wire}, nil
+}
+
+func (s *server) listOwnerUsage(ctx context.Context, in *ListInput) (*listOutput[apiv1.OwnerUsage], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListOwnerUsage(ctx, c.principal, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, wireOwnerUse)
+}
+
+func wireOwnerUse(o *constellation.OwnerUse) apiv1.OwnerUsage {
+	return apiv1.OwnerUsage{Owner: o.Name, Bytes: o.Bytes, Blobs: o.Blobs, QuotaBytes: o.Quota}
+}
+
+func (s *server) listRepositoryUsage(ctx context.Context, in *ListInput) (*listOutput[apiv1.RepositoryUsage], error) {
+	c := callOf(ctx)
+	page, err := c.control.ListRepositoryUsage(ctx, c.principal, in.query())
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, func(u *constellation.SpaceUse) apiv1.RepositoryUsage {
+		return apiv1.RepositoryUsage{Repository: u.Name, Bytes: u.Bytes, Blobs: u.Blobs}
+	})
 }
 
 func wireUses(uses []constellation.SpaceUse) []apiv1.RepositoryUsage {

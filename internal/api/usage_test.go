@@ -108,3 +108,61 @@ func TestQuotasAndRetention(t *testing.T) {
 		t.Error("the rule of every algorithm lets nothing go")
 	}
 }
+
+// TestUsageIsPaged lists owners and repositories from the largest to the smallest, and
+// says in the sum that there are more than it names.
+func TestUsageIsPaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.execute(w.url, `INSERT INTO registry_usage (repository, owner, blobs, bytes) SELECT 'o' || i || '/x', 'o' || i, 1, i FROM generate_series(1, 1001) i`)
+	w.execute(w.url, `INSERT INTO registry_owner_usage (owner, blobs, bytes) SELECT 'o' || i, 1, i FROM generate_series(1, 1001) i`)
+	body := w.call(w.admin, "GET", "/v1/system/usage", "").want(t, http.StatusOK)
+	if body["more_owners"] != true || body["more_repositories"] != true || len(body["owners"].([]any)) != 1000 || len(body["repositories"].([]any)) != 1000 {
+		t.Errorf("of 1001 the sum names %d owners (more: %v) and %d repositories (more: %v)", len(body["owners"].([]any)), body["more_owners"], len(body["repositories"].([]any)), body["more_repositories"])
+	}
+	for path, name := range map[string]string{"/v1/system/usage/owners": "owner", "/v1/system/usage/repositories": "repository"} {
+		seen, last := map[string]bool{}, 1e18
+		for next := path + "?limit=400"; next != ""; {
+			page := w.call(w.admin, "GET", next, "").want(t, http.StatusOK)
+			for _, row := range page["results"].([]any) {
+				use := row.(map[string]any)
+				if bytes := use["bytes"].(float64); bytes > last {
+					t.Errorf("%s: %v comes after %v", path, bytes, last)
+				} else {
+					last = bytes
+				}
+				seen[use[name].(string)] = true
+			}
+			next = ""
+			if marker, ok := page["marker"].(string); ok {
+				next = path + "?limit=400&marker=" + marker
+			}
+		}
+		if len(seen) < 1001 {
+			t.Errorf("%s has %d rows in all, want 1001 at least", path, len(seen))
+		}
+		found := w.call(w.admin, "GET", path+"?q=o1001&sort="+name, "").want(t, http.StatusOK)["results"].([]any)
+		if len(found) != 1 {
+			t.Errorf("%s?q=o1001 finds %v", path, found)
+		}
+	}
+}
+
+// TestPutTokenRule replaces a rule, and refuses what a new one would be refused for.
+func TestPutTokenRule(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.call(w.admin, "POST", "/v1/service-accounts", `{"username":"robot","role":"operator"}`).want(t, http.StatusCreated)
+	body := `{"name":"ci","issuer":"https://ci.example.com","audience":"m","account":"robot","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`
+	made := w.call(w.admin, "POST", "/v1/token-rules", body).want(t, http.StatusCreated)
+	path := "/v1/token-rules/" + made["id"].(string)
+	put := w.call(w.admin, "PUT", path, strings.Replace(body, `"value":"x"`, `"value":"y*"`, 1)).want(t, http.StatusOK)
+	if put["id"] != made["id"] || put["created_at"] != made["created_at"] || put["conditions"].([]any)[0].(map[string]any)["value"] != "y*" {
+		t.Errorf("the rule is %v", put)
+	}
+	w.call(w.admin, "PUT", path, strings.Replace(body, `"viewer"`, `"admin"`, 1)).refused(t, http.StatusUnprocessableEntity, 6001, "role", "")
+	w.call(w.admin, "PUT", path+"?dry_run=true", strings.Replace(body, `"ci"`, `"tried"`, 1)).want(t, http.StatusOK)
+	if got := w.call(w.admin, "GET", path, "").want(t, http.StatusOK); got["name"] != "ci" {
+		t.Errorf("after a dry run the rule is %v", got)
+	}
+}

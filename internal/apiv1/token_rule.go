@@ -23,7 +23,7 @@ type TokenRule struct {
 	CreatedBy  string           `json:"created_by"`
 }
 
-// TokenRuleCreate is the body of POST /v1/token-rules.
+// TokenRuleCreate is the body of POST /v1/token-rules and PUT /v1/token-rules/{rule_id}.
 type TokenRuleCreate struct {
 	Name       string           `json:"name" doc:"At most 200 characters; unique, ignoring case." example:"GitHub releases"`
 	Issuer     string           `json:"issuer" doc:"Whose tokens (iss); https." example:"https://token.actions.githubusercontent.com"`

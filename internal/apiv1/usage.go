@@ -6,11 +6,15 @@ import "time"
 type SystemUsage struct {
 	Bytes        int64             `json:"bytes" doc:"What all blobs take, each once."`
 	Blobs        int64             `json:"blobs"`
-	Owners       []OwnerUsage      `json:"owners" doc:"Those that take the most, up to 1000."`
-	Repositories []RepositoryUsage `json:"repositories" doc:"Those that take the most, up to 1000."`
-	Garbage      Garbage           `json:"garbage" doc:"What a garbage collection would free now."`
-	Collections  []Collection      `json:"collections" doc:"The newest garbage collections, up to ten."`
-	CountedAt    *time.Time        `json:"counted_at" doc:"When the storage was last counted whole; null: not yet, so what was stored by an older version is missing."`
+	Owners       []OwnerUsage      `json:"owners" doc:"Those that take the most, up to 1000; /v1/system/usage/owners has all."`
+	MoreOwners   bool              `json:"more_owners" doc:"There are more than those."`
+	Repositories []RepositoryUsage `json:"repositories" doc:"Those that take the most, up to 1000; /v1/system/usage/repositories has all."`
+
+	MoreRepositories bool `json:"more_repositories" doc:"There are more than those."`
+
+	Garbage     Garbage      `json:"garbage" doc:"What a garbage collection would free now."`
+	Collections []Collection `json:"collections" doc:"The newest garbage collections, up to ten."`
+	CountedAt   *time.Time   `json:"counted_at" doc:"When the storage was last counted whole; null: not yet, so what was stored by an older version is missing."`
 }
 
 // OwnerUsage is what an owner's repositories take.

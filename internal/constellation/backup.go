@@ -14,4 +14,6 @@ type Backup struct {
 	Bytes      int64  // of all that it holds
 	Written    int64  // of these, what its target did not have
 	Error      string // why it failed
+	VerifiedAt *time.Time
+	Fault      string // what was wrong with it when it was read again
 }

@@ -93,8 +93,11 @@ func (s *Service) ExportEvents(ctx context.Context, p Principal, q EventQuery, y
 // EventActions are what the audit log speaks of, for a list to choose from.
 func EventActions() []string {
 	return []string{
-		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.sign_on_ended", "api_key.exchange", "api_key.exchange_refused", "token_rule.create", "token_rule.delete", "account.update",
-		"algorithm_version.create", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.drop_dead_letters", "launch.retry_dead_letters", "launch.update",
+		"account.create", "account.delete", "account.invite", "account.login", "account.login_failed", "account.sign_on_ended", "api_key.exchange", "api_key.exchange_refused", "token_rule.create", "token_rule.delete", "token_rule.update", "account.update",
+		"algorithm_version.create", "algorithm_version.delete", "algorithm_version.import", "algorithm_version.import_cancel", "algorithm_version.import_failed", "algorithm_version.update",
+		"backup.fail", "backup.restore", "backup.take", "bundle.download", "certificate.obtain", "quota.remove", "quota.set",
+		"registry.collect", "registry.collect_request", "registry.create", "registry.delete", "registry.update", "retention.remove", "retention.set",
+		"secret_key.rotate", "signing_key.rotate", "api_key.create", "api_key.revoke", "launch.create", "launch.delete", "launch.drop_dead_letters", "launch.retry_dead_letters", "launch.update",
 		"mirror.create", "mirror.delete", "mirror.make_webhook", "mirror.poll", "mirror.remove_webhook", "mirror.update",
 		"notification_delivery.resend", "notification_destination.create", "notification_destination.delete", "notification_destination.test", "notification_destination.update",
 		"notification_rule.create", "notification_rule.delete", "notification_rule.update",

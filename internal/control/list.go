@@ -295,6 +295,7 @@ func Sorts() map[string]Sort {
 		satelliteVersionListing.name: satelliteVersionListing.sort(),
 		destinationListing.name:      destinationListing.sort(), notificationRuleListing.name: notificationRuleListing.sort(), deliveryListing.name: deliveryListing.sort(),
 		mirrorListing.name: mirrorListing.sort(), foreignRegistryListing.name: foreignRegistryListing.sort(),
+		tokenRuleListing.name: tokenRuleListing.sort(), ownerUseListing.name: ownerUseListing.sort(), repositoryUseListing.name: repositoryUseListing.sort(),
 		quotaListing.name: quotaListing.sort(), retentionListing.name: retentionListing.sort(),
 	}
 }

@@ -54,6 +54,7 @@ type Options struct {
 	AuditRetention    time.Duration // of rows of the audit log; 0 keeps all
 	AuditStreams      []AuditStream
 	Notifications     Notifications
+	Backup            BackupPlan // by the clock
 	// TouchEvery is how often what is asked for again and again is noted as asked
 	// for; 0 is a minute.
 	TouchEvery time.Duration

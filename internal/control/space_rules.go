@@ -64,6 +64,14 @@ func (s *Service) RetentionRules(ctx context.Context, p Principal) ([]constellat
 	return s.db.RetentionRules(ctx)
 }
 
+// RetentionRule returns the rule of a scope; admins only.
+func (s *Service) RetentionRule(ctx context.Context, p Principal, scope string) (*constellation.RetentionRule, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "reading retention rules"); err != nil {
+		return nil, err
+	}
+	return s.db.RetentionRule(ctx, constellation.Fold(scope))
+}
+
 type retentionView struct {
 	Scope        string `json:"scope"`
 	KeepVersions int    `json:"keep_versions"`

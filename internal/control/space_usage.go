@@ -5,22 +5,25 @@ import (
 	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/space"
 )
 
-// usageShown is how many repositories and owners Usage returns at most.
+// usageShown is how many repositories and owners Usage returns at most; ListOwnerUsage
+// and ListRepositoryUsage have all.
 const usageShown = 1000
 
 // Usage is what the registry's content takes. What several repositories have counts
 // in each, and once in the sums of their owner and of all.
 type Usage struct {
 	Total        constellation.SpaceUse
-	Owners       []constellation.SpaceUse
-	Repositories []constellation.SpaceUse
-	Quotas       []constellation.Quota
+	Owners       []constellation.OwnerUse   // that take the most
+	Repositories []constellation.SpaceUse   // that take the most
 	Garbage      []constellation.SpaceUse   // what a garbage collection would free now
 	Collections  []constellation.Collection // the newest first; the one that runs has no end
-	CountedAt    *time.Time                 // when the storage was last counted whole; nil: what is older than that is missing
+	// There are more than those.
+	MoreOwners, MoreRepositories bool
+	CountedAt                    *time.Time // when the storage was last counted whole; nil: what is older than that is missing
 }
 
 // Usage returns what the registry's content takes, those first that take the most;
@@ -34,15 +37,15 @@ func (s *Service) Usage(ctx context.Context, p Principal) (*Usage, error) {
 		return nil, err
 	}
 	u := &Usage{Total: *total}
-	if u.Owners, err = s.db.OwnerUsage(ctx, usageShown); err != nil {
+	most := postgres.List{Sort: "bytes", Desc: true, Limit: usageShown + 1}
+	if u.Owners, err = s.db.OwnerUsePage(ctx, most); err != nil {
 		return nil, err
 	}
-	if u.Repositories, err = s.db.RepositoryUsage(ctx, usageShown); err != nil {
+	if u.Repositories, err = s.db.RepositoryUsePage(ctx, most); err != nil {
 		return nil, err
 	}
-	if u.Quotas, err = s.db.Quotas(ctx); err != nil {
-		return nil, err
-	}
+	u.MoreOwners, u.MoreRepositories = len(u.Owners) > usageShown, len(u.Repositories) > usageShown
+	u.Owners, u.Repositories = u.Owners[:min(usageShown, len(u.Owners))], u.Repositories[:min(usageShown, len(u.Repositories))]
 	if u.Collections, err = s.db.Collections(ctx, space.CollectionsShown); err != nil {
 		return nil, err
 	}

@@ -55,32 +55,65 @@ func (s *Service) CreateTokenRule(ctx context.Context, p Principal, r constellat
 	if err := p.mayEverywhere(constellation.RoleAdmin, "creating a token rule"); err != nil {
 		return nil, err
 	}
+	r.ID, r.CreatedAt, r.CreatedBy = uuid.NewString(), s.now(), p.Username
+	err := s.transact(ctx, func(s *Service) error {
+		accountID, err := s.checkTokenRule(ctx, &r)
+		if err != nil {
+			return err
+		}
+		if err := s.db.InsertTokenRule(ctx, &r, accountID); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "token_rule.create", ruleTarget(&r), nil, viewRule(&r))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &r, nil
+}
+
+// checkTokenRule returns the id of the account that a rule gives keys of, whose name it
+// writes as that is written.
+func (s *Service) checkTokenRule(ctx context.Context, r *constellation.TokenRule) (string, error) {
 	var v constellation.Validation
-	constellation.CheckTokenRule(&v, &r)
+	constellation.CheckTokenRule(&v, r)
 	if r.Scope != "" {
 		scope := string(r.Scope)
 		r.Scope = checkScope(&v, NewKey{Scope: &scope}, r.Role)
 	}
-	r.ID, r.CreatedAt, r.CreatedBy = uuid.NewString(), s.now(), p.Username
+	account, err := s.account(ctx, r.Username)
+	switch {
+	case constellation.KindOf(err) == constellation.KindNotFound || err == nil && account.Kind != constellation.KindService:
+		v.Add("account", "there is no service account %q; make it first", clean(r.Username, 63))
+	case err != nil:
+		return "", err
+	case r.Role.Rank() > account.Role.Rank():
+		v.Add("role", "a rule's role is no higher than its account's: %s has the role %s", account.Username, account.Role)
+	}
+	if err := v.Err(); err != nil {
+		return "", err
+	}
+	r.Username = account.Username
+	return account.ID, nil
+}
+
+// PutTokenRule replaces a rule, but for who made it and when. Keys that it gave before
+// work on until their hour is over.
+func (s *Service) PutTokenRule(ctx context.Context, p Principal, id string, r constellation.TokenRule) (*constellation.TokenRule, error) {
 	err := s.transact(ctx, func(s *Service) error {
-		v := v
-		account, err := s.account(ctx, r.Username)
-		switch {
-		case constellation.KindOf(err) == constellation.KindNotFound || err == nil && account.Kind != constellation.KindService:
-			v.Add("account", "there is no service account %q; make it first", clean(r.Username, 63))
-		case err != nil:
-			return err
-		case r.Role.Rank() > account.Role.Rank():
-			v.Add("role", "a rule's role is no higher than its account's: %s has the role %s", account.Username, account.Role)
-		}
-		if err := v.Err(); err != nil {
+		before, err := s.GetTokenRule(ctx, p, id)
+		if err != nil {
 			return err
 		}
-		r.Username = account.Username
-		if err := s.db.InsertTokenRule(ctx, &r, account.ID); err != nil {
+		r.ID, r.CreatedAt, r.CreatedBy = before.ID, before.CreatedAt, before.CreatedBy
+		accountID, err := s.checkTokenRule(ctx, &r)
+		if err != nil {
 			return err
 		}
-		return s.audit(ctx, p, "token_rule.create", ruleTarget(&r), nil, viewRule(&r))
+		if err := s.db.UpdateTokenRule(ctx, &r, accountID); err != nil {
+			return err
+		}
+		return s.audit(ctx, p, "token_rule.update", ruleTarget(&r), viewRule(before), viewRule(&r))
 	})
 	if err != nil {
 		return nil, err

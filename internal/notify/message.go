@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -99,7 +100,11 @@ func link(publicURL string, n *constellation.Notice) string {
 		return publicURL + "/satellites/" + *n.SatelliteID
 	case n.SubjectKind == "destination":
 		return publicURL + "/notifications"
-	case n.SubjectKind == "storage" || n.SubjectKind == "backup" || n.SubjectKind == "owner":
+	case n.SubjectKind == "owner":
+		return publicURL + "/system/owners?q=" + url.QueryEscape(n.SubjectID)
+	case n.SubjectKind == "backup":
+		return publicURL + "/system/backups"
+	case n.SubjectKind == "storage":
 		return publicURL + "/system"
 	case n.SubjectKind == "account":
 		return publicURL + "/audit"

@@ -9,7 +9,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-const backupColumns = `id, target, started_at, started_by, finished_at, point, blobs, bytes, written, error`
+const backupColumns = `id, target, started_at, started_by, finished_at, point, blobs, bytes, written, error, verified_at, fault`
 
 // removalLock is held shared by whoever removes blobs, and alone for a moment by a
 // backup that begins: what is being removed then is gone before its snapshot.
@@ -57,6 +57,14 @@ func (db *DB) endBackups(ctx context.Context) error {
 		UPDATE backups SET finished_at = seen_at, error = 'it was ended before it was done' WHERE finished_at IS NULL`, nil)
 }
 
+// EndLeftBackups ends the backups that said nothing for a while, and returns them.
+func (db *DB) EndLeftBackups(ctx context.Context, patience time.Duration) ([]constellation.Backup, error) {
+	return collect[constellation.Backup](ctx, db, "end backups whose servers are gone", `
+		UPDATE backups SET finished_at = seen_at, error = 'it was ended before it was done'
+		WHERE finished_at IS NULL AND seen_at < clock_timestamp() - @patience::interval RETURNING `+backupColumns,
+		pgx.NamedArgs{"patience": patience})
+}
+
 // SeenBackup notes that a backup runs.
 func (db *DB) SeenBackup(ctx context.Context, id, written int64) error {
 	return db.execOne(ctx, "note that a backup runs", `
@@ -86,6 +94,27 @@ func (db *DB) TrimBackups(ctx context.Context) error {
 func (db *DB) Backups(ctx context.Context, limit int) ([]constellation.Backup, error) {
 	return collect[constellation.Backup](ctx, db, "list backups", `
 		SELECT `+backupColumns+` FROM backups ORDER BY id DESC LIMIT @limit`, pgx.NamedArgs{"limit": limit})
+}
+
+var backupOrder = ordering{
+	sorts:  map[string]column{"started_at": {"b.started_at", "timestamptz"}, "bytes": {"b.bytes", "bigint"}},
+	id:     column{"b.id", "bigint"},
+	search: "lower(b.target)",
+}
+
+// BackupPage returns a page of the backups that are remembered.
+func (db *DB) BackupPage(ctx context.Context, l List) ([]constellation.Backup, error) {
+	return list[constellation.Backup](ctx, db, "list backups", listQuery{order: backupOrder, rows: selection{
+		columns: `b.id, b.target, b.started_at, b.started_by, b.finished_at, b.point, b.blobs, b.bytes, b.written, b.error, b.verified_at, b.fault`, from: `backups b`,
+	}}, l)
+}
+
+// NoteVerified notes that a backup was read again, and what was wrong with it.
+func (db *DB) NoteVerified(ctx context.Context, target, point, fault string) error {
+	return db.exec(ctx, "note that a backup was verified", `
+		UPDATE backups SET verified_at = clock_timestamp(), fault = @fault
+		WHERE id = (SELECT max(id) FROM backups WHERE target = @target AND point = @point)`,
+		pgx.NamedArgs{"target": target, "point": point, "fault": fault})
 }
 
 // LastBackup returns the last backup that succeeded, nil when there is none.

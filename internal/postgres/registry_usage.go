@@ -9,33 +9,22 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// RepositoryUsage returns up to limit repositories that take the most.
-func (db *DB) RepositoryUsage(ctx context.Context, limit int) ([]constellation.SpaceUse, error) {
-	return collect[constellation.SpaceUse](ctx, db, "list usage of repositories", `
-		SELECT repository AS name, blobs, bytes FROM registry_usage WHERE blobs > 0
-		ORDER BY bytes DESC, repository LIMIT @limit`, pgx.NamedArgs{"limit": limit})
-}
-
-// OwnerUsage returns up to limit owners that take the most.
-func (db *DB) OwnerUsage(ctx context.Context, limit int) ([]constellation.SpaceUse, error) {
-	return collect[constellation.SpaceUse](ctx, db, "list usage of owners", `
-		SELECT owner AS name, blobs, bytes FROM registry_owner_usage WHERE blobs > 0
-		ORDER BY bytes DESC, owner LIMIT @limit`, pgx.NamedArgs{"limit": limit})
-}
-
 // TotalUsage returns what all blobs take that are noted.
 func (db *DB) TotalUsage(ctx context.Context) (*constellation.SpaceUse, error) {
 	return collectOne[constellation.SpaceUse](ctx, db, "sum up usage", `
 		SELECT '' AS name, count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes FROM registry_blobs`, nil, nil)
 }
 
-// OwnerRoom is what an owner has and may have.
-type OwnerRoom struct{ Bytes, Quota int64 }
+// OwnerRoom is what an owner has and may have, and at how many percent people were told.
+type OwnerRoom struct {
+	Bytes, Quota int64
+	Told         int
+}
 
 // OwnerRoom returns what an owner has and may have, nil where there is no quota.
 func (db *DB) OwnerRoom(ctx context.Context, owner string) (*OwnerRoom, error) {
 	rows, err := collect[OwnerRoom](ctx, db, "get room of owner", `
-		SELECT coalesce(u.bytes, 0) AS bytes, q.bytes AS quota
+		SELECT coalesce(u.bytes, 0) AS bytes, q.bytes AS quota, q.told::int AS told
 		FROM registry_quotas q LEFT JOIN registry_owner_usage u ON u.owner = q.owner
 		WHERE q.owner = @owner`, pgx.NamedArgs{"owner": owner})
 	if err != nil || len(rows) == 0 {
@@ -50,11 +39,16 @@ func (db *DB) Quotas(ctx context.Context) ([]constellation.Quota, error) {
 		SELECT owner, bytes, set_at, set_by FROM registry_quotas ORDER BY owner`, nil)
 }
 
-// UpsertQuota sets an owner's quota.
+// UpsertQuota sets an owner's quota. People are told of the new one anew, and the owner
+// is among those that take something, with nothing too.
 func (db *DB) UpsertQuota(ctx context.Context, q constellation.Quota) error {
+	if err := db.exec(ctx, "note owner of quota", `
+		INSERT INTO registry_owner_usage (owner, blobs, bytes) VALUES (@owner, 0, 0) ON CONFLICT DO NOTHING`, pgx.NamedArgs{"owner": q.Owner}); err != nil {
+		return err
+	}
 	return db.exec(ctx, "set quota", `
 		INSERT INTO registry_quotas (owner, bytes, set_at, set_by) VALUES (@owner, @bytes, @at, @by)
-		ON CONFLICT (owner) DO UPDATE SET bytes = excluded.bytes, set_at = excluded.set_at, set_by = excluded.set_by`,
+		ON CONFLICT (owner) DO UPDATE SET bytes = excluded.bytes, set_at = excluded.set_at, set_by = excluded.set_by, told = 0`,
 		pgx.NamedArgs{"owner": q.Owner, "bytes": q.Bytes, "at": q.SetAt, "by": q.SetBy})
 }
 
@@ -68,6 +62,13 @@ func (db *DB) DeleteQuota(ctx context.Context, owner string) error {
 func (db *DB) RetentionRules(ctx context.Context) ([]constellation.RetentionRule, error) {
 	return collect[constellation.RetentionRule](ctx, db, "list retention rules", `
 		SELECT scope, keep, days, set_at, set_by FROM retention_rules ORDER BY scope`, nil)
+}
+
+// RetentionRule returns the rule of a scope.
+func (db *DB) RetentionRule(ctx context.Context, scope string) (*constellation.RetentionRule, error) {
+	return collectOne[constellation.RetentionRule](ctx, db, "get retention rule", `
+		SELECT scope, keep, days, set_at, set_by FROM retention_rules WHERE scope = @scope`,
+		pgx.NamedArgs{"scope": scope}, constellation.Errorf(constellation.KindNotFound, "there is no retention rule of this scope"))
 }
 
 // UpsertRetentionRule sets the rule of a scope.

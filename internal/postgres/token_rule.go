@@ -54,6 +54,18 @@ func (db *DB) InsertTokenRule(ctx context.Context, r *constellation.TokenRule, a
 		})
 }
 
+// UpdateTokenRule changes a rule, which is for an account then.
+func (db *DB) UpdateTokenRule(ctx context.Context, r *constellation.TokenRule, accountID string) error {
+	return db.execOne(ctx, "update token rule", `
+		UPDATE token_rules SET name = @name, name_key = @key, issuer = @issuer, audience = @audience, jwks_url = @jwks_url, ca = @ca,
+			conditions = @conditions, account_id = @account_id, role = @role, scope = @scope
+		WHERE id = @id`,
+		pgx.NamedArgs{
+			"id": r.ID, "name": r.Name, "key": constellation.Fold(r.Name), "issuer": r.Issuer, "audience": r.Audience, "jwks_url": r.JWKSURL, "ca": r.CA,
+			"conditions": r.Conditions, "account_id": accountID, "role": r.Role, "scope": r.Scope,
+		}, constellation.Errorf(constellation.KindNotFound, "there is no token rule %q", r.ID))
+}
+
 // DeleteTokenRule removes a rule.
 func (db *DB) DeleteTokenRule(ctx context.Context, id string) error {
 	return db.exec(ctx, "delete token rule", `DELETE FROM token_rules WHERE id = @id`, pgx.NamedArgs{"id": id})

@@ -28,6 +28,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/bundle"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
+	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/postgres/postgrestest"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/storage/storagetest"
@@ -42,6 +43,7 @@ func TestMain(m *testing.M) {
 // world is a mothership's registry: a database, storage and a server.
 type world struct {
 	t     *testing.T
+	db    *postgres.DB
 	dir   string             // of content in files
 	store *storagetest.Store // of content that is not
 	// redirect says that clients get blobs from there.
@@ -87,7 +89,7 @@ func onEveryStorage(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Now().UTC().Truncate(time.Millisecond)}
+	w := &world{t: t, db: postgrestest.New(t), now: time.Now().UTC().Truncate(time.Millisecond)}
 	var err error
 	if w.storage, err = registry.OpenStorage(t.Context(), config, nil); err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 		t.Fatal(err)
 	}
 	w.control = control.New(control.Options{
-		DB: postgrestest.New(t), Sealer: sealer, Content: w.storage, SystemImage: func(ctx context.Context) (bundle.System, error) { return w.system.System(ctx) },
+		DB: w.db, Sealer: sealer, Content: w.storage, SystemImage: func(ctx context.Context) (bundle.System, error) { return w.system.System(ctx) },
 		PublicURL: "https://mothership.example.com", Version: "v0.0.1", Now: w.clock,
 		Store: w.storage, TouchEvery: time.Microsecond,
 	})

@@ -16,8 +16,10 @@ import (
 	"github.com/constellation-serving/constellation/internal/backup"
 	"github.com/constellation-serving/constellation/internal/command"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/cron"
 	"github.com/constellation-serving/constellation/internal/jobs"
+	"github.com/constellation-serving/constellation/internal/notify"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -26,12 +28,14 @@ type backupSettings struct {
 	target, schedule string
 	keep             int
 	secretKey        bool
+	verify           bool
 }
 
 func (b *backupSettings) addFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &b.target, "backup", "", "take backups by the clock to this place, a folder or s3://BUCKET[/PREFIX][?region=R&endpoint=E]; credentials of a bucket come from where --storage has them")
 	setting(flags.StringVar, &b.schedule, "backup-schedule", "0 2 * * *", "when to take a backup to --backup, as in a crontab and in UTC")
 	setting(flags.IntVar, &b.keep, "backup-keep", 14, "how many backups stay at --backup, the newest; 0 keeps all")
+	setting(flags.BoolVar, &b.verify, "backup-verify", true, "read each backup again after it was taken to --backup, and say what is wrong with it")
 	setting(flags.BoolVar, &b.secretKey, "backup-secret-key", false, "put the secret key into backups too: who reads them then opens every secret in them")
 }
 
@@ -53,6 +57,15 @@ func (b *backupSettings) check() error {
 		return command.UsageError{Err: fmt.Errorf("--backup-schedule is a time as in a crontab: %w", err)}
 	}
 	return nil
+}
+
+// plan is what the panel says of backups by the clock.
+func (b *backupSettings) plan() control.BackupPlan {
+	target, err := backup.ParseTarget(b.target)
+	if b.target == "" || err != nil {
+		return control.BackupPlan{}
+	}
+	return control.BackupPlan{Target: target.String(), Schedule: b.schedule, Keep: b.keep}
 }
 
 // BackupOptions returns what the settings say of a backup of a database to a target.
@@ -116,12 +129,63 @@ func addBackupJobs(set *jobs.Set, c *Config, m *mothership) {
 		return
 	}
 	jobs.Add(set, jobs.Kind[backupDue]{Every: time.Minute, Timeout: backupTimeout, Work: func(ctx context.Context, _ *river.Job[backupDue]) error {
+		if err := errors.Join(m.tellLeftBackups(ctx), m.tellOverdueBackup(ctx, c)); err != nil {
+			return err
+		}
 		due, err := backupIsDue(ctx, &c.backup, m.db, m.startedAt)
 		if err != nil || !due {
 			return err
 		}
 		return m.takeBackup(ctx, c)
 	}})
+}
+
+// backupLeft is how long a backup that says nothing is taken to run.
+const backupLeft = 20 * time.Second
+
+// tellLeftBackups has people told of backups whose server is gone.
+func (m *mothership) tellLeftBackups(ctx context.Context) error {
+	return m.db.Transact(ctx, func(tx *postgres.DB) error {
+		left, err := tx.EndLeftBackups(ctx, backupLeft)
+		if err != nil {
+			return err
+		}
+		for i := range left {
+			if err := tellBackup(ctx, tx, left[i].Target, left[i].Error); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// backupOverdue is after how long without a backup people are told, each day once.
+const backupOverdue = 48 * time.Hour
+
+// tellOverdueBackup has people told when no backup succeeded for long.
+func (m *mothership) tellOverdueBackup(ctx context.Context, c *Config) error {
+	good, err := m.db.LastBackup(ctx)
+	if err != nil {
+		return err
+	}
+	since, last := m.startedAt, "none was ever taken"
+	if good != nil {
+		since, last = good.StartedAt, "the last good one began on "+good.StartedAt.UTC().Format("2006-01-02 at 15:04 UTC")
+	}
+	if time.Since(since) < backupOverdue {
+		return nil
+	}
+	target := c.backup.plan().Target
+	return notify.Record(ctx, m.db, notify.Event{
+		Kind: constellation.NoticeBackupOverdue, Subject: "backup", ID: target, Name: target, Once: "clock", Text: last + "; System and the server's log say why",
+	})
+}
+
+// tellBackup has people told of a backup that failed.
+func tellBackup(ctx context.Context, db *postgres.DB, target, why string) error {
+	return notify.Record(ctx, db, notify.Event{
+		Kind: constellation.NoticeBackupFailed, Subject: "backup", ID: target, Name: target, Text: why + "; see to that place: the next backup is tried in half an hour, and what is there is gone on with",
+	})
 }
 
 // backupIsDue reports whether a backup is due: since the last one, or, where there is
@@ -166,11 +230,43 @@ func (m *mothership) takeBackup(ctx context.Context, c *Config) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("take backup: %w", err)
+		why := "it failed, and the server's log says why"
+		if e, ok := errors.AsType[*constellation.Error](err); ok {
+			why = e.Message
+		}
+		if ctx.Err() != nil { // the server ends; another one goes on
+			return fmt.Errorf("take backup: %w", err)
+		}
+		return errors.Join(fmt.Errorf("take backup: %w", err), tellBackup(ctx, m.db, target.String(), why))
 	}
 	m.log.Info("backup taken", "target", target.String(), "point", taken.Point, "bytes", taken.Bytes, "written", taken.Written, "took", taken.Took.Round(time.Millisecond).String(),
 		"missing", len(taken.Missing), "damaged", len(taken.Damaged), "removed", len(taken.Removed))
-	return nil
+	if !c.backup.verify {
+		return nil
+	}
+	return m.verifyBackup(ctx, target, taken.Point)
+}
+
+// verifyBackup reads a backup again, and has people told what is wrong with it.
+func (m *mothership) verifyBackup(ctx context.Context, target backup.Target, point string) error {
+	done, err := backup.Verify(ctx, target, point, nil)
+	if err != nil {
+		return fmt.Errorf("verify backup: %w", err)
+	}
+	fault := ""
+	if n := len(done.Faults); n > 0 {
+		fault = done.Faults[0].File + ": " + done.Faults[0].Problem
+		if n > 1 {
+			fault += fmt.Sprintf(", and %d more faults, which mothership backup verify names", n-1)
+		}
+		m.log.Error("the backup does not restore whole", "target", target.String(), "point", point, "faults", n, "first", fault)
+	}
+	return m.db.Transact(ctx, func(tx *postgres.DB) error {
+		if err := tx.NoteVerified(ctx, target.String(), point, fault); err != nil || fault == "" {
+			return err
+		}
+		return tellBackup(ctx, tx, target.String(), "read again, it is not whole: "+fault)
+	})
 }
 
 // backupState collects how backups are.
@@ -211,7 +307,7 @@ func (s backupState) Collect(ch chan<- prometheus.Metric) {
 	}
 	number := map[bool]float64{true: 1}
 	gauge(backupPlanned, number[s.due])
-	gauge(backupFailed, number[len(newest) == 1 && newest[0].Error != ""])
+	gauge(backupFailed, number[len(newest) == 1 && newest[0].Error+newest[0].Fault != ""])
 	if good == nil {
 		gauge(backupLast, 0)
 		return

@@ -49,7 +49,7 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		backup: backupSettings{schedule: "0 2 * * *", keep: 14},
+		backup: backupSettings{schedule: "0 2 * * *", keep: 14, verify: true},
 		file:   file, listen: "flag:1", dataDir: "/env", databaseURL: "postgres://env/db", logFormat: "text", logLevel: "info", otlpEndpoint: "http://file:4318",
 		heartbeatInterval: 30 * time.Second, catalogPage: 100, stopDelay: time.Second, stopTimeout: 5 * time.Second,
 		storageKeepFree: "256MB", space: spaceSettings{grace: 24 * time.Hour, tagGrace: 30 * 24 * time.Hour, schedule: "30 3 * * *"},

@@ -188,7 +188,10 @@ func (c *collector) run(ctx context.Context) error {
 	if err := c.links(ctx); err != nil {
 		return err
 	}
-	if err := c.blobs(ctx); err != nil || c.done.Blobs == 0 {
+	if err := c.blobs(ctx); err != nil {
+		return err
+	}
+	if err := c.l.DB.LowerQuotasTold(ctx, constellation.QuotaLevels); err != nil || c.done.Blobs == 0 {
 		return err
 	}
 	return c.by.Done(ctx, &c.done)

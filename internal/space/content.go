@@ -72,7 +72,7 @@ func (l *Ledger) link(ctx context.Context, repository, digest string) error {
 	if err != nil || !added {
 		return err
 	}
-	return l.checkQuota(ctx, repository, 0)
+	return l.checkQuota(ctx, repository)
 }
 
 // StoreManifest stores a manifest and notes it. store writes it, and may be called

@@ -6,17 +6,41 @@ import (
 	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/notify"
+	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// checkQuota refuses what would take an owner's repositories beyond its quota by
-// more bytes. In a transaction that counted them it is exact, however many push.
-func (l *Ledger) checkQuota(ctx context.Context, repository string, more int64) error {
+// checkQuota refuses what took an owner's repositories beyond its quota, and has people
+// told when that is nearly used up. In a transaction that counted what was added it is
+// exact, however many push.
+func (l *Ledger) checkQuota(ctx context.Context, repository string) error {
 	owner, _, _ := strings.Cut(repository, "/")
 	room, err := l.DB.OwnerRoom(ctx, owner)
-	if err != nil || room == nil || room.Bytes+more <= room.Quota {
+	if err != nil || room == nil {
 		return err
 	}
-	return overQuota(owner, room.Bytes, room.Quota)
+	if room.Bytes > room.Quota {
+		return overQuota(owner, room.Bytes, room.Quota)
+	}
+	return l.tellQuota(ctx, owner, room)
+}
+
+// tellQuota has people told when an owner's use comes to a level of its quota, once
+// until it is below that again. Of several that push at once, one tells.
+func (l *Ledger) tellQuota(ctx context.Context, owner string, room *postgres.OwnerRoom) error {
+	level := constellation.QuotaLevel(room.Bytes, room.Quota)
+	if level == room.Told {
+		return nil
+	}
+	before, err := l.DB.QuotaTold(ctx, owner, level)
+	if err != nil || level <= before {
+		return err
+	}
+	return notify.Record(ctx, l.DB, notify.Event{
+		Kind: constellation.NoticeQuotaNear, Subject: "owner", ID: owner, Name: owner,
+		Text: fmt.Sprintf("%d %% of the quota are used, %s of %s; what is beyond it is refused: remove versions that nothing uses, or set a larger quota",
+			constellation.QuotaPercent(room.Bytes, room.Quota), ByteSize(room.Bytes), ByteSize(room.Quota)),
+	})
 }
 
 func overQuota(owner string, has, quota int64) error {

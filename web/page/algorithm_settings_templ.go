@@ -636,7 +636,7 @@ func RemoveVersionLayer(m RemoveVersion) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</bdi> leaves the catalogue, with all revisions of its settings. No satellite can use it any more. This cannot be undone.</p></div><div class=\"notice good\"><h2>What stays</h2><p>No satellite of this mothership uses it, so nobody else is touched. Its image stays in the registry's storage. What was installed of it from a satellite that is gone keeps running. The audit log keeps what was here.</p></div><p class=\"note\">The hash is free then: pushing an image under it makes the version anew.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "</bdi> leaves the catalogue, with all revisions of its settings. No satellite can use it any more. This cannot be undone.</p></div><div class=\"notice good\"><h2>What stays</h2><p>No satellite of this mothership uses it, so nobody else is touched. Its image can be pulled by its digest until the next garbage collection after the grace, a day by default, and is freed then, but for layers that others have. What was installed of it from a satellite that is gone keeps running. The audit log keeps what was here.</p></div><p class=\"note\">The hash is free then: pushing an image under it makes the version anew.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -52,6 +52,10 @@ var walkedLayers = []layers{
 	{page: "/system", opens: []opener{{"Free space", "/system/free"}}},
 	{page: "/notifications?q=chat+{run}", opens: []opener{{"New destination", "/notifications/destinations/new"}, {"Chat {run}", "/notifications/destinations/{destination_id}/edit"}, {"Remove Chat {run}", "/notifications/destinations/{destination_id}/remove"}}},
 	{page: "/notifications/rules?q=all+{run}", opens: []opener{{"New rule", "/notifications/rules/new"}, {"All {run}", "/notifications/rules/{rule_id}/edit"}, {"Remove All {run}", "/notifications/rules/{rule_id}/remove"}}},
+	{page: "/system/owners?q=walked-{run}", opens: []opener{{"New quota", "/system/owners/quota"}, {"walked-{run}", "/system/owners/{owner}/quota"}, {"Remove quota of walked-{run}", "/system/owners/{owner}/quota/remove"}}},
+	{page: "/system/retention", opens: []opener{{"What goes next", "/system/retention/versions"}, {"New rule", "/system/retention/new"}}},
+	{page: "/system/retention?q=walked-{run}", opens: []opener{{"walked-{run}", "/system/retention/edit"}, {"Remove the rule of walked-{run}", "/system/retention/remove"}}},
+	{page: "/token-rules?q=ci+{run}", opens: []opener{{"New token rule", "/token-rules/new"}, {"Try a token", "/token-rules/try"}, {"CI {run}", "/token-rules/{rule_id}/edit"}, {"Remove CI {run}", "/token-rules/{rule_id}/remove"}}},
 	{page: "/users", opens: []opener{{"Invite user", "/users/new"}}},
 	{page: ofUser, opens: []opener{{"Reset password", ofUser + "/password"}, {"Disable user", ofUser + "/disable"}, {"New API key", ofUser + "/keys/new"}, {"Sign out everywhere", ofUser + "/sign-out"}, {"Revoke laptop", ofUser + "/keys/{key_id}/revoke"}}},
 	{page: "/users/disabled-{run}", opens: []opener{{"Enable user", ofUser + "/enable"}}},
@@ -62,7 +66,7 @@ var walkedLayers = []layers{
 var wholePages = []string{
 	"/", "/account", "/algorithms", "/algorithms/import", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
 	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
-	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/users", ofUser,
+	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/system/owners", "/system/repositories", "/system/retention", "/system/backups", "/token-rules", "/users", ofUser,
 }
 
 // TestLayersAreThoseOfTheRouteTable has the walk below leave out no dialog and no

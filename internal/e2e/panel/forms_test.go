@@ -9,6 +9,7 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/admin"
 	"github.com/constellation-serving/constellation/internal/apiv1"
+	"github.com/constellation-serving/constellation/internal/loadtest"
 	"github.com/constellation-serving/constellation/internal/waittest"
 )
 
@@ -85,6 +86,17 @@ var forms = []form{
 	{route: "/notifications/rules/{rule_id}/edit", fill: [][2]string{{"name", "Told {run}"}}, button: "Save rule", sees: "Saved the rule Told {run}"},
 	{route: "/notifications/rules/{rule_id}/remove", button: "Remove rule", sees: "Removed the rule"},
 	{route: "/notifications/destinations/{destination_id}/remove", button: "Remove destination", sees: "Removed the destination"},
+	{route: "/system/owners/quota", fill: [][2]string{{"owner", "quota-{run}"}, {"quota", "50GB"}}, button: "Save quota", sees: "The quota of quota-{run} is 50 GB now."},
+	{route: "/system/owners/{owner}/quota", page: "/system/owners/walked-{run}/quota", fill: [][2]string{{"quota", "60GB"}}, button: "Save quota", sees: "The quota of walked-{run} is 60 GB now."},
+	{route: "/system/owners/{owner}/quota/remove", page: "/system/owners/walked-{run}/quota/remove", button: "Remove quota", sees: "Removed the quota of walked-{run}."},
+	{route: "/system/retention/new", fill: [][2]string{{"of", "kept-{run}"}}, button: "Save rule", sees: "Saved the rule of kept-{run}."},
+	{route: "/system/retention/preview", page: "/system/retention/new", fill: [][2]string{{"of", "kept-{run}"}, {"keep_versions", "5"}}, button: "Show what goes", sees: "With this rule, the rules let go of"},
+	{route: "/system/retention/edit", page: "/system/retention/edit?of=walked-{run}", fill: [][2]string{{"after_days", "900"}}, button: "Save rule", sees: "Saved the rule of walked-{run}."},
+	{route: "/system/retention/remove", page: "/system/retention/remove?of=walked-{run}", button: "Remove rule", sees: "Removed the rule of walked-{run}."},
+	{route: "/token-rules/new", fill: [][2]string{{"name", "New {run}"}, {"issuer", "https://ci.example.com"}, {"conditions", "sub=x"}}, button: "Save token rule", sees: "Saved the token rule New {run}."},
+	{route: "/token-rules/try", fill: [][2]string{{"token_to_try", "e30.eyJpc3MiOiJodHRwczovL25vYm9keS5leGFtcGxlIn0.e30"}}, button: "Try token", sees: "No token rule is for its issuer"},
+	{route: "/token-rules/{rule_id}/edit", page: "/token-rules/{token_rule_id}/edit", fill: [][2]string{{"name", "Edited {run}"}}, button: "Save token rule", sees: "Saved the token rule Edited {run}."},
+	{route: "/token-rules/{rule_id}/remove", page: "/token-rules/{token_rule_id}/remove", button: "Remove token rule", sees: "Removed the token rule"},
 	{route: "/system/free", button: "Free space", sees: "is being freed in the background"},
 	{route: "/users/new", fill: [][2]string{{"username", "guest-{run}"}}, button: "Invite user", sees: "It works once"},
 	{route: "/users/{username}/role", page: "/users/{username}", button: "Save role", sees: "The role is viewer now."},
@@ -183,6 +195,7 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 		must(err)
 	}
 	told := w.told(t, run)
+	tokenRule := w.spaceRules(t, run)
 	overtake := func() {
 		latest, _, err := w.api.GetSatellite(t.Context(), satellite.ID)
 		must(err)
@@ -192,7 +205,24 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 	report := func() { must(w.beat(t.Context(), satellite.ID, launch.ID, 2, 2, "", reportWork)) }
 	return ground{overtake: overtake, report: report, fill: strings.NewReplacer("{satellite_id}", satellite.ID, "{launch_id}", launch.ID, "{key_id}", key.ID, "{number}", "1",
 		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run, "{owner}", "walked", "{name}", run, "{hash}", used, "{unused_hash}", unused,
-		"{destination_id}", told.destination, "{rule_id}", told.rule, "{delivery_id}", told.delivery)}
+		"{destination_id}", told.destination, "{rule_id}", told.rule, "{delivery_id}", told.delivery, "{token_rule_id}", tokenRule)}
+}
+
+// spaceRules makes a quota, a retention rule and a token rule, whose id it returns.
+func (w *world) spaceRules(t *testing.T, run string) string {
+	t.Helper()
+	call := func(method, path, body string, into any) {
+		t.Helper()
+		if _, err := (loadtest.Client{URL: w.url, Key: w.key}).Call(t.Context(), method, path, body, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call("PUT", "/v1/quotas/walked-"+run, `{"bytes":50000000000}`, nil)
+	call("PUT", "/v1/retention?scope=walked-"+run, `{"keep_versions":1000,"after_days":1000}`, nil)
+	call("POST", "/v1/service-accounts", `{"username":"robot-`+run+`","role":"admin"}`, nil)
+	var made struct{ ID string }
+	call("POST", "/v1/token-rules", `{"name":"CI `+run+`","issuer":"https://ci.example.com","audience":"m","account":"robot-`+run+`","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`, &made)
+	return made.ID
 }
 
 // told is a destination, a rule for it, and a message that failed.

@@ -23,6 +23,8 @@ const Bucket = "images"
 type Store struct {
 	URL string
 
+	backend gofakes3.Backend
+
 	mu    sync.Mutex
 	fault func(w http.ResponseWriter, r *http.Request) bool
 	seen  map[string]int // requests by method
@@ -44,7 +46,7 @@ func New(t testing.TB) *Store {
 	if err := backend.CreateBucket(Bucket); err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{seen: map[string]int{}}
+	s := &Store{backend: backend, seen: map[string]int{}}
 	s3 := gofakes3.New(backend).Server()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -111,4 +113,22 @@ func Refuse(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>` + code + `</Code><Message>as the test wants it</Message></Error>`)) // nobody left to tell
+}
+
+// Bytes adds up the objects whose keys begin with a prefix, which is below the
+// bucket.
+func (s *Store) Bytes(t testing.TB, prefix string) (total int64) {
+	t.Helper()
+	for page, more := "", true; more; {
+		list, err := s.backend.ListBucket(Bucket, &gofakes3.Prefix{HasPrefix: true, Prefix: prefix}, gofakes3.ListBucketPage{Marker: page, HasMarker: page != ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range list.Contents {
+			total += c.Size
+			page = c.Key
+		}
+		more = list.IsTruncated
+	}
+	return total
 }
