@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,7 +73,7 @@ func (s *server) renderLaunchForm(r *request, status int, m page.LaunchForm, pro
 
 // typedLaunch returns the form of a launch instance as it was sent.
 func typedLaunch(f url.Values) (page.LaunchForm, int) {
-	m := page.LaunchForm{Version: f.Get("satellite_version"), Name: f.Get("name"), Description: f.Get("description"), Revision: f.Get("revision")}
+	m := page.LaunchForm{Version: f.Get("satellite_version"), Name: f.Get("name"), Description: f.Get("description"), Labels: lines(f.Get("labels")), Revision: f.Get("revision")}
 	n, err := strconv.Atoi(m.Version)
 	if err != nil {
 		n = -1 // no version; the check says which there are
@@ -80,11 +81,20 @@ func typedLaunch(f url.Values) (page.LaunchForm, int) {
 	return m, n
 }
 
+// typedLabels returns the labels of a form; nil of one that asks for none.
+func typedLabels(f url.Values) (constellation.Labels, error) {
+	if !f.Has("labels") {
+		return nil, nil
+	}
+	return constellation.ParseLabels(f.Get("labels"))
+}
+
 func (s *server) createLaunch(r *request) error {
 	m, version := typedLaunch(r.PostForm)
+	labels, wrong := typedLabels(r.PostForm)
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
-		made, err := service.CreateLaunch(r.Context(), r.p, r.satellite.ID, control.NewLaunch{SatelliteVersion: version, Name: m.Name, Description: m.Description})
-		if err != nil {
+		made, err := service.CreateLaunch(r.Context(), r.p, r.satellite.ID, control.NewLaunch{SatelliteVersion: version, Name: m.Name, Description: m.Description, Labels: labels})
+		if err = cmp.Or(err, wrong); err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: r.satelliteURL(), Flash: component.Flash{
@@ -102,7 +112,7 @@ func (s *server) createLaunch(r *request) error {
 
 func (s *server) askEditLaunch(r *request) error {
 	m := page.LaunchForm{
-		Version: strconv.Itoa(r.launch.SatelliteVersion), Name: r.launch.Name, Description: r.launch.Description, Revision: strconv.FormatInt(r.launch.Revision, 10),
+		Version: strconv.Itoa(r.launch.SatelliteVersion), Name: r.launch.Name, Description: r.launch.Description, Labels: r.launch.Labels.Text(), Revision: strconv.FormatInt(r.launch.Revision, 10),
 	}
 	switch q := r.URL.Query(); {
 	case q.Has("revision"): // all that is typed, to see the difference
@@ -116,10 +126,11 @@ func (s *server) askEditLaunch(r *request) error {
 func (s *server) editLaunch(r *request) error {
 	m, version := typedLaunch(r.PostForm)
 	revision, _ := strconv.ParseInt(m.Revision, 10, 64) // 0 fits no launch
+	labels, wrong := typedLabels(r.PostForm)
 	o, err := s.once(r, func(service *control.Service) (outcome, error) {
 		changed, err := service.UpdateLaunch(r.Context(), r.p, r.satellite.ID, r.launch.ID, &revision,
-			control.LaunchChange{SatelliteVersion: &version, Name: &m.Name, Description: &m.Description})
-		if err != nil {
+			control.LaunchChange{SatelliteVersion: &version, Name: &m.Name, Description: &m.Description, Labels: labels})
+		if err = cmp.Or(err, wrong); err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: r.launchURL(), Flash: changedLaunch(r.launch, changed)}, nil

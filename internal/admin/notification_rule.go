@@ -58,7 +58,7 @@ func (s *server) newNotificationRule(r *request) error {
 func readNotificationRule(r *request, id string) (*page.NotificationRuleForm, constellation.NotificationRule) {
 	get := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
 	f := &page.NotificationRuleForm{
-		ID: id, Name: get("name"), Satellites: get("satellites.name"), Kinds: r.PostForm["kinds"], Destinations: r.PostForm["destinations"], Except: r.PostForm["quiet.except"],
+		ID: id, Name: get("name"), Satellites: get("satellites.name"), Labels: get("satellites.labels"), Kinds: r.PostForm["kinds"], Destinations: r.PostForm["destinations"], Except: r.PostForm["quiet.except"],
 		Group: get("group_seconds"), Repeat: get("repeat_seconds"), QuietFrom: get("quiet.from"), QuietTo: get("quiet.to"), TimeZone: get("quiet.time_zone"), Disabled: get("disabled") == "true",
 	}
 	number := func(text string) int {
@@ -75,7 +75,7 @@ func readNotificationRule(r *request, id string) (*page.NotificationRuleForm, co
 		return list
 	}
 	rule := constellation.NotificationRule{
-		Name: f.Name, Selector: constellation.SatelliteSelector{Name: f.Satellites}, Kinds: kinds(f.Kinds), DestinationIDs: append([]string{}, f.Destinations...),
+		Name: f.Name, Selector: constellation.SatelliteSelector{Name: f.Satellites, Labels: f.Labels}, Kinds: kinds(f.Kinds), DestinationIDs: append([]string{}, f.Destinations...),
 		GroupSeconds: number(f.Group), RepeatSeconds: number(f.Repeat), Disabled: f.Disabled,
 	}
 	if f.QuietFrom != "" || f.QuietTo != "" || f.TimeZone != "" || len(f.Except) > 0 {
@@ -132,7 +132,7 @@ func (s *server) editNotificationRule(r *request) error {
 		return list
 	}
 	form := &page.NotificationRuleForm{
-		ID: rule.ID, Token: newToken(), Name: rule.Name, Satellites: rule.Selector.Name, Kinds: names(rule.Kinds), Destinations: rule.DestinationIDs,
+		ID: rule.ID, Token: newToken(), Name: rule.Name, Satellites: rule.Selector.Name, Labels: rule.Selector.Labels, Kinds: names(rule.Kinds), Destinations: rule.DestinationIDs,
 		Group: strconv.Itoa(rule.GroupSeconds), Repeat: strconv.Itoa(rule.RepeatSeconds), Disabled: rule.Disabled,
 	}
 	if q := rule.Quiet; q != nil {

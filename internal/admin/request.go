@@ -136,6 +136,7 @@ func newDraftOf(satellite *constellation.Satellite) constellation.SatelliteDraft
 	d := constellation.SatelliteDraft{ID: uuid.NewString()}
 	if satellite != nil {
 		d.SatelliteID, d.Name, d.BaseName = satellite.ID, satellite.Name, satellite.Name
+		d.Labels, d.BaseLabels = satellite.Labels.Text(), satellite.Labels.Text()
 		d.BaseRevision, d.BaseVersion = satellite.Revision, satellite.LatestVersion.Number
 		d.Algorithms, d.Schedules = constellation.DraftAlgorithms(satellite.LatestVersion.Algorithms), satellite.LatestVersion.Schedules
 	}
@@ -145,7 +146,7 @@ func newDraftOf(satellite *constellation.Satellite) constellation.SatelliteDraft
 // typedDraft returns the draft that the editor's form carries.
 func typedDraft(r *request) constellation.SatelliteDraft {
 	f := r.PostForm
-	d := constellation.SatelliteDraft{ID: f.Get("draft"), Name: strings.TrimSpace(f.Get("name")), BaseName: f.Get("base_name")}
+	d := constellation.SatelliteDraft{ID: f.Get("draft"), Name: strings.TrimSpace(f.Get("name")), BaseName: f.Get("base_name"), Labels: lines(f.Get("labels")), BaseLabels: lines(f.Get("base_labels"))}
 	if r.satellite != nil {
 		d.SatelliteID = r.satellite.ID
 		d.BaseRevision, _ = strconv.ParseInt(f.Get("base_revision"), 10, 64) // 0 fits no satellite: seen as a conflict

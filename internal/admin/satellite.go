@@ -41,13 +41,17 @@ func (s *server) showSatellite(r *request) error {
 // nil; when the layer alone is asked for, nothing else is read.
 func (s *server) showLaunches(r *request, title string, status int, layer templ.Component) error {
 	m := page.SatelliteLaunches{Satellite: s.base(r, title, "", layer)}
+	var wrong int
 	if layer == nil || r.fragment() != "layer" {
-		l := readList(r, r.satelliteURL(), "name")
-		found, err := s.control.ListLaunches(r.Context(), r.p, r.satellite.ID, l.query())
-		if err != nil {
+		l, q, narrow := narrowed(r, r.satelliteURL(), "name", "Find an instance")
+		found, err := s.control.ListLaunches(r.Context(), r.p, r.satellite.ID, q)
+		if m.Problem, wrong, err = unreadable(err); err != nil {
 			return err
 		}
-		m.Query, m.Sort, m.Orders, m.Launches = l.q, l.sort, l.orders("name", "created_at"), found.Items
+		if status == http.StatusOK {
+			status = wrong
+		}
+		m.Narrow, m.Sort, m.Orders, m.Launches = narrow, l.sort, l.orders("name", "created_at"), found.Items
 		m.Pager = pagerOf(l, found)
 	}
 	return r.render(status, page.SatelliteLaunchesPage(m))

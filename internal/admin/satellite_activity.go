@@ -71,6 +71,11 @@ func values(data []byte) map[string]string {
 	}
 	m := make(map[string]string, len(raw))
 	for name, value := range raw {
+		var labels constellation.Labels
+		if name == "labels" && json.Unmarshal(value, &labels) == nil {
+			m[name] = strings.ReplaceAll(labels.Text(), "\n", ", ")
+			continue
+		}
 		m[name] = describeValue(value)
 	}
 	return m

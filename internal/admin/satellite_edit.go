@@ -40,7 +40,7 @@ func (s *server) renderEditor(r *request, status int, m page.SatelliteEditor) er
 		if r.draft.BaseRevision != r.satellite.Revision {
 			_, both := constellation.MergeVersions(base, &r.satellite.LatestVersion, typed, nil)
 			m.Conflict = &page.EditConflict{
-				By: r.satellite.UpdatedBy, Number: r.satellite.LatestVersion.Number, Name: r.satellite.Name,
+				By: r.satellite.UpdatedBy, Number: r.satellite.LatestVersion.Number, Name: r.satellite.Name, Labels: r.satellite.Labels.Text(),
 				Theirs: constellation.DiffVersions(base, &r.satellite.LatestVersion), Mine: m.Difference, Both: both,
 			}
 			if status == http.StatusOK && r.Method == http.MethodPost {
@@ -207,6 +207,10 @@ func (s *server) rebase(r *request) error {
 	if r.draft.Name == r.draft.BaseName {
 		r.draft.Name = r.satellite.Name
 	}
+	if r.draft.Labels == r.draft.BaseLabels {
+		r.draft.Labels = r.satellite.Labels.Text()
+	}
+	r.draft.BaseLabels = r.satellite.Labels.Text()
 	r.draft.BaseName, r.draft.BaseRevision, r.draft.BaseVersion = r.satellite.Name, r.satellite.Revision, r.satellite.LatestVersion.Number
 	r.draft.Algorithms, r.draft.Schedules = constellation.DraftAlgorithms(merged.Algorithms), merged.Schedules
 	return s.keepAnd(r, r.draftURL(""))

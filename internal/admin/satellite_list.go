@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -109,15 +110,37 @@ func other(sort, column string) string {
 	return column
 }
 
+// narrowed reads a list that labels narrow too.
+func narrowed(r *request, path, sort, label string) (list, control.ListQuery, component.Narrow) {
+	l := readList(r, path, sort)
+	q := l.query()
+	if r.URL.Path == path {
+		q.Selector = strings.TrimSpace(r.URL.Query().Get("selector"))
+	}
+	l.keep = map[string]string{"selector": q.Selector}
+	return l, q, component.Narrow{URL: path, Label: label, Query: l.q, Selector: q.Selector, Keep: map[string]string{"sort": l.sort}}
+}
+
+// unreadable returns what is wrong with a list's selector, for the list to show, and
+// the status of that.
+func unreadable(err error) (string, int, error) {
+	p, _ := problems(err)
+	if p["selector"] == "" {
+		return "", http.StatusOK, err
+	}
+	return p["selector"], http.StatusBadRequest, nil
+}
+
 func (s *server) listSatellites(r *request) error {
-	l := readList(r, "/", "-created_at")
-	found, err := s.control.ListSatellites(r.Context(), r.p, l.query())
+	l, q, narrow := narrowed(r, "/", "-created_at", "Search satellites")
+	found, err := s.control.ListSatellites(r.Context(), r.p, q)
+	problem, status, err := unreadable(err)
 	if err != nil {
 		return err
 	}
-	return r.render(http.StatusOK, page.SatelliteListPage(page.SatelliteList{
+	return r.render(status, page.SatelliteListPage(page.SatelliteList{
 		Frame: s.frame(r, "Constellation"), MayCreate: r.p.Role == constellation.RoleAdmin,
-		Query: l.q, Sort: l.sort, Orders: l.orders("name", "created_at", "expires_at", "latest_version", "launches"),
+		Narrow: narrow, Problem: problem, Sort: l.sort, Orders: l.orders("name", "created_at", "expires_at", "latest_version", "launches"),
 		Satellites: found.Items, Pager: pagerOf(l, found),
 	}))
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,6 +25,10 @@ func (s *server) save(r *request) error {
 // saveAsIs is save without the question.
 func (s *server) saveAsIs(r *request) error {
 	wanted, problem := draftSpec(r.draft)
+	labels, err := draftLabels(r.draft)
+	if p, ok := problems(err); ok {
+		maps.Copy(problem, p)
+	}
 	if len(problem) > 0 {
 		return s.renderEditor(r, http.StatusUnprocessableEntity, page.SatelliteEditor{Problems: problem})
 	}
@@ -34,9 +39,9 @@ func (s *server) saveAsIs(r *request) error {
 			return o, movedSchedules()
 		}
 		if r.satellite == nil {
-			o, err = create(r, service, wanted)
+			o, err = create(r, service, wanted, labels)
 		} else {
-			o, err = update(r, service, wanted)
+			o, err = update(r, service, wanted, labels)
 		}
 		if err != nil {
 			return o, err
@@ -128,8 +133,17 @@ func draftSpec(d constellation.SatelliteDraft) (control.VersionSpec, component.P
 	return spec, wrong
 }
 
-func create(r *request, service *control.Service, wanted control.VersionSpec) (outcome, error) {
-	made, err := service.CreateSatellite(r.Context(), r.p, control.NewSatellite{Name: r.draft.Name, Algorithms: wanted.Algorithms, Schedules: wanted.Schedules})
+// draftLabels returns the labels that a draft is to have; nil are those that the
+// satellite has, which a draft that says nothing else of them keeps.
+func draftLabels(d constellation.SatelliteDraft) (constellation.Labels, error) {
+	if d.Labels == d.BaseLabels {
+		return nil, nil
+	}
+	return constellation.ParseLabels(d.Labels)
+}
+
+func create(r *request, service *control.Service, wanted control.VersionSpec, labels constellation.Labels) (outcome, error) {
+	made, err := service.CreateSatellite(r.Context(), r.p, control.NewSatellite{Name: r.draft.Name, Labels: labels, Algorithms: wanted.Algorithms, Schedules: wanted.Schedules})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -138,9 +152,9 @@ func create(r *request, service *control.Service, wanted control.VersionSpec) (o
 	}}, nil
 }
 
-// update renames the satellite and makes its next version, as far as either
+// update renames and labels the satellite and makes its next version, as far as either
 // is asked for.
-func update(r *request, service *control.Service, wanted control.VersionSpec) (outcome, error) {
+func update(r *request, service *control.Service, wanted control.VersionSpec, labels constellation.Labels) (outcome, error) {
 	ctx, revision := r.Context(), r.draft.BaseRevision
 	o := outcome{Target: "/satellites/" + r.satellite.ID + "/algorithms", Flash: component.Flash{Text: "Nothing was changed."}}
 	base, err := service.GetSatelliteVersion(ctx, r.p, r.satellite.ID, r.draft.BaseVersion)
@@ -151,12 +165,15 @@ func update(r *request, service *control.Service, wanted control.VersionSpec) (o
 		return o, err
 	}
 	// Always asked for, so that a second editor's save is noticed.
-	renamed, err := service.UpdateSatellite(ctx, r.p, r.satellite.ID, &revision, control.SatelliteChange{Name: &r.draft.Name})
+	renamed, err := service.UpdateSatellite(ctx, r.p, r.satellite.ID, &revision, control.SatelliteChange{Name: &r.draft.Name, Labels: labels})
 	if err != nil {
 		return o, err
 	}
-	if renamed.Revision != revision {
+	switch {
+	case renamed.Name != r.satellite.Name:
 		o.Flash.Text = "Renamed to " + renamed.Name + "."
+	case renamed.Revision != revision:
+		o.Flash.Text = "Saved the labels of " + renamed.Name + "."
 	}
 	difference := constellation.DiffVersions(base, r.draft.Typed())
 	if difference.Count() == 0 {

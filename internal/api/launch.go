@@ -19,7 +19,7 @@ func (s *server) launchRoutes() {
 	add(s, tagLaunches, "PUT /v1/satellites/{satellite_id}/launches", operator, "putLaunch", "Make the launch instance of a name, or make it as it is here", s.putLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}", viewer, "getLaunch", "Show a launch instance", s.getLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/history", viewer, "getLaunchHistory", "Show how a launch instance did over time", s.getLaunchHistory)
-	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name or description", s.updateLaunch)
+	add(s, tagLaunches, "PATCH /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "updateLaunch", "Change a launch instance's version, name, description or labels", s.updateLaunch)
 	add(s, tagLaunches, "DELETE /v1/satellites/{satellite_id}/launches/{launch_id}", operator, "deleteLaunch", "Remove a launch instance; what runs keeps serving", s.deleteLaunch)
 	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches/{launch_id}/dead-letters", operator, "decideDeadLetters", "Ask a launch instance to retry or drop dead letters, with its next heartbeat", s.askDeadLetters)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches/{launch_id}/plan", operator, "getPlan", "Get the signed plan of a launch instance", s.getPlan)
@@ -47,7 +47,7 @@ type listLaunchesInput struct {
 func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*listOutput[apiv1.Launch], error) {
 	c := callOf(ctx)
 	query := in.query()
-	query.Name, query.Algorithm, query.Status = in.Name, in.Algorithm, in.Status
+	query.Name, query.Algorithm, query.Status, query.Selector = in.Name, in.Algorithm, in.Status, in.Selector
 	page, err := c.control.ListLaunches(ctx, c.principal, in.SatelliteID, query)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ type createLaunchInput struct {
 func (s *server) createLaunch(ctx context.Context, in *createLaunchInput) (*launchOutput, error) {
 	c := callOf(ctx)
 	launch, err := c.control.CreateLaunch(ctx, c.principal, in.SatelliteID, control.NewLaunch{
-		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description,
+		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description, Labels: in.Body.Labels,
 	})
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (s *server) updateLaunch(ctx context.Context, in *updateLaunchInput) (*laun
 		return nil, err
 	}
 	launch, err := c.control.UpdateLaunch(ctx, c.principal, in.SatelliteID, in.LaunchID, revision, control.LaunchChange{
-		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description,
+		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Body.Name, Description: in.Body.Description, Labels: in.Body.Labels,
 	})
 	if err != nil {
 		return nil, err
@@ -203,7 +203,7 @@ func (s *server) getPlan(ctx context.Context, in *planInput) (*planOutput, error
 
 func wireLaunch(l *constellation.Launch) apiv1.Launch {
 	return apiv1.Launch{
-		ID: l.ID, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion, Name: l.Name, Description: l.Description,
+		ID: l.ID, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion, Name: l.Name, Description: l.Description, Labels: l.Labels.Over(nil),
 		CreatedAt: l.CreatedAt.UTC(), CreatedBy: l.CreatedBy, UpdatedAt: l.UpdatedAt.UTC(),
 		FirstSeenAt: utc(l.FirstSeenAt), LastSeenAt: utc(l.LastSeenAt), RunningVersion: l.RunningVersion,
 		SystemVersion: l.SystemVersion, Status: string(l.Status), StatusReason: l.StatusReason, StatusSince: utc(l.StatusSince),

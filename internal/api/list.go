@@ -33,12 +33,14 @@ type NameInput struct {
 type SatelliteFilter struct {
 	Algorithm string `query:"algorithm" doc:"Keeps the satellites whose latest version has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
 	Status    string `query:"status" enum:"up,degraded,stale,never_seen" doc:"Keeps the satellites that have a launch instance with this status."`
+	Selector  string `query:"selector" maxLength:"1000" doc:"Keeps what has such labels, in Kubernetes' syntax: region=eu, tier!=staging, region in (eu,us), tier notin (dev), tier, !tier; with commas between, all of them." example:"region in (eu,us),tier!=dev"`
 }
 
 // LaunchFilter narrows launch instances to what they should run and how they do.
 type LaunchFilter struct {
 	Algorithm string `query:"algorithm" doc:"Keeps the launch instances whose satellite version has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
 	Status    string `query:"status" enum:"up,degraded,stale,never_seen" doc:"Keeps the launch instances with this status."`
+	Selector  string `query:"selector" maxLength:"1000" doc:"Keeps what has such labels, in Kubernetes' syntax: region=eu, tier!=staging, region in (eu,us), tier notin (dev), tier, !tier; with commas between, all of them." example:"region in (eu,us),tier!=dev"`
 }
 
 // ExpandAlgorithms asks for what a list of satellites or versions leaves out.

@@ -57,7 +57,7 @@ func (s *server) putSatellite(ctx context.Context, in *putSatelliteInput) (*putS
 	}
 	spec := versionSpec(in.Body.Algorithms, in.Body.Schedules)
 	satellite, did, err := c.control.PutSatellite(ctx, c.principal, condition, control.NewSatellite{
-		Name: in.Name, ExpiresAt: utc(in.Body.ExpiresAt), Algorithms: spec.Algorithms, Schedules: spec.Schedules,
+		Name: in.Name, ExpiresAt: utc(in.Body.ExpiresAt), Labels: in.Body.Labels, Algorithms: spec.Algorithms, Schedules: spec.Schedules,
 	})
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (s *server) putLaunch(ctx context.Context, in *putLaunchInput) (*putLaunchO
 		return nil, err
 	}
 	launch, did, err := c.control.PutLaunch(ctx, c.principal, in.SatelliteID, condition, control.NewLaunch{
-		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Name, Description: in.Body.Description,
+		SatelliteVersion: in.Body.SatelliteVersion, Name: in.Name, Description: in.Body.Description, Labels: in.Body.Labels,
 	})
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ func (s *server) satelliteRoutes() {
 	add(s, tagSatellites, "POST /v1/satellites", admin, "createSatellite", "Make a satellite with its version 1", s.createSatellite)
 	add(s, tagSatellites, "PUT /v1/satellites", admin, "putSatellite", "Make the satellite of a name, or make it as it is here", s.putSatellite)
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}", viewer, "getSatellite", "Show a satellite and its latest version", s.getSatellite)
-	add(s, tagSatellites, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename or renew a satellite", s.updateSatellite)
+	add(s, tagSatellites, "PATCH /v1/satellites/{satellite_id}", admin, "updateSatellite", "Rename, renew or label a satellite", s.updateSatellite)
 	add(s, tagSatellites, "DELETE /v1/satellites/{satellite_id}", admin, "deleteSatellite", "Remove a satellite; what runs keeps serving", s.deleteSatellite)
 
 	add(s, tagSatellites, "GET /v1/satellites/{satellite_id}/versions", viewer, "listSatelliteVersions", "List a satellite's versions", s.listSatelliteVersions)
@@ -50,7 +50,7 @@ func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*
 	c := callOf(ctx)
 	query := in.query()
 	query.Expand, query.Name = in.Expand != "", in.Name
-	query.Algorithm, query.Status = in.Algorithm, in.Status
+	query.Algorithm, query.Status, query.Selector = in.Algorithm, in.Status, in.Selector
 	page, err := c.control.ListSatellites(ctx, c.principal, query)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (s *server) createSatellite(ctx context.Context, in *createSatelliteInput) 
 	c := callOf(ctx)
 	spec := versionSpec(in.Body.Algorithms, in.Body.Schedules)
 	satellite, err := c.control.CreateSatellite(ctx, c.principal, control.NewSatellite{
-		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Algorithms: spec.Algorithms, Schedules: spec.Schedules,
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Labels: in.Body.Labels, Algorithms: spec.Algorithms, Schedules: spec.Schedules,
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (s *server) updateSatellite(ctx context.Context, in *updateSatelliteInput) 
 		return nil, err
 	}
 	satellite, err := c.control.UpdateSatellite(ctx, c.principal, in.SatelliteID, revision, control.SatelliteChange{
-		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt),
+		Name: in.Body.Name, ExpiresAt: utc(in.Body.ExpiresAt), Labels: in.Body.Labels,
 	})
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func versionSpec(algorithms []apiv1.SatelliteAlgorithm, schedules []apiv1.Schedu
 func wireSatellite(s *constellation.Satellite) apiv1.Satellite {
 	return apiv1.Satellite{
 		ID: s.ID, Name: s.Name, CreatedAt: s.CreatedAt.UTC(), CreatedBy: s.CreatedBy, UpdatedAt: s.UpdatedAt.UTC(),
-		ExpiresAt: s.ExpiresAt.UTC(), LatestVersion: wireSatelliteVersion(&s.LatestVersion),
+		ExpiresAt: s.ExpiresAt.UTC(), Labels: s.Labels.Over(nil), LatestVersion: wireSatelliteVersion(&s.LatestVersion),
 		Launches: apiv1.LaunchCounts{Total: s.LaunchCount, Up: s.LaunchesUp, Degraded: s.LaunchesDegraded, Stale: s.LaunchesStale},
 	}
 }

@@ -4,23 +4,24 @@ import "time"
 
 // Launch is one installation of one satellite version.
 type Launch struct {
-	ID               string     `json:"id" format:"uuid"`
-	SatelliteID      string     `json:"satellite_id" format:"uuid"`
-	SatelliteVersion int        `json:"satellite_version" doc:"The version it is to run."`
-	Name             string     `json:"name" example:"berlin-1"`
-	Description      string     `json:"description" example:"The cluster in the basement"`
-	CreatedAt        time.Time  `json:"created_at"`
-	CreatedBy        string     `json:"created_by" example:"neo"`
-	UpdatedAt        time.Time  `json:"updated_at"`
-	FirstSeenAt      *time.Time `json:"first_seen_at" doc:"When it first reported; null: never."`
-	LastSeenAt       *time.Time `json:"last_seen_at" doc:"When it last reported; null: never."`
-	RunningVersion   *int       `json:"running_version" doc:"The version it last said it runs; null: not known."`
-	SystemVersion    string     `json:"system_version" doc:"The version of its engines' program; empty: not known." example:"v1.4.0"`
-	Status           string     `json:"status" enum:"never_seen,up,degraded,stale" doc:"By the mothership's clock. never_seen: it did not report yet, or cannot reach the mothership, and may serve."`
-	StatusReason     string     `json:"status_reason" doc:"Why, in words." example:"foo/bar has 1 of 2 replicas ready"`
-	StatusSince      *time.Time `json:"status_since" doc:"Since when the status is this; null: never seen."`
-	Ready            int        `json:"ready" doc:"Replicas of all algorithms that can be called."`
-	Wanted           int        `json:"wanted" doc:"Replicas of all algorithms that there should be."`
+	ID               string            `json:"id" format:"uuid"`
+	SatelliteID      string            `json:"satellite_id" format:"uuid"`
+	SatelliteVersion int               `json:"satellite_version" doc:"The version it is to run."`
+	Name             string            `json:"name" example:"berlin-1"`
+	Description      string            `json:"description" example:"The cluster in the basement"`
+	Labels           map[string]string `json:"labels" nullable:"false" doc:"What it is chosen by, as Kubernetes labels are; they are of no version." example:"{\"region\":\"eu\"}"`
+	CreatedAt        time.Time         `json:"created_at"`
+	CreatedBy        string            `json:"created_by" example:"neo"`
+	UpdatedAt        time.Time         `json:"updated_at"`
+	FirstSeenAt      *time.Time        `json:"first_seen_at" doc:"When it first reported; null: never."`
+	LastSeenAt       *time.Time        `json:"last_seen_at" doc:"When it last reported; null: never."`
+	RunningVersion   *int              `json:"running_version" doc:"The version it last said it runs; null: not known."`
+	SystemVersion    string            `json:"system_version" doc:"The version of its engines' program; empty: not known." example:"v1.4.0"`
+	Status           string            `json:"status" enum:"never_seen,up,degraded,stale" doc:"By the mothership's clock. never_seen: it did not report yet, or cannot reach the mothership, and may serve."`
+	StatusReason     string            `json:"status_reason" doc:"Why, in words." example:"foo/bar has 1 of 2 replicas ready"`
+	StatusSince      *time.Time        `json:"status_since" doc:"Since when the status is this; null: never seen."`
+	Ready            int               `json:"ready" doc:"Replicas of all algorithms that can be called."`
+	Wanted           int               `json:"wanted" doc:"Replicas of all algorithms that there should be."`
 }
 
 // LaunchDetail answers GET …/launches/{launch_id}: the launch and what it last
@@ -116,15 +117,17 @@ type LaunchPoint struct {
 
 // LaunchCreate is the body of POST /v1/satellites/{satellite_id}/launches.
 type LaunchCreate struct {
-	SatelliteVersion int    `json:"satellite_version,omitempty" minimum:"1" doc:"Which version to install; left out, the latest." example:"1"`
-	Name             string `json:"name" doc:"At most 200 characters; unique in the satellite." example:"berlin-1"`
-	Description      string `json:"description,omitempty" example:"The cluster in the basement"`
+	SatelliteVersion int               `json:"satellite_version,omitempty" minimum:"1" doc:"Which version to install; left out, the latest." example:"1"`
+	Name             string            `json:"name" doc:"At most 200 characters; unique in the satellite." example:"berlin-1"`
+	Description      string            `json:"description,omitempty" example:"The cluster in the basement"`
+	Labels           map[string]string `json:"labels,omitempty" doc:"At most 32, key=value by Kubernetes' rules; left out, none." example:"{\"region\":\"eu\"}"`
 }
 
 // LaunchUpdate is the body of PATCH …/launches/{launch_id}: what is left out
 // stays.
 type LaunchUpdate struct {
-	SatelliteVersion *int    `json:"satellite_version,omitempty" doc:"The version that the next get and deploy install." example:"2"`
-	Name             *string `json:"name,omitempty" doc:"At most 200 characters; unique in the satellite." example:"berlin-1"`
-	Description      *string `json:"description,omitempty" example:"The cluster in the basement"`
+	SatelliteVersion *int              `json:"satellite_version,omitempty" doc:"The version that the next get and deploy install." example:"2"`
+	Name             *string           `json:"name,omitempty" doc:"At most 200 characters; unique in the satellite." example:"berlin-1"`
+	Description      *string           `json:"description,omitempty" example:"The cluster in the basement"`
+	Labels           map[string]string `json:"labels,omitzero" doc:"All labels, at most 32; {} has none." example:"{\"region\":\"eu\"}"`
 }

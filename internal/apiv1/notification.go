@@ -46,7 +46,8 @@ type NotificationDestinationUpdate struct {
 
 // SatelliteSelector says of which satellites something is.
 type SatelliteSelector struct {
-	Name string `json:"name,omitempty" doc:"The satellite's name, ignoring case; each '*' stands for anything. Left out, or with an empty name, it is everything, also what is of no satellite." example:"prod-*"`
+	Name   string `json:"name,omitempty" doc:"The satellite's name, ignoring case; each '*' stands for anything. Left out, or with an empty name, it is everything, also what is of no satellite." example:"prod-*"`
+	Labels string `json:"labels,omitempty" doc:"Which labels they have, in Kubernetes' syntax for selectors; of a launch instance its own labels count over its satellite's." example:"tier=prod,region in (eu,us)"`
 }
 
 // QuietHours are when a rule tells nothing.

@@ -5,14 +5,15 @@ import "time"
 // Satellite is a group of algorithms to be run elsewhere. Its ETag is its
 // revision, which grows with every change.
 type Satellite struct {
-	ID            string           `json:"id" format:"uuid"`
-	Name          string           `json:"name" example:"Edge Berlin"`
-	CreatedAt     time.Time        `json:"created_at"`
-	CreatedBy     string           `json:"created_by" example:"neo"`
-	UpdatedAt     time.Time        `json:"updated_at"`
-	ExpiresAt     time.Time        `json:"expires_at" doc:"From then on bundles are refused; what runs keeps serving."`
-	LatestVersion SatelliteVersion `json:"latest_version"`
-	Launches      LaunchCounts     `json:"launches"`
+	ID            string            `json:"id" format:"uuid"`
+	Name          string            `json:"name" example:"Edge Berlin"`
+	CreatedAt     time.Time         `json:"created_at"`
+	CreatedBy     string            `json:"created_by" example:"neo"`
+	UpdatedAt     time.Time         `json:"updated_at"`
+	ExpiresAt     time.Time         `json:"expires_at" doc:"From then on bundles are refused; what runs keeps serving."`
+	Labels        map[string]string `json:"labels" nullable:"false" doc:"What it is chosen by, as Kubernetes labels are; they are of no version." example:"{\"region\":\"eu\"}"`
+	LatestVersion SatelliteVersion  `json:"latest_version"`
+	Launches      LaunchCounts      `json:"launches"`
 }
 
 // LaunchCounts are how many launch instances a satellite has and how they do;
@@ -94,6 +95,7 @@ type Schedule struct {
 type SatelliteCreate struct {
 	Name       string               `json:"name" doc:"At most 200 characters; unique." example:"Edge Berlin"`
 	ExpiresAt  *time.Time           `json:"expires_at,omitempty" doc:"Left out, one year from now."`
+	Labels     map[string]string    `json:"labels,omitempty" doc:"At most 32, key=value by Kubernetes' rules; left out, none." example:"{\"region\":\"eu\"}"`
 	Algorithms []SatelliteAlgorithm `json:"algorithms" doc:"The algorithms of version 1." nullable:"false"`
 	Schedules  []Schedule           `json:"schedules,omitempty" doc:"The schedules of version 1; left out, none." nullable:"false"`
 }
@@ -101,8 +103,9 @@ type SatelliteCreate struct {
 // SatelliteUpdate is the body of PATCH /v1/satellites/{satellite_id}: what is
 // left out stays. It makes no new version.
 type SatelliteUpdate struct {
-	Name      *string    `json:"name,omitempty" doc:"At most 200 characters; unique." example:"Edge Munich"`
-	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Renews the satellite."`
+	Name      *string           `json:"name,omitempty" doc:"At most 200 characters; unique." example:"Edge Munich"`
+	ExpiresAt *time.Time        `json:"expires_at,omitempty" doc:"Renews the satellite."`
+	Labels    map[string]string `json:"labels,omitzero" doc:"All labels, at most 32; {} has none." example:"{\"region\":\"eu\"}"`
 }
 
 // SatelliteVersionCreate is the body of POST …/versions: the whole list of the

@@ -74,7 +74,7 @@ func (c *Client) DecideDeadLetters(ctx context.Context, satelliteID, launchID st
 	return &command, nil
 }
 
-// UpdateLaunch changes a launch instance's version, name or description;
+// UpdateLaunch changes a launch instance's version, name, description or labels;
 // ifMatch as in UpdateSatellite.
 func (c *Client) UpdateLaunch(ctx context.Context, satelliteID, launchID, ifMatch string, change apiv1.LaunchUpdate) (launch *apiv1.Launch, etag string, err error) {
 	launch = &apiv1.Launch{}

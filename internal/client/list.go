@@ -12,16 +12,17 @@ import (
 // ListOptions ask for one page of a list; the zero value is its first fifty. A
 // page may have fewer results than Limit: it ends where Marker is nil.
 type ListOptions struct {
-	Q      string // keeps what has this in its name
-	Sort   string // a field, with "-" before it for descending
-	Limit  int    // results a page
-	Marker string // of the page before
-	Expand string // algorithms or changes: what is nested in results and left out else
+	Q        string // keeps what has this in its name
+	Selector string // of satellites and launches: keeps what has such labels
+	Sort     string // a field, with "-" before it for descending
+	Limit    int    // results a page
+	Marker   string // of the page before
+	Expand   string // algorithms or changes: what is nested in results and left out else
 }
 
 func (o ListOptions) query() url.Values {
 	query := url.Values{}
-	for name, value := range map[string]string{"q": o.Q, "sort": o.Sort, "marker": o.Marker, "expand": o.Expand} {
+	for name, value := range map[string]string{"q": o.Q, "sort": o.Sort, "marker": o.Marker, "expand": o.Expand, "selector": o.Selector} {
 		if value != "" {
 			query.Set(name, value)
 		}

@@ -34,7 +34,7 @@ func (c *Client) GetSatellite(ctx context.Context, id string) (satellite *apiv1.
 	return satellite, header.Get("ETag"), nil
 }
 
-// UpdateSatellite renames or renews a satellite. With ifMatch it fails when
+// UpdateSatellite renames, renews or labels a satellite. With ifMatch it fails when
 // somebody else has changed it since: see IsPreconditionFailed.
 func (c *Client) UpdateSatellite(ctx context.Context, id, ifMatch string, change apiv1.SatelliteUpdate) (satellite *apiv1.Satellite, etag string, err error) {
 	satellite = &apiv1.Satellite{}

@@ -14,6 +14,8 @@ type SatelliteDraft struct {
 	BaseVersion  int              `json:"base_version"`
 	BaseName     string           `json:"base_name"`
 	Name         string           `json:"name"`
+	BaseLabels   string           `json:"base_labels,omitempty"` // as Labels.Text has them
+	Labels       string           `json:"labels,omitempty"`      // as they were typed
 	Algorithms   []DraftAlgorithm `json:"algorithms"`
 	Schedules    []Schedule       `json:"schedules,omitempty"`
 }

@@ -40,6 +40,7 @@ type Launch struct {
 	UpdatedAt        time.Time
 	UpdatedBy        string
 	Revision         int64 // grows with every change; the ETag
+	Labels           Labels
 
 	// What it reports, by the mothership's clock; zero before the first time.
 	FirstSeenAt    *time.Time

@@ -88,5 +88,6 @@ type Notice struct {
 	SubjectKind, SubjectID, SubjectName string
 	SatelliteID                         *string // nil when it is of no satellite
 	SatelliteName                       string
+	Labels                              Labels `json:"-"` // of its launch over those of its satellite, when it is matched with rules
 	Text                                string // one sentence or two, with no secret
 }

@@ -119,12 +119,17 @@ type NotificationRule struct {
 // SatelliteSelector says of which satellites a rule is. Its zero value is everything,
 // also what is of no satellite.
 type SatelliteSelector struct {
-	Name string `json:"name,omitempty"` // each '*' stands for anything; case does not count
+	Name   string `json:"name,omitempty"`   // each '*' stands for anything; case does not count
+	Labels string `json:"labels,omitempty"` // a LabelSelector; of a launch its own labels count over its satellite's
 }
 
-// Matches reports whether a notice is of such a satellite.
+// Matches reports whether a notice is of such a satellite, or of such a launch of it.
 func (s SatelliteSelector) Matches(n *Notice) bool {
-	return s.Name == "" || n.SatelliteID != nil && glob(Fold(s.Name), Fold(n.SatelliteName))
+	if s == (SatelliteSelector{}) {
+		return true
+	}
+	labels, err := ParseLabelSelector(s.Labels)
+	return err == nil && n.SatelliteID != nil && (s.Name == "" || glob(Fold(s.Name), Fold(n.SatelliteName))) && labels.Matches(n.Labels)
 }
 
 // Matches reports whether the rule is for a notice.
@@ -139,6 +144,7 @@ func CheckNotificationRule(v *Validation, r *NotificationRule) {
 	if len([]rune(r.Selector.Name)) > 200 || strings.ContainsFunc(r.Selector.Name, IsInvisible) {
 		v.Add("satellites.name", "a pattern has at most 200 characters, of those that are seen; each '*' in it stands for anything")
 	}
+	CheckLabelSelector(v, "satellites.labels", r.Selector.Labels)
 	if len(r.DestinationIDs) == 0 || len(r.DestinationIDs) > 20 {
 		v.Add("destinations", "a rule tells 1 to 20 destinations")
 	}

@@ -21,6 +21,7 @@ type Satellite struct {
 	UpdatedAt     time.Time
 	UpdatedBy     string
 	Revision      int64 // grows with every change; the ETag
+	Labels        Labels
 	LatestVersion SatelliteVersion
 
 	// Launches it has, and how many of them are up, degraded and stale; the rest

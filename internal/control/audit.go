@@ -117,11 +117,12 @@ func viewVersion(v *constellation.AlgorithmVersion) versionView {
 }
 
 type satelliteView struct {
-	Name       string          `json:"name"`
-	ExpiresAt  time.Time       `json:"expires_at"`
-	Version    int             `json:"version"`
-	Algorithms []algorithmView `json:"algorithms"`
-	Schedules  []scheduleView  `json:"schedules,omitempty"`
+	Name       string               `json:"name"`
+	ExpiresAt  time.Time            `json:"expires_at"`
+	Labels     constellation.Labels `json:"labels,omitempty"`
+	Version    int                  `json:"version"`
+	Algorithms []algorithmView      `json:"algorithms"`
+	Schedules  []scheduleView       `json:"schedules,omitempty"`
 }
 
 type algorithmView struct {
@@ -188,7 +189,7 @@ func viewSchedule(s constellation.Schedule) scheduleView {
 }
 
 func viewSatellite(s *constellation.Satellite) satelliteView {
-	view := satelliteView{Name: s.Name, ExpiresAt: s.ExpiresAt, Version: s.LatestVersion.Number, Algorithms: []algorithmView{}}
+	view := satelliteView{Name: s.Name, ExpiresAt: s.ExpiresAt, Labels: s.Labels, Version: s.LatestVersion.Number, Algorithms: []algorithmView{}}
 	for _, a := range s.LatestVersion.Algorithms {
 		view.Algorithms = append(view.Algorithms, viewAlgorithm(a))
 	}
@@ -199,12 +200,13 @@ func viewSatellite(s *constellation.Satellite) satelliteView {
 }
 
 type launchView struct {
-	Name             string `json:"name"`
-	Description      string `json:"description"`
-	SatelliteID      string `json:"satellite_id"`
-	SatelliteVersion int    `json:"satellite_version"`
+	Name             string               `json:"name"`
+	Description      string               `json:"description"`
+	SatelliteID      string               `json:"satellite_id"`
+	SatelliteVersion int                  `json:"satellite_version"`
+	Labels           constellation.Labels `json:"labels,omitempty"`
 }
 
 func viewLaunch(l *constellation.Launch) launchView {
-	return launchView{Name: l.Name, Description: l.Description, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion}
+	return launchView{Name: l.Name, Description: l.Description, SatelliteID: l.SatelliteID, SatelliteVersion: l.SatelliteVersion, Labels: l.Labels}
 }

@@ -32,6 +32,7 @@ func (s *Service) KeepSatelliteDraft(ctx context.Context, p Principal, d *conste
 	}
 	kept := *d
 	kept.ID, kept.Name = id, clean(d.Name, maxDraftText)
+	kept.Labels, kept.BaseLabels = keptText(d.Labels), keptText(d.BaseLabels)
 	if len(d.Algorithms) > constellation.MaxAlgorithms {
 		return constellation.Errorf(constellation.KindInvalid, "a satellite has at most %d algorithms; these are %d", constellation.MaxAlgorithms, len(d.Algorithms))
 	}
@@ -65,11 +66,13 @@ const maxDraftSettings = 2 * constellation.MaxEnvBytes
 // keptSettings are a line's settings as they are stored: text that was not looked
 // at, without what PostgreSQL cannot keep.
 func keptSettings(t constellation.PodSettingsText) constellation.PodSettingsText {
-	keep := func(text string) string {
-		text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
-		return text[:min(len(text), maxDraftSettings)]
-	}
-	return constellation.PodSettingsText{Env: keep(t.Env), EnvFrom: keep(t.EnvFrom), Volumes: keep(t.Volumes)}
+	return constellation.PodSettingsText{Env: keptText(t.Env), EnvFrom: keptText(t.EnvFrom), Volumes: keptText(t.Volumes)}
+}
+
+// keptText is text of several lines as it is stored.
+func keptText(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "")
+	return text[:min(len(text), maxDraftSettings)]
 }
 
 // keptSchedules are a draft's schedules as they are stored: those that were

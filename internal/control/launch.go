@@ -15,12 +15,14 @@ import (
 type NewLaunch struct {
 	SatelliteVersion  int
 	Name, Description string
+	Labels            constellation.Labels // nil is none; of one that is put, those that it has
 }
 
 // LaunchChange is what UpdateLaunch changes; nil leaves a field alone.
 type LaunchChange struct {
 	SatelliteVersion  *int
 	Name, Description *string
+	Labels            constellation.Labels // all of them
 }
 
 const maxDescription = 2000 // characters
@@ -72,7 +74,7 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 	now := s.now()
 	launch := &constellation.Launch{
 		ID: uuid.NewString(), SatelliteID: satellite.ID, SatelliteVersion: n.SatelliteVersion, Name: n.Name,
-		Description: n.Description, CreatedAt: now, CreatedBy: p.Username, UpdatedAt: now, UpdatedBy: p.Username, Revision: 1,
+		Description: n.Description, Labels: n.Labels, CreatedAt: now, CreatedBy: p.Username, UpdatedAt: now, UpdatedBy: p.Username, Revision: 1,
 	}
 	if launch.SatelliteVersion == 0 {
 		launch.SatelliteVersion = satellite.LatestVersion.Number
@@ -98,6 +100,7 @@ func (s *Service) CreateLaunch(ctx context.Context, p Principal, satelliteID str
 func (s *Service) checkLaunch(ctx context.Context, satellite *constellation.Satellite, l *constellation.Launch) error {
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a launch", l.Name)
+	constellation.CheckLabels(&v, "labels", l.Labels)
 	if utf8.RuneCountInString(l.Description) > maxDescription || !validText(l.Description) {
 		v.Add("description", "a description has at most %d characters, in UTF-8", maxDescription)
 	}
@@ -145,7 +148,7 @@ func (s *Service) launch(ctx context.Context, p Principal, satelliteID, launchID
 	return launch, nil
 }
 
-// UpdateLaunch changes a launch's version, name or description; what runs
+// UpdateLaunch changes a launch's version, name, description or labels; what runs
 // follows at its next deploy. With ifMatch another revision is
 // KindPreconditionFailed.
 func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, launchID string, ifMatch *int64, c LaunchChange) (*constellation.Launch, error) {
@@ -162,10 +165,13 @@ func (s *Service) UpdateLaunch(ctx context.Context, p Principal, satelliteID, la
 		if c.Description != nil {
 			launch.Description = *c.Description
 		}
+		if c.Labels != nil {
+			launch.Labels = c.Labels
+		}
 		if err := s.checkLaunch(ctx, satellite, launch); err != nil {
 			return err
 		}
-		if *launch == before {
+		if launch.SatelliteVersion == before.SatelliteVersion && launch.Name == before.Name && launch.Description == before.Description && launch.Labels.Equal(before.Labels) {
 			return nil
 		}
 		launch.UpdatedAt, launch.UpdatedBy = s.now(), p.Username

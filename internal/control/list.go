@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ type ListQuery struct {
 	Name            string // only what has this whole name, ignoring case; "" is all
 	Algorithm       string // of satellites and launches: only what runs this, OWNER/NAME or OWNER/NAME/HASH; "" is all
 	Status          string // of satellites and launches: only what has launches with this status; "" is all
+	Selector        string // of satellites and launches: only what has such labels, in Kubernetes' syntax; "" is all
 	Limit           int
 	Count           bool // say how many there are on all pages
 	Expand          bool // with the lists that are nested in rows, which are left out else
@@ -184,7 +186,11 @@ func (l listing[T]) parse(q ListQuery, of ...string) (postgres.List, error) {
 	if q.Status != "" {
 		by = append(by, "status="+q.Status)
 	}
+	if q.Selector != "" {
+		by = append(by, fmt.Sprintf("selector=%x", q.Selector)) // whose case counts
+	}
 	list.Of = narrowing(by)
+	constellation.CheckLabelSelector(&v, "selector", q.Selector)
 	if utf8.RuneCountInString(list.Q) > MaxQuery || !validText(list.Q) {
 		v.Add("q", "q has at most %d characters, in UTF-8", MaxQuery)
 	}

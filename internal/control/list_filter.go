@@ -11,10 +11,11 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// running finds what a query's Algorithm and Status name. What they name must
+// running finds what a query's Algorithm, Status and Selector name; parse has read the last. What they name must
 // be there: a filter that is mistyped would say that nothing runs it.
 func (s *Service) running(ctx context.Context, p Principal, q ListQuery) (postgres.RunFilter, error) {
 	f := postgres.RunFilter{Status: constellation.LaunchStatus(q.Status)}
+	f.Selector, _ = constellation.ParseLabelSelector(q.Selector)
 	var v constellation.Validation
 	if q.Status != "" && !f.Status.Valid() {
 		v.Add("status", "status is one of up, degraded, stale, never_seen; not %q", clean(q.Status, 40))

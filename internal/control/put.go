@@ -46,7 +46,7 @@ func (s *Service) put(ctx context.Context, do func(*Service) error) error {
 
 // PutSatellite makes the satellite of a name, or makes the one that there is what
 // it would be if it were made now: what n leaves out is the default and not what was
-// there, but for the expiry. The same again changes nothing.
+// there, but for the expiry and the labels. The same again changes nothing.
 func (s *Service) PutSatellite(ctx context.Context, p Principal, c PutCondition, n NewSatellite) (*constellation.Satellite, Put, error) {
 	if err := p.may(constellation.RoleAdmin, "putting a satellite"); err != nil {
 		return nil, "", err
@@ -97,7 +97,7 @@ func (s *Service) replaceSatellite(ctx context.Context, p Principal, id string, 
 	if err != nil {
 		return nil, "", err
 	}
-	satellite, err := s.UpdateSatellite(ctx, p, id, nil, SatelliteChange{Name: &n.Name, ExpiresAt: n.ExpiresAt})
+	satellite, err := s.UpdateSatellite(ctx, p, id, nil, SatelliteChange{Name: &n.Name, ExpiresAt: n.ExpiresAt, Labels: n.Labels})
 	if err != nil {
 		return nil, "", err
 	}
@@ -112,7 +112,8 @@ func putOf(before, after int64) Put {
 }
 
 // PutLaunch makes the launch of a name, or makes the one that there is what it would
-// be if it were made now: of the latest version, where n leaves that out. The same
+// be if it were made now: of the latest version, where n leaves that out, with the
+// labels that it has, where n has none. The same
 // again changes nothing.
 func (s *Service) PutLaunch(ctx context.Context, p Principal, satelliteID string, c PutCondition, n NewLaunch) (*constellation.Launch, Put, error) {
 	satellite, err := s.satellite(ctx, p, constellation.RoleOperator, satelliteID, "putting a launch")
@@ -143,7 +144,7 @@ func (s *Service) PutLaunch(ctx context.Context, p Principal, satelliteID string
 		if n.SatelliteVersion == 0 {
 			n.SatelliteVersion = satellite.LatestVersion.Number
 		}
-		launch, err = s.UpdateLaunch(ctx, p, satellite.ID, id, c.IfMatch, LaunchChange{&n.SatelliteVersion, &n.Name, &n.Description})
+		launch, err = s.UpdateLaunch(ctx, p, satellite.ID, id, c.IfMatch, LaunchChange{&n.SatelliteVersion, &n.Name, &n.Description, n.Labels})
 		if err == nil {
 			did = putOf(before.Revision, launch.Revision)
 		}

@@ -13,6 +13,7 @@ import (
 type NewSatellite struct {
 	Name       string
 	ExpiresAt  *time.Time
+	Labels     constellation.Labels // nil is none; of one that is put, those that it has
 	Algorithms []AlgorithmSpec
 	Schedules  []constellation.Schedule
 }
@@ -21,6 +22,7 @@ type NewSatellite struct {
 type SatelliteChange struct {
 	Name      *string
 	ExpiresAt *time.Time
+	Labels    constellation.Labels // all of them
 }
 
 var satelliteListing = listing[constellation.Satellite]{
@@ -92,6 +94,7 @@ func (s *Service) CreateSatellite(ctx context.Context, p Principal, n NewSatelli
 	now := s.now()
 	var v constellation.Validation
 	constellation.CheckDisplayName(&v, "name", "a satellite", n.Name)
+	constellation.CheckLabels(&v, "labels", n.Labels)
 	checkExpiry(&v, n.ExpiresAt, now)
 	expires := now.Add(constellation.DefaultSatelliteLifetime)
 	if n.ExpiresAt != nil {
@@ -106,7 +109,7 @@ func (s *Service) CreateSatellite(ctx context.Context, p Principal, n NewSatelli
 		satellite = &constellation.Satellite{
 			ID: uuid.NewString(), Name: n.Name, CreatedAt: now, CreatedBy: p.Username, ExpiresAt: expires,
 			UpdatedAt: now, UpdatedBy: p.Username, Revision: 1,
-			LatestVersion: version,
+			Labels: n.Labels, LatestVersion: version,
 		}
 		satellite.LatestVersion.Number, satellite.LatestVersion.CreatedAt, satellite.LatestVersion.CreatedBy = 1, now, p.Username
 		if err := s.db.InsertSatellite(ctx, satellite); err != nil {
@@ -140,8 +143,8 @@ func (s *Service) satellite(ctx context.Context, p Principal, role constellation
 	return s.db.Satellite(ctx, id)
 }
 
-// UpdateSatellite renames or renews a satellite; its versions stay as they
-// are. With ifMatch another revision is KindPreconditionFailed.
+// UpdateSatellite renames, renews or labels a satellite; its versions stay as
+// they are. With ifMatch another revision is KindPreconditionFailed.
 func (s *Service) UpdateSatellite(ctx context.Context, p Principal, id string, ifMatch *int64, c SatelliteChange) (*constellation.Satellite, error) {
 	var satellite *constellation.Satellite
 	err := s.editSatellite(ctx, p, id, ifMatch, "changing a satellite", func(s *Service, current *constellation.Satellite) error {
@@ -159,10 +162,14 @@ func (s *Service) UpdateSatellite(ctx context.Context, p Principal, id string, i
 			}
 			satellite.ExpiresAt = expires
 		}
+		if c.Labels != nil {
+			constellation.CheckLabels(&v, "labels", c.Labels)
+			satellite.Labels = c.Labels
+		}
 		if err := v.Err(); err != nil {
 			return err
 		}
-		if satellite.Name == before.Name && satellite.ExpiresAt.Equal(before.ExpiresAt) {
+		if satellite.Name == before.Name && satellite.ExpiresAt.Equal(before.ExpiresAt) && satellite.Labels.Equal(before.Labels) {
 			return nil
 		}
 		s.touch(satellite, p)

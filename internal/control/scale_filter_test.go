@@ -32,6 +32,10 @@ func TestFiltersReadNoLargeTableWhole(t *testing.T) {
 			SELECT s.id, s.latest_version + 1, 0, 'ra/re', v.id, 1 FROM (SELECT * FROM satellites ORDER BY name_key DESC LIMIT 1) s, algorithm_versions v WHERE v.git_hash = repeat('e', 40)`,
 		`UPDATE satellites SET latest_version = latest_version + 1, launches_degraded = 0, launches_up = launch_count, launches_stale = 0 WHERE id = (SELECT id FROM satellites ORDER BY name_key DESC LIMIT 1)`,
 		`UPDATE satellites SET launches_degraded = 0, launches_up = launches_up + launches_degraded WHERE launches_degraded > 0 AND name_key < (SELECT max(name_key) FROM satellites WHERE launches_degraded > 0)`,
+		// Labels: one that half have, one that most have, one that the later half has, and one that one has.
+		`UPDATE satellites SET (labels, label_terms) = (SELECT jsonb_object_agg(k, v), array_agg(k) || array_agg(k || '=' || v) FROM (VALUES
+				('region', CASE WHEN hashtext(id::text) % 2 = 0 THEN 'eu' ELSE 'us' END), ('tier', CASE WHEN hashtext(id::text) % 50 = 0 THEN 'dev' ELSE 'prod' END),
+				(CASE WHEN name_key > 'l' THEN 'late' END, 'yes'), (CASE WHEN name_key = (SELECT max(name_key) FROM satellites) THEN 'only' END, 'one')) AS l(k, v) WHERE k IS NOT NULL)`,
 		`VACUUM ANALYZE`,
 	} {
 		if _, err := s.stats.Exec(ctx, sql); err != nil {
@@ -43,6 +47,8 @@ func TestFiltersReadNoLargeTableWhole(t *testing.T) {
 		{Status: "up"}, {Status: "degraded"}, {Status: "stale"}, {Status: "never_seen"},
 		{Algorithm: common}, {Algorithm: rare}, {Algorithm: rare + "/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"},
 		{Algorithm: common, Status: "degraded"}, {Algorithm: rare, Status: "up"}, {Algorithm: common, Q: "edge"},
+		{Selector: "region=eu"}, {Selector: "region=eu,tier=dev"}, {Selector: "tier!=prod"}, {Selector: "!region"}, {Selector: "late"}, {Selector: "late,region in (eu,us),tier=dev"},
+		{Selector: "only"}, {Selector: "only=one,region"}, {Selector: "only=two"}, {Selector: "region=eu", Q: "berlin"}, {Selector: "only", Q: "e"}, {Selector: "region=us", Status: "up"}, {Selector: "tier=dev", Algorithm: common},
 	} {
 		for _, sort := range []string{"", "created_at"} {
 			q.Sort, q.Limit = sort, 25
@@ -56,6 +62,16 @@ func TestFiltersReadNoLargeTableWhole(t *testing.T) {
 					if r.Sequential > 0 {
 						t.Errorf("satellites by %+v read %s from its start to its end: %d rows", q, table, r.Sequential)
 					}
+				}
+				if q.Selector != "" {
+					one := strings.HasPrefix(q.Selector, "only")
+					if n := len(page.Items); one && n > 1 || q.Selector == "only" && q.Q == "" && n != 1 {
+						t.Errorf("satellites by %+v are %d", q, n)
+					}
+					if q.Marker = page.Marker; q.Marker == "" {
+						break
+					}
+					continue
 				}
 				few := strings.HasPrefix(q.Algorithm, rare) || q.Status == "degraded"
 				if n := len(page.Items); few && n > 1 || strings.HasPrefix(q.Algorithm, rare) && n != 1 || !few && n == 0 {

@@ -23,7 +23,7 @@ var launchOrder = ordering{
 func (db *DB) Launches(ctx context.Context, satelliteID string, f RunFilter, l List) ([]constellation.Launch, error) {
 	return list[constellation.Launch](ctx, db, "list launches", listQuery{order: launchOrder, rows: selection{
 		columns: `l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds`,
@@ -36,7 +36,7 @@ func (db *DB) Launches(ctx context.Context, satelliteID string, f RunFilter, l L
 func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, error) {
 	return collectOne[constellation.Launch](ctx, db, "get launch", `
 		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -76,22 +76,22 @@ func (db *DB) InsertLaunch(ctx context.Context, l *constellation.Launch, tokenSe
 	return db.exec(ctx, "insert launch", `
 		WITH counted AS (UPDATE satellites SET launch_count = launch_count + 1 WHERE id = @satellite_id)
 		INSERT INTO launches (id, satellite_id, satellite_version, name, name_key, description, token_sealed, token_sha256,
-			created_at, created_by, updated_at, updated_by, revision)
+			created_at, created_by, updated_at, updated_by, revision, labels, label_terms)
 		VALUES (@id, @satellite_id, @satellite_version, @name, @key, @description, @token_sealed, @token_sha256,
-			@created_at, @created_by, @updated_at, @updated_by, @revision)`, args)
+			@created_at, @created_by, @updated_at, @updated_by, @revision, @labels, @label_terms)`, args)
 }
 
-// UpdateLaunch stores a launch's version, name and description.
+// UpdateLaunch stores a launch's version, name, description and labels.
 func (db *DB) UpdateLaunch(ctx context.Context, l *constellation.Launch) error {
 	return db.exec(ctx, "update launch", `
 		UPDATE launches SET satellite_version = @satellite_version, name = @name, name_key = @key, description = @description,
-			updated_at = @updated_at, updated_by = @updated_by, revision = @revision
+			updated_at = @updated_at, updated_by = @updated_by, revision = @revision, labels = @labels, label_terms = @label_terms
 		WHERE id = @id`, launchArgs(l))
 }
 
 func launchArgs(l *constellation.Launch) pgx.NamedArgs {
 	return pgx.NamedArgs{
-		"id": l.ID, "satellite_id": l.SatelliteID, "satellite_version": l.SatelliteVersion, "name": l.Name,
+		"labels": l.Labels.Over(nil), "label_terms": l.Labels.Terms(), "id": l.ID, "satellite_id": l.SatelliteID, "satellite_version": l.SatelliteVersion, "name": l.Name,
 		"key": constellation.Fold(l.Name), "description": l.Description, "created_at": l.CreatedAt, "created_by": l.CreatedBy,
 		"updated_at": l.UpdatedAt, "updated_by": l.UpdatedBy, "revision": l.Revision,
 	}

@@ -1,16 +1,19 @@
 package postgres
 
 import (
+	"strconv"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
 // RunFilter narrows satellites and launches to what runs an algorithm, one
-// version of it, or has a status; "" is all.
+// version of it, has a status, or is chosen by its labels; the zero value is all.
 type RunFilter struct {
 	AlgorithmID, VersionID string
 	Status                 constellation.LaunchStatus
+	Selector               constellation.LabelSelector
 }
 
 // uses is what of satellites' versions has the algorithm.
@@ -21,6 +24,9 @@ const uses = `satellite_uses x JOIN algorithm_versions v ON v.id = x.algorithm_v
 func (f RunFilter) args(args pgx.NamedArgs) pgx.NamedArgs {
 	if f.AlgorithmID != "" {
 		args["algorithm_id"], args["version_id"] = f.AlgorithmID, f.VersionID
+	}
+	for i, r := range f.Selector.Requirements {
+		args[labelArg(i)] = labelTerms(r)
 	}
 	return args
 }
@@ -45,7 +51,7 @@ var launchStatus = map[constellation.LaunchStatus]string{
 
 // launches returns the condition of launches.
 func (f RunFilter) launches() string {
-	condition := launchStatus[f.Status]
+	condition := and(launchStatus[f.Status], f.labels("l"))
 	if f.AlgorithmID == "" {
 		return condition
 	}
@@ -70,7 +76,7 @@ func (f RunFilter) near() int {
 // run is in the first of them; one that few run is found by its uses, which are
 // then put in order.
 func (f RunFilter) chosenByUse(k keyset) string {
-	near := selection{columns: "s.*", from: "satellites s", where: chosen.where}.sql(k.order, "@near", k.search, k.after)
+	near := selection{columns: "s.*", from: "satellites s", where: chosen.where}.sql(k.order, "@near", k.search, k.after, f.labels("s"))
 	runs := selection{columns: "s.id", from: "(" + near + ") s", where: `EXISTS (
 			SELECT FROM ` + uses + ` AND x.satellite_id = s.id AND x.number = s.latest_version)`}
 	all := selection{columns: "s.id", from: "users u JOIN satellites s ON s.id = u.id", where: chosen.where}
@@ -82,7 +88,7 @@ func (f RunFilter) chosenByUse(k keyset) string {
 				AND (SELECT count(*) FROM near) < @limit)
 		SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
 		UNION ALL
-		(` + all.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status]) + `)`
+		(` + all.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status], f.labels("s")) + `)`
 }
 
 // and joins two conditions, of which either may be "".
@@ -91,4 +97,39 @@ func and(a, b string) string {
 		return a + b
 	}
 	return a + " AND " + b
+}
+
+// labelArg names the argument of a selector's requirement.
+func labelArg(i int) string { return "label_terms_" + strconv.Itoa(i) }
+
+// labelTerms are the terms that a requirement looks for.
+func labelTerms(r constellation.LabelRequirement) []string {
+	if len(r.Values) == 0 {
+		return []string{r.Key}
+	}
+	terms := make([]string, len(r.Values))
+	for i, value := range r.Values {
+		terms[i] = r.Key + "=" + value
+	}
+	return terms
+}
+
+// labels returns the condition that the labels of a table's rows meet the selector;
+// "" is none. PostgreSQL knows how common each term is, and so whether its index or
+// the order of the list finds a page sooner.
+func (f RunFilter) labels(table string) (condition string) {
+	terms := table + ".label_terms"
+	for i, r := range f.Selector.Requirements {
+		one := terms + " && @" + labelArg(i) + "::text[]"
+		switch r.Operator {
+		case constellation.LabelNotIn, constellation.LabelMissing:
+			// coalesce, which says nothing new, keeps the planner from knowing that few
+			// rows are left: it would sort them all rather than follow the order.
+			one = "coalesce(NOT (" + one + "), false)"
+		default: // which is in the index of those that have labels
+			one += " AND " + terms + " <> '{}'"
+		}
+		condition = and(condition, one)
+	}
+	return condition
 }

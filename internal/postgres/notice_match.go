@@ -22,10 +22,14 @@ func (db *DB) TryNotices(ctx context.Context) (bool, error) {
 
 const noticeColumns = `n.id, n.at, n.kind, n.subject_kind, n.subject_id, n.subject_name, n.satellite_id, n.satellite_name, n.text`
 
-// NewNotices returns notices that were matched with no rule yet, oldest first.
+// NewNotices returns notices that were matched with no rule yet, oldest first, with
+// the labels that what they are of has now.
 func (db *DB) NewNotices(ctx context.Context, limit int) ([]constellation.Notice, error) {
 	return collect[constellation.Notice](ctx, db, "get new notices", `
-		SELECT `+noticeColumns+` FROM notices n WHERE NOT n.routed ORDER BY n.id LIMIT @limit`, pgx.NamedArgs{"limit": limit})
+		SELECT `+noticeColumns+`, coalesce(s.labels, '{}') || coalesce(l.labels, '{}') AS labels
+		FROM notices n LEFT JOIN satellites s ON s.id = n.satellite_id
+			LEFT JOIN launches l ON l.id = CASE WHEN n.subject_kind = 'launch' AND n.subject_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN n.subject_id::uuid END
+		WHERE NOT n.routed ORDER BY n.id LIMIT @limit`, pgx.NamedArgs{"limit": limit})
 }
 
 // NoticeMatch is a notice that waits to be told by a rule.
@@ -97,7 +101,7 @@ func (db *DB) TakeMatches(ctx context.Context, ruleID string, by time.Time, urge
 			SELECT notice_id FROM notice_matches WHERE rule_id = @rule AND not_before <= @by AND (urgent OR NOT @urgent_only)
 			ORDER BY not_before, notice_id LIMIT @limit),
 		taken AS (DELETE FROM notice_matches m USING due WHERE m.rule_id = @rule AND m.notice_id = due.notice_id RETURNING m.notice_id)
-		SELECT `+noticeColumns+` FROM taken JOIN notices n ON n.id = taken.notice_id ORDER BY n.id`,
+		SELECT `+noticeColumns+`, '{}'::jsonb AS labels FROM taken JOIN notices n ON n.id = taken.notice_id ORDER BY n.id`,
 		pgx.NamedArgs{"rule": ruleID, "by": by, "urgent_only": urgentOnly, "limit": limit})
 }
 

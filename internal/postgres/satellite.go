@@ -34,6 +34,7 @@ type satelliteRow struct {
 	UpdatedAt        time.Time
 	UpdatedBy        string
 	Revision         int64
+	Labels           constellation.Labels
 	LatestVersion    int
 	VersionCreatedAt time.Time
 	VersionCreatedBy string
@@ -46,7 +47,7 @@ type satelliteRow struct {
 func (r *satelliteRow) satellite() constellation.Satellite {
 	return constellation.Satellite{
 		ID: r.ID, Name: r.Name, CreatedAt: r.CreatedAt, CreatedBy: r.CreatedBy, ExpiresAt: r.ExpiresAt,
-		UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy, Revision: r.Revision,
+		UpdatedAt: r.UpdatedAt, UpdatedBy: r.UpdatedBy, Revision: r.Revision, Labels: r.Labels,
 		LatestVersion: constellation.SatelliteVersion{
 			Number: r.LatestVersion, CreatedAt: r.VersionCreatedAt, CreatedBy: r.VersionCreatedBy,
 		},
@@ -80,8 +81,8 @@ func (f RunFilter) chosen(k keyset, onlyID string) string {
 	switch {
 	case f.AlgorithmID != "":
 		return f.chosenByUse(k)
-	case f.Status != "":
-		return chosen.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status])
+	case f.Status != "" || !f.Selector.Empty():
+		return chosen.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status], f.labels("s"))
 	case k.list.Sort == "name" && k.list.anywhere() && onlyID == "":
 		return chosenByName(k)
 	}
@@ -98,7 +99,7 @@ func (db *DB) Satellites(ctx context.Context, onlyID string, f RunFilter, l List
 			found := f.chosen(k, onlyID)
 			return selection{
 				columns: `s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale`,
 				from: `(` + found + `) found JOIN satellites s ON s.id = found.id
 			JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version`,
@@ -116,7 +117,7 @@ func (db *DB) Satellites(ctx context.Context, onlyID string, f RunFilter, l List
 func (db *DB) Satellite(ctx context.Context, id string) (*constellation.Satellite, error) {
 	row, err := collectOne[satelliteRow](ctx, db, "get satellite", `
 		SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 		FROM satellites s JOIN satellite_versions v ON v.satellite_id = s.id AND v.number = s.latest_version
 		WHERE s.id = @id`,
@@ -152,24 +153,24 @@ func (db *DB) LockSatellite(ctx context.Context, id string) error {
 // InsertSatellite adds a satellite; its first version follows.
 func (db *DB) InsertSatellite(ctx context.Context, s *constellation.Satellite) error {
 	return db.exec(ctx, "insert satellite", `
-		INSERT INTO satellites (id, name, name_key, expires_at, created_at, created_by, updated_at, updated_by, revision, latest_version)
-		VALUES (@id, @name, @key, @expires_at, @created_at, @created_by, @updated_at, @updated_by, @revision, @latest_version)`,
+		INSERT INTO satellites (id, name, name_key, expires_at, created_at, created_by, updated_at, updated_by, revision, latest_version, labels, label_terms)
+		VALUES (@id, @name, @key, @expires_at, @created_at, @created_by, @updated_at, @updated_by, @revision, @latest_version, @labels, @label_terms)`,
 		satelliteArgs(s))
 }
 
-// UpdateSatellite stores a satellite's name, expiry, revision and latest
+// UpdateSatellite stores a satellite's name, labels, expiry, revision and latest
 // version number.
 func (db *DB) UpdateSatellite(ctx context.Context, s *constellation.Satellite) error {
 	return db.exec(ctx, "update satellite", `
 		UPDATE satellites SET name = @name, name_key = @key, expires_at = @expires_at,
-			updated_at = @updated_at, updated_by = @updated_by, revision = @revision, latest_version = @latest_version
+			updated_at = @updated_at, updated_by = @updated_by, revision = @revision, latest_version = @latest_version, labels = @labels, label_terms = @label_terms
 		WHERE id = @id`,
 		satelliteArgs(s))
 }
 
 func satelliteArgs(s *constellation.Satellite) pgx.NamedArgs {
 	return pgx.NamedArgs{
-		"id": s.ID, "name": s.Name, "key": constellation.Fold(s.Name), "expires_at": s.ExpiresAt,
+		"labels": s.Labels.Over(nil), "label_terms": s.Labels.Terms(), "id": s.ID, "name": s.Name, "key": constellation.Fold(s.Name), "expires_at": s.ExpiresAt,
 		"created_at": s.CreatedAt, "created_by": s.CreatedBy, "updated_at": s.UpdatedAt, "updated_by": s.UpdatedBy,
 		"revision": s.Revision, "latest_version": s.LatestVersion.Number,
 	}

@@ -19,10 +19,10 @@ func TestPagesEscapeAndHaveNothingInline(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	frame := component.Frame{Title: hostile, Section: "constellation", Username: hostile, Role: "admin", Now: now,
 		Trail: []component.Crumb{{Name: hostile, URL: "javascript:alert(1)"}, {Name: hostile}}}
-	satellite := &constellation.Satellite{ID: "7", Name: hostile, CreatedBy: hostile, ExpiresAt: now, LatestVersion: constellation.SatelliteVersion{
+	satellite := &constellation.Satellite{ID: "7", Name: hostile, Labels: constellation.Labels{hostile: hostile}, CreatedBy: hostile, ExpiresAt: now, LatestVersion: constellation.SatelliteVersion{
 		Number: 2, Algorithms: []constellation.SatelliteAlgorithm{{VanityURL: hostile, Algorithm: constellation.AlgorithmRef{Owner: hostile, Name: hostile, Hash: hostile}}},
 	}}
-	launch := constellation.Launch{ID: "8", SatelliteID: "7", Name: hostile, Description: hostile, CreatedBy: hostile, LastSeenAt: &now}
+	launch := constellation.Launch{ID: "8", SatelliteID: "7", Name: hostile, Labels: constellation.Labels{hostile: hostile}, Description: hostile, CreatedBy: hostile, LastSeenAt: &now}
 	algorithms := satellite.LatestVersion.Algorithms
 	changed := constellation.DiffVersions(&constellation.SatelliteVersion{}, &constellation.SatelliteVersion{Algorithms: algorithms})
 	key := constellation.SatelliteKey{ID: "9", Name: hostile, Prefix: hostile, CreatedBy: hostile}
@@ -39,9 +39,10 @@ func TestPagesEscapeAndHaveNothingInline(t *testing.T) {
 		"login":    page.LoginPage(page.Login{Frame: frame, Username: hostile, Next: hostile, Problem: hostile}),
 		"setup":    page.SetupPage(page.Setup{Frame: frame, Token: hostile, Username: hostile, Problem: hostile, Fields: map[string]string{"username": hostile}}),
 		"failure":  page.FailurePage(page.Failure{Frame: frame, Title: hostile, Message: hostile, ID: hostile}),
-		"list":     page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile, Sort: hostile, Satellites: []constellation.Satellite{*satellite}}),
-		"empty":    page.SatelliteListPage(page.SatelliteList{Frame: frame, Query: hostile}),
-		"launches": page.SatelliteLaunchesPage(page.SatelliteLaunches{Satellite: view, Query: hostile, Launches: []constellation.Launch{launch}}),
+		"list":     page.SatelliteListPage(page.SatelliteList{Frame: frame, Narrow: component.Narrow{Query: hostile, Selector: hostile}, Sort: hostile, Satellites: []constellation.Satellite{*satellite}}),
+		"empty":    page.SatelliteListPage(page.SatelliteList{Frame: frame, Narrow: component.Narrow{Query: hostile, Selector: hostile}}),
+		"selector": page.SatelliteListPage(page.SatelliteList{Frame: frame, Narrow: component.Narrow{Selector: hostile}, Problem: hostile}),
+		"launches": page.SatelliteLaunchesPage(page.SatelliteLaunches{Satellite: view, Narrow: component.Narrow{Query: hostile, Selector: hostile}, Launches: []constellation.Launch{launch}}),
 		"algos":    page.SatelliteAlgorithmsPage(page.SatelliteAlgorithms{Satellite: view, Version: 2, Lines: []page.AlgorithmLine{{SatelliteAlgorithm: algorithms[0], Digest: hostile}}}),
 		"versions": page.SatelliteVersionsPage(page.SatelliteVersions{Satellite: view, Lines: []page.VersionLine{{SatelliteVersion: satellite.LatestVersion, Changed: changed}}}),
 		"compare":  page.ComparisonPage(page.Comparison{Satellite: view, From: &satellite.LatestVersion, To: &satellite.LatestVersion, Difference: changed}),

@@ -10,6 +10,28 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
+// TestLabels gives a satellite labels and finds it by them.
+func TestLabels(t *testing.T) {
+	both(t, func(t *testing.T, options ...option) {
+		v := newVisitor(t, "ada", options...)
+		name := "Labelled " + nameOf(t)
+		_, id := v.satellite(name, 1)
+		v.open("/satellites/" + id + "/edit")
+		v.fill("labels", "walk=here")
+		v.click("Save changes")
+		v.sees("Saved the labels of " + name)
+		v.click("walk=here")
+		found := "[...document.querySelectorAll('td.name a')].map((a) => a.textContent).join()"
+		v.until(fmt.Sprintf("%s.includes(%q) && !%[1]s.includes('Payments Europe') && document.querySelector('[name=selector]').value === 'walk=here'", found, name))
+		v.fill("selector", "walk in here")
+		v.press(kb.Enter)
+		v.sees("The selector cannot be read at character 9")
+		v.fill("selector", "walk in (here, there), !gone")
+		v.press(kb.Enter)
+		v.until(fmt.Sprintf("%s.includes(%q) && !%[1]s.includes('Payments Europe')", found, name))
+	})
+}
+
 // TestSatelliteList searches the satellites and orders what is found by each
 // column, up and down.
 func TestSatelliteList(t *testing.T) {

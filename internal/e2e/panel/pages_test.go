@@ -34,6 +34,8 @@ func views(w *world) []view {
 		{name: "docs-signed-out", path: "/docs"},
 		{name: "list", path: "/", who: "ada"},
 		{name: "list-found-nothing", path: "/?q=nothing+like+it", who: "ada"},
+		{name: "list-labels", path: "/?selector=region%3Deu%2Ctier%21%3Ddev", who: "ada"},
+		{name: "list-labels-unreadable", path: "/?selector=region+in+eu", who: "ada"},
 		{name: "list-viewer", path: "/", who: "linus"},
 		{name: "satellite", path: satellite, who: "ada"},
 		{name: "satellite-algorithms", path: satellite + "/algorithms", who: "ada"},

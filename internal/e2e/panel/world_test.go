@@ -209,13 +209,17 @@ func (w *world) fillHostile(ctx context.Context) error {
 		{Name: "shm", Type: "empty", Size: "1Gi", Memory: true, MountPath: "/dev/shm"}, {Name: long(50), Type: "pvc", Source: long(200), MountPath: "/data/" + long(100), ReadOnly: true},
 	}
 	two[0].Weights = []apiv1.WeightsMount{{Artifact: w.weights, Path: "/models/" + long(100)}}
-	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Algorithms: two, Schedules: []apiv1.Schedule{
+	labels := map[string]string{strings.Repeat("donaudampfschiff.", 14) + "example/" + strings.Repeat("x", 63): strings.Repeat("y", 63)}
+	for i := range 31 {
+		labels[fmt.Sprintf("label-%02d", i)] = strings.Repeat("v", 2*i)
+	}
+	made, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: text, Labels: labels, Algorithms: two, Schedules: []apiv1.Schedule{
 		{Name: strings.Repeat("x", 63), Cron: "1,2,3,5,8,13,21,34,55 1-23/2 1,15 2-11 mon,fri", TimeZone: "America/Argentina/Buenos_Aires", VanityURL: two[0].VanityURL, Input: text, ContentType: "text/plain"},
 	}})
 	if err != nil {
 		return err
 	}
-	launch, err := w.api.CreateLaunch(ctx, made.ID, apiv1.LaunchCreate{SatelliteVersion: 1, Name: text, Description: text})
+	launch, err := w.api.CreateLaunch(ctx, made.ID, apiv1.LaunchCreate{SatelliteVersion: 1, Name: text, Description: text, Labels: labels})
 	if err != nil {
 		return err
 	}
@@ -236,7 +240,7 @@ func (w *world) fillSatellites(ctx context.Context) error {
 		},
 		{Algorithm: w.defects, VanityURL: "vision/defects", Replicas: 2},
 	}
-	first, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Payments Europe", Algorithms: []apiv1.SatelliteAlgorithm{
+	first, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: "Payments Europe", Labels: map[string]string{"region": "eu", "tier": "prod", "example.com/team": "payments", "pci": "", "wave": "2", "contract": "4711"}, Algorithms: []apiv1.SatelliteAlgorithm{
 		{Algorithm: w.scoreOld, VanityURL: "fraud/score", Replicas: 2},
 	}})
 	if err != nil {
@@ -252,7 +256,7 @@ func (w *world) fillSatellites(ctx context.Context) error {
 	}
 	w.versions = version.Number
 	for _, name := range []string{"Paint shop Munich", "Line 4 quality", "Back office", "مراقبة الجودة"} {
-		if _, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Algorithms: two[:1]}); err != nil {
+		if _, err := w.api.CreateSatellite(ctx, apiv1.SatelliteCreate{Name: name, Labels: map[string]string{"region": "eu"}, Algorithms: two[:1]}); err != nil {
 			return err
 		}
 	}
@@ -263,7 +267,7 @@ func (w *world) fillSatellites(ctx context.Context) error {
 	}
 	w.emptySatellite = empty.ID
 	for i, l := range reporting {
-		launch, err := w.api.CreateLaunch(ctx, w.satellite, apiv1.LaunchCreate{SatelliteVersion: l.version, Name: l.name, Description: l.description})
+		launch, err := w.api.CreateLaunch(ctx, w.satellite, apiv1.LaunchCreate{SatelliteVersion: l.version, Name: l.name, Description: l.description, Labels: map[string]string{"site": strings.ToLower(l.name[:6])}})
 		if err != nil {
 			return err
 		}
