@@ -83,12 +83,13 @@ func plantSecrets(t *testing.T, dir string) (secrets, flags []string) {
 func TestSupportBundle(t *testing.T) {
 	dir := dataDir(t)
 	secrets, flags := plantSecrets(t, dir)
-	_, stdout, stderr := exitOf(t.Context(), "", "account", "create", "neo", "--role", "admin", "--data-dir", dir)
+	_, stdout, _ := exitOf(t.Context(), "", "account", "create", "neo", "--role", "admin", "--data-dir", dir)
 	secrets = append(secrets, passwords(stdout)...)
-	if _, stdout, stderr = exitOf(t.Context(), "", "api-key", "create", "--account", "neo", "--role", "admin", "--data-dir", dir); strings.TrimSpace(stdout) == "" {
+	_, made, stderr := exitOf(t.Context(), "", "api-key", "create", "--account", "neo", "--role", "admin", "--data-dir", dir)
+	key := strings.TrimSpace(made)
+	if key == "" {
 		t.Fatal(stderr)
 	}
-	key := strings.TrimSpace(stdout)
 	secrets = append(secrets, key)
 	i := serveInProcess(t, dir, flags[:len(flags)-2]...)
 	for path, body := range map[string]string{
