@@ -147,6 +147,9 @@ lint: ## Lint every module, and check that generated code and formatting are fre
 	@$(MAKE) --no-print-directory generate
 	@git diff --exit-code --stat -- web || { echo "lint: generated code is stale: run 'make generate' and commit" >&2; exit 1; }
 
+import-large: build ## Import an image of 1 GiB while its mothership is killed half way, then get and push its bundle without the source
+	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_IMPORT_BYTES=1073741824 $(GO) test -count=1 -v -run TestImportKilledInTheMiddle -timeout 30m ./internal/e2e/transfer
+
 bench: build ## Measure: start-up, heartbeats, lists with 100,000 satellites, get and push beside crane and skopeo, the engine beside nginx, and the Go benchmarks
 	@deploy/packages.sh postgresql ca-certificates skopeo nginx wrk
 	@$(GO) build -modfile=deploy/tools/go.mod -o bin/crane github.com/google/go-containerregistry/cmd/crane

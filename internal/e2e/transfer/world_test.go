@@ -34,6 +34,7 @@ const account = "ada"
 // operator between them.
 type world struct {
 	bin, dir   string
+	flags      []string // of serve
 	mothership *stack.Mothership
 	client     *client.Client
 	key        string
@@ -44,9 +45,9 @@ type world struct {
 	satellite, launch string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, flags ...string) *world {
 	t.Helper()
-	w := &world{bin: os.Getenv("CONSTELLATION_BIN")}
+	w := &world{bin: os.Getenv("CONSTELLATION_BIN"), flags: flags}
 	if w.bin == "" {
 		t.Skip("needs CONSTELLATION_BIN (the folder with the built programs): run make test")
 	}
@@ -74,7 +75,7 @@ func (w *world) startMothership(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var err error
-	if w.mothership, err = stack.StartMothership(ctx, filepath.Join(w.bin, "mothership"), filepath.Join(w.dir, "mothership"), "127.0.0.1:0"); err != nil {
+	if w.mothership, err = stack.StartMothership(ctx, filepath.Join(w.bin, "mothership"), filepath.Join(w.dir, "mothership"), "127.0.0.1:0", w.flags...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -89,6 +90,18 @@ func (w *world) startMothership(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.client = client.New(w.mothership.URL, w.key, &http.Client{Timeout: time.Minute})
+}
+
+// serveAgain starts a mothership that was killed, where it was.
+func (w *world) serveAgain(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	again, err := stack.StartMothership(ctx, filepath.Join(w.bin, "mothership"), filepath.Join(w.dir, "mothership"), w.mothership.Host, w.flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mothership = again
 }
 
 // logIn writes what `docker login` would.
