@@ -180,6 +180,10 @@ func TestWrong(t *testing.T) {
 		`{storage: {url: "", existingSecret: "", redirect: true}, replicas: 1}`: "storage.redirect is for a bucket",
 		`{oidc: {issuer: "https://sso.example.com", roles: [admin=a]}}`:         "oidc.clientID is missing",
 		`{oidc: {issuer: "https://sso.example.com", clientID: a}}`:              "oidc.roles is empty",
+		`{backup: {url: "s3://backups", existingClaim: a}}`:                     "backup.url and backup.existingClaim go not together",
+		`{backup: {url: "file:///srv"}}`:                                        "at '/backup/url'",
+		`{backup: {schedule: daily}}`:                                           "at '/backup/schedule'",
+		`{settings: {backup: "s3://backups"}}`:                                  "settings.backup is not for here",
 		`{oidc: {clientID: a}}`:                                                 "oidc.issuer is missing",
 		`{publicURL: "http://a.example.com", ingress: {tlsSecret: a}}`:          "ingress.tlsSecret is for an https:// publicURL",
 		`{serviceAccount: {create: false, annotations: {a: b}}}`:                "serviceAccount.annotations are for a service account that this chart makes",
@@ -198,8 +202,8 @@ func TestWrong(t *testing.T) {
 		`{settings: {listen: ":1"}}`:                                                "settings.listen is not for here: the chart sets it",
 		`{settings: {oidc-issuer: "https://a"}}`:                                    "settings.oidc-issuer is not for here",
 		`{settings: {otlp-endpoint: "http://a"}}`:                                   "settings.otlp-endpoint is not for here",
-		`{otlp: {endpoint: "http://neo:secret@a"}}`:                                "at '/otlp/endpoint'",
-		`{otlp: {endpoint: "http://a", samplerArg: "2"}}`:                          "at '/otlp/samplerArg'",
+		`{otlp: {endpoint: "http://neo:secret@a"}}`:                                 "at '/otlp/endpoint'",
+		`{otlp: {endpoint: "http://a", samplerArg: "2"}}`:                           "at '/otlp/samplerArg'",
 		`{otlp: {sampler: "parentbased_traceidratio"}}`:                             "otlp.endpoint is missing",
 		`{settings: {LOG: a}}`:                                                      "invalid propertyName 'LOG'",
 		`{oidc: {roles: [admins]}}`:                                                 "at '/oidc/roles/0'",
@@ -266,6 +270,7 @@ func TestSettings(t *testing.T) {
 		"CONSTELLATION_STORAGE": "s3://constellation?endpoint=http://minio:9000", "CONSTELLATION_STORAGE_REDIRECT": "true", "CONSTELLATION_TRUSTED_PROXY": "10.0.0.0/8,192.168.0.0/16",
 		"CONSTELLATION_OIDC_ROLE": "admin=platform-admins,viewer=*", "CONSTELLATION_OIDC_SIGN_UP": "false", "CONSTELLATION_OIDC_SCOPES": "openid,groups",
 		"CONSTELLATION_AUDIT_RETENTION_DAYS": "36500", "CONSTELLATION_REQUIRE_IF_MATCH": "true", "CONSTELLATION_HEARTBEAT_INTERVAL": "5s", "CONSTELLATION_STOP_DELAY": "5s",
+		"CONSTELLATION_BACKUP": "s3://backups/constellation?endpoint=http://minio:9000", "CONSTELLATION_BACKUP_SCHEDULE": "30 1 * * 1-5", "CONSTELLATION_BACKUP_KEEP": "7", "CONSTELLATION_BACKUP_VERIFY": "false",
 		"DATABASE_URL": "postgres://constellation@constellation-postgresql/constellation?sslmode=disable", "PGPASSWORD": "(a Secret's)", "TZ": "UTC",
 	} {
 		if env[name] != want {
@@ -284,6 +289,31 @@ func TestSettings(t *testing.T) {
 		if !slices.Contains([]string{"PGPASSWORD", "PGSSLROOTCERT", "TZ"}, name) && !bytes.Contains(help, []byte("["+name+"]")) {
 			t.Errorf("serve has no setting %s", name)
 		}
+	}
+}
+
+// TestBackupToAVolume: the claim is mounted where the server is told to write.
+func TestBackupToAVolume(t *testing.T) {
+	t.Parallel()
+	values := loader.MergeMaps(read(t, "testdata/values/bucket.yaml"), map[string]any{"backup": map[string]any{"existingClaim": "backups"}})
+	files, err := render(open(t), "constellation", values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment := find(t, objects(t, files), "Deployment", "constellation")
+	env := environment(container(t, deployment))
+	if env["CONSTELLATION_BACKUP"] != "/srv/backups" || env["CONSTELLATION_BACKUP_SCHEDULE"] != "0 2 * * *" || env["CONSTELLATION_BACKUP_KEEP"] != "14" || env["CONSTELLATION_BACKUP_VERIFY"] != "true" {
+		t.Errorf("the server is told %v", env)
+	}
+	mounted := slices.ContainsFunc(container(t, deployment)["volumeMounts"].([]any), func(m any) bool {
+		return m.(map[string]any)["name"] == "backups" && m.(map[string]any)["mountPath"] == "/srv/backups"
+	})
+	claimed := slices.ContainsFunc(at(t, deployment, "spec", "template", "spec", "volumes").([]any), func(v any) bool {
+		claim, _ := v.(map[string]any)["persistentVolumeClaim"].(map[string]any)
+		return claim["claimName"] == "backups"
+	})
+	if !mounted || !claimed {
+		t.Errorf("the claim is mounted: %v, and a volume: %v", mounted, claimed)
 	}
 }
 

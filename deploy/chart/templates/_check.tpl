@@ -1,7 +1,7 @@
 {{/* What one value alone cannot tell: each mistake is a sentence, and all are told at once. */}}
 {{- define "constellation.check" -}}
 {{- $wrong := list -}}
-{{- $own := list "otlp-endpoint" "config" "listen" "data-dir" "public-url" "registry-host" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "database-url" "tls-cert" "tls-key" -}}
+{{- $own := list "otlp-endpoint" "config" "listen" "data-dir" "public-url" "registry-host" "secret-key" "secret-key-file" "secret-key-command" "storage" "storage-redirect" "trusted-proxy" "backup" "backup-schedule" "backup-keep" "backup-verify" "database-url" "tls-cert" "tls-key" -}}
 {{- with .Values -}}
 {{- if not .image.repository }}{{ $wrong = append $wrong "image.repository is missing: give the REGISTRY/PATH that 'mothership image push' pushed to" }}{{ end -}}
 {{- if not .publicURL }}{{ $wrong = append $wrong "publicURL is missing: give the address by which browsers and satellites reach the mothership, such as https://mothership.example.com" }}{{ end -}}
@@ -12,6 +12,8 @@
 {{- if and .storage.existingSecret (not .storage.url) }}{{ $wrong = append $wrong "storage.existingSecret is for a bucket: give storage.url too, or neither" }}{{ end -}}
 {{- if and .storage.redirect (not .storage.url) }}{{ $wrong = append $wrong "storage.redirect is for a bucket: give storage.url too" }}{{ end -}}
 {{- if and (gt (int .replicas) 1) (not .storage.url) (not (has "ReadWriteMany" .storage.volume.accessModes)) }}{{ $wrong = append $wrong (printf "%d replicas need a storage that all of them reach: give storage.url with a bucket, or storage.volume.accessModes with ReadWriteMany, or replicas: 1" (int .replicas)) }}{{ end -}}
+{{- if and .backup.url .backup.existingClaim }}{{ $wrong = append $wrong "backup.url and backup.existingClaim go not together: backups go to a bucket or to a volume" }}{{ end -}}
+{{- if and .backup.url (eq .backup.url .storage.url) }}{{ $wrong = append $wrong "backup.url is where the images are: give another bucket, or another prefix" }}{{ end -}}
 {{- if and .oidc.issuer (not .oidc.clientID) }}{{ $wrong = append $wrong "oidc.clientID is missing: give what the provider calls this mothership" }}{{ end -}}
 {{- if and .oidc.issuer (not .oidc.roles) }}{{ $wrong = append $wrong "oidc.roles is empty, so that nobody could sign in: give ROLE=GROUP, such as admin=platform-admins" }}{{ end -}}
 {{- if and (or .otlp.sampler .otlp.samplerArg .otlp.existingSecret) (not .otlp.endpoint) }}{{ $wrong = append $wrong "otlp.endpoint is missing: the other settings of otlp count only with it" }}{{ end -}}

@@ -40,6 +40,13 @@
 - name: CONSTELLATION_STORAGE_REDIRECT
   value: "true"
 {{- end }}
+{{- if or .backup.url .backup.existingClaim }}
+- name: CONSTELLATION_BACKUP
+  value: {{ .backup.url | default "/srv/backups" | quote }}
+{{- include "constellation.variable" (list "CONSTELLATION_BACKUP_SCHEDULE" .backup.schedule) }}
+{{- include "constellation.variable" (list "CONSTELLATION_BACKUP_KEEP" (int .backup.keep)) }}
+{{- include "constellation.variable" (list "CONSTELLATION_BACKUP_VERIFY" .backup.verify) }}
+{{- end }}
 {{- include "constellation.variable" (list "CONSTELLATION_TRUSTED_PROXY" .trustedProxies) }}
 {{- if .oidc.issuer }}
 - name: CONSTELLATION_OIDC_ISSUER
