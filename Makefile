@@ -19,7 +19,7 @@ BROWSER_PACKAGES = postgresql ca-certificates chromium fonts-dejavu-core
 TEST_PACKAGES    = $(BROWSER_PACKAGES) $(NODE_PACKAGES) pgbouncer skopeo mmdebstrap systemd gcc libc6-dev $(CLUSTER_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down run dev check build generate test ways e2e browser screenshots conformance crash replicas rollout faults fuzz soak durability weights lint bench cluster-up cluster-down
+.PHONY: help demo demo-down run dev check build generate test ways e2e browser screenshots conformance crash import-large replicas rollout faults fuzz soak durability weights lint bench cluster-up cluster-down
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -38,7 +38,7 @@ func (s *server) routes() []route {
 	const version = "/algorithms/{owner}/{name}/{hash}"
 	const user = "/users/{username}"
 	const quota = "/system/owners/{owner}/quota"
-	const tokenRule = "/token-rules/{rule_id}"
+	const tokenRule = "/token-rules/{rule_id}" //nolint:gosec // an address
 	const destination = "/notifications/destinations/{destination_id}"
 	return []route{
 		{"GET", "/setup", anyone, s.showSetup},

@@ -116,7 +116,8 @@ func CheckMirror(v *Validation, m *Mirror) {
 }
 
 func notOfTagPattern(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-*?[]^", r))
+	isAlphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+	return !isAlphanumeric && !strings.ContainsRune("._-*?[]^", r)
 }
 
 // Matches reports whether the whole of a tag is what the patterns say: the last one

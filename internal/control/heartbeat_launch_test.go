@@ -78,7 +78,12 @@ func TestLaunchesAreReadTogether(t *testing.T) {
 			t.Errorf("%s is read without a database", id)
 		}
 	}
-	if h.takeBatch() != nil || h.takeBatch() != nil || h.reads.readers != 0 || len(h.reads.batches) != 0 {
+	for range launchReaders {
+		if h.takeBatch() != nil {
+			t.Error("a launch waits still")
+		}
+	}
+	if h.reads.readers != 0 || len(h.reads.batches) != 0 {
 		t.Errorf("%d readers and %d batches are left", h.reads.readers, len(h.reads.batches))
 	}
 }

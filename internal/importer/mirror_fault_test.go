@@ -66,7 +66,7 @@ func TestMirrorSaysWhy(t *testing.T) {
 		"no JSON": {list: func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("<html>")) }, says: "with no JSON", within: [2]time.Duration{45 * time.Minute, 75 * time.Minute}},
 		"hangs":   {list: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, says: "does not answer in time", within: [2]time.Duration{0, time.Minute}},
 		"elsewhere": {list: func(rw http.ResponseWriter, r *http.Request) {
-			http.Redirect(rw, r, other.URL+"/v2/team/model/tags/list", 307)
+			http.Redirect(rw, r, other.URL+"/v2/team/model/tags/list", http.StatusTemporaryRedirect)
 		}, says: "does not let us read", within: [2]time.Duration{45 * time.Minute, 75 * time.Minute}},
 		"wrong pages": {list: func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Link", `</v2/other/tags/list?n=1>; rel="next"`)

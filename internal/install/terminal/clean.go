@@ -59,12 +59,6 @@ func (c *Cleaner) Write(p []byte) (int, error) {
 // tabs stay.
 func Visible(text string) string { return constellation.Visible(text) }
 
-// obeyed reports whether a terminal does something at a character other than
-// to show it.
-func obeyed(r rune) bool {
-	return constellation.Obeyed(r)
-}
-
 // OneLine is what another party said, as a part of a message of ours: its
 // lines could be taken for our own.
 func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
