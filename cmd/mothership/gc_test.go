@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/constellation-serving/constellation/internal/loadtest"
+	"github.com/constellation-serving/constellation/internal/storage/storagetest"
 )
 
 // TestCollectSurvivesKills pushes versions of the same few layers and removes them,
@@ -34,15 +35,41 @@ import (
 // now and then too. CONSTELLATION_CRASH_ROUNDS says how often; the default is 3.
 func TestCollectSurvivesKills(t *testing.T) {
 	t.Parallel()
-	rounds := 3
-	if s := os.Getenv("CONSTELLATION_CRASH_ROUNDS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			t.Fatalf("CONSTELLATION_CRASH_ROUNDS is a number of rounds; not %q", s)
-		}
-		rounds = n
+	g := newGCCrasher(t, newCrasher(t))
+	g.survives(t, func() int64 { return storedBytes(t, g.dir) })
+	uploads := filepath.Join(g.dir, "registry/docker/registry/v2/repositories/neo/crash/_uploads")
+	if left, err := os.ReadDir(uploads); err == nil && len(left) > 0 {
+		t.Errorf("%d uploads are left", len(left))
 	}
-	g := &gcCrasher{crasher: newCrasher(t)}
+}
+
+// TestCollectInABucketSurvivesKills is TestCollectSurvivesKills where the images are in
+// an object store.
+func TestCollectInABucketSurvivesKills(t *testing.T) {
+	t.Parallel()
+	store := storagetest.New(t)
+	g := newGCCrasher(t, newCrasherIn(t, dataDir(t), "--storage", store.Text("registry")))
+	g.survives(t, func() int64 { return store.Bytes(t, "registry/docker/registry/v2/blobs/") })
+}
+
+// crashRounds is how often things are killed: CONSTELLATION_CRASH_ROUNDS, or 3.
+func crashRounds(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv("CONSTELLATION_CRASH_ROUNDS")
+	if s == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		t.Fatalf("CONSTELLATION_CRASH_ROUNDS is a number of rounds; not %q", s)
+	}
+	return n
+}
+
+// newGCCrasher makes the layers that are pushed.
+func newGCCrasher(t *testing.T, c *crasher) *gcCrasher {
+	t.Helper()
+	g := &gcCrasher{crasher: c}
 	for range 6 {
 		layer, err := random.Layer(64<<10, types.DockerLayer)
 		if err != nil {
@@ -50,9 +77,17 @@ func TestCollectSurvivesKills(t *testing.T) {
 		}
 		g.layers = append(g.layers, layer)
 	}
+	return g
+}
+
+// survives kills in rounds and wants every image whole, and in the end as many bytes
+// stored as before.
+func (g *gcCrasher) survives(t *testing.T, stored func() int64) {
+	t.Helper()
+	rounds := crashRounds(t)
 	_, kill := g.begin(t)
 	g.gcWhole(t)
-	before := storedBytes(t, g.dir)
+	before := stored()
 	for round := range rounds {
 		if kill == nil {
 			_, kill = g.begin(t)
@@ -72,14 +107,10 @@ func TestCollectSurvivesKills(t *testing.T) {
 		t.Error("nothing was pushed or removed between the kills, so nothing was tested")
 	}
 	g.removeAll(t)
-	uploads := filepath.Join(g.dir, "registry/docker/registry/v2/repositories/neo/crash/_uploads")
-	age(t, uploads)
+	age(t, filepath.Join(g.dir, "registry/docker/registry/v2/repositories/neo/crash/_uploads"))
 	g.gcWhole(t)
-	if after := storedBytes(t, g.dir); after != before {
+	if after := stored(); after != before {
 		t.Errorf("%d bytes of blobs are stored after all versions went; %d were before", after, before)
-	}
-	if left, err := os.ReadDir(uploads); err == nil && len(left) > 0 {
-		t.Errorf("%d uploads are left", len(left))
 	}
 	kill()
 }
@@ -88,6 +119,7 @@ func TestCollectSurvivesKills(t *testing.T) {
 type gcCrasher struct {
 	*crasher
 	layers                 []v1.Layer
+	env                    []string // of garbage collections
 	pushed, again, removed int
 }
 
@@ -100,8 +132,9 @@ func (g *gcCrasher) begin(t *testing.T) (*instance, func()) {
 
 // gc is a garbage collection without grace, as a process.
 func (g *gcCrasher) gc(ctx context.Context, more ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"gc", "--gc-grace", "0s", "--gc-tag-grace", "0s", "--data-dir", g.dir, "-o", "json"}, more...)...)
-	cmd.Env = append(os.Environ(), "MOTHERSHIP_TEST_MAIN=1")
+	args := append([]string{"gc", "--gc-grace", "0s", "--gc-tag-grace", "0s", "--data-dir", g.dir, "-o", "json"}, g.args...)
+	cmd := exec.CommandContext(ctx, os.Args[0], append(args, more...)...)
+	cmd.Env = append(os.Environ(), append(g.env, "MOTHERSHIP_TEST_MAIN=1")...)
 	return cmd
 }
 

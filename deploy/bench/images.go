@@ -82,7 +82,12 @@ func gitHash(number int) string { return strings.Repeat(fmt.Sprintf("%02x", numb
 
 // publish pushes an image as a version of the algorithm NAME.
 func (b *bench) publish(ctx context.Context, algorithm string, number int, image v1.Image) (string, error) {
-	reference := fmt.Sprintf("%s/%s/%s:%s", b.mothership.Host, account, algorithm, gitHash(number))
+	return b.publishAs(ctx, algorithm, gitHash(number), image)
+}
+
+// publishAs pushes an image as the version HASH of the algorithm NAME.
+func (b *bench) publishAs(ctx context.Context, algorithm, hash string, image v1.Image) (string, error) {
+	reference := fmt.Sprintf("%s/%s/%s:%s", b.mothership.Host, account, algorithm, hash)
 	ref, err := name.ParseReference(reference, name.Insecure)
 	if err != nil {
 		return "", fmt.Errorf("publish: %w", err)
@@ -90,5 +95,5 @@ func (b *bench) publish(ctx context.Context, algorithm string, number int, image
 	if err := remote.Write(ref, image, remote.WithContext(ctx), remote.WithAuth(&authn.Basic{Username: account, Password: b.key})); err != nil {
 		return "", fmt.Errorf("publish %s: %w", reference, err)
 	}
-	return account + "/" + algorithm + "/" + gitHash(number), nil
+	return account + "/" + algorithm + "/" + hash, nil
 }

@@ -40,6 +40,7 @@ var measurements = []struct {
 	{name: "queue", run: queue},
 	{name: "beside", run: beside},
 	{name: "heartbeats-100000", run: manyHeartbeats, big: true},
+	{name: "backup", run: backups, big: true},
 	{name: "large", run: large, big: true},
 	{name: "before-engine", run: beforeOf(enginesBefore), big: true},
 	{name: "before-queue", run: beforeOf(queueBefore), big: true},
@@ -59,8 +60,6 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return serveStreamer(out)
 		case "sleeper":
 			return serveSleeper(out)
-		case "bucket":
-			return serveBucket(out)
 		}
 	}
 	self, err := os.Executable()

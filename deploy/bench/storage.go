@@ -9,22 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
-
 	"github.com/constellation-serving/constellation/internal/stack"
 )
-
-const bucket = "images"
-
-// serveBucket is `bench bucket`: an object store in memory that speaks S3.
-func serveBucket(out io.Writer) error {
-	backend := s3mem.New()
-	if err := backend.CreateBucket(bucket); err != nil {
-		return fmt.Errorf("make a bucket: %w", err)
-	}
-	return serve(out, gofakes3.New(backend).Server())
-}
 
 // gettingFromStores measures get from motherships that keep their images in a
 // folder, in a bucket, and in a bucket to which they send who asks, beside crane
@@ -34,24 +20,12 @@ func gettingFromStores(ctx context.Context, binary string, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	processes := &engineBench{remove: remove}
-	defer processes.stop()
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the program: %w", err)
-	}
-	s3, err := processes.start(ctx, self, "bucket")
+	defer remove()
+	in, stop, err := startBucket(ctx)
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} { // it takes any
-		if err := os.Setenv(name, account); err != nil {
-			return fmt.Errorf("set up the bucket's account: %w", err)
-		}
-	}
-	in := func(prefix string) string {
-		return fmt.Sprintf("s3://%s/%s?region=us-east-1&endpoint=http://%s", bucket, prefix, s3.addr)
-	}
+	defer stop()
 	var tools []tool
 	var first *bench
 	for _, kind := range []struct {

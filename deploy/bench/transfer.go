@@ -289,11 +289,16 @@ func newBench(ctx context.Context, dir, binary string, out io.Writer, flags ...s
 	if b.skopeo, err = exec.LookPath("skopeo"); err != nil {
 		return nil, fmt.Errorf("find skopeo: %w", err)
 	}
+	return b, b.start(ctx, flags...)
+}
+
+// start starts the mothership, and has an admin logged in there.
+func (b *bench) start(ctx context.Context, flags ...string) (err error) {
 	if err := os.MkdirAll(b.docker, 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder: %w", err)
+		return fmt.Errorf("make a folder: %w", err)
 	}
-	if b.mothership, err = stack.StartMothership(ctx, binary, filepath.Join(dir, "mothership"), "127.0.0.1:0", flags...); err != nil {
-		return nil, err
+	if b.mothership, err = stack.StartMothership(ctx, b.binary, filepath.Join(b.dir, "mothership"), "127.0.0.1:0", flags...); err != nil {
+		return err
 	}
 	if _, err = b.mothership.Administer(ctx, "a long enough password\n", "account", "create", account, "--role", "admin", "--password-stdin"); err == nil {
 		b.key, err = b.mothership.Administer(ctx, "", "api-key", "create", "--account", account, "--role", "admin")
@@ -305,7 +310,7 @@ func newBench(ctx context.Context, dir, binary string, out io.Writer, flags ...s
 		err = b.logIn(map[string]string{b.mothership.Host: account + ":" + b.key})
 	}
 	if err != nil {
-		return nil, errors.Join(err, b.mothership.Stop())
+		return errors.Join(err, b.mothership.Stop())
 	}
-	return b, nil
+	return nil
 }
