@@ -1,10 +1,14 @@
 package postgres_test
 
 import (
+	"context"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
@@ -70,6 +74,41 @@ func TestFirstCallAfterAFailover(t *testing.T) {
 	})
 	if err != nil || runs != 2 {
 		t.Errorf("a transaction that a failover ends = %v after %d runs, want nil after 2", err, runs)
+	}
+}
+
+// TestABusyPoolerIsFoundOut: whatever process others leave to a connection.
+func TestABusyPoolerIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]bool{"transaction": true, "session": false} {
+		url := postgrestest.Pooler(t, postgrestest.EmptyURL(t), mode)
+		ctx, stop := context.WithCancel(t.Context())
+		var others sync.WaitGroup
+		for range 6 {
+			others.Go(func() {
+				c, err := pgx.Connect(ctx, url)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
+				for ctx.Err() == nil {
+					_, _ = c.Exec(ctx, "SELECT pg_sleep(random() / 500)", pgx.QueryExecModeSimpleProtocol)
+				}
+			})
+		}
+		for i := range 30 {
+			db, err := postgres.Open(ctx, url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if db.Pooled() != want {
+				t.Errorf("%s mode: Pooled = %v at the %d. try", mode, db.Pooled(), i+1)
+			}
+			db.Close()
+		}
+		stop()
+		others.Wait()
 	}
 }
 

@@ -18,19 +18,45 @@ import (
 // statement. So changes are polled, migrations hold their lock by a transaction, and
 // statements are described and not prepared.
 
+// poolerLooks is how often a connection through something that hides PostgreSQL's
+// processes is looked at. Where others use the pool, one look may find the same
+// process again by chance.
+const poolerLooks = 25
+
 // isPooled reports whether the database of config, to which mine leads, is behind such
 // a pooler. While a transaction holds one of PostgreSQL's processes, another
-// connection is asked which it has.
+// connection is asked which it has. A pooler tells a connection a process's number of
+// its own making, so where it is PostgreSQL's one look is enough.
 func isPooled(ctx context.Context, mine *pgx.Conn, config *pgx.ConnConfig) (bool, error) {
 	first, err := backend(ctx, mine)
 	if err != nil {
 		return false, err
+	}
+	looks := poolerLooks
+	if int64(first) == int64(mine.PgConn().PID()) {
+		looks = 1
 	}
 	other, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return false, nil //nolint:nilerr // no connection left, which a pooler would have
 	}
 	defer func() { _ = other.Close(context.WithoutCancel(ctx)) }()
+	for range looks {
+		moves, err := changesBackend(ctx, mine, other)
+		if err != nil || moves {
+			return moves, err
+		}
+	}
+	return false, nil
+}
+
+// changesBackend reports whether mine has another process while other's transaction
+// holds one, or the one that other holds.
+func changesBackend(ctx context.Context, mine, other *pgx.Conn) (bool, error) {
+	first, err := backend(ctx, mine)
+	if err != nil {
+		return false, err
+	}
 	if _, err := other.Exec(ctx, "BEGIN"); err != nil {
 		return false, translate(err, "connect to the database twice")
 	}
@@ -39,7 +65,11 @@ func isPooled(ctx context.Context, mine *pgx.Conn, config *pgx.ConnConfig) (bool
 		return err == nil, err
 	}
 	again, err := backend(ctx, mine)
-	return again != first, err
+	if err != nil || again != first {
+		return err == nil, err
+	}
+	_, err = other.Exec(ctx, "ROLLBACK")
+	return false, translate(err, "connect to the database twice")
 }
 
 // backend returns the process of PostgreSQL that answers.
