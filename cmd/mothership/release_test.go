@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -169,7 +170,7 @@ func (r *release) token(t *testing.T) string {
 // reports has the launch run whatever version it should, from now on.
 func (r *release) reports(t *testing.T) {
 	t.Helper()
-	satellite, ctx := rest.New(r.url, r.token(t), http.DefaultClient), t.Context()
+	satellite, ctx := rest.New(r.url, r.token(t), http.DefaultClient), context.WithoutCancel(t.Context()) // which ends before what cleans up
 	done := make(chan error, 1)
 	stop := make(chan struct{})
 	go func() {
