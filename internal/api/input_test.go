@@ -27,7 +27,7 @@ func TestBadInputOfSatellites(t *testing.T) {
 		{"null", `null`, 422, 6001, "", "the request's body is an object in { }; not null"},
 		{"empty object", `{}`, 422, 6001, "name", "name is missing"},
 		{"empty object, second field", `{}`, 422, 6001, "algorithms", "algorithms is missing"},
-		{"unknown field", `{"name":"s","algorithms":[],"colour":"red"}`, 422, 6001, "colour", "there is no field colour here; there are algorithms, expires_at, name"},
+		{"unknown field", `{"name":"s","algorithms":[],"colour":"red"}`, 422, 6001, "colour", "there is no field colour here; there are algorithms, expires_at, labels, name"},
 		{"unknown field inside", with(`"replicas"`, `"replica":1,"replicas"`), 422, 6001, "algorithms[0].replica", "there are algorithm, env, env_from, max_replicas, min_replicas, replicas, runtime_revision, vanity_url, volumes, weights"},
 		{"name a number", `{"name":7,"algorithms":[]}`, 422, 6001, "name", "name is text in quotes; not 7"},
 		{"name a fraction", `{"name":1.5,"algorithms":[]}`, 422, 6001, "name", "name is text in quotes; not 1.5"},

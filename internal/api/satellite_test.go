@@ -25,7 +25,7 @@ func TestSatelliteIsMadeAsDesigned(t *testing.T) {
 	w := newWorld(t)
 	got := w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("Edge"))
 	body := got.want(t, http.StatusCreated)
-	if keys := slices.Sorted(maps.Keys(body)); !slices.Equal(keys, []string{"created_at", "created_by", "expires_at", "id", "latest_version", "launches", "name", "updated_at"}) {
+	if keys := slices.Sorted(maps.Keys(body)); !slices.Equal(keys, []string{"created_at", "created_by", "expires_at", "id", "labels", "latest_version", "launches", "name", "updated_at"}) {
 		t.Errorf("a satellite has the fields %v", keys)
 	}
 	var s apiv1.Satellite

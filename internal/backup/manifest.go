@@ -159,7 +159,7 @@ func readPoint(ctx context.Context, s source, point, mothership string) (*Manife
 		return nil, nil, err
 	}
 	if sum(data) != e.Manifest {
-		return nil, nil, damaged(name)
+		return nil, nil, constellation.Errorf(constellation.KindInvalid, "the backup's file %s is damaged, or end.json beside it: it is not what end.json says was written", name)
 	}
 	var m Manifest
 	if err := decode(name, data, &m); err != nil {

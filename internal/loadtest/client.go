@@ -33,7 +33,7 @@ func (c Client) Options(ctx context.Context) []remote.Option {
 	}
 }
 
-// Call makes one call of the REST API and decodes its answer into into.
+// Call makes one call of the REST API and decodes its answer into into, unless that is nil.
 func (c Client) Call(ctx context.Context, method, path, body string, into any) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -54,6 +54,9 @@ func (c Client) Call(ctx context.Context, method, path, body string, into any) (
 	}
 	if response.StatusCode >= 300 {
 		return response.StatusCode, fmt.Errorf("%s %s: %d %s", method, path, response.StatusCode, content)
+	}
+	if into == nil {
+		return response.StatusCode, nil
 	}
 	return response.StatusCode, json.Unmarshal(content, into)
 }
