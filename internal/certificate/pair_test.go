@@ -225,7 +225,7 @@ func TestAHandshakeThatNeverComes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{ReadHeaderTimeout: 100 * time.Millisecond, Handler: http.NotFoundHandler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	s := &http.Server{ReadHeaderTimeout: 2 * time.Second, Handler: http.NotFoundHandler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(tls.NewListener(plain, c.Config())) }()
 	t.Cleanup(func() { _ = s.Close(); _ = waittest.Receive(t, "the end of Serve", ended) })
