@@ -145,7 +145,7 @@ func (g *guide) commands(t *testing.T) []shown {
 			t.Fatal(err)
 		}
 		for _, block := range codeBlocks(string(data)) {
-			if block.language == "yaml" || block.language == "groovy" || block.language == "nginx" || block.language == "go" { // recipes, and the engine's tests, run what these have
+			if block.language == "yaml" || block.language == "groovy" || block.language == "nginx" || block.language == "go" || block.language == "http" { // recipes, and the engine's tests, run what these have
 				continue
 			}
 			for _, text := range commandLines(block.text) {
