@@ -49,3 +49,27 @@ func (s *server) importVersion(r *request) error {
 	}
 	return r.finish(o)
 }
+
+func (s *server) cancelImport(r *request) error {
+	return s.changeImport(r, "The import is cancelled.", func(service *control.Service) error {
+		return service.CancelImport(r.Context(), r.p, r.versionRef())
+	})
+}
+
+func (s *server) retryImport(r *request) error {
+	return s.changeImport(r, "The image is being imported again.", func(service *control.Service) error {
+		_, err := service.RetryImport(r.Context(), r.p, r.versionRef())
+		return err
+	})
+}
+
+// changeImport does what a button of an import says, and shows how that is then.
+func (s *server) changeImport(r *request, done string, change func(*control.Service) error) error {
+	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		return outcome{Target: versionURL(r.versionRef(), ""), Flash: component.Flash{Text: done}}, change(service)
+	})
+	if err != nil {
+		return err
+	}
+	return r.finish(o)
+}

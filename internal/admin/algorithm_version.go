@@ -48,7 +48,7 @@ func (s *server) versionPage(r *request, version *constellation.AlgorithmVersion
 		trail = append(trail, component.Crumb{Name: title})
 	}
 	m := page.AlgorithmVersion{
-		Frame: s.frame(r, name, trail...), Version: version, Host: s.registry, MayEdit: r.p.Role == constellation.RoleAdmin, Layer: layer,
+		Frame: s.frame(r, name, trail...), Version: version, Host: s.registry, MayEdit: r.p.Role == constellation.RoleAdmin, Token: newToken(), Layer: layer,
 	}
 	m.Frame.Section = "algorithms"
 	if layer != nil {

@@ -79,11 +79,16 @@ func (s *server) showPush(r *request) error {
 }
 
 func (s *server) showAlgorithm(r *request) error {
+	return s.showAlgorithmWith(r, http.StatusOK, func(*page.Mirrors) {})
+}
+
+// showAlgorithmWith shows an algorithm, with a layer of its mirrors above.
+func (s *server) showAlgorithmWith(r *request, status int, with func(*page.Mirrors)) error {
 	algorithm, err := s.control.GetAlgorithm(r.Context(), r.p, r.param("owner"), r.param("name"))
 	if err != nil {
 		return err
 	}
-	l := readList(r, r.URL.Path, "-created_at")
+	l := readList(r, "/algorithms/"+algorithm.Owner+"/"+algorithm.Name, "-created_at")
 	found, err := s.control.ListAlgorithmVersions(r.Context(), r.p, algorithm.Owner, algorithm.Name, l.query())
 	if err != nil {
 		return err
@@ -102,5 +107,12 @@ func (s *server) showAlgorithm(r *request) error {
 	if m.Tags, err = s.control.PushedTags(r.Context(), r.p, algorithm.Owner, algorithm.Name); err != nil {
 		return err
 	}
-	return r.render(http.StatusOK, page.AlgorithmPage(m))
+	if m.Mirrors, err = s.readMirrors(r, algorithm); err != nil {
+		return err
+	}
+	if m.Mirrors != nil {
+		with(m.Mirrors)
+		m.Titled()
+	}
+	return r.render(status, page.AlgorithmPage(m))
 }

@@ -36,9 +36,11 @@ func (s *server) routes() []route {
 	const satellite = "/satellites/{satellite_id}"
 	const launch = satellite + "/launches/{launch_id}"
 	const version = "/algorithms/{owner}/{name}/{hash}"
+	const mirrors = "/algorithms/{owner}/{name}/mirrors"
 	const user = "/users/{username}"
 	const quota = "/system/owners/{owner}/quota"
 	const tokenRule = "/token-rules/{rule_id}" //nolint:gosec // an address
+	const registry = "/registries/{registry_id}"
 	const destination = "/notifications/destinations/{destination_id}"
 	return []route{
 		{"GET", "/setup", anyone, s.showSetup},
@@ -134,7 +136,16 @@ func (s *server) routes() []route {
 		{"GET", "/algorithms/import", admin, s.showImport},
 		{"POST", "/algorithms/import", admin, s.importVersion},
 		{"GET", "/algorithms/{owner}/{name}", viewer, s.showAlgorithm},
+		{"GET", mirrors + "/new", admin, s.newMirror},
+		{"POST", mirrors + "/new", admin, s.createMirror},
+		{"GET", mirrors + "/{mirror_id}/edit", admin, s.editMirror},
+		{"POST", mirrors + "/{mirror_id}/edit", admin, s.saveMirror},
+		{"POST", mirrors + "/{mirror_id}/poll", admin, s.pollMirror},
+		{"GET", mirrors + "/{mirror_id}/remove", admin, s.askRemoveMirror},
+		{"POST", mirrors + "/{mirror_id}/remove", admin, s.removeMirror},
 		{"GET", version, viewer, s.showAlgorithmVersion},
+		{"POST", version + "/import/cancel", admin, s.cancelImport},
+		{"POST", version + "/import/retry", admin, s.retryImport},
 		{"GET", version + "/settings", admin, s.askSettings},
 		{"POST", version + "/settings", admin, s.correctSettings},
 		{"GET", version + "/remove", admin, s.askRemoveVersion},
@@ -184,6 +195,14 @@ func (s *server) routes() []route {
 		{"GET", "/audit", admin, s.showAudit},
 		{"GET", "/audit/export.csv", admin, s.exportCSV},
 		{"GET", "/audit/export.json", admin, s.exportJSON},
+		{"GET", "/registries", admin, s.listRegistries},
+		{"GET", "/registries/new", admin, s.newRegistry},
+		{"POST", "/registries/new", admin, s.createRegistry},
+		{"GET", registry + "/edit", admin, s.editRegistry},
+		{"POST", registry + "/edit", admin, s.saveRegistry},
+		{"POST", registry + "/test", admin, s.testRegistry},
+		{"GET", registry + "/remove", admin, s.askRemoveRegistry},
+		{"POST", registry + "/remove", admin, s.removeRegistry},
 		{"GET", "/notifications", admin, s.listDestinations},
 		{"GET", "/notifications/destinations/new", admin, s.newDestination},
 		{"POST", "/notifications/destinations/new", admin, s.createDestination},

@@ -27,7 +27,7 @@ func Navigation(role string) []Group {
 
 // adminGroup is what only administrators find.
 var adminGroup = []Group{{"Admin", []Entry{
-	{"users", "Users", "/users"}, {"audit", "Audit log", "/audit"}, {"notifications", "Notifications", "/notifications"}, {"system", "System", "/system"},
+	{"users", "Users", "/users"}, {"registries", "Registries", "/registries"}, {"audit", "Audit log", "/audit"}, {"notifications", "Notifications", "/notifications"}, {"system", "System", "/system"},
 }}}
 
 // Key is a key of the keyboard and what it does anywhere in the panel.
