@@ -155,3 +155,44 @@ func TestImportKilledInTheMiddle(t *testing.T) {
 		t.Errorf("push took %d bytes, want at least the image's %d", got, size)
 	}
 }
+
+// A mirror of distribution's registry makes versions of its tags; afterwards the
+// registry is gone, and their bundle is downloaded and pushed all the same.
+func TestMirroredBundle(t *testing.T) {
+	w := newWorld(t, "--outbound-allow", "127.0.0.1")
+	s := newSource(t, w)
+	s.push(t, "team/model:v1.0.0", 1<<20, 1)
+	s.push(t, "team/model:v1.1.0", 1<<20, 1)
+	s.push(t, "team/model:latest", 1<<20, 1)
+	m, err := w.client.CreateMirror(t.Context(), apiv1.MirrorCreate{Algorithm: account + "/mirrored", Source: s.wire.address + "/team/model", Tags: []string{"v*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []apiv1.SatelliteAlgorithm
+	for deadline := time.Now().Add(time.Minute); ; {
+		tags, err := w.client.MirrorTags(t.Context(), m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = nil
+		for _, tag := range tags {
+			if tag.State != nil && *tag.State == "ready" {
+				list = append(list, apiv1.SatelliteAlgorithm{Algorithm: account + "/mirrored/" + *tag.GitHash, VanityURL: "ten/" + tag.Tag, Replicas: 1})
+			}
+		}
+		if len(tags) == 2 && len(list) == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			m, err := w.client.GetMirror(t.Context(), m.ID)
+			t.Fatalf("after a minute the tags are %+v, of %+v, %v", tags, m, err)
+		}
+		time.Sleep(50 * time.Millisecond) // a poll, with an end
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.launches(t, list)
+	w.get(t)
+	w.pushTo(t, w.registry, "single")
+}
