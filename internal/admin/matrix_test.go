@@ -53,7 +53,7 @@ func TestRolePageMethodMatrix(t *testing.T) {
 	fill := strings.NewReplacer(
 		"{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{key_id}", missing, "{session_id}", missing,
 		"{owner}", "neo", "{name}", "hello", "{hash}", hash, "{chapter}", "concepts", "{provider}", "nowhere", "{number}", "1", "{draft_id}", missing, "{index}", "0",
-		"{destination_id}", missing, "{rule_id}", missing, "{delivery_id}", missing,
+		"{destination_id}", missing, "{rule_id}", missing, "{delivery_id}", missing, "{registry_id}", missing, "{mirror_id}", missing,
 	)
 	w.visitor("subject", constellation.RoleViewer)
 	cookies := map[constellation.Role]*http.Cookie{"": nil}

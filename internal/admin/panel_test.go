@@ -48,6 +48,7 @@ func newWorldOn(t *testing.T, publicURL string, db *postgres.DB) *world {
 		DB: db, Sealer: sealer, PublicURL: publicURL, Version: "1.2.3",
 		StartCollection: func(ctx context.Context, db *postgres.DB, _ string) error { return db.NoteScan(ctx) },
 		StartImport:     func(context.Context, *postgres.DB, string, int) error { return nil },
+		CheckRegistry:   checkRegistry,
 		Notifications:   control.Notifications{Mail: true, Deliver: func(context.Context, *postgres.DB, string) error { return nil }},
 	})
 	return &world{t: t, control: service, db: db, panel: New(service, Options{PublicURL: publicURL})}

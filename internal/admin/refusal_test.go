@@ -129,12 +129,15 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	must(err)
 	_, err = w.control.SetRetentionRule(t.Context(), control.Shell(), constellation.RetentionRule{Scope: "neo", Keep: 100, Days: 100})
 	must(err)
-	common := []string{"{destination_id}", destination.ID, "{rule_id}", rule.ID, "{delivery_id}", delivery.ID, "{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
+	elsewhere := w.elsewhere()
+	common := []string{"{mirror_id}", elsewhere.mirror, "{registry_id}", elsewhere.registry, "{destination_id}", destination.ID, "{rule_id}", rule.ID, "{delivery_id}", delivery.ID, "{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
 	places := map[string]*strings.Replacer{
 		"/account":     strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),
 		"/users":       strings.NewReplacer(append(common, "{key_id}", keyOf("subject"), "{session_id}", sessionOf("subject"))...),
 		"/token-rules": strings.NewReplacer("{rule_id}", tokenRule.ID),
-		"":             strings.NewReplacer(append(common, "{key_id}", callerKey.ID)...),
+		"/algorithms/{owner}/{name}/{hash}/import/cancel": strings.NewReplacer("{owner}", "neo", "{name}", "copied", "{hash}", elsewhere.importing),
+		"/algorithms/{owner}/{name}/{hash}/import/retry":  strings.NewReplacer("{owner}", "neo", "{name}", "copied", "{hash}", elsewhere.failed),
+		"": strings.NewReplacer(append(common, "{key_id}", callerKey.ID)...),
 	}
 	typed := url.Values{
 		"name": {"Typed"}, "algorithm": {"neo/hello/" + hash}, "vanity_url": {"third/try"}, "replicas": {"3"}, "expires_at": {"2036-05-04"}, "username": {"trinity"}, "role": {"viewer"},
@@ -142,6 +145,7 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		"kind": {"webhook"}, "url": {hook}, "destinations": {destination.ID}, "quiet.from": {"22:00"}, "quiet.to": {"06:00"}, "quiet.time_zone": {"UTC"},
 		"quota": {"50GB"}, "of": {"neo"}, "keep_versions": {"5"}, "after_days": {"7"},
 		"issuer": {"https://ci.example.com"}, "audience": {"m"}, "conditions": {"sub=y"}, "account": {"robot"}, "token_to_try": {"x"},
+		"host": {"elsewhere.example.com"}, "password": {password}, "source": {"registry.example.com/team/other"}, "tags": {"v*"}, "keep": {"5"}, "interval_seconds": {"3600"},
 		"owner": {"neo"}, "git_hash": {strings.Repeat("5a", 20)}, "image": {"registry.example.com/team/model:1"},
 	}
 	edit := "/satellites/" + s.ID + "/edit"
@@ -174,6 +178,12 @@ func TestEveryRefusalIsShown(t *testing.T) {
 		switch { // the form is on the list's page
 		case strings.HasSuffix(r.Pattern, "{destination_id}/test"):
 			page = "/notifications"
+		case strings.HasSuffix(r.Pattern, "{registry_id}/test"):
+			page = "/registries"
+		case strings.HasSuffix(r.Pattern, "{mirror_id}/poll"):
+			page = "/algorithms/neo/hello"
+		case strings.Contains(r.Pattern, "/{hash}/import/"):
+			page = target[:strings.Index(target, "/import/")]
 		case strings.HasSuffix(r.Pattern, "/resend"):
 			page = "/notifications/log"
 		case strings.HasPrefix(r.Pattern, "/system/retention/"):
@@ -258,7 +268,8 @@ var ofPage = map[string]bool{"/algorithms/import": true,
 var takesText = map[string]bool{
 	"/system/owners/quota": true, "/system/owners/{owner}/quota": true, "/system/retention/new": true, "/system/retention/edit": true, "/system/retention/preview": true,
 	"/token-rules/new": true, "/token-rules/{rule_id}/edit": true, "/token-rules/try": true,
-	"/algorithms/import":              true,
+	"/algorithms/import": true,
+	"/registries/new":    true, "/algorithms/{owner}/{name}/mirrors/new": true, "/algorithms/{owner}/{name}/mirrors/{mirror_id}/edit": true,
 	"/notifications/destinations/new": true, "/notifications/destinations/{destination_id}/edit": true, "/notifications/rules/new": true, "/notifications/rules/{rule_id}/edit": true,
 	"/satellites/new": true, "/satellites/new/algorithm": true, "/satellites/{satellite_id}/edit": true, "/satellites/{satellite_id}/edit/algorithm": true,
 	"/satellites/new/schedule": true, "/satellites/{satellite_id}/edit/schedule": true,
