@@ -38,6 +38,8 @@ const (
 	ofLaunch    = ofSatellite + "/launches/{launch_id}"
 	ofUser      = "/users/{username}"
 	ofVersion   = "/algorithms/{owner}/{name}/{hash}"
+	ofMirrors   = "/algorithms/{owner}/{name}/mirrors"
+	ofRegistry  = "/registries/{registry_id}"
 )
 
 var walkedLayers = []layers{
@@ -48,6 +50,8 @@ var walkedLayers = []layers{
 	{page: ofSatellite + "/authentication", opens: []opener{{"New key", ofSatellite + "/keys/new"}, {"Revoke", ofSatellite + "/keys/{key_id}/revoke"}}},
 	{page: ofSatellite + "/edit", opens: []opener{{"Add an algorithm", ofSatellite + "/edit/algorithm"}, {"Change fraud/score", ofSatellite + "/edit/algorithm"}, {"Add a schedule", ofSatellite + "/edit/schedule"}, {"Remove satellite", ofSatellite + "/remove"}}},
 	{page: ofVersion, opens: []opener{{"Edit settings", ofVersion + "/settings"}, {"Remove version", ofVersion + "/remove"}}},
+	{page: "/algorithms/{owner}/{name}", opens: []opener{{"New mirror", ofMirrors + "/new"}, {"registry.invalid/team/{run}", ofMirrors + "/{mirror_id}/edit"}, {"Remove registry.invalid/team/{run}", ofMirrors + "/{mirror_id}/remove"}}},
+	{page: "/registries?q={run}.registry", opens: []opener{{"New registry", "/registries/new"}, {"{run}.registry.invalid", ofRegistry + "/edit"}, {"Remove {run}.registry.invalid", ofRegistry + "/remove"}}},
 	{page: "/account", opens: []opener{{"Change password", "/account/password"}, {"New API key", "/account/keys/new"}, {"Sign out everywhere", "/account/sign-out"}, {"Revoke old laptop", "/account/keys/{key_id}/revoke"}}},
 	{page: "/system", opens: []opener{{"Free space", "/system/free"}}},
 	{page: "/notifications?q=chat+{run}", opens: []opener{{"New destination", "/notifications/destinations/new"}, {"Chat {run}", "/notifications/destinations/{destination_id}/edit"}, {"Remove Chat {run}", "/notifications/destinations/{destination_id}/remove"}}},
@@ -65,7 +69,7 @@ var walkedLayers = []layers{
 // editor, which is the one that is walked.
 var wholePages = []string{
 	"/", "/account", "/algorithms", "/algorithms/import", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
-	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
+	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/registries", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
 	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/system/owners", "/system/repositories", "/system/retention", "/system/backups", "/token-rules", "/users", ofUser,
 }
 

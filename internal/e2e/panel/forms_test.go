@@ -75,6 +75,16 @@ var forms = []form{
 	{route: "/algorithms/{owner}/{name}/{hash}/settings", fill: [][2]string{{"memory", "3Gi"}}, button: "Save as revision 3", sees: "Saved as revision 3"},
 	{route: "/algorithms/{owner}/{name}/{hash}/remove", page: "/algorithms/{owner}/{name}/{unused_hash}/remove", button: "Remove version", sees: "Removed version"},
 	{route: "/algorithms/import", fill: [][2]string{{"image", "registry.invalid/team/model:1"}, {"owner", "fraud"}, {"name", "imported-{run}"}, {"git_hash", "abcdefabcdefabcdefabcdefabcdefabcdefabcd"}}, button: "Import version", sees: "is being imported"},
+	{route: ofVersion + "/import/cancel", page: "/algorithms/walked/copied-{run}/{importing_hash}", button: "Cancel import", sees: "The import is cancelled.", plain: true},
+	{route: ofVersion + "/import/retry", page: "/algorithms/walked/copied-{run}/{failed_hash}", button: "Import again", sees: "The image is being imported again.", plain: true},
+	{route: ofMirrors + "/new", fill: [][2]string{{"source", "registry.invalid/team/new-{run}"}, {"tags", "v* !*-rc*"}, {"keep", "5"}}, button: "Add mirror", sees: "Added the mirror of registry.invalid/team/new-{run}."},
+	{route: ofMirrors + "/{mirror_id}/edit", fill: [][2]string{{"tags", "v1.*"}}, button: "Save mirror", sees: "Saved the mirror of registry.invalid/team/{run}."},
+	{route: ofMirrors + "/{mirror_id}/poll", page: "/algorithms/{owner}/{name}", button: "Poll now registry.invalid/team/", sees: "is being polled.", plain: true},
+	{route: ofMirrors + "/{mirror_id}/remove", button: "Remove mirror", sees: "Removed the mirror of registry.invalid/team/{run}."},
+	{route: "/registries/new", fill: [][2]string{{"host", "new-{run}.registry.invalid"}, {"username", "robot"}, {"password", password}}, button: "Add registry", sees: "Added the registry new-{run}.registry.invalid."},
+	{route: ofRegistry + "/edit", fill: [][2]string{{"username", "robot"}, {"password", password}}, button: "Save registry", sees: "Saved the registry {run}.registry.invalid."},
+	{route: ofRegistry + "/test", page: "/registries?q={run}.registry", button: "Test", sees: "The test failed: ", plain: true},
+	{route: ofRegistry + "/remove", button: "Remove registry", sees: "Removed the registry {run}.registry.invalid."},
 	{route: "/account/keys/new", fill: [][2]string{{"name", "jump host"}}, button: "Create key", sees: "it is not shown again"},
 	{route: "/account/keys/{own_key_id}/revoke", button: "Revoke key", sees: "The key is revoked."},
 	{route: "/account/sessions/{session_id}/end", page: "/account", button: "Sign out Firefox on Linux", sees: "That browser is signed out.", plain: true},
@@ -196,6 +206,7 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 	}
 	told := w.told(t, run)
 	tokenRule := w.spaceRules(t, run)
+	copied := w.elsewhere(t, run)
 	overtake := func() {
 		latest, _, err := w.api.GetSatellite(t.Context(), satellite.ID)
 		must(err)
@@ -205,7 +216,8 @@ func (w *world) newGround(t *testing.T, own, run string) ground {
 	report := func() { must(w.beat(t.Context(), satellite.ID, launch.ID, 2, 2, "", reportWork)) }
 	return ground{overtake: overtake, report: report, fill: strings.NewReplacer("{satellite_id}", satellite.ID, "{launch_id}", launch.ID, "{key_id}", key.ID, "{number}", "1",
 		"{username}", subject, "{user_key_id}", userKey.ID, "{own_key_id}", ownKey.ID, "{algorithm}", w.score, "{run}", run, "{owner}", "walked", "{name}", run, "{hash}", used, "{unused_hash}", unused,
-		"{destination_id}", told.destination, "{rule_id}", told.rule, "{delivery_id}", told.delivery, "{token_rule_id}", tokenRule)}
+		"{destination_id}", told.destination, "{rule_id}", told.rule, "{delivery_id}", told.delivery, "{token_rule_id}", tokenRule,
+		"{registry_id}", copied.registry, "{mirror_id}", copied.mirror, "{importing_hash}", copied.importing, "{failed_hash}", copied.failed)}
 }
 
 // spaceRules makes a quota, a retention rule and a token rule, whose id it returns.
@@ -213,13 +225,13 @@ func (w *world) spaceRules(t *testing.T, run string) string {
 	t.Helper()
 	call := func(method, path, body string, into any) {
 		t.Helper()
-		if _, err := (loadtest.Client{URL: w.url, Key: w.key}).Call(t.Context(), method, path, body, into); err != nil {
+		if _, err := (loadtest.Client{URL: w.mothership.URL, Key: w.key}).Call(t.Context(), method, path, body, into); err != nil {
 			t.Fatal(err)
 		}
 	}
-	call("PUT", "/v1/quotas/walked-"+run, `{"bytes":50000000000}`, nil)
-	call("PUT", "/v1/retention?scope=walked-"+run, `{"keep_versions":1000,"after_days":1000}`, nil)
-	call("POST", "/v1/service-accounts", `{"username":"robot-`+run+`","role":"admin"}`, nil)
+	call("PUT", "/v1/quotas/walked-"+run, `{"bytes":50000000000}`, new(any))
+	call("PUT", "/v1/retention?scope=walked-"+run, `{"keep_versions":1000,"after_days":1000}`, new(any))
+	call("POST", "/v1/service-accounts", `{"username":"robot-`+run+`","role":"admin"}`, new(any))
 	var made struct{ ID string }
 	call("POST", "/v1/token-rules", `{"name":"CI `+run+`","issuer":"https://ci.example.com","audience":"m","account":"robot-`+run+`","role":"viewer","conditions":[{"claim":"sub","value":"x"}]}`, &made)
 	return made.ID

@@ -91,6 +91,16 @@ func views(w *world) []view {
 		{name: "algorithm-settings-changed", path: "/algorithms/" + w.score + "/settings?revision=1&protocol=http&port=8080&path=/v2&concurrency=16&network=isolated&cpu=500m&memory=4Gi&response=native", who: "ada"},
 		{name: "algorithm-remove", path: "/algorithms/" + w.unused + "/remove", who: "ada"},
 		{name: "algorithm-remove-used", path: "/algorithms/" + w.score + "/remove", who: "ada"},
+		{name: "algorithm-mirrors", path: w.mirrored, who: "ada"},
+		{name: "algorithm-mirrors-viewer", path: w.mirrored, who: "linus"},
+		{name: "algorithm-new-mirror", path: "/algorithms/fraud/score/mirrors/new", who: "ada"},
+		{name: "algorithm-edit-mirror", path: w.mirrored + "/mirrors/" + w.elsewheres.mirror + "/edit", who: "ada"},
+		{name: "algorithm-importing", path: "/algorithms/elsewhere/copied/" + w.elsewheres.importing, who: "ada"},
+		{name: "algorithm-import-failed", path: "/algorithms/elsewhere/copied/" + w.elsewheres.failed, who: "ada"},
+		{name: "registries", path: "/registries", who: "ada"},
+		{name: "registries-found-nothing", path: "/registries?q=nothing+like+it", who: "ada"},
+		{name: "registries-new", path: "/registries/new", who: "ada"},
+		{name: "registries-edit", path: "/registries/" + w.elsewheres.registry + "/edit", who: "ada"},
 		{name: "algorithm-import", path: "/algorithms/import", who: "ada"},
 		{name: "algorithm-push", path: "/algorithms/push", who: "ada"},
 		{name: "account", path: "/account", who: "ada"},
@@ -285,6 +295,7 @@ func TestEveryRouteIsLookedAt(t *testing.T) {
 		"/satellites/{satellite_id}/keys/{key_id}/revoke": "as /account/…", "/setup": "TestSetUp", "/satellites/new/schedule": "as …/edit/schedule", "/invitation": "TestInvite", "/live": "a stream, no page",
 		"/audit/export.csv": "TestAudit", "/audit/export.json": "TestAudit", "/account/keys/{key_id}/revoke": "TestAPIKey",
 		"/users/{username}/keys/new": "as /account/keys/new", "/users/{username}/keys/{key_id}/revoke": "as /account/…", "/users/{username}/enable": "as …/disable",
+		ofMirrors + "/{mirror_id}/remove": "as /system/free", ofRegistry + "/remove": "as /system/free",
 		"/notifications/destinations/{destination_id}/edit": "as …/new", "/notifications/destinations/{destination_id}/remove": "as /system/free",
 		"/system/owners/{owner}/quota": "as /system/owners/quota", "/system/owners/{owner}/quota/remove": "as /system/free", "/system/retention/edit": "as …/new", "/system/retention/remove": "as /system/free",
 		"/token-rules/{rule_id}/edit": "as …/new", "/token-rules/{rule_id}/remove": "as /system/free",
@@ -292,7 +303,7 @@ func TestEveryRouteIsLookedAt(t *testing.T) {
 		"/login/{provider}": "TestSingleSignOn", "/login/{provider}/callback": "TestSingleSignOn",
 		"/users/{username}/password": "TestInvite", "/users/{username}/sign-out": "as /account/sign-out",
 	}
-	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h", defects: "vision/defects/h", unused: "fraud/features/h", weights: "research/bert/h"}
+	w := &world{satellite: "s", launch: "l", emptySatellite: "e", score: "fraud/score/h", defects: "vision/defects/h", unused: "fraud/features/h", weights: "research/bert/h", mirrored: "/algorithms/research/bert", elsewheres: elsewhere{"r", "m", "i", "f"}}
 	variable := regexp.MustCompile(`\{[^}]*\}`)
 	for _, route := range admin.Routes() {
 		if route.Method != "GET" || unseen[route.Pattern] != "" {

@@ -25,7 +25,7 @@ func beyondLoopback(t *testing.T) *world {
 	}
 	for _, a := range addresses {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
-			m, _ := startMothershipAt(t, net.JoinHostPort(ip.IP.String(), "0"))
+			m, _ := startMothershipAt(t, net.JoinHostPort(ip.IP.String(), "0"), allowed...)
 			return (&world{mothership: m, url: m.URL, host: m.Host}).owned(t)
 		}
 	}
@@ -39,7 +39,7 @@ func overHTTPS(t *testing.T) *world {
 	t.Helper()
 	proxy := httptest.NewUnstartedServer(nil)
 	address := proxy.Listener.Addr().String()
-	m, _ := startMothershipAt(t, "127.0.0.1:0", "--public-url", "https://"+address)
+	m, _ := startMothershipAt(t, "127.0.0.1:0", append(allowed, "--public-url", "https://"+address)...)
 	backend, err := url.Parse(m.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,8 @@ type world struct {
 
 	score, scoreOld, defects string // algorithm references
 	unused, weights          string // and those of a version that no satellite has, and of weights with long names
+	elsewheres               elsewhere
+	mirrored                 string // the address of an algorithm with mirrors
 	satellite, launch        string // with everything
 	emptySatellite           string
 	versions                 int // of satellite
@@ -70,7 +72,7 @@ var code = map[string]string{"constellation.protocol": "http", "constellation.me
 func hashOf(digit string) string { return strings.Repeat(digit+"a5", 14)[:40] }
 
 func newWorld(ctx context.Context, bin, dir string) (*world, error) {
-	m, err := stack.StartMothership(ctx, filepath.Join(bin, "mothership"), dir, "127.0.0.1:0")
+	m, err := stack.StartMothership(ctx, filepath.Join(bin, "mothership"), dir, "127.0.0.1:0", allowed...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,11 @@ func (w *world) fill(ctx context.Context) error {
 		}
 	}
 	if err := w.fillSatellites(ctx); err != nil {
+		return err
+	}
+	weights := w.weights[:strings.LastIndex(w.weights, "/")]
+	w.mirrored = "/algorithms/" + weights
+	if w.elsewheres, err = w.addElsewhere(ctx, weights, strings.Repeat("donaudampfschiff-", 3)+"fahrt", "elsewhere", "copied"); err != nil {
 		return err
 	}
 	return w.correct(ctx, w.defects, apiv1.RuntimeUpdate{Memory: new("2Gi"), Concurrency: new(4), HealthPath: new("/v2/health/ready")})
