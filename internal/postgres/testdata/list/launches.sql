@@ -1,6 +1,6 @@
 -- by created_at: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -11,7 +11,7 @@ LIMIT @limit
 
 -- by created_at: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -23,7 +23,7 @@ LIMIT @limit
 
 -- by created_at: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -35,7 +35,7 @@ LIMIT @limit
 
 -- by created_at: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -47,7 +47,7 @@ LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -60,7 +60,7 @@ LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -72,7 +72,7 @@ LIMIT @limit) every_page
 
 -- by last_seen_at: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -83,7 +83,7 @@ LIMIT @limit
 
 -- by last_seen_at: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -95,7 +95,7 @@ LIMIT @limit
 
 -- by last_seen_at: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -107,7 +107,7 @@ LIMIT @limit
 
 -- by last_seen_at: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -119,7 +119,7 @@ LIMIT @limit
 
 -- by last_seen_at: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -132,7 +132,7 @@ LIMIT @limit
 
 -- by last_seen_at: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -144,7 +144,7 @@ LIMIT @limit) every_page
 
 -- by name: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -155,7 +155,7 @@ LIMIT @limit
 
 -- by name: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -167,7 +167,7 @@ LIMIT @limit
 
 -- by name: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -179,7 +179,7 @@ LIMIT @limit
 
 -- by name: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -191,7 +191,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -204,7 +204,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -216,7 +216,7 @@ LIMIT @limit) every_page
 
 -- by satellite_version: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -227,7 +227,7 @@ LIMIT @limit
 
 -- by satellite_version: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -239,7 +239,7 @@ LIMIT @limit
 
 -- by satellite_version: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -251,7 +251,7 @@ LIMIT @limit
 
 -- by satellite_version: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -263,7 +263,7 @@ LIMIT @limit
 
 -- by satellite_version: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
@@ -276,7 +276,7 @@ LIMIT @limit
 
 -- by satellite_version: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, r.first_seen_at, r.last_seen_at, r.running_version,
+			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
 			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds

@@ -1,6 +1,6 @@
 -- by name: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -13,7 +13,7 @@ LIMIT @limit
 
 -- by name: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -27,7 +27,7 @@ LIMIT @limit
 
 -- by name: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -41,7 +41,7 @@ LIMIT @limit
 
 -- by name: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -55,7 +55,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -70,7 +70,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s

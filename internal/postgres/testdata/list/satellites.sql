@@ -1,6 +1,6 @@
 -- by created_at: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -13,7 +13,7 @@ LIMIT @limit
 
 -- by created_at: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -27,7 +27,7 @@ LIMIT @limit
 
 -- by created_at: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -41,7 +41,7 @@ LIMIT @limit
 
 -- by created_at: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -55,7 +55,7 @@ LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -70,7 +70,7 @@ LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -84,7 +84,7 @@ LIMIT @limit) every_page
 
 -- by degraded: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -97,7 +97,7 @@ LIMIT @limit
 
 -- by degraded: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -111,7 +111,7 @@ LIMIT @limit
 
 -- by degraded: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -125,7 +125,7 @@ LIMIT @limit
 
 -- by degraded: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -139,7 +139,7 @@ LIMIT @limit
 
 -- by degraded: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -154,7 +154,7 @@ LIMIT @limit
 
 -- by degraded: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -168,7 +168,7 @@ LIMIT @limit) every_page
 
 -- by expires_at: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -181,7 +181,7 @@ LIMIT @limit
 
 -- by expires_at: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -195,7 +195,7 @@ LIMIT @limit
 
 -- by expires_at: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -209,7 +209,7 @@ LIMIT @limit
 
 -- by expires_at: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -223,7 +223,7 @@ LIMIT @limit
 
 -- by expires_at: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -238,7 +238,7 @@ LIMIT @limit
 
 -- by expires_at: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -252,7 +252,7 @@ LIMIT @limit) every_page
 
 -- by latest_version: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -265,7 +265,7 @@ LIMIT @limit
 
 -- by latest_version: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -279,7 +279,7 @@ LIMIT @limit
 
 -- by latest_version: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -293,7 +293,7 @@ LIMIT @limit
 
 -- by latest_version: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -307,7 +307,7 @@ LIMIT @limit
 
 -- by latest_version: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -322,7 +322,7 @@ LIMIT @limit
 
 -- by latest_version: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -336,7 +336,7 @@ LIMIT @limit) every_page
 
 -- by launches: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -349,7 +349,7 @@ LIMIT @limit
 
 -- by launches: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -363,7 +363,7 @@ LIMIT @limit
 
 -- by launches: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -377,7 +377,7 @@ LIMIT @limit
 
 -- by launches: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -391,7 +391,7 @@ LIMIT @limit
 
 -- by launches: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -406,7 +406,7 @@ LIMIT @limit
 
 -- by launches: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -420,7 +420,7 @@ LIMIT @limit) every_page
 
 -- by name: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -433,7 +433,7 @@ LIMIT @limit
 
 -- by name: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (
 		WITH near AS MATERIALIZED (SELECT s.name_key, s.id
@@ -458,7 +458,7 @@ LIMIT @limit
 
 -- by name: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -472,7 +472,7 @@ LIMIT @limit
 
 -- by name: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -486,7 +486,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (
 		WITH near AS MATERIALIZED (SELECT s.name_key, s.id
@@ -513,7 +513,7 @@ LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (
 		WITH near AS MATERIALIZED (SELECT s.name_key, s.id
@@ -538,7 +538,7 @@ LIMIT @limit) every_page
 
 -- by stale: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -551,7 +551,7 @@ LIMIT @limit
 
 -- by stale: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -565,7 +565,7 @@ LIMIT @limit
 
 -- by stale: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -579,7 +579,7 @@ LIMIT @limit
 
 -- by stale: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -593,7 +593,7 @@ LIMIT @limit
 
 -- by stale: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -608,7 +608,7 @@ LIMIT @limit
 
 -- by stale: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -622,7 +622,7 @@ LIMIT @limit) every_page
 
 -- by up: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -635,7 +635,7 @@ LIMIT @limit
 
 -- by up: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -649,7 +649,7 @@ LIMIT @limit
 
 -- by up: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -663,7 +663,7 @@ LIMIT @limit
 
 -- by up: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -677,7 +677,7 @@ LIMIT @limit
 
 -- by up: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -692,7 +692,7 @@ LIMIT @limit
 
 -- by up: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -706,7 +706,7 @@ LIMIT @limit) every_page
 
 -- by updated_at: first page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -719,7 +719,7 @@ LIMIT @limit
 
 -- by updated_at: search
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -733,7 +733,7 @@ LIMIT @limit
 
 -- by updated_at: search in two letters
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -747,7 +747,7 @@ LIMIT @limit
 
 -- by updated_at: next page
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -761,7 +761,7 @@ LIMIT @limit
 
 -- by updated_at: next page, descending, with a search and counted
 SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
@@ -776,7 +776,7 @@ LIMIT @limit
 
 -- by updated_at: next page, descending, with a search and counted
 SELECT count(*)::int AS count FROM (SELECT s.id, s.name, s.created_at, s.created_by, s.expires_at, s.updated_at, s.updated_by, s.revision,
-			s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
+			s.labels, s.latest_version, v.created_at AS version_created_at, v.created_by AS version_created_by,
 			s.launch_count, s.launches_up, s.launches_degraded, s.launches_stale
 FROM (SELECT s.id
 FROM satellites s
