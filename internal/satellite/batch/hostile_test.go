@@ -69,7 +69,7 @@ func TestAnEngineStops(t *testing.T) {
 	second := startEngine(t, n, after, nil)
 	second.await(s.ID, StateCompleted)
 	checkWhole(t, second.output(s.ID+"/results"), 300)
-	if runs := after.runs.Load(); runs != 1 {
+	if runs := after.runs.Load(); runs < 1 || runs > 2 { // an answer may be on its way to the engine that stops
 		t.Errorf("the other engine ran %d lines, want the one that had not ended", runs)
 	}
 }
