@@ -143,6 +143,10 @@ func (r *Registry) client(ctx context.Context, repository string) (*http.Client,
 // errPlain is a step from HTTPS down.
 var errPlain = errors.New("it leads from HTTPS to plain HTTP")
 
+// errNotTried is what the library hears that asks a registry at a private address by
+// plain HTTP when it does not answer by HTTPS; why that was is what counts.
+var errNotTried = errors.New("plain HTTP is not tried")
+
 // checkRedirect follows to other hosts, where registries have their blobs, and never
 // from HTTPS to plain HTTP.
 func (r *Registry) checkRedirect(request *http.Request, via []*http.Request) error {
@@ -175,6 +179,8 @@ func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
 	case same && own.Scheme == "http":
 		request.URL.Scheme = "http" // which the library tries last
 	case request.URL.Scheme == "https":
+	case same && request.Response == nil && request.URL.Path == "/v2/":
+		return nil, errNotTried
 	case same, request.Header.Get("Authorization") != "", !b.registry.access.PlainHTTP:
 		return nil, errPlain
 	}
