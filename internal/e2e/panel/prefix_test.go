@@ -279,7 +279,7 @@ func (w *world) browseBelow(t *testing.T) {
 	v.click("Constellation")
 	v.at(prefix + "/")
 	v.fill("q", "Munich") // htmx
-	v.at(prefix + "/?sort=-created_at&q=Munich")
+	v.at(prefix + "/?sort=-created_at&q=Munich&selector=")
 	v.sees("Paint shop Munich")
 	v.click("Paint shop Munich")
 	v.click("New launch instance")
