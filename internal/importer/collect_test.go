@@ -1,10 +1,7 @@
 package importer_test
 
 import (
-	"net/http"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/space"
@@ -18,26 +15,7 @@ func TestCollectedMeanwhile(t *testing.T) {
 	s.add(w)
 	img := image(t, 300_000, 6, nil)
 	digest := s.push("team/model:v1", img)
-	layers, err := img.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	last, err := layers[5].Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	hold := make(chan struct{})
-	s.answer(func(rw http.ResponseWriter, r *http.Request, inner http.Handler) {
-		if strings.Contains(r.URL.Path, last.String()) && r.Method == http.MethodGet {
-			select {
-			case <-hold:
-			case <-r.Context().Done():
-				return
-			case <-time.After(time.Minute):
-			}
-		}
-		inner.ServeHTTP(rw, r)
-	})
+	hold := s.holdLayer(img, 5)
 	w.serve()
 	w.ask(s.host+"/team/model:v1", 1)
 	collect := func() {

@@ -130,20 +130,17 @@ func (b *breaking) Write(p []byte) (int, error) {
 	return b.ResponseWriter.Write(p)
 }
 
-// TestCancel: an import that is cancelled ends, and one that is asked for anew goes on.
-func TestCancel(t *testing.T) {
-	t.Parallel()
-	w, s := newWorld(t), newSource(t, "")
-	s.add(w)
-	img := image(t, 1<<20, 2, nil)
-	digest := s.push("team/model:v1", img)
+// holdLayer holds back the answers to whoever asks for a layer of an image, until what
+// it returns is closed.
+func (s *source) holdLayer(img v1.Image, layer int) chan struct{} {
+	s.t.Helper()
 	layers, err := img.Layers()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	held, err := layers[1].Digest()
+	held, err := layers[layer].Digest()
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	hold := make(chan struct{})
 	s.answer(func(rw http.ResponseWriter, r *http.Request, inner http.Handler) {
@@ -157,6 +154,17 @@ func TestCancel(t *testing.T) {
 		}
 		inner.ServeHTTP(rw, r)
 	})
+	return hold
+}
+
+// TestCancel: an import that is cancelled ends, and one that is asked for anew goes on.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	w, s := newWorld(t), newSource(t, "")
+	s.add(w)
+	img := image(t, 1<<20, 2, nil)
+	digest := s.push("team/model:v1", img)
+	hold := s.holdLayer(img, 1)
 	w.serve()
 	w.ask(s.host+"/team/model:v1", 1)
 	w.until(1, "copying", func(v *constellation.AlgorithmVersion) bool { return v.Import.Phase == constellation.ImportCopies })
