@@ -65,11 +65,7 @@ func (s *server) retryImport(r *request) error {
 
 // changeImport does what a button of an import says, and shows how that is then.
 func (s *server) changeImport(r *request, done string, change func(*control.Service) error) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		return outcome{Target: versionURL(r.versionRef(), ""), Flash: component.Flash{Text: done}}, change(service)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

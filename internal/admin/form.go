@@ -68,6 +68,27 @@ func (s *server) once(r *request, do func(*control.Service) (outcome, error)) (o
 	return before, nil
 }
 
+// act does what a button asks for, once, and shows how that ended.
+func (s *server) act(r *request, do func(*control.Service) (outcome, error)) error {
+	o, err := s.once(r, do)
+	if err != nil {
+		return err
+	}
+	return r.finish(o)
+}
+
+// submit is act of a form that is shown again with what is wrong in it.
+func (s *server) submit(r *request, do func(*control.Service) (outcome, error), again func(component.Problems) error) error {
+	o, err := s.once(r, do)
+	if shown, ok := problems(err); ok {
+		return again(shown)
+	}
+	if err != nil {
+		return err
+	}
+	return r.finish(o)
+}
+
 // finish goes to where a form's outcome is seen, with a line that says it.
 func (r *request) finish(o outcome) error {
 	r.setFlash(o.Flash)

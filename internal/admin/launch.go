@@ -169,12 +169,8 @@ func (s *server) askRemoveLaunch(r *request) error {
 }
 
 func (s *server) removeLaunch(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		err := service.DeleteLaunch(r.Context(), r.p, r.satellite.ID, r.launch.ID, nil)
 		return outcome{Target: r.satelliteURL(), Flash: component.Flash{Text: "Removed the launch instance " + r.launch.Name + ". What it deployed keeps running."}}, err
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

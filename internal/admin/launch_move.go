@@ -98,15 +98,11 @@ func (s *server) rollBack(r *request) error {
 // moveLaunch has a launch of the satellite run another version, and answers.
 func (s *server) moveLaunch(r *request, target *constellation.Launch, version int) error {
 	revision, _ := strconv.ParseInt(r.PostForm.Get("revision"), 10, 64) // 0 fits no launch
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		changed, err := service.UpdateLaunch(r.Context(), r.p, r.satellite.ID, target.ID, &revision, control.LaunchChange{SatelliteVersion: &version})
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: r.satelliteURL("launches", target.ID), Flash: changedLaunch(target, changed)}, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

@@ -148,7 +148,7 @@ func (s *server) promoteSatellite(r *request, targetID string) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		made, _, err := service.CreateSatelliteVersion(r.Context(), r.p, targetID, &revision, control.SpecOf(version))
 		if err != nil {
 			return outcome{}, err
@@ -159,8 +159,4 @@ func (s *server) promoteSatellite(r *request, targetID string) error {
 			URL:  target + "/versions/compare?from=" + strconv.Itoa(made.Number-1) + "&to=" + strconv.Itoa(made.Number), Label: "See what changed",
 		}}, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

@@ -108,22 +108,17 @@ func (s *server) saveMirror(r *request) error {
 
 // saveMirrorForm does what a form asks for, or shows it again with what is wrong.
 func (s *server) saveMirrorForm(r *request, form *page.MirrorForm, save func(*control.Service) (string, error)) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		text, err := save(service)
 		return outcome{Target: r.algorithmPath(), Flash: component.Flash{Text: text}}, err
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems, form.Token = shown, newToken()
 		return s.showAlgorithmWith(r, http.StatusUnprocessableEntity, func(m *page.Mirrors) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 func (s *server) pollMirror(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		m, err := s.namedMirror(r, service)
 		if err == nil {
 			m, err = service.PollMirror(r.Context(), r.p, m.ID)
@@ -133,10 +128,6 @@ func (s *server) pollMirror(r *request) error {
 		}
 		return outcome{Target: r.algorithmPath(), Flash: component.Flash{Text: m.Source + " is being polled."}}, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }
 
 func (s *server) askRemoveMirror(r *request) error {
@@ -152,15 +143,11 @@ func (s *server) askRemoveMirror(r *request) error {
 }
 
 func (s *server) removeMirror(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		m, err := s.namedMirror(r, service)
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: r.algorithmPath(), Flash: component.Flash{Text: "Removed the mirror of " + m.Source + "."}}, service.DeleteMirror(r.Context(), r.p, m.ID)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

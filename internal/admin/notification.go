@@ -111,35 +111,26 @@ func (s *server) saveDestination(r *request) error {
 		return s.replay(r, err)
 	}
 	form, change := readDestination(r, d.ID, d.Kind)
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		d, err := service.UpdateDestination(r.Context(), r.p, d.ID, change)
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationsURL, Flash: component.Flash{Text: "Saved the destination " + d.Name + "."}}, nil
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems, form.Token = shown, newToken()
 		return s.showDestinationsWith(r, http.StatusUnprocessableEntity, func(m *page.Destinations) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 func (s *server) testDestination(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		d, err := service.TestDestination(r.Context(), r.p, r.param("destination_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationLogURL, Flash: component.Flash{Text: "A test is being sent to " + d.DestinationName + "."}}, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }
 
 func (s *server) removeDestinationQuestion(d *constellation.Destination, p component.Problems) *component.Confirm {
@@ -157,17 +148,13 @@ func (s *server) askRemoveDestination(r *request) error {
 }
 
 func (s *server) removeDestination(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		d, err := service.GetDestination(r.Context(), r.p, r.param("destination_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationsURL, Flash: component.Flash{Text: "Removed the destination " + d.Name + "."}}, service.DeleteDestination(r.Context(), r.p, d.ID)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }
 
 // showDeliveries shows the log of messages.
@@ -185,15 +172,11 @@ func (s *server) showDeliveries(r *request) error {
 }
 
 func (s *server) resendDelivery(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		d, err := service.ResendDelivery(r.Context(), r.p, r.param("delivery_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationLogURL, Flash: component.Flash{Text: "The message is being sent again to " + d.DestinationName + "."}}, nil
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

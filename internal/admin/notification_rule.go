@@ -87,21 +87,16 @@ func readNotificationRule(r *request, id string) (*page.NotificationRuleForm, co
 // putNotificationRule ends the forms that make and change a rule.
 func (s *server) putNotificationRule(r *request, id string, put func(*control.Service, constellation.NotificationRule) (*constellation.NotificationRule, error)) error {
 	form, rule := readNotificationRule(r, id)
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		made, err := put(service, rule)
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationRulesURL, Flash: component.Flash{Text: "Saved the rule " + made.Name + "."}}, nil
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems, form.Token = shown, newToken()
 		return s.showNotificationRulesWith(r, http.StatusUnprocessableEntity, func(m *page.NotificationRules) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 func (s *server) createNotificationRule(r *request) error {
@@ -154,15 +149,11 @@ func (s *server) askRemoveNotificationRule(r *request) error {
 }
 
 func (s *server) removeNotificationRule(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		rule, err := service.GetNotificationRule(r.Context(), r.p, r.param("rule_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.NotificationRulesURL, Flash: component.Flash{Text: "Removed the rule " + rule.Name + "."}}, service.DeleteNotificationRule(r.Context(), r.p, rule.ID)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

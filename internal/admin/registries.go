@@ -85,18 +85,13 @@ func (s *server) saveRegistry(r *request) error {
 
 // saveRegistryForm does what a form asks for, or shows it again with what is wrong.
 func (s *server) saveRegistryForm(r *request, form *page.RegistryForm, save func(*control.Service) (string, error)) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		text, err := save(service)
 		return outcome{Target: page.RegistriesURL, Flash: component.Flash{Text: text}}, err
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems, form.Token = shown, newToken()
 		return s.showRegistriesWith(r, http.StatusUnprocessableEntity, func(m *page.Registries) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 // testRegistry asks a registry whether it lets us in, and says what it answered.
@@ -128,15 +123,11 @@ func (s *server) askRemoveRegistry(r *request) error {
 }
 
 func (s *server) removeRegistry(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		found, err := service.GetForeignRegistry(r.Context(), r.p, r.param("registry_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.RegistriesURL, Flash: component.Flash{Text: "Removed the registry " + found.Host + "."}}, service.DeleteForeignRegistry(r.Context(), r.p, found.ID)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

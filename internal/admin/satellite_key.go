@@ -128,12 +128,8 @@ func (s *server) revokeSatelliteKey(r *request) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		err := service.RevokeSatelliteKey(r.Context(), r.p, r.satellite.ID, k.ID)
 		return outcome{Target: r.satelliteURL("authentication"), Flash: component.Flash{Text: "Revoked the key " + k.Name + "."}}, err
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

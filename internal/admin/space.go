@@ -64,7 +64,7 @@ func (s *server) setQuota(r *request) error {
 	if form.Of == nil {
 		form.Owner = strings.TrimSpace(r.PostForm.Get("owner"))
 	}
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		bytes, err := constellation.ParseByteSize(form.Quota)
 		if err != nil {
 			var v constellation.Validation
@@ -76,16 +76,11 @@ func (s *server) setQuota(r *request) error {
 			return outcome{}, err
 		}
 		return outcome{Target: page.OwnersURL, Flash: component.Flash{Text: "The quota of " + q.Owner + " is " + component.Bytes(q.Bytes) + " now."}}, nil
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems, form.Token = shown, newToken()
 		take(form.Problems, "bytes", "quota")
 		return s.showOwnersWith(r, http.StatusUnprocessableEntity, func(m *page.Owners) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 func (s *server) askRemoveQuota(r *request) error {
@@ -105,13 +100,9 @@ func (s *server) askRemoveQuota(r *request) error {
 
 func (s *server) removeQuota(r *request) error {
 	owner := r.param("owner")
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		return outcome{Target: page.OwnersURL, Flash: component.Flash{Text: "Removed the quota of " + owner + "."}}, service.RemoveQuota(r.Context(), r.p, owner)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }
 
 func (s *server) listRepositories(r *request) error {
@@ -200,7 +191,7 @@ func readRetention(r *request, edit bool) (*page.RetentionForm, constellation.Re
 func (s *server) putRetention(edit bool) handler {
 	return func(r *request) error {
 		form, rule, bad := readRetention(r, edit)
-		o, err := s.once(r, func(service *control.Service) (outcome, error) {
+		return s.submit(r, func(service *control.Service) (outcome, error) {
 			if bad != nil {
 				return outcome{}, bad
 			}
@@ -209,16 +200,11 @@ func (s *server) putRetention(edit bool) handler {
 				return outcome{}, err
 			}
 			return outcome{Target: page.RetentionURL, Flash: component.Flash{Text: "Saved the rule of " + page.ScopeName(made.Scope) + "."}}, nil
-		})
-		if shown, ok := problems(err); ok {
+		}, func(shown component.Problems) error {
 			take(shown, "scope", "of")
 			form.Problems = shown
 			return s.showRetentionWith(r, http.StatusUnprocessableEntity, func(m *page.Retention) { m.Form = form })
-		}
-		if err != nil {
-			return err
-		}
-		return r.finish(o)
+		})
 	}
 }
 
@@ -272,15 +258,11 @@ func (s *server) askRemoveRetention(r *request) error {
 }
 
 func (s *server) removeRetention(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		scope, err := scopeOf(r.PostForm.Get("of"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.RetentionURL, Flash: component.Flash{Text: "Removed the rule of " + page.ScopeName(scope) + "."}}, service.RemoveRetentionRule(r.Context(), r.p, scope)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }

@@ -69,21 +69,16 @@ func readTokenRule(r *request, id string) (*page.TokenRuleForm, constellation.To
 // putTokenRule ends the forms that make and change a rule.
 func (s *server) putTokenRule(r *request, id string, put func(*control.Service, constellation.TokenRule) (*constellation.TokenRule, error)) error {
 	form, rule := readTokenRule(r, id)
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.submit(r, func(service *control.Service) (outcome, error) {
 		made, err := put(service, rule)
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.TokenRulesURL, Flash: component.Flash{Text: "Saved the token rule " + made.Name + "."}}, nil
-	})
-	if shown, ok := problems(err); ok {
+	}, func(shown component.Problems) error {
 		form.Problems = ofConditions(shown)
 		return s.showTokenRulesWith(r, http.StatusUnprocessableEntity, func(m *page.TokenRules) { m.Form = form })
-	}
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
+	})
 }
 
 // ofConditions puts what is wrong with one of the conditions at their field.
@@ -141,17 +136,13 @@ func (s *server) askRemoveTokenRule(r *request) error {
 }
 
 func (s *server) removeTokenRule(r *request) error {
-	o, err := s.once(r, func(service *control.Service) (outcome, error) {
+	return s.act(r, func(service *control.Service) (outcome, error) {
 		rule, err := service.GetTokenRule(r.Context(), r.p, r.param("rule_id"))
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Target: page.TokenRulesURL, Flash: component.Flash{Text: "Removed the token rule " + rule.Name + "."}}, service.DeleteTokenRule(r.Context(), r.p, rule.ID)
 	})
-	if err != nil {
-		return err
-	}
-	return r.finish(o)
 }
 
 func (s *server) askToken(r *request) error {
