@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,8 @@ type crasher struct {
 	// What serves; the test binary, which has no system image, where it is empty.
 	program string
 	args    []string
+	// serve's alone; args are gc's too.
+	serveArgs []string
 	*loadtest.Written
 }
 
@@ -86,7 +89,7 @@ func newCrasherIn(t *testing.T, dir string, args ...string) *crasher {
 // start runs serve as a process; url comes once it is ready, "" if it ends.
 func (c *crasher) start(t *testing.T) (i *instance, url <-chan string, kill func()) {
 	t.Helper()
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", c.dir}, c.args...)
+	args := slices.Concat([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", c.dir}, c.args, c.serveArgs)
 	cmd := exec.CommandContext(t.Context(), cmp.Or(c.program, os.Args[0]), args...)
 	cmd.Env = append(os.Environ(), "MOTHERSHIP_TEST_MAIN=1")
 	stderr, err := cmd.StderrPipe()

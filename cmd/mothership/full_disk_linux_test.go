@@ -39,7 +39,8 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	const keep = 100e6
-	g := &gcCrasher{crasher: newCrasherIn(t, dir, "--storage-keep-free", "100MB")}
+	g := &gcCrasher{crasher: newCrasherIn(t, dir)}
+	g.serveArgs = []string{"--storage-keep-free", "100MB"}
 	_, kill := g.begin(t)
 	defer kill()
 
