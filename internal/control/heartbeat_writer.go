@@ -57,7 +57,7 @@ func (h *heartbeats) run(running bool) {
 	h.running = running
 }
 
-// write is the one writer.
+// write stores what is queued, and finds who went silent.
 func (s *Service) write(ctx context.Context) {
 	h := s.memory.heartbeats
 	tick := time.NewTicker(writePeriod)
