@@ -194,3 +194,15 @@ func TestTokenRulesOnThePanel(t *testing.T) {
 	w.sent(t, rule+"/remove", rule+"/remove", neo, http.StatusSeeOther)
 	w.shows(t, "/token-rules", neo, "No token rules yet")
 }
+
+// TestLostOnThePanel shows what the storage lost.
+func TestLostOnThePanel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "http://mothership.example.com")
+	neo := w.visitor("neo", constellation.RoleAdmin)
+	if body := w.page("/system", neo, http.StatusOK); strings.Contains(body, "storage verify") {
+		t.Error("/system says that something is lost")
+	}
+	w.control.NoteLost(t.Context(), constellation.LostContent{Repository: "neo/hello", Digest: "sha256:12ab", Versions: []string{"neo/hello/" + unusedHash}})
+	w.shows(t, "/system", neo, "1 blob lost", "sha256:12ab of neo/hello", "neo/hello/"+unusedHash, "mothership storage verify")
+}

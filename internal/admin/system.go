@@ -155,7 +155,12 @@ func (s *server) registryFacts(m *control.System) []page.Fact {
 			Copy: s.registry + "/" + m.SystemImage.Image.Repository + "@" + digest,
 		}
 	}
-	return []page.Fact{storage, image}
+	facts := []page.Fact{storage, image}
+	if n := len(m.Lost); n > 0 {
+		facts = append(facts, page.Fact{Name: "Lost", Status: &component.Status{Mark: "✕", Word: component.Count(n, "blob") + " lost; ", Tone: "bad"},
+			Note: "First " + m.Lost[0].String() + ". Restore the images from a backup, or push them again; “mothership storage verify” names all that is lost."})
+	}
+	return facts
 }
 
 func (s *server) jobFacts(m *control.System) []page.Fact {

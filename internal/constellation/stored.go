@@ -105,3 +105,33 @@ type Collection struct {
 	Bytes      int64
 	Error      string
 }
+
+// LostContent is what a repository is to have by the books, and its storage lacks.
+type LostContent struct {
+	Repository string
+	Digest     string
+	Tag        string   // where it is the tag that is lost, else ""
+	Versions   []string // some of the algorithm versions that need it, as OWNER/NAME/HASH
+}
+
+// shownVersions is how many versions a message names.
+const shownVersions = 3
+
+// String says what is lost.
+func (l LostContent) String() string {
+	text := l.Digest
+	if l.Tag != "" {
+		text = "the tag " + l.Tag
+	}
+	text += " of " + l.Repository
+	if len(l.Versions) > 0 {
+		text += ", which algorithm version " + strings.Join(l.Versions[:min(shownVersions, len(l.Versions))], ", ") + " needs"
+	}
+	return text
+}
+
+// Err returns a KindNotFound error that says what is lost and what mends it: whoever
+// asks again gets no other answer before somebody did that.
+func (l LostContent) Err() error {
+	return Errorf(KindNotFound, "the mothership's storage lost %s: its admin restores the images from a backup, or somebody pushes this image again; 'mothership storage verify' names all that is lost", l)
+}

@@ -60,7 +60,7 @@ func (s *Service) build(ctx context.Context, satellite *constellation.Satellite,
 	if b := s.memory.bundles.get(digest); b != nil {
 		return b, nil
 	}
-	b, err := bundle.Build(ctx, plan, s.options.Content, key.key, key.rotations...)
+	b, err := bundle.Build(ctx, plan, bundleContent{s}, key.key, key.rotations...)
 	if err != nil {
 		return nil, fmt.Errorf("build bundle of launch %s: %w", launch.ID, err)
 	}
@@ -168,14 +168,22 @@ func (s *Service) BundleDocument(ctx context.Context, p Principal, satelliteID, 
 	if err != nil {
 		return nil, err
 	}
+	var lost error
 	for _, launch := range launches {
 		b, err := s.build(ctx, satellite, &launch)
+		if constellation.KindOf(err) == constellation.KindNotFound { // another launch may have it
+			lost = err
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		if holds(b, digest) {
 			return b, nil
 		}
+	}
+	if lost != nil {
+		return nil, lost
 	}
 	return nil, constellation.Errorf(constellation.KindNotFound, "no bundle of satellite %s holds %s; resolve the launch's tag again", satellite.Name, clean(digest, 80))
 }

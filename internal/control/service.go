@@ -77,6 +77,7 @@ type memory struct {
 	bundles    *bundleCache
 	heartbeats *heartbeats
 	feed       *feed
+	lost       lostMemory
 	startedAt  time.Time
 
 	mu        sync.Mutex

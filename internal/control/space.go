@@ -10,7 +10,7 @@ import (
 
 // ledger is the books of the registry's storage, on what s is on.
 func (s *Service) ledger() *space.Ledger {
-	return &space.Ledger{DB: s.db, Store: s.options.Store, TouchEvery: s.options.TouchEvery, Now: s.options.Now, Log: s.options.Log}
+	return &space.Ledger{DB: s.db, Store: s.options.Store, TouchEvery: s.options.TouchEvery, Now: s.options.Now, Log: s.options.Log, OnLost: s.NoteLost}
 }
 
 // TouchBlob is called before somebody is told whether a blob is there: a garbage

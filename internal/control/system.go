@@ -37,6 +37,8 @@ type System struct {
 
 	Servers []Server // that run, oldest first
 
+	Lost []constellation.LostContent // what this server found lost in the registry's storage
+
 	SystemImage    *bundle.System // nil while there is none
 	SystemImageWhy string         // why there is none
 
@@ -70,6 +72,9 @@ func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 	}
 	if m.PurgedAt, err = s.db.JobCompletedAt(ctx, PurgeJob); err != nil {
 		return nil, err
+	}
+	if m.Lost, err = s.LostContent(ctx); err != nil {
+		s.options.Log.WarnContext(ctx, "look for what the registry's storage lost", "error", err)
 	}
 	s.describeImages(ctx, m)
 	return m, nil

@@ -64,7 +64,7 @@ func (g *Registry) serveBundleManifest(w http.ResponseWriter, q request) error {
 	body, ok := b.Documents[digest]
 	if !ok {
 		if body, err = g.storage.Manifest(q.Context(), b.Repositories[digest], digest); err != nil {
-			return err
+			return g.unknown(q, b.Repositories[digest], digest, codeManifestUnknown, err)
 		}
 	}
 	serveContent(w, q.Request, digest, mediaType, bytes.NewReader(body))
@@ -89,7 +89,7 @@ func (g *Registry) serveBundleBlob(w http.ResponseWriter, q request) error {
 	}
 	blob, _, err := g.storage.Blob(q.Context(), repository, digest)
 	if err != nil {
-		return recode(err, codeBlobUnknown)
+		return g.unknown(q, repository, digest, codeBlobUnknown, err)
 	}
 	defer func() { _ = blob.Close() }() // only read
 	address, err := g.storage.Redirect(q.Request, digest)

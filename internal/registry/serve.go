@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -37,7 +36,8 @@ func (g *Registry) serveBlob(w http.ResponseWriter, q request) error {
 	}
 	err = repo.Blobs(q.Context()).ServeBlob(q.Context(), w, q.Request, digest.Digest(q.route.reference))
 	if errors.Is(err, distribution.ErrBlobUnknown) {
-		return ociErrorf(http.StatusNotFound, codeBlobUnknown, "blob unknown to registry").with(q.route.reference)
+		return g.unknown(q, q.route.repository, q.route.reference, codeBlobUnknown,
+			ociErrorf(http.StatusNotFound, codeBlobUnknown, "blob unknown to registry").with(q.route.reference))
 	}
 	if err != nil {
 		return g.fault(q.Context(), err)
@@ -53,7 +53,7 @@ func (g *Registry) serveManifest(w http.ResponseWriter, q request) error {
 	if err != nil {
 		return err
 	}
-	dgst, err := g.resolve(ctx, repo, q.route.reference)
+	dgst, err := g.resolve(q, repo)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (g *Registry) serveManifest(w http.ResponseWriter, q request) error {
 	manifest, err := manifests.Get(ctx, dgst)
 	var unknown distribution.ErrManifestUnknownRevision
 	if errors.As(err, &unknown) {
-		return manifestUnknown(err)
+		return g.unknown(q, q.route.repository, dgst.String(), codeManifestUnknown, manifestUnknown(err))
 	}
 	if err != nil {
 		return g.fault(ctx, err)
@@ -87,14 +87,15 @@ func (g *Registry) serveManifest(w http.ResponseWriter, q request) error {
 }
 
 // resolve returns the digest that a tag points at, or that the reference is.
-func (g *Registry) resolve(ctx context.Context, repo distribution.Repository, reference string) (digest.Digest, error) {
-	if dgst, err := digest.Parse(reference); err == nil {
+func (g *Registry) resolve(q request, repo distribution.Repository) (digest.Digest, error) {
+	if dgst, err := digest.Parse(q.route.reference); err == nil {
 		return dgst, nil
 	}
-	descriptor, err := repo.Tags(ctx).Get(ctx, reference)
+	ctx := q.Context()
+	descriptor, err := repo.Tags(ctx).Get(ctx, q.route.reference)
 	var unknown distribution.ErrTagUnknown
 	if errors.As(err, &unknown) {
-		return "", manifestUnknown(err)
+		return "", g.unknownTag(q, repo, manifestUnknown(err))
 	}
 	if err != nil {
 		return "", g.fault(ctx, err)

@@ -13,17 +13,18 @@ import (
 
 // What can be wrong with a blob or manifest.
 const (
-	FaultMissing = "missing"
+	FaultLost    = "lost" // by the database it is there
 	FaultDamaged = "damaged"
 )
 
 // BlobFault is a blob or manifest that cannot be served as it was pushed, and
 // what needs it.
 type BlobFault struct {
-	Digest   string
-	Fault    string
-	Versions []string // OWNER/NAME/HASH
-	Launches []Launched
+	Digest       string
+	Fault        string
+	Repositories []string // that have it, by the database
+	Versions     []string // OWNER/NAME/HASH
+	Launches     []Launched
 }
 
 // Launched is a launch that cannot be brought up whole.
@@ -47,10 +48,14 @@ type Verifier struct {
 	faults map[string]*BlobFault
 }
 
-// Verify reads every blob, and follows every algorithm version's image from its
-// digest in the database to its last layer. report is called as it goes.
+// Verify reads every blob, follows every algorithm version's image from its digest in
+// the database to its last layer, and looks for all else that repositories have by the
+// database. report is called as it goes.
 func Verify(ctx context.Context, service *control.Service, s *Storage, report func(Verified)) (*Verified, error) {
 	v := &Verifier{service: service, storage: s, report: report, good: map[string]bool{}, faults: map[string]*BlobFault{}}
+	if err := service.CheckStoreOwner(ctx); err != nil { // lest all be taken for lost
+		return nil, err
+	}
 	err := storage.Rehash(ctx, s.driver, func(digest string, _ int64, good bool) {
 		v.done.Blobs++
 		v.good[digest] = good
@@ -68,7 +73,18 @@ func Verify(ctx context.Context, service *control.Service, s *Storage, report fu
 	if err := v.versions(ctx); err != nil {
 		return nil, err
 	}
+	err = service.EachLost(ctx, func(digest string) bool { _, there := v.good[digest]; return there }, func(lost constellation.LostContent) {
+		if v.faults[lost.Digest] == nil {
+			v.faults[lost.Digest] = &BlobFault{Digest: lost.Digest, Fault: FaultLost}
+		}
+	})
+	if err != nil {
+		return nil, storage.Explain(s.config.Location, "read from", err)
+	}
 	for _, fault := range v.faults {
+		if fault.Repositories, err = service.BlobRepositories(ctx, fault.Digest); err != nil {
+			return nil, err
+		}
 		if err := v.launches(ctx, fault); err != nil {
 			return nil, err
 		}
@@ -143,7 +159,7 @@ func (v *Verifier) follow(ctx context.Context, repository, digest string, found 
 	}
 	m, err := v.storage.StoredManifest(ctx, repository, digest)
 	if constellation.KindOf(err) == constellation.KindNotFound {
-		found[digest] = FaultMissing
+		found[digest] = FaultLost
 		return nil
 	}
 	if err != nil {
@@ -155,7 +171,7 @@ func (v *Verifier) follow(ctx context.Context, repository, digest string, found 
 			continue
 		}
 		if _, err := v.storage.StoredBlob(ctx, repository, part); constellation.KindOf(err) == constellation.KindNotFound {
-			found[part] = FaultMissing
+			found[part] = FaultLost
 			continue
 		} else if err != nil {
 			return storage.Explain(v.storage.config.Location, "read from", err)

@@ -33,6 +33,9 @@ func TestVerify(t *testing.T) {
 		lostLayer, rottenLayer := firstLayer(t, lost), firstLayer(t, rotten)
 		w.loseBlob(lostLayer)
 		w.loseBlob(digestOf(t, gone))
+		artifact := image(t, 1000, nil) // under a tag that is no version
+		w.mustPush("neo/whole:notes", artifact)
+		w.loseBlob(firstLayer(t, artifact))
 		_, hex, _ := strings.Cut(rottenLayer, ":")
 		if err := w.storage.Driver().PutContent(t.Context(), "/docker/registry/v2/blobs/sha256/"+hex[:2]+"/"+hex+"/data", []byte("rotten")); err != nil {
 			t.Fatal(err)
@@ -42,11 +45,12 @@ func TestVerify(t *testing.T) {
 			got[fault.Digest] = fault
 		}
 		want := map[string]registry.BlobFault{
-			lostLayer: {Digest: lostLayer, Fault: registry.FaultMissing, Versions: []string{"neo/lost/" + hash(2)}, Launches: []registry.Launched{{
+			lostLayer: {Digest: lostLayer, Fault: registry.FaultLost, Repositories: []string{"neo/lost"}, Versions: []string{"neo/lost/" + hash(2)}, Launches: []registry.Launched{{
 				SatelliteID: satelliteID, SatelliteName: satellite.Name, LaunchID: launchID, LaunchName: "launch",
 			}}},
-			rottenLayer:       {Digest: rottenLayer, Fault: registry.FaultDamaged, Versions: []string{"neo/rotten/" + hash(3)}},
-			digestOf(t, gone): {Digest: digestOf(t, gone), Fault: registry.FaultMissing, Versions: []string{"neo/gone/" + hash(4)}},
+			rottenLayer:             {Digest: rottenLayer, Fault: registry.FaultDamaged, Repositories: []string{"neo/rotten"}, Versions: []string{"neo/rotten/" + hash(3)}},
+			firstLayer(t, artifact): {Digest: firstLayer(t, artifact), Fault: registry.FaultLost, Repositories: []string{"neo/whole"}},
+			digestOf(t, gone):       {Digest: digestOf(t, gone), Fault: registry.FaultLost, Repositories: []string{"neo/gone"}, Versions: []string{"neo/gone/" + hash(4)}},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -54,6 +55,7 @@ type world struct {
 	server   *httptest.Server
 	host     string
 	admin    string // the API key of account "Admin"
+	log      *keptLog
 	ca       string // a file of certificate authorities
 
 	mu  sync.Mutex
@@ -89,7 +91,7 @@ func onEveryStorage(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 	t.Helper()
-	w := &world{t: t, db: postgrestest.New(t), now: time.Now().UTC().Truncate(time.Millisecond)}
+	w := &world{t: t, db: postgrestest.New(t), log: &keptLog{}, now: time.Now().UTC().Truncate(time.Millisecond)}
 	var err error
 	if w.storage, err = registry.OpenStorage(t.Context(), config, nil); err != nil {
 		t.Fatal(err)
@@ -105,7 +107,7 @@ func newWorldOn(t *testing.T, config registry.StorageConfig) *world {
 	w.control = control.New(control.Options{
 		DB: w.db, Sealer: sealer, Content: w.storage, SystemImage: func(ctx context.Context) (bundle.System, error) { return w.system.System(ctx) },
 		PublicURL: "https://mothership.example.com", Version: "v0.0.1", Now: w.clock,
-		Store: w.storage, TouchEvery: time.Microsecond,
+		Store: w.storage, TouchEvery: time.Microsecond, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	w.system = registry.StartSystemImage(t.Context(), w.storage, registry.SystemImageConfig{Control: w.control, Version: "v0.0.1", Executable: program(t), CABundle: w.ca})
 	w.server = httptest.NewServer(registry.New(w.control, w.storage, registry.Options{}))

@@ -354,6 +354,7 @@ func (m *mothership) checks() []httpserve.Check {
 		}},
 		{Name: "schema", Run: m.control.Ready},
 		{Name: "registry storage", Run: m.checkStorage},
+		{Name: "stored images", Optional: true, Run: m.control.CheckLost},
 		{Name: "clocks", Optional: true, Run: m.control.CheckClocks},
 		{Name: "system image", Optional: true, Run: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Millisecond) // it is there, or still being made

@@ -43,7 +43,8 @@ type Remover interface {
 }
 
 // CountStorage notes what the registry's storage holds and the database does not
-// know, as after an upgrade or a crash, and forgets what the storage lost.
+// know, as after an upgrade or a crash, and forgets what the storage lost and nothing
+// needs. What a version needs stays noted, and OnLost is told.
 func (l *Ledger) CountStorage(ctx context.Context) error {
 	store := l.Store
 	if err := ClaimStore(ctx, l.DB, store); err != nil { // lest all of another's be taken for lost
@@ -131,7 +132,8 @@ func (l *Ledger) noteFound(ctx context.Context, b constellation.StoredBlob) erro
 // farFuture is after any touch.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// forgetBlob forgets a blob that the storage lost, in every repository.
+// forgetBlob forgets a blob that the storage lost, in every repository that does not
+// need it.
 func (l *Ledger) forgetBlob(ctx context.Context, digest string) error {
 	links, err := l.DB.LinksOf(ctx, digest)
 	if err != nil {
@@ -153,17 +155,28 @@ func (l *Ledger) forgetBlob(ctx context.Context, digest string) error {
 	})
 }
 
-// forgetLink forgets that a repository has a blob which the storage lost there.
+// forgetLink forgets that a repository has a blob which the storage lost there, unless
+// a manifest there names it or it is one: else its loss would be forgotten too, and
+// what a lost manifest names be taken for what nothing needs.
 func (l *Ledger) forgetLink(ctx context.Context, repository, digest string) error {
-	return l.transact(ctx, func(l *Ledger) error {
+	kept := false
+	err := l.transact(ctx, func(l *Ledger) (err error) {
 		if gone, err := l.seizeLost(ctx, repository, digest); err != nil || !gone {
 			return err
 		}
-		if err := l.DB.DeleteManifest(ctx, repository, digest); err != nil {
+		if kept, err = l.DB.LinkNamed(ctx, repository, digest); err != nil || kept {
 			return err
 		}
 		return l.DB.DeleteLink(ctx, repository, digest)
 	})
+	if err != nil || !kept || l.OnLost == nil {
+		return err
+	}
+	noted, err := l.DB.ExpectedContent(ctx, repository, digest)
+	if err == nil && len(noted.Versions) > 0 { // else a collection that was killed began to remove it
+		l.OnLost(ctx, constellation.LostContent{Repository: repository, Digest: digest, Versions: noted.Versions})
+	}
+	return err
 }
 
 // seizeLost holds a blob alone, and reports whether it is not in the storage.

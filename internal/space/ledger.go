@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
@@ -17,6 +18,7 @@ type Ledger struct {
 	DB         *postgres.DB
 	Store      Store // to count and remove from; nil is not at hand
 	TouchEvery time.Duration
+	OnLost     func(context.Context, constellation.LostContent) // is told what a count finds lost; nil for nobody
 	Now        func() time.Time
 	Log        *slog.Logger
 }

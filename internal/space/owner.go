@@ -48,8 +48,7 @@ func ClaimStore(ctx context.Context, db *postgres.DB, store MarkedStore) error {
 			return tx.ClaimStore(ctx)
 		case "":
 		default:
-			return constellation.Errorf(constellation.KindConflict,
-				"the store of images belongs to another mothership (%s says %s, and this database is of %s); start with the store that belongs to this database, or with an empty one", store.OwnerFile(), shorten(owner), m.ID)
+			return anothers(store, owner, m)
 		}
 		if err := mayClaim(ctx, tx, m, store); err != nil {
 			return err
@@ -80,6 +79,25 @@ func mayClaim(ctx context.Context, tx *postgres.DB, m *postgres.Mothership, stor
 	return constellation.Errorf(constellation.KindConflict,
 		"the store of images is not the one that the servers of this database share, or it was emptied: %s is not there; "+
 			"start with their store (the same --storage on every server), restore it from a backup, or, to go on without the images, write %s into that file", store.OwnerFile(), m.ID)
+}
+
+// CheckOther returns a KindConflict error when a store belongs to another mothership;
+// one that says nothing may be a copy.
+func CheckOther(ctx context.Context, db *postgres.DB, store MarkedStore) error {
+	m, err := db.Mothership(ctx)
+	if err != nil {
+		return err
+	}
+	owner, err := store.Owner(ctx)
+	if err != nil || owner == "" || owner == m.ID {
+		return err
+	}
+	return anothers(store, owner, m)
+}
+
+func anothers(store MarkedStore, owner string, m *postgres.Mothership) error {
+	return constellation.Errorf(constellation.KindConflict,
+		"the store of images belongs to another mothership (%s says %s, and this database is of %s); start with the store that belongs to this database, or with an empty one", store.OwnerFile(), shorten(owner), m.ID)
 }
 
 // CheckStore returns an error when a store is not this database's any more, as when
