@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -107,4 +109,51 @@ func TestFullDisk(t *testing.T) {
 	_, kill = g.begin(t)
 	defer kill()
 	g.Check(t, 0, 0)
+}
+
+// TestStorageCopyOntoAFullDisk copies a registry onto a disk that is too small for it, then
+// one that may only be read: it says so, leaves nothing half done, and comes to the end
+// once there is room.
+func TestStorageCopyOntoAFullDisk(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small tmpfs")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("needs to mount a small tmpfs: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	from, to := folder(t), "file://"+dir
+	imagesOf(t, from, "ours", 5, 3<<20)
+	remount := func(flags uintptr, options string) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, options); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(want string) {
+		t.Helper()
+		code, stdout, stderr := copyStorageCommand(t, from, to)
+		if want = "the storage " + to + " cannot be written to: " + want; code != 1 || stdout != "" || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%d %q %q, want 1 and one line with %q", code, stdout, stderr, want)
+		}
+	}
+	refused("it is full; free some space")
+	if left, err := os.ReadDir(filepath.Join(dir, "constellation", "copying")); err != nil || len(left) > 0 {
+		t.Errorf("onto a full disk it left %v, %v", left, err)
+	}
+	remount(syscall.MS_RDONLY, "size=64m")
+	refused("read-only file system")
+	remount(0, "size=64m")
+	if code, stdout, stderr := copyStorageCommand(t, from, to); code != 0 || !strings.Contains(stdout, " has 5 blobs, ") || strings.Contains(stdout, " 0 there before") {
+		t.Errorf("with room: %d %q %q, want the rest copied", code, stdout, stderr)
+	}
+	if diff := cmp.Diff(filesAt(t, from), filesAt(t, to)); diff != "" {
+		t.Errorf("(-FROM +TO)\n%s", diff)
+	}
 }

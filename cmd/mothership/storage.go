@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/constellation-serving/constellation/internal/command"
+	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/install/terminal"
 	"github.com/constellation-serving/constellation/internal/registry"
@@ -35,15 +36,19 @@ func (found) Silent() bool { return true }
 func (found) ExitCode() int { return 3 }
 
 func newStorageCopyCommand(std command.Streams) *cobra.Command {
-	return &cobra.Command{
+	var output command.Output
+	cmd := &cobra.Command{
 		Use:   "copy FROM TO",
 		Short: "Copy the registry's images from one place to another",
 		Long: `Copy the registry's images from one place to another, each written ` + storage.Forms + `.
 
 Every blob is held to its digest on the way; one that is damaged at FROM is left out,
 named, and makes the exit code 3. It may be stopped at any moment and run again, and
-copies only what TO lacks. A server may go on on FROM meanwhile: to move, copy, stop
-the server, copy once more, which is short, and start it with --storage TO.`,
+copies only what TO lacks. TO is empty, or an older copy of FROM. A server may go on on FROM meanwhile: to move, copy, stop
+the server, copy once more, which is short, and start it with --storage TO.
+
+The exit code is 0 when all of it is at TO, 3 when something at FROM is damaged, 1 when
+it was stopped or could not go on.`,
 		Example: "  mothership storage copy file:///var/lib/constellation/registry 's3://images/constellation?region=eu-central-1'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -60,23 +65,39 @@ the server, copy once more, which is short, and start it with --storage TO.`,
 			if err != nil {
 				return err
 			}
-			return copyStorage(cmd.Context(), std, from, to)
+			return copyStorage(cmd.Context(), std, &output, from, to)
 		},
 	}
+	output.Add(cmd)
+	return cmd
 }
 
 func parsePlace(name, text string) (storage.Location, error) {
 	l, err := storage.ParseLocation(text)
 	if err != nil {
-		return l, command.UsageError{Err: fmt.Errorf("%s: %w", name, err)}
+		return l, command.UsageError{Err: errors.New(name + ": " + err.Error())} // a domain error is printed without what is before it
 	}
 	return l, nil
 }
 
-func copyStorage(ctx context.Context, std command.Streams, from, to storage.Location) error {
+// copiedOutput is what -o json prints.
+type copiedOutput struct {
+	From        string   `json:"from"`
+	To          string   `json:"to"`
+	Blobs       int64    `json:"blobs"` // at TO now
+	Bytes       int64    `json:"bytes"` // of those at FROM
+	Copied      int64    `json:"copied"`
+	CopiedBytes int64    `json:"copied_bytes"`
+	Damaged     []string `json:"damaged"`
+}
+
+func copyStorage(ctx context.Context, std command.Streams, output *command.Output, from, to storage.Location) error {
 	c, err := storage.NewCopier(ctx, from, to)
+	if constellation.KindOf(err) == constellation.KindInvalid {
+		return command.UsageError{Err: err}
+	}
 	if err != nil {
-		return err
+		return copyStopped(ctx, err, storage.Copied{})
 	}
 	line := func() string {
 		p := c.Progress()
@@ -85,16 +106,34 @@ func copyStorage(ctx context.Context, std command.Streams, from, to storage.Loca
 	stop := showProgress(std, line)
 	err = errors.Join(c.Run(ctx), c.Close())
 	stop()
-	if err != nil {
-		return storage.Explain(to, "copied to", err)
-	}
 	p := c.Progress()
-	fmt.Fprintf(std.Out, "%s has %d blobs, %s: %d copied, %d there before\n", to, p.Done+p.There, component.Bytes(p.Bytes), p.Done, p.There)
+	if err != nil {
+		return copyStopped(ctx, err, p)
+	}
+	if output.JSON() {
+		value := copiedOutput{
+			From: from.String(), To: to.String(), Blobs: p.Done + p.There, Bytes: p.Bytes, Copied: p.Done, CopiedBytes: p.Moved, Damaged: append([]string{}, p.DamagedDigests...),
+		}
+		if err := output.Print(std, value, nil, nil); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(std.Out, "%s has %d blobs, %s: %d copied, %d there before\n", to, p.Done+p.There, component.Bytes(p.Bytes), p.Done, p.There)
+	}
 	if len(p.DamagedDigests) > 0 {
 		fmt.Fprintf(std.Err, "damaged at %s and left out: %s\n", from, strings.Join(p.DamagedDigests, ", "))
 		return found{errors.New("blobs are damaged")}
 	}
 	return nil
+}
+
+// copyStopped is the end of a copy that did not get through: err, or that somebody
+// stopped it.
+func copyStopped(ctx context.Context, err error, p storage.Copied) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("stopped with %d of %d blobs there so far; run it again to go on", p.Done+p.There, p.Blobs)
 }
 
 // showProgress prints a line now and then until the function that it returns is
@@ -132,7 +171,8 @@ func newStorageVerifyCommand(std command.Streams) *cobra.Command {
 		Short: "Read every image again and compare it with its digest and the database",
 		Long: `Read every blob of the registry again and compare it with its digest, and follow every
 algorithm version of the database down to its layers, while the server runs or not.
-What is missing or damaged is named with the versions and launches that need it.
+What the storage lost, though the database says that it is there, and what is damaged
+is named with the repositories, versions and launches that need it.
 
 The exit code is 0 when all is well, 3 when something is wrong, 1 when it could not
 be looked.`,
@@ -178,10 +218,11 @@ type verifiedOutput struct {
 }
 
 type faultOutput struct {
-	Digest   string           `json:"digest"`
-	Fault    string           `json:"fault"`
-	Versions []string         `json:"versions"`
-	Launches []launchedOutput `json:"launches"`
+	Digest       string           `json:"digest"`
+	Fault        string           `json:"fault"`
+	Repositories []string         `json:"repositories"`
+	Versions     []string         `json:"versions"`
+	Launches     []launchedOutput `json:"launches"`
 }
 
 type launchedOutput struct {
@@ -195,14 +236,16 @@ func printVerified(std command.Streams, output *command.Output, done *registry.V
 	value := verifiedOutput{Blobs: done.Blobs, Bytes: done.Bytes, Versions: done.Versions, Faults: []faultOutput{}}
 	rows := [][]string{}
 	for _, f := range done.Faults {
-		one := faultOutput{Digest: f.Digest, Fault: f.Fault, Versions: append([]string{}, f.Versions...), Launches: []launchedOutput{}}
+		one := faultOutput{
+			Digest: f.Digest, Fault: f.Fault, Repositories: append([]string{}, f.Repositories...), Versions: append([]string{}, f.Versions...), Launches: []launchedOutput{},
+		}
 		var launches []string
 		for _, l := range f.Launches {
 			one.Launches = append(one.Launches, launchedOutput{l.SatelliteID, l.SatelliteName, l.LaunchID, l.LaunchName})
 			launches = append(launches, l.SatelliteName+"/"+l.LaunchName)
 		}
 		value.Faults = append(value.Faults, one)
-		rows = append(rows, []string{f.Digest, f.Fault, orDash(f.Versions), orDash(launches)})
+		rows = append(rows, []string{f.Digest, f.Fault, orDash(f.Repositories), orDash(f.Versions), orDash(launches)})
 	}
 	switch {
 	case output.JSON():
@@ -210,16 +253,17 @@ func printVerified(std command.Streams, output *command.Output, done *registry.V
 			return err
 		}
 	case len(rows) > 0:
-		if err := output.Print(std, nil, []string{"DIGEST", "FAULT", "VERSIONS", "LAUNCHES"}, rows); err != nil {
+		if err := output.Print(std, nil, []string{"DIGEST", "FAULT", "REPOSITORIES", "VERSIONS", "LAUNCHES"}, rows); err != nil {
 			return err
 		}
 	default:
 		fmt.Fprintf(std.Out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
 	}
-	if len(rows) > 0 {
-		return found{errors.New("images are damaged")}
+	if len(rows) == 0 {
+		return nil
 	}
-	return nil
+	fmt.Fprintln(std.Err, "restore the images from a backup, or push them again: under another tag, if your client sends nothing for an image whose manifest is there")
+	return found{errors.New("images are lost or damaged")}
 }
 
 func orDash(list []string) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/storage"
 )
 
 // repositoriesRoot is where distribution keeps which repository has what.
@@ -294,7 +295,9 @@ func (s *Storage) RemoveUploads(ctx context.Context, before time.Time, dryRun bo
 			}
 		}
 	}
-	return use, nil
+	left, err := storage.DropLeftUploads(ctx, s.driver, before, dryRun)
+	use.Blobs += left.Blobs
+	return use, err
 }
 
 // leftUpload returns what an upload takes, and whether nothing of it was written

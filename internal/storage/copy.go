@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/opencontainers/go-digest"
@@ -46,20 +47,22 @@ type Copied struct {
 // not. It may be ended at any moment, run again and run twice at once: it comes
 // to the same end.
 type Copier struct {
-	from, to driver.StorageDriver
-	stage    *stage // nil where content appears whole by itself
+	fromAt, toAt Location
+	from, to     driver.StorageDriver
+	stage        *stage // nil where content appears whole by itself
 
 	mu     sync.Mutex
 	copied Copied
 	there  map[string]int64 // sizes of what the target has, by path
 }
 
-// NewCopier opens both places and makes sure that they can be used.
+// NewCopier opens both places and makes sure that they can be used, and that the target
+// holds nothing or an older copy of the source.
 func NewCopier(ctx context.Context, from, to Location) (*Copier, error) {
 	if from == to {
-		return nil, constellation.Errorf(constellation.KindInvalid, "%s is both the source and the target", from)
+		return nil, sameError(from)
 	}
-	c := &Copier{there: map[string]int64{}}
+	c := &Copier{fromAt: from, toAt: to, there: map[string]int64{}}
 	var err error
 	if c.from, err = Open(from); err != nil {
 		return nil, err
@@ -73,6 +76,9 @@ func NewCopier(ctx context.Context, from, to Location) (*Copier, error) {
 		return nil, Explain(from, "read from", err)
 	}
 	if err := Check(ctx, to, c.to); err != nil {
+		return nil, err
+	}
+	if err := c.checkTarget(ctx); err != nil {
 		return nil, err
 	}
 	if to.Dir() != "" {
@@ -111,6 +117,13 @@ func (c *Copier) note(change func(*Copied)) {
 // Run copies what the target lacks: blobs, then what refers to them, tags last.
 // Blobs are held to their digests; a damaged one is left out and noted.
 func (c *Copier) Run(ctx context.Context) error {
+	if err := c.run(ctx); err != nil {
+		return Explain(c.toAt, "written to", err) // what the source fails with says so
+	}
+	return nil
+}
+
+func (c *Copier) run(ctx context.Context) error {
 	if err := c.look(ctx); err != nil {
 		return fmt.Errorf("list the target: %w", err)
 	}
@@ -125,8 +138,8 @@ func (c *Copier) Run(ctx context.Context) error {
 		return fmt.Errorf("copy tags: %w", err)
 	}
 	var own []string
-	err = walkFiles(ctx, c.from, ownRoot, func(info driver.FileInfo) error {
-		if info.Path() != probePath && !strings.HasPrefix(info.Path(), stagePath+"/") && !isTemporary(info.Path()) {
+	err = c.walkSource(ctx, ownRoot, func(info driver.FileInfo) error {
+		if info.Path() != probePath && info.Path() != copyPath && !strings.HasPrefix(info.Path(), stagePath+"/") && !isTemporary(info.Path()) {
 			own = append(own, info.Path())
 		}
 		return nil
@@ -137,8 +150,17 @@ func (c *Copier) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("copy what is kept beside the images: %w", err)
 	}
+	if err := c.ended(ctx); err != nil {
+		return err
+	}
+	if _, err := DropLeftUploads(ctx, c.to, time.Now().Add(-leftAge), false); err != nil {
+		return fmt.Errorf("drop what copies left: %w", err)
+	}
 	return nil
 }
+
+// leftAge is how old an upload is that no copy goes on with any more.
+const leftAge = 24 * time.Hour
 
 // isTemporary reports whether a file is one that is being written.
 func isTemporary(name string) bool { return strings.HasSuffix(name, ".tmp") }
@@ -161,6 +183,27 @@ func walkFiles(ctx context.Context, d driver.StorageDriver, from string, f func(
 	return err
 }
 
+// walkSource is walkFiles of the source.
+func (c *Copier) walkSource(ctx context.Context, from string, f func(driver.FileInfo) error) error {
+	var called error // of f, which may be the target's
+	err := walkFiles(ctx, c.from, from, func(info driver.FileInfo) error {
+		called = f(info)
+		return called
+	})
+	if called != nil || err == nil {
+		return err
+	}
+	return c.unread(err)
+}
+
+// unread is an error of the source.
+func (c *Copier) unread(err error) error {
+	if errors.Is(cause(err), context.Canceled) { // as when the target failed
+		return err
+	}
+	return Explain(c.fromAt, "read from", err)
+}
+
 func (c *Copier) look(ctx context.Context) error {
 	return walkFiles(ctx, c.to, path.Dir(blobsRoot), func(info driver.FileInfo) error {
 		c.there[info.Path()] = info.Size()
@@ -171,7 +214,7 @@ func (c *Copier) look(ctx context.Context) error {
 func (c *Copier) blobs(ctx context.Context) error {
 	group, copying := errgroup.WithContext(ctx)
 	group.SetLimit(blobsAtOnce)
-	err := walkFiles(copying, c.from, blobsRoot, func(info driver.FileInfo) error {
+	err := c.walkSource(copying, blobsRoot, func(info driver.FileInfo) error {
 		if path.Base(info.Path()) != "data" {
 			return nil
 		}
@@ -189,7 +232,16 @@ func (c *Copier) blobs(ctx context.Context) error {
 		}
 		return nil
 	})
-	return errors.Join(group.Wait(), err)
+	return first(group.Wait(), err)
+}
+
+// first returns the error of copies if there is one: it ends the walk, which then fails
+// for that.
+func first(copied, walked error) error {
+	if copied != nil {
+		return copied
+	}
+	return walked
 }
 
 // digestOf is the digest that a blob's path names.
@@ -217,7 +269,7 @@ func (c *Copier) blob(ctx context.Context, blob string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return c.unread(err)
 	}
 	defer func() { _ = r.Close() }() // only read
 	target := blob
@@ -229,16 +281,22 @@ func (c *Copier) blob(ctx context.Context, blob string) error {
 		return err
 	}
 	verifier := want.Verifier()
-	_, err = io.Copy(io.MultiWriter(w, verifier, moved{c}), r)
+	_, err = io.Copy(io.MultiWriter(w, verifier, moved{c}), source{r, c})
 	if err == nil && !verifier.Verified() {
 		c.note(func(done *Copied) { done.DamagedDigests = append(done.DamagedDigests, want.String()) })
 		return w.Cancel(ctx)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("copy %s: %w", want, err), w.Cancel(context.WithoutCancel(ctx)))
+		err = errors.Join(fmt.Errorf("copy %s: %w", want, err), w.Cancel(context.WithoutCancel(ctx)))
+	} else if err = errors.Join(w.Commit(ctx), w.Close()); err != nil {
+		err = fmt.Errorf("store %s: %w", want, err)
 	}
-	if err := errors.Join(w.Commit(ctx), w.Close()); err != nil {
-		return fmt.Errorf("store %s: %w", want, err)
+	if err != nil {
+		if c.copiedBeside(ctx, blob) {
+			c.note(func(done *Copied) { done.There++ })
+			return nil
+		}
+		return err
 	}
 	if target != blob {
 		if err := c.to.Move(ctx, target, blob); err != nil {
@@ -247,6 +305,35 @@ func (c *Copier) blob(ctx context.Context, blob string) error {
 	}
 	c.note(func(done *Copied) { done.Done++ })
 	return nil
+}
+
+// copiedBeside reports whether a blob that could not be stored is there whole: another
+// copy was faster, and dropped what it had no more use for.
+func (c *Copier) copiedBeside(ctx context.Context, blob string) bool {
+	if uploaderOf(c.to) == nil || ctx.Err() != nil {
+		return false
+	}
+	source, err := c.from.Stat(ctx, blob)
+	if err != nil {
+		return false
+	}
+	there, err := c.to.Stat(ctx, blob)
+	return err == nil && there.Size() == source.Size()
+}
+
+// source says in its errors that it was the source that failed.
+type source struct {
+	r io.Reader
+	c *Copier
+}
+
+// Read implements io.Reader.
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err == io.EOF { //nolint:errorlint // as io.Reader has it
+		return n, err
+	}
+	return n, s.c.unread(err)
 }
 
 // moved counts bytes.
@@ -263,7 +350,7 @@ func (m moved) Write(p []byte) (int, error) {
 func (c *Copier) links(ctx context.Context) (tags []string, err error) {
 	group, copying := errgroup.WithContext(ctx)
 	group.SetLimit(filesAtOnce)
-	err = walkFiles(copying, c.from, repositoriesRoot, func(info driver.FileInfo) error {
+	err = c.walkSource(copying, repositoriesRoot, func(info driver.FileInfo) error {
 		name := info.Path()
 		switch {
 		case isTemporary(name):
@@ -275,7 +362,7 @@ func (c *Copier) links(ctx context.Context) (tags []string, err error) {
 		}
 		return nil
 	})
-	return tags, errors.Join(group.Wait(), err)
+	return tags, first(group.Wait(), err)
 }
 
 // link copies a link, after a blob that was pushed since the blobs were listed.
@@ -285,7 +372,7 @@ func (c *Copier) link(ctx context.Context, name string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return c.unread(err)
 	}
 	if d, err := digest.Parse(string(content)); err == nil {
 		if _, err := c.to.Stat(ctx, blobPath(d)); isMissing(err) {
@@ -306,7 +393,7 @@ func (c *Copier) file(ctx context.Context, name string) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return c.unread(err)
 	}
 	if there, err := c.to.GetContent(ctx, name); err == nil && bytes.Equal(there, content) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/distribution/distribution/v3/registry/storage/driver"
 	"github.com/google/go-cmp/cmp"
@@ -226,7 +228,10 @@ const copyVariable = "CONSTELLATION_TEST_COPY"
 // TestMain copies, when it is told to, for TestCopyKilled.
 func TestMain(m *testing.M) {
 	if from, to, ok := strings.Cut(os.Getenv(copyVariable), " "); ok {
-		_, err := copyOnce(context.Background(), storage.FileLocation(from), storage.FileLocation(to))
+		target, err := storage.ParseLocation(to)
+		if err == nil {
+			_, err = copyOnce(context.Background(), storage.FileLocation(from), target)
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -244,7 +249,7 @@ func TestCopyKilled(t *testing.T) {
 	want := fill(t, openAt(t, storage.FileLocation(from)), 40, 200_000)
 	for blobs := 1; ; blobs += 7 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test itself
-		cmd.Env = append(os.Environ(), copyVariable+"="+from+" "+to)
+		cmd.Env = append(os.Environ(), copyVariable+"="+from+" file://"+to)
 		var out bytes.Buffer
 		cmd.Stderr = &out
 		if err := cmd.Start(); err != nil {
@@ -286,5 +291,99 @@ func killAt(t *testing.T, cmd *exec.Cmd, ended <-chan error, to string, blobs in
 			_ = cmd.Process.Kill() // it may have ended
 			return <-ended != nil
 		}
+	}
+}
+
+// TestCopyIntoABucketKilled kills copies with SIGKILL at one write to the bucket after
+// another, of small blobs and of such as go up in parts, until one gets through: the end
+// is the same, held to its digests, and no upload is left that somebody would pay for.
+func TestCopyIntoABucketKilled(t *testing.T) {
+	t.Parallel()
+	store := storagetest.New(t)
+	from, to := t.TempDir(), store.Location(t, "registry")
+	source := openAt(t, storage.FileLocation(from))
+	want := fill(t, source, 10, 50_000)
+	maps.Copy(want, fill(t, source, 3, 17<<20)) // of two parts each
+	kills, left := 0, 0
+	for writes := int64(1); ; writes += 4 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test itself
+		cmd.Env = append(os.Environ(), copyVariable+"="+from+" "+to.String())
+		var out bytes.Buffer
+		cmd.Stderr = &out
+		var seen atomic.Int64
+		started := make(chan *os.Process, 1)
+		store.Fault(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead && seen.Add(1) == writes {
+				_ = (<-started).Kill() // and the store does what was asked of it
+			}
+			return false
+		})
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		started <- cmd.Process
+		err := cmd.Wait()
+		store.Fault(nil)
+		if err == nil {
+			break
+		}
+		if out.Len() > 0 {
+			t.Fatalf("copy: %v: %s", err, out.String())
+		}
+		kills++
+		left = max(left, len(store.Left(t)))
+	}
+	target := openAt(t, to)
+	if diff := cmp.Diff(want, contents(t, target)); diff != "" {
+		t.Errorf("(-want +got):\n%.2000s", diff)
+	}
+	blobs := 0
+	err := storage.Rehash(t.Context(), target, func(d string, _ int64, good bool) {
+		if blobs++; !good {
+			t.Errorf("%s is damaged", d)
+		}
+	}, func(int) {})
+	if err != nil || blobs != 13 {
+		t.Errorf("Rehash of the target: %d blobs, %v", blobs, err)
+	}
+	if kills < 5 || left == 0 {
+		t.Errorf("%d copies were killed, with at most %d uploads under way; so this tests little", kills, left)
+	}
+	if left := store.Left(t); len(left) > 0 {
+		t.Errorf("the copies left %v", left)
+	}
+}
+
+// TestLeftUploadsGo: what a copy left that nobody runs again goes when it is old, with
+// what the servers remove, and not before.
+func TestLeftUploadsGo(t *testing.T) {
+	t.Parallel()
+	store := storagetest.New(t)
+	d := openAt(t, store.Location(t, "registry"))
+	content := make([]byte, 17<<20)
+	w, err := d.Writer(t.Context(), blobPath(digest.FromBytes(content)), false)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// And nothing more is heard of it.
+	if left := store.Left(t); len(left) != 2 {
+		t.Fatalf("an upload under way has %v, want its parts and a note of it", left)
+	}
+	for _, test := range []struct {
+		before time.Time
+		dryRun bool
+		found  int64
+		left   int
+	}{{time.Now().Add(-time.Hour), false, 0, 2}, {time.Now().Add(time.Hour), true, 1, 2}, {time.Now().Add(time.Hour), false, 1, 0}} {
+		use, err := storage.DropLeftUploads(t.Context(), d, test.before, test.dryRun)
+		if left := store.Left(t); err != nil || use.Blobs != test.found || len(left) != test.left {
+			t.Errorf("DropLeftUploads(%v, %v) finds %d, %v, and leaves %v; want %d and %d left", test.before, test.dryRun, use.Blobs, err, left, test.found, test.left)
+		}
+	}
+	if use, err := storage.DropLeftUploads(t.Context(), openAt(t, storage.FileLocation(t.TempDir())), time.Now(), false); err != nil || use.Blobs != 0 {
+		t.Errorf("DropLeftUploads of a folder = %+v, %v", use, err)
 	}
 }

@@ -83,6 +83,8 @@ func ParseLocation(text string) (Location, error) {
 		return parseS3(u)
 	case "gs", "gcs":
 		return Location{}, invalid("this build has no driver of its own for %s://: reach Google's buckets through their S3 interface, s3://BUCKET?endpoint=storage.googleapis.com with an HMAC key", u.Scheme)
+	case "azure", "azblob", "abfs", "abfss":
+		return Location{}, invalid("this build has no driver of its own for %s://: reach Azure's containers through a gateway that speaks S3, s3://CONTAINER?endpoint=GATEWAY", u.Scheme)
 	}
 	return Location{}, invalid("there is no storage of the kind %q: write %s", shorten(u.Scheme), Forms)
 }

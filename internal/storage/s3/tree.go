@@ -194,7 +194,11 @@ func (d *Driver) deleteObject(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		if err := d.abort(ctx, of, string(id)); err != nil {
+		if len(id) > 0 {
+			if err := d.abort(ctx, of, string(id)); err != nil {
+				return err
+			}
+		} else if err := d.dropOthers(ctx, of); err != nil { // it was not begun, or nobody came to note it
 			return err
 		}
 	}

@@ -19,8 +19,9 @@ const (
 	// resumeSuffix is of what another process goes on from: which parts the store
 	// has, and the bytes that are less than a part.
 	resumeSuffix = "~upload"
-	// partsSuffix is of the multipart upload's ID alone. It is there before the
-	// first part, so that whoever removes the path finds the parts.
+	// partsSuffix is of the multipart upload's ID alone. It is there before there is an
+	// upload, empty then, and goes when none is left, so that whoever removes the path
+	// finds the parts, also those of a process that was killed at any moment.
 	partsSuffix = "~parts"
 )
 
@@ -134,6 +135,9 @@ func (w *writer) Write(p []byte) (int, error) {
 func (w *writer) sendPart(ctx context.Context) error {
 	d, key := w.driver, w.driver.key(w.path)
 	if w.state.ID == "" {
+		if err := d.putObject(ctx, key+partsSuffix, nil); err != nil {
+			return fmt.Errorf("note the upload of %s: %w", w.path, err)
+		}
 		id, err := d.store.NewMultipartUpload(ctx, d.bucket, key, d.put)
 		if err != nil {
 			return fmt.Errorf("begin the upload of %s: %w", w.path, err)
@@ -196,12 +200,16 @@ func (w *writer) Cancel(ctx context.Context) error {
 		return errClosed
 	}
 	w.done = true
-	if w.state.ID != "" {
-		if err := w.driver.abort(ctx, w.driver.key(w.path), w.state.ID); err != nil {
+	noted := w.state.ID != ""
+	if noted {
+		key := w.driver.key(w.path)
+		if err := w.driver.abort(ctx, key, w.state.ID); err != nil {
 			return fmt.Errorf("drop the upload of %s: %w", w.path, err)
 		}
+		others, err := w.driver.uploads(ctx, key)
+		noted = err == nil && len(others) == 0 // else the note is of those
 	}
-	return w.forget(ctx)
+	return w.forget(ctx, noted)
 }
 
 // Commit implements driver.FileWriter.
@@ -213,7 +221,11 @@ func (w *writer) Commit(ctx context.Context) error {
 		return fmt.Errorf("complete the upload of %s: %w", w.path, err)
 	}
 	w.done = true
-	return w.forget(ctx)
+	noted := w.state.ID != ""
+	if noted { // uploads of processes that were killed, or are slower, are of no use any more
+		noted = w.driver.dropOthers(ctx, w.driver.key(w.path)) == nil // else the note stays for who looks later
+	}
+	return w.forget(ctx, noted)
 }
 
 func (w *writer) finish(ctx context.Context) error {
@@ -234,9 +246,10 @@ func (w *writer) finish(ctx context.Context) error {
 	return err
 }
 
-// forget removes the objects beside the path.
-func (w *writer) forget(ctx context.Context) error {
-	suffixes := map[string]bool{resumeSuffix: w.kept, partsSuffix: w.state.ID != ""}
+// forget removes the objects beside the path; that of the parts if there is one and it
+// is of no more use.
+func (w *writer) forget(ctx context.Context, noted bool) error {
+	suffixes := map[string]bool{resumeSuffix: w.kept, partsSuffix: noted}
 	for suffix, there := range suffixes {
 		if !there {
 			continue

@@ -3,6 +3,7 @@
 package storagetest
 
 import (
+	"encoding/xml"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +25,7 @@ type Store struct {
 	URL string
 
 	backend gofakes3.Backend
+	s3      http.Handler
 
 	mu    sync.Mutex
 	fault func(w http.ResponseWriter, r *http.Request) bool
@@ -46,8 +48,7 @@ func New(t testing.TB) *Store {
 	if err := backend.CreateBucket(Bucket); err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{backend: backend, seen: map[string]int{}}
-	s3 := gofakes3.New(backend).Server()
+	s := &Store{backend: backend, s3: gofakes3.New(backend).Server(), seen: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.seen[r.Method]++
@@ -60,7 +61,7 @@ func New(t testing.TB) *Store {
 			Refuse(w, http.StatusForbidden, "AccessDenied")
 			return
 		}
-		s3.ServeHTTP(w, r)
+		s.s3.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	// By another name than 127.0.0.1, at which a test's own server is: Go's clients take
@@ -131,4 +132,35 @@ func (s *Store) Bytes(t testing.TB, prefix string) (total int64) {
 		more = list.IsTruncated
 	}
 	return total
+}
+
+// Left are the uploads that were begun and are neither completed nor dropped, and the
+// notes that the driver keeps of them.
+func (s *Store) Left(t testing.TB) []string {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	s.s3.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/"+Bucket+"?uploads", nil))
+	var list struct{ Upload []struct{ Key string } }
+	if answer.Code != http.StatusNotFound { // as this server has it where there never was any
+		if err := xml.Unmarshal(answer.Body.Bytes(), &list); err != nil || answer.Code != http.StatusOK {
+			t.Fatalf("list uploads: %d, %v", answer.Code, err)
+		}
+	}
+	var left []string
+	for _, upload := range list.Upload {
+		left = append(left, "upload of "+upload.Key)
+	}
+	for page, more := "", true; more; {
+		objects, err := s.backend.ListBucket(Bucket, nil, gofakes3.ListBucketPage{Marker: page, HasMarker: page != ""})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range objects.Contents {
+			if page = c.Key; strings.Contains(c.Key, "~") {
+				left = append(left, c.Key)
+			}
+		}
+		more = objects.IsTruncated
+	}
+	return left
 }
