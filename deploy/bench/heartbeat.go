@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +19,7 @@ import (
 const (
 	fleetInterval = 30 * time.Second
 	fleetMeasured = 60 * time.Second
+	fleetPatience = 5 * time.Minute
 	fleetStale    = 110 * time.Second // after which a launch that nobody heard is stale
 )
 
@@ -101,7 +103,9 @@ func (size fleetSize) measure(ctx context.Context, binary string, out io.Writer)
 		}
 	}
 	start(launches[:size.launches], fleetInterval)
-	sleep(ctx, fleetInterval+5*time.Second)
+	if err := f.heard(ctx, out); err != nil {
+		return err
+	}
 	if err := f.measure(ctx, m, out); err != nil {
 		return err
 	}
@@ -147,6 +151,26 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// heard waits until each launch was answered once, and half an interval more, for
+// what that left to do: from then on the fleet is in its steady state.
+func (f *fleet) heard(ctx context.Context, out io.Writer) error {
+	for begun := time.Now(); ; sleep(ctx, time.Second) {
+		f.mu.Lock()
+		n := len(f.first)
+		f.mu.Unlock()
+		switch took := time.Since(begun); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case n == f.launches:
+			fmt.Fprintf(out, "heartbeats: the first of each of %d launches, which came within %s, are stored after %.0f s\n", n, fleetInterval, took.Seconds())
+			sleep(ctx, fleetInterval/2)
+			return nil
+		case took > fleetPatience:
+			return fmt.Errorf("of %d launches %d were not answered within %s", f.launches, f.launches-n, fleetPatience)
+		}
+	}
+}
+
 // beat is one launch's life.
 func (f *fleet) beat(ctx context.Context, l *launch, through *line, wait time.Duration) {
 	for sequence := int64(1); ; sequence++ {
@@ -156,8 +180,11 @@ func (f *fleet) beat(ctx context.Context, l *launch, through *line, wait time.Du
 		}
 		wait = fleetInterval*9/10 + rand.N(fleetInterval/5) //nolint:gosec // jitter
 		took, err := through.report(f.host, l, heartbeat(sequence))
-		if err != nil {
-			wait = time.Second + rand.N(2*time.Second) //nolint:gosec // as an engine does
+		if later, ok := errors.AsType[laterError](err); ok {
+			wait = time.Duration(later) * 9 / 10
+			wait += rand.N(wait / 5) //nolint:gosec // as an engine does
+		} else if err != nil {
+			wait = time.Second + rand.N(2*time.Second) //nolint:gosec // sooner than an engine does
 		}
 		f.note(l, took, err)
 	}
@@ -173,7 +200,7 @@ func (n *line) report(host string, l *launch, body []byte) (took time.Duration, 
 		}
 	}
 	begun := time.Now()
-	if err = l.report(n.conn, body); err != nil {
+	if err = l.report(n.conn, body); err != nil && !errors.As(err, new(laterError)) {
 		_ = n.conn.Close()
 		n.conn = nil
 	}

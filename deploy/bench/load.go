@@ -33,6 +33,9 @@ func (l *launch) path() string {
 // report sends a heartbeat, and takes the keys of the answer.
 func (l *launch) report(c *conn, body []byte) error {
 	status, answer, err := c.send(http.MethodPost, l.path(), l.token, bytes.Replace(body, []byte("DIGEST"), []byte(l.digest), 1))
+	if err == nil && status == http.StatusTooManyRequests && c.retryAfter > 0 {
+		return laterError(c.retryAfter)
+	}
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("answered %d: %s", status, answer)
 	}
@@ -97,11 +100,17 @@ func heartbeat(sequence int64) []byte {
 		sequence, engine("execution-engine-6d9f-x2x7q/8f3a51"), engine("execution-engine-6d9f-k8b2v/17ac90"))
 }
 
+// laterError is an answer to come again after a while.
+type laterError time.Duration
+
+func (e laterError) Error() string { return "told to report again in " + time.Duration(e).String() }
+
 // conn is one HTTP/1.1 connection that stays open.
 type conn struct {
 	net.Conn
-	reader *bufio.Reader
-	host   string
+	reader     *bufio.Reader
+	host       string
+	retryAfter time.Duration // as the last answer said
 }
 
 // dialled counts connections: each some thousand come from a loopback address of
@@ -115,7 +124,7 @@ func dial(host string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c, bufio.NewReaderSize(c, 2048), host}, nil
+	return &conn{c, bufio.NewReaderSize(c, 2048), host, 0}, nil
 }
 
 // send asks and gives the answer's status and body.
@@ -137,7 +146,9 @@ func (c *conn) send(method, path, token string, body []byte) (int, []byte, error
 	if err != nil {
 		return 0, nil, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // read to its end
+	defer resp.Body.Close()                                    //nolint:errcheck // read to its end
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // mostly there is none
+	c.retryAfter = time.Duration(seconds) * time.Second
 	answer, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, answer, err
 }

@@ -43,6 +43,8 @@ type server struct {
 	limits    *ratelimit.Limiter
 	stopping  <-chan struct{}
 
+	heartbeats chan struct{} // has one for each that is taken at the moment
+
 	requireIfMatch bool
 }
 
@@ -60,7 +62,7 @@ func (h *Handler) Reference() string { return h.reference }
 func New(service *control.Service, options Options) *Handler {
 	router := chi.NewMux()
 	router.Use(versioned, httpserve.HeadAsGet, capBody, checkAddress)
-	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, stopping: options.Stopping, limits: options.Limits, requireIfMatch: options.RequireIfMatch}
+	s := &server{control: service, publicURL: strings.TrimSuffix(options.PublicURL, "/"), router: router, describer: &describer{}, heartbeats: make(chan struct{}, maxHeartbeats), stopping: options.Stopping, limits: options.Limits, requireIfMatch: options.RequireIfMatch}
 	s.api = huma.NewAPI(config(s, options), s.describer)
 
 	s.accountRoutes()

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/httpserve"
@@ -115,17 +117,20 @@ func checkJSON(body []byte, rules jsonRules) (nulls, err error) {
 	if !utf8.Valid(body) {
 		return nil, malformed("the body is not valid JSON: it is not UTF-8")
 	}
-	var raw json.RawMessage
-	if err := json.Unmarshal(body, &raw); err != nil {
+	if !json.Valid(body) {
 		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
 			return nil, malformed("the body is not valid JSON: %s at %s", err, position(body, syntax.Offset))
 		}
 		return nil, malformed("the body is not valid JSON")
 	}
-	c := checker{decoder: json.NewDecoder(bytes.NewReader(body)), rules: rules}
-	c.decoder.UseNumber()
+	// What encoding/json lets pass is for the checker to say.
+	lenient := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+	c := checker{decoder: jsontext.NewDecoder(bytes.NewBuffer(body), lenient...), rules: rules}
 	c.value()
+	if c.err != nil {
+		return nil, malformed("the body is not valid JSON: %v", c.err)
+	}
 	if c.tooDeep {
 		return nil, malformed("the body nests deeper than %d levels", maxDepth)
 	}
@@ -152,10 +157,11 @@ const (
 // checker walks JSON that is known to be valid. It writes a field's path only
 // to complain about it, so that long names many times cost nothing.
 type checker struct {
-	decoder *json.Decoder
+	decoder *jsontext.Decoder
 	rules   jsonRules
-	path    []string // with the dots and brackets between
+	path    []step
 	tooDeep bool
+	err     error // of the decoder
 	fields  constellation.Validation
 	nulls   constellation.Validation
 	count   int
@@ -168,8 +174,27 @@ func (c *checker) complain(format string, args ...any) {
 	}
 }
 
+// step leads to a value: in an object by its name, in an array by its index.
+type step struct {
+	name  string
+	index int // -1 in an object
+}
+
+func (s step) String() string {
+	if s.index < 0 {
+		return "." + s.name
+	}
+	return "[" + strconv.Itoa(s.index) + "]"
+}
+
 // field is where the checker is.
-func (c *checker) field() string { return strings.TrimPrefix(strings.Join(c.path, ""), ".") }
+func (c *checker) field() string {
+	var b strings.Builder
+	for _, s := range c.path {
+		b.WriteString(s.String())
+	}
+	return strings.TrimPrefix(b.String(), ".")
+}
 
 // maxName is longer than the path of any field that takes a number.
 const maxName = 256
@@ -178,8 +203,8 @@ const maxName = 256
 // costs the same for each of many numbers under a name of a megabyte.
 func (c *checker) name() string {
 	n := 0
-	for _, part := range c.path {
-		if n += len(part); n > maxName {
+	for _, s := range c.path {
+		if n += len(s.name); n > maxName {
 			return ""
 		}
 	}
@@ -187,38 +212,36 @@ func (c *checker) name() string {
 }
 
 func (c *checker) value() {
-	token, err := c.decoder.Token()
-	if err != nil || c.tooDeep {
-		return
-	}
-	switch token := token.(type) {
-	case json.Delim:
+	token := c.token()
+	switch token.Kind() {
+	case '{', '[':
 		switch {
 		case len(c.path) >= maxDepth:
 			c.tooDeep = true
-		case token == '{':
+		case token.Kind() == '{':
 			c.object()
 		default:
 			c.array()
 		}
-	case nil: // what a program writes for a value that it does not have
+	case 'n': // what a program writes for a value that it does not have
 		if c.count++; c.count <= maxFields {
 			field := shorten(c.field())
 			c.nulls.Add(field, "%s is null; give it a value, or leave it out", field)
 		}
-	case string:
-		if !c.rules.anyText && strings.ContainsRune(token, 0) {
+	case '"':
+		if !c.rules.anyText && strings.ContainsRune(token.String(), 0) {
 			c.complain("has a NUL character, which text cannot hold")
 		}
-	case json.Number:
-		c.number(token.String())
+	case '0':
+		c.number(token)
 	}
 }
 
 // fractions are the fields that are no whole numbers.
 var fractions = []string{"rate.per_second"}
 
-func (c *checker) number(text string) {
+func (c *checker) number(token jsontext.Token) {
+	text := token.String()
 	if _, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return
 	}
@@ -234,32 +257,60 @@ func (c *checker) number(text string) {
 }
 
 func (c *checker) object() {
-	seen := map[string]bool{}
-	for c.decoder.More() && !c.tooDeep {
-		token, err := c.decoder.Token()
-		name, ok := token.(string)
-		if err != nil || !ok {
-			return
-		}
-		c.path = append(c.path, "."+name)
-		if folded := strings.ToLower(name); seen[folded] { // as the decoder does
+	var seen names
+	for c.more('}') {
+		name := c.token().String()
+		c.path = append(c.path, step{name, -1})
+		if folded := strings.ToLower(name); seen.has(folded) { // as the decoder does
 			c.complain("is given twice")
 		} else if folded != name && slices.Contains(c.rules.names, folded) { // which the decoder would take all the same
 			c.complain("is written in lower case: %s", shorten(folded))
 		} else {
-			seen[folded] = true
+			seen.add(folded)
 		}
 		c.value()
 		c.path = c.path[:len(c.path)-1]
 	}
-	_, _ = c.decoder.Token() // the closing brace
+	c.token()
 }
 
 func (c *checker) array() {
-	for i := 0; c.decoder.More() && !c.tooDeep; i++ {
-		c.path = append(c.path, "["+strconv.Itoa(i)+"]")
+	for i := 0; c.more(']'); i++ {
+		c.path = append(c.path, step{"", i})
 		c.value()
 		c.path = c.path[:len(c.path)-1]
 	}
-	_, _ = c.decoder.Token() // the closing bracket
+	c.token()
+}
+
+// more reports whether an object or an array goes on before its end.
+func (c *checker) more(end jsontext.Kind) bool {
+	return c.err == nil && !c.tooDeep && c.decoder.PeekKind() != end
+}
+
+func (c *checker) token() (token jsontext.Token) {
+	if c.err == nil {
+		token, c.err = c.decoder.ReadToken()
+	}
+	return token
+}
+
+// names are those of an object: mostly few, which a map would be slow for.
+type names struct {
+	few  []string
+	many map[string]bool
+}
+
+func (n *names) has(name string) bool { return n.many[name] || slices.Contains(n.few, name) }
+
+func (n *names) add(name string) {
+	const few = 16
+	switch {
+	case len(n.few) < few:
+		n.few = append(n.few, name)
+	case n.many == nil:
+		n.many = map[string]bool{name: true}
+	default:
+		n.many[name] = true
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
@@ -74,19 +77,21 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	select {
+	case s.heartbeats <- struct{}{}:
+		defer func() { <-s.heartbeats }()
+	default:
+		return busyWithHeartbeats()
+	}
 	// A null is what is absent: engines that serve since before send them.
 	if _, err := checkJSON(body, heartbeatRules); err != nil {
 		return err
 	}
-	var in apiv1.Heartbeat
-	if err := json.Unmarshal(body, &in); err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) && wrong.Field != "" {
-			return malformed("the body is no heartbeat: %s cannot be a %s", wrong.Field, wrong.Value)
-		}
-		return malformed("the body is no heartbeat: it is a JSON object")
+	in, err := decodeHeartbeat(body)
+	if err != nil {
+		return err
 	}
-	answer, err := s.control.Heartbeat(r.Context(), reporter, readHeartbeat(&in))
+	answer, err := s.control.Heartbeat(r.Context(), reporter, readHeartbeat(in))
 	if err != nil {
 		return err
 	}
@@ -112,6 +117,37 @@ func (s *server) heartbeat(w http.ResponseWriter, r *http.Request) error {
 	_, _ = w.Write(append(told, '\n')) // the launch is gone: nobody to tell
 	parking.Park(w, r)                 // until it says more, in half a minute
 	return nil
+}
+
+// maxHeartbeats is how many heartbeats are taken at once. They wait only while many
+// launches report for the first time, as after a region came back: each more would
+// cost memory, and come no sooner than when it is told to come again.
+const maxHeartbeats = 2000
+
+// busyWithHeartbeats tells launches to come again, not all at once.
+func busyWithHeartbeats() error {
+	err := constellation.Errorf(constellation.KindRateLimited, "more launches report for the first time than the mothership can store at once; report again when Retry-After says")
+	err.RetryAfter = 5*time.Second + rand.N(10*time.Second) //nolint:gosec // spreads load, guards nothing
+	return err
+}
+
+// decodeHeartbeat reads a body that checkJSON let pass, fast; encoding/json is for
+// the sentence about a bad one.
+func decodeHeartbeat(body []byte) (*apiv1.Heartbeat, error) {
+	in := &apiv1.Heartbeat{}
+	if err := jsonv2.Unmarshal(body, in, jsontext.AllowInvalidUTF8(true)); err == nil {
+		return in, nil
+	}
+	*in = apiv1.Heartbeat{}
+	err := json.Unmarshal(body, in)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return in, nil
+	case errors.As(err, &wrong) && wrong.Field != "":
+		return nil, malformed("the body is no heartbeat: %s cannot be a %s", wrong.Field, wrong.Value)
+	}
+	return nil, malformed("the body is no heartbeat: it is a JSON object")
 }
 
 func wireHeartbeatKey(k constellation.SatelliteKey) apiv1.HeartbeatKey {

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -108,4 +112,72 @@ func TestOneBadRowStopsNoSweep(t *testing.T) {
 	if _, err := broken.client.Heartbeat(t.Context(), broken.satelliteID, broken.launchID, &broken.beat); err == nil || !strings.Contains(err.Error(), "answered 500") {
 		t.Errorf("the next heartbeat of the launch that cannot be stored = %v, want 500", err)
 	}
+}
+
+// TestMoreHeartbeatsThanCanBeStored: what is more than waits already is told to come
+// again, not all at once; the others are answered once they are stored.
+func TestMoreHeartbeatsThanCanBeStored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	satellite := w.satellite("Edge")
+	w.run()
+	r := w.reporter(satellite, w.launch(satellite, "berlin"))
+	db, err := pgx.Connect(t.Context(), w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	// No heartbeat is stored until then.
+	const lock = "(hashtextextended('launch reports', 0))"
+	if _, err := db.Exec(t.Context(), "SELECT pg_advisory_lock"+lock); err != nil {
+		t.Fatal(err)
+	}
+	var stored, told atomic.Int64
+	var all sync.WaitGroup
+	for n := range maxHeartbeats + 10 {
+		all.Go(func() {
+			status, seconds, err := r.raw(n + 1)
+			switch {
+			case err == nil && status == http.StatusOK:
+				stored.Add(1)
+			case err == nil && status == http.StatusTooManyRequests && seconds >= 5 && seconds <= 15:
+				told.Add(1)
+			default:
+				t.Errorf("heartbeat %d = %d, to be sent again in %d s, %v", n, status, seconds, err)
+			}
+		})
+	}
+	w.eventually("too many to be told to come again", func() bool { return told.Load() == 10 })
+	if n := stored.Load(); n != 0 {
+		t.Errorf("%d were answered that are not stored", n)
+	}
+	if _, err := db.Exec(t.Context(), "SELECT pg_advisory_unlock"+lock); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	if n := stored.Load(); n != maxHeartbeats {
+		t.Errorf("%d of %d were stored", n, maxHeartbeats)
+	}
+	r.beat.Sequence = maxHeartbeats + 10
+	r.report()
+}
+
+// raw sends a heartbeat, and returns the answer's status and its Retry-After.
+func (r *reporter) raw(sequence int) (status, seconds int, err error) {
+	body := fmt.Sprintf(`{"engine":"engine-1","sequence":%d,"satellite_version":1,"system_version":"v1","algorithms":[],"engines":[]}`, sequence)
+	url := fmt.Sprintf("%s/v1/satellites/%s/launches/%s/heartbeat", r.w.server.URL, r.satelliteID, r.launchID)
+	request, err := http.NewRequestWithContext(r.w.t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		return 0, 0, err
+	}
+	request.Header.Set("Authorization", "Bearer "+r.token)
+	response, err := r.w.server.Client().Do(request)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer response.Body.Close()
+	if again := response.Header.Get("Retry-After"); again != "" {
+		seconds, err = strconv.Atoi(again)
+	}
+	return response.StatusCode, seconds, err
 }
