@@ -36,6 +36,7 @@ type house struct {
 	db      *postgres.DB
 	options control.Options
 	content *content
+	stands  atomic.Pointer[time.Time]
 	shift   atomic.Int64 // nanoseconds that the clock is ahead
 }
 
@@ -54,10 +55,22 @@ func newHouse(t *testing.T) *house {
 				Repository: "constellation/system", Digest: system, MediaType: string(types.OCIManifestSchema1), Platforms: []string{"linux/amd64"},
 			}}, nil
 		},
-		Now: func() time.Time { return time.Now().Add(time.Duration(h.shift.Load())) },
+		Now: func() time.Time {
+			now := time.Now()
+			if stands := h.stands.Load(); stands != nil {
+				now = *stands
+			}
+			return now.Add(time.Duration(h.shift.Load()))
+		},
 	}
 	h.Service = control.New(h.options)
 	return h
+}
+
+// stand stops the clock, but for ahead.
+func (h *house) stand() {
+	now := time.Now()
+	h.stands.Store(&now)
 }
 
 func (h *house) ahead(d time.Duration) { h.shift.Add(int64(d)) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +43,8 @@ type cachedLaunch struct {
 	accessVersion int64
 	expiresAt     time.Time // of the satellite
 	commands      []constellation.QueueCommand
-	stored        atomic.Bool // its last heartbeat that reached the database; until one is, each is waited for
+	access        atomic.Pointer[constellation.Access] // what keysDigest is of, until the launch has it
+	stored        atomic.Bool                          // its last heartbeat that reached the database; until one is, each is waited for
 	used          atomic.Int64
 }
 
@@ -131,11 +133,14 @@ func (s *Service) Heartbeat(ctx context.Context, r Reporter, b *constellation.He
 		}
 	}
 	if b.KeysDigest == p.keysDigest {
+		p.access.Store(nil)
 		return answer, nil
 	}
-	access, err := s.db.Access(ctx, p.SatelliteID, now)
-	if err != nil {
-		return nil, err
+	access := p.access.Load()
+	if access == nil {
+		if access, err = s.db.Access(ctx, p.SatelliteID, now); err != nil {
+			return nil, err
+		}
 	}
 	answer.Keys, answer.ExpiresAt, answer.AccessVersion = access.Keys, access.ExpiresAt, access.Version
 	if answer.KeysDigest = constellation.KeysDigest(answer.Keys); answer.KeysDigest == b.KeysDigest {
@@ -195,18 +200,20 @@ func (h *heartbeats) put(b *queuedHeartbeat, wait bool) (*acknowledgement, error
 	return b.stored, nil
 }
 
-// drain empties the queue.
-func (h *heartbeats) drain() []*queuedHeartbeat {
+// drain takes a shard's heartbeats off the queue: those that somebody waits for, or
+// the others. Those of a satellite, whose row is written once for all of a batch,
+// are together.
+func (h *heartbeats) drain(shard int, waited bool) []*queuedHeartbeat {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.pending) == 0 {
-		return nil
-	}
 	list := make([]*queuedHeartbeat, 0, len(h.pending))
-	for _, b := range h.pending {
-		list = append(list, b)
+	for id, b := range h.pending {
+		if (b.stored != nil) == waited && shardOf(b.launch.SatelliteID) == shard {
+			list = append(list, b)
+			delete(h.pending, id)
+		}
 	}
-	h.pending = make(map[string]*queuedHeartbeat, len(list))
+	h.mu.Unlock()
+	slices.SortFunc(list, func(a, b *queuedHeartbeat) int { return strings.Compare(a.launch.SatelliteID, b.launch.SatelliteID) })
 	return list
 }
 

@@ -173,6 +173,7 @@ func (s *Service) readBatch(ctx context.Context, b *launchBatch) (map[string]*ca
 			Reporter: row, commands: commands[row.LaunchID], keysDigest: constellation.KeysDigest(a.Keys), until: firstExpiry(a.Keys),
 			accessVersion: a.Version, expiresAt: a.ExpiresAt,
 		}
+		p.access.Store(a)
 		p.stored.Store(row.Seen)
 		launches[row.LaunchID] = p
 	}

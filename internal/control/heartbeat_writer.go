@@ -5,25 +5,29 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// How heartbeats are stored: by one writer, in transactions of at most
-// batchSize launches, each writePeriod; sooner, after a linger in which others
-// may join, when somebody waits for a first one.
+// How heartbeats are stored: in transactions of at most batchSize launches, each
+// writePeriod; sooner, after a linger in which others may join, when somebody waits
+// for a first one. Satellites are in reportShards, of which each has one writer at a
+// time, whichever server's: writers of two never want the same row.
 const (
 	writePeriod   = time.Second
 	linger        = 10 * time.Millisecond
 	batchSize     = 1000
 	sweepPeriod   = 5 * time.Second
 	cacheLifetime = 15 * time.Minute // how long a launch that went silent is remembered
-	reportsLock   = "launch reports" // one writer at a time, whichever server's
+	reportShards  = 2
+	reportsLock   = "launch reports" // shared by writers of a shard; whole, no shard is written
 	finalWrite    = 10 * time.Second
 	clockSlack    = 5 * time.Second
 	maxSlowdown   = 4
@@ -53,7 +57,7 @@ func (h *heartbeats) run(running bool) {
 	h.running = running
 }
 
-// write is the one writer.
+// write stores what is queued, and finds who went silent.
 func (s *Service) write(ctx context.Context) {
 	h := s.memory.heartbeats
 	tick := time.NewTicker(writePeriod)
@@ -140,24 +144,47 @@ func (s *Service) watchingSince() time.Time {
 	return time.UnixMicro(at).UTC()
 }
 
-// flush stores what is queued. It fails when the database is away: then what
-// was not stored is queued again.
+// flush stores what is queued. It fails when the database is away: then what was
+// not stored is queued again.
 func (s *Service) flush(ctx context.Context) error {
-	var failed error
-	for batch := range slices.Chunk(s.memory.heartbeats.drain(), batchSize) {
-		if failed != nil { // the rest would fail the same way
-			s.later(batch, failed)
-			continue
-		}
-		failed = s.store(ctx, batch)
+	var shards errgroup.Group
+	for shard := range reportShards {
+		shards.Go(func() error { return s.flushShard(ctx, shard) })
 	}
-	return failed
+	return shards.Wait()
 }
 
-// store stores a batch and answers those who wait. A heartbeat that cannot be stored
+// flushShard stores in turns what somebody waits for, who may come meanwhile, and
+// the rest.
+func (s *Service) flushShard(ctx context.Context, shard int) error {
+	h := s.memory.heartbeats
+	waited, rest := h.drain(shard, true), h.drain(shard, false)
+	for len(waited)+len(rest) > 0 {
+		for _, list := range []*[]*queuedHeartbeat{&waited, &rest} {
+			batch := (*list)[:min(batchSize, len(*list))]
+			*list = (*list)[len(batch):]
+			if err := s.store(ctx, batch); err != nil { // the others would fail the same way
+				s.later(slices.Concat(waited, rest), err)
+				return err
+			}
+		}
+		if len(waited) == 0 && len(rest) > 0 {
+			waited = h.drain(shard, true)
+		}
+	}
+	return nil
+}
+
+// shardOf is the shard of a satellite's reports.
+func shardOf(satelliteID string) int { return int(satelliteID[len(satelliteID)-1]) % reportShards }
+
+// store stores a batch of one shard and answers those who wait. A heartbeat that cannot be stored
 // for what it holds is found by halves, dropped, and told: to the log, and to
 // its launch, whose next heartbeat is answered once it is stored.
 func (s *Service) store(ctx context.Context, batch []*queuedHeartbeat) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	var living map[string]bool
 	err := s.transact(ctx, func(s *Service) (err error) {
 		living, err = s.storeReports(ctx, batch)
@@ -214,7 +241,7 @@ func (b *queuedHeartbeat) acknowledge(living map[string]bool, err error) {
 
 // storeReports is store's transaction; it returns the launches that still are.
 func (s *Service) storeReports(ctx context.Context, batch []*queuedHeartbeat) (map[string]bool, error) {
-	if err := s.db.Lock(ctx, reportsLock); err != nil {
+	if err := s.lockShard(ctx, shardOf(batch[0].launch.SatelliteID)); err != nil {
 		return nil, err
 	}
 	ids, beats := make([]string, len(batch)), make(map[string]*queuedHeartbeat, len(batch))
@@ -260,6 +287,14 @@ func (s *Service) storeReports(ctx context.Context, batch []*queuedHeartbeat) (m
 		return nil, err
 	}
 	return living, s.notifyLaunches(ctx, w.changed)
+}
+
+// lockShard keeps others from a shard's reports until the end of the transaction.
+func (s *Service) lockShard(ctx context.Context, shard int) error {
+	if err := s.db.LockShared(ctx, reportsLock); err != nil {
+		return err
+	}
+	return s.db.Lock(ctx, reportsLock+" "+strconv.Itoa(shard))
 }
 
 // endCommands keeps what launches say became of commands, which are told no
@@ -342,11 +377,9 @@ func (w *reportWrite) record(r *postgres.Report, b *queuedHeartbeat) error {
 	}
 	r.Ready, r.Wanted = replicas(state.Algorithms)
 	settle(r, constellation.Health(state.Algorithms, state.Work.Queue), at)
-	data, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("encode launch state: %w", err)
+	if r.State, err = state.text(); err != nil {
+		return err
 	}
-	r.State = string(data)
 	if r.FirstSeenAt == nil {
 		r.FirstSeenAt = &at
 		w.first = append(w.first, *r)

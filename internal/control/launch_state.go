@@ -1,10 +1,11 @@
 package control
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/postgres"
@@ -58,6 +59,15 @@ func readLaunchState(data string) (*launchState, error) {
 		return nil, fmt.Errorf("read launch state: %w", err)
 	}
 	return s, nil
+}
+
+// text is the state as readLaunchState reads it.
+func (s *launchState) text() (string, error) {
+	data, err := json.Marshal(s, json.OmitZeroStructFields(true))
+	if err != nil {
+		return "", fmt.Errorf("encode launch state: %w", err)
+	}
+	return string(data), nil
 }
 
 // record takes a heartbeat into the state and returns the points of the history

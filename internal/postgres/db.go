@@ -220,8 +220,8 @@ func (db *DB) Lock(ctx context.Context, name string) error {
 	return db.exec(ctx, "take lock "+name, `SELECT pg_advisory_xact_lock(hashtextextended(@name, 0))`, pgx.NamedArgs{"name": name})
 }
 
-// lockShared is Lock, beside others that take it so too.
-func (db *DB) lockShared(ctx context.Context, name string) error {
+// LockShared is Lock, beside others that take it so too.
+func (db *DB) LockShared(ctx context.Context, name string) error {
 	return db.exec(ctx, "take lock "+name, `SELECT pg_advisory_xact_lock_shared(hashtextextended(@name, 0))`, pgx.NamedArgs{"name": name})
 }
 

@@ -68,7 +68,7 @@ func (db *DB) UnneededBlobs(ctx context.Context, since Since, after string, limi
 // since, or a backup runs, which may still read it.
 func (db *DB) SeizeBlob(ctx context.Context, digest string, cutoff time.Time) (bool, error) {
 	// First, so that the next statement sees a backup that begins.
-	if err := db.lockShared(ctx, removalLock); err != nil {
+	if err := db.LockShared(ctx, removalLock); err != nil {
 		return false, err
 	}
 	type row struct{ Digest string }
