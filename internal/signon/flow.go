@@ -52,7 +52,7 @@ type Identity struct {
 
 // Begin starts a sign-in: the address is where the browser goes.
 func (p *Provider) Begin(ctx context.Context, next string) (address string, f Flow, err error) {
-	found, err := p.current(ctx)
+	found, err := p.sure(ctx)
 	if err != nil {
 		return "", Flow{}, err
 	}
@@ -139,6 +139,7 @@ func (p *Provider) Ask(ctx context.Context, refreshToken, subject string) (*Iden
 		return nil, constellation.Wrap(err, constellation.KindForbidden, "%s has ended this sign-in", p.settings.Label)
 	}
 	if err != nil {
+		_, _ = p.sure(ctx) // whether it is away, for who signs in next
 		return nil, p.unavailable(err)
 	}
 	claims := map[string]any{"sub": subject}

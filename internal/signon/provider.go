@@ -124,6 +124,35 @@ func (p *Provider) turn(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// sure returns what the provider says of itself while it answers: a browser that is
+// sent to one that is away has no way back.
+func (p *Provider) sure(ctx context.Context) (*found, error) {
+	p.mu.Lock()
+	f, problem := p.found, p.problem
+	again := p.now().Sub(p.asked) >= askAtMost
+	if again {
+		p.asked = p.now() // one asks for those who come meanwhile
+	}
+	p.mu.Unlock()
+	switch {
+	case again:
+		return p.ask(ctx)
+	case problem != "":
+		return nil, p.unavailable(nil)
+	case f == nil:
+		return p.ask(ctx)
+	}
+	return f, nil
+}
+
+// due reports whether the provider is to be asked what it is: it did not answer, or
+// that was a while ago.
+func (p *Provider) due() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.problem != "" || p.now().Sub(p.asked) >= askAgain
+}
+
 // current returns what the provider says of itself, and asks it when nothing is
 // known yet.
 func (p *Provider) current(ctx context.Context) (*found, error) {

@@ -80,17 +80,16 @@ func (p *Providers) Run(ctx context.Context) {
 }
 
 func (p *Provider) run(ctx context.Context) {
+	tick := time.NewTicker(askSoon)
+	defer tick.Stop()
 	for {
-		next := askAgain
-		if _, err := p.ask(ctx); err != nil {
-			next = askSoon
+		if p.due() {
+			_, _ = p.ask(ctx) // which notes how it went
 		}
-		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-tick.C:
 		}
 	}
 }

@@ -268,6 +268,48 @@ func TestProvidersInTrouble(t *testing.T) {
 	}
 }
 
+// TestProviderThatGoesAway: nobody is sent to a provider that went away since it was
+// asked what it is, and everybody is once it is back.
+func TestProviderThatGoesAway(t *testing.T) {
+	t.Parallel()
+	const discovery = "/.well-known/openid-configuration"
+	at := signontest.New(t)
+	at.Person("1", "neo", nil, "admins")
+	now := time.Now()
+	p := provider(t, settings(at), func() time.Time { return now })
+	who, err := signIn(t, p, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }
+	for _, path := range []string{discovery, "/token"} {
+		at.Instead(path, away)
+	}
+	if _, _, err := p.Begin(t.Context(), "/"); err != nil || at.Asked(discovery) != 1 {
+		t.Errorf("a sign-in just after another one: %v, and it was asked %d times, want once", err, at.Asked(discovery))
+	}
+	now = now.Add(3 * time.Second)
+	for range 3 {
+		if _, _, err := p.Begin(t.Context(), "/"); constellation.KindOf(err) != constellation.KindUnavailable || !strings.Contains(err.Error(), "sign in with a password") {
+			t.Errorf("a sign-in by a provider that is away: %v", err)
+		}
+	}
+	if at.Asked(discovery) != 2 || p.Describe().Problem == "" {
+		t.Errorf("it was asked %d times, problem %q; want twice, and one", at.Asked(discovery), p.Describe().Problem)
+	}
+	at.Instead(discovery, nil)
+	now = now.Add(3 * time.Second)
+	if _, _, err := p.Begin(t.Context(), "/"); err != nil || p.Describe().Problem != "" {
+		t.Errorf("a sign-in once it is back: %v, problem %q", err, p.Describe().Problem)
+	}
+
+	at.Instead(discovery, away)
+	now = now.Add(3 * time.Second)
+	if _, err := p.Ask(t.Context(), who.RefreshToken, "1"); constellation.KindOf(err) != constellation.KindUnavailable || p.Describe().Problem == "" {
+		t.Errorf("what a refresh found out: %v, problem %q; want one", err, p.Describe().Problem)
+	}
+}
+
 func TestSignOutURL(t *testing.T) {
 	t.Parallel()
 	at := signontest.New(t)
