@@ -1,9 +1,9 @@
 #!/bin/sh
-# Fails when two of our Go modules that the demo compiles ask for different
-# versions of one module: its packages, and all that import them, would be
-# compiled twice.
+# Fails when two of our Go modules that the demo or the browser's tests compile ask
+# for different versions of one module: its packages, and all that import them, would
+# be compiled twice.
 cd "$(dirname "$0")/.." || exit 1
-modules="go.mod deploy/devcluster/go.mod deploy/devcluster/kube/go.mod deploy/devcluster/coredns/go.mod"
+modules="go.mod deploy/devcluster/go.mod deploy/devcluster/kube/go.mod deploy/devcluster/coredns/go.mod internal/e2e/testdata/provider/go.mod"
 # shellcheck disable=SC2086 # a list of files
 awk '
 	/^require \(/ { inside = 1; next }

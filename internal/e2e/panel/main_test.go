@@ -16,6 +16,7 @@ import (
 var house struct {
 	world   *world
 	browser *browser
+	dir     string
 	missing string // what the tests need and this machine has not
 }
 
@@ -42,6 +43,7 @@ func run(m *testing.M) (code int) {
 	if err := os.Chmod(dir, 0o755); err != nil { // PostgreSQL's user must reach its data
 		return complain("open the folder", err)
 	}
+	house.dir = dir
 	if house.world, err = newWorld(ctx, bin, dir); err != nil {
 		return complain("start the mothership", err)
 	}

@@ -79,19 +79,14 @@ func proxied(t *testing.T, listen, backend string, strips bool) {
 	})
 }
 
-// below starts a mothership below a prefix, behind nginx, with all that a world has.
-func below(t *testing.T, strips bool) *world {
+// below starts a mothership below a prefix, behind nginx, with all that a world has,
+// whose people sign in by a real provider.
+func below(t *testing.T, strips bool) (*world, *provider) {
 	t.Helper()
 	need(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	m, _ := startMothershipAt(t, "127.0.0.1:0", "--public-url", "http://"+listen+prefix+"/")
+	listen := freeAddress(t)
+	at := startProvider(t, "http://"+listen+prefix+"/login/corp/callback")
+	m, _ := startMothershipAt(t, "127.0.0.1:0", append(byProvider(t, at.issuer()), "--public-url", "http://"+listen+prefix+"/")...)
 	t.Cleanup(func() {
 		if err := m.Stop(); err != nil {
 			t.Error(err)
@@ -103,7 +98,7 @@ func below(t *testing.T, strips bool) *world {
 	if err := w.fill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return w
+	return w, at
 }
 
 // TestBelowAPrefix uses a mothership below a path of another host, by each of its
@@ -113,11 +108,12 @@ func TestBelowAPrefix(t *testing.T) {
 	for name, strips := range map[string]bool{"stripped": true, "kept": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := below(t, strips)
+			w, at := below(t, strips)
 			t.Run("links", func(t *testing.T) { w.everyLink(t) })
 			t.Run("rest", func(t *testing.T) { w.restBelow(t) })
 			t.Run("installer", func(t *testing.T) { w.installFrom(t) })
 			t.Run("browser", func(t *testing.T) { w.browseBelow(t) })
+			t.Run("single sign-on", func(t *testing.T) { w.signOnBelow(t, at) })
 		})
 	}
 }
@@ -274,7 +270,7 @@ func (w *world) browseBelow(t *testing.T) {
 	v.at(prefix + "/login?next=%2Falgorithms%3Fq%3Dfraud")
 	v.fill("username", "ada")
 	v.fill("password", password)
-	v.click("Sign in")
+	v.click("Sign in with a password")
 	v.at(prefix + "/algorithms?q=fraud")
 	v.click("Constellation")
 	v.at(prefix + "/")
@@ -313,4 +309,22 @@ func (w *world) browseBelow(t *testing.T) {
 	v.open("/account/sign-out")
 	v.click("Sign out everywhere")
 	v.at(prefix + "/login")
+}
+
+// signOnBelow signs in by a provider, which sends the browser back below the prefix
+// and knows no other way, and out again.
+func (w *world) signOnBelow(t *testing.T, at *provider) {
+	at.knows(t, map[string]person{"1": {Username: "trinity", Groups: []string{"ops"}}})
+	v := w.visitor(t, "")
+	v.open("/algorithms?q=fraud")
+	v.at(prefix + "/login?next=%2Falgorithms%3Fq%3Dfraud")
+	v.click("Sign in with Corp")
+	at.signIn(v, "trinity")
+	v.at(prefix + "/algorithms?q=fraud")
+	v.sees("trinity")
+	at.knows(t, map[string]person{"1": {Username: "trinity", Groups: []string{"admins"}}})
+	v.again("/users", "Invite user")
+	at.knows(t, map[string]person{"1": {Username: "trinity", Disabled: true}})
+	v.again("/users", "Sign in with Corp")
+	v.at(prefix + "/login?next=%2Fusers")
 }
