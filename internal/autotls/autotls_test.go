@@ -175,6 +175,29 @@ func TestByTLS(t *testing.T) {
 	}
 }
 
+// A server that is not up yet answers the authority once it is.
+func TestAnswersOnceItIsUp(t *testing.T) {
+	t.Parallel()
+	port := autotlstest.FreePort(t)
+	a, c, store := autotlstest.New(t, 0, port, 90*24*time.Hour), &clock{}, newShelf()
+	asks := manager(t, options(a, c), store)
+	starts, err := autotls.New(options(a, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen(t, starts, port)
+	validates := func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/chalZ/") {
+			time.AfterFunc(300*time.Millisecond, func() { starts.Use(store) }) // once it was asked
+		}
+		return false
+	}
+	a.Refuse.Store(&validates)
+	if err := obtain(t, asks); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestByHTTP(t *testing.T) {
 	t.Parallel()
 	port := autotlstest.FreePort(t)

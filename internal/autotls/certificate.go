@@ -35,7 +35,8 @@ var directories = map[string]string{
 
 const (
 	lookEvery  = 30 * time.Second // for what another server has obtained
-	storeTime  = 5 * time.Second  // that a handshake waits for the store
+	lookSoon   = 2 * time.Second  // while there is none
+	storeTime  = 8 * time.Second  // that a handshake waits for the store: less than an authority waits
 	askTimeout = 30 * time.Second
 	maxAnswer  = 1 << 20
 	maxHosts   = 20
@@ -70,6 +71,7 @@ type Manager struct {
 	name  string // of what is kept for these settings
 	http  *http.Client
 	store atomic.Pointer[Store]
+	open  chan struct{} // closed once there is a store
 
 	current atomic.Pointer[tls.Certificate]
 	raw     atomic.Pointer[string] // what current was kept as
@@ -115,11 +117,15 @@ func New(o Options) (*Manager, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	sum := sha256.Sum256([]byte(o.Directory + " " + strings.Join(o.Hosts, " ")))
-	return &Manager{opts: o, name: hex.EncodeToString(sum[:16]), http: client, answers: map[string][]byte{}}, nil
+	return &Manager{opts: o, name: hex.EncodeToString(sum[:16]), http: client, open: make(chan struct{}), answers: map[string][]byte{}}, nil
 }
 
 // Use gives the manager its store, once that is there.
-func (m *Manager) Use(s Store) { m.store.Store(&s) }
+func (m *Manager) Use(s Store) {
+	if m.store.Swap(&s) == nil {
+		close(m.open)
+	}
+}
 
 var errNoStore = errors.New("the database is not up yet")
 
@@ -159,15 +165,20 @@ func (m *Manager) use(value []byte, pair *tls.Certificate) {
 
 // Run takes certificates that other servers have obtained, until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
-	look := time.NewTicker(lookEvery)
+	look := time.NewTimer(0)
 	defer look.Stop()
 	for {
-		err := m.Load(ctx)
-		m.tell(ctx, err)
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
+		}
+		err := m.Load(ctx)
+		m.tell(ctx, err)
+		if m.current.Load() == nil {
+			look.Reset(lookSoon)
+		} else {
+			look.Reset(lookEvery)
 		}
 	}
 }

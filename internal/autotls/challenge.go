@@ -67,12 +67,16 @@ func (m *Manager) answer(ctx context.Context, name string) ([]byte, error) {
 	if own != nil {
 		return own, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	select {
+	case <-m.open: // of a server that just starts, while another one asks
+	case <-ctx.Done():
+	}
 	store, err := m.kept()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
 	return store.Value(ctx, name)
 }
 

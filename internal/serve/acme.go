@@ -121,10 +121,10 @@ type obtain struct{}
 // Kind is part of river.JobArgs.
 func (obtain) Kind() string { return "certificate" }
 
-// InsertOpts is part of river.JobArgsWithInsertOpts. An attempt may take a while, and
-// is not repeated at once: authorities bear few failures.
+// InsertOpts is part of river.JobArgsWithInsertOpts. An attempt may take a while. What
+// is attempted again is that of a server that ended meanwhile.
 func (obtain) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: "certificate", MaxAttempts: 1}
+	return river.InsertOpts{Queue: "certificate", MaxAttempts: 3}
 }
 
 const (
@@ -137,7 +137,11 @@ func addCertificateJob(set *jobs.Set, m *mothership) {
 		return
 	}
 	jobs.Add(set, jobs.Kind[obtain]{Every: obtainEvery, Timeout: obtainTime, Work: func(ctx context.Context, _ *river.Job[obtain]) error {
-		return m.acme.Obtain(ctx)
+		err := m.acme.Obtain(ctx)
+		if err == nil || errors.Is(ctx.Err(), context.Canceled) {
+			return err
+		}
+		return jobs.Cancel(err) // authorities bear few failures: the next one waits
 	}})
 }
 
