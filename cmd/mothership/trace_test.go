@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/constellation-serving/constellation/internal/loadtest"
+	"github.com/constellation-serving/constellation/internal/signon/signontest"
 	"github.com/constellation-serving/constellation/internal/storage/storagetest"
 )
 
@@ -159,16 +162,24 @@ func (w withTrace) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func parentOf(id string) string { return "00-" + id + "-00f067aa0ba902b7-01" }
 
-// TestTraces: a push, a satellite's version and an import are a tree of spans each, from
-// the request through the database and the store to the job, and no secret is in any.
+// TestTraces: a push, a satellite's version, an import, a garbage collection, a mail and
+// a sign-in by a provider are a tree of spans each, from the request through the
+// database and the store to the job and what it asks, and no secret is in any.
 func TestTraces(t *testing.T) {
-	const header = "plantedheaderofthecollector"
-	to := newCollector(t)
+	const header, mailPassword = "plantedheaderofthecollector", "plantedpasswordofthemail"
+	to, at := newCollector(t), signontest.New(t)
+	box, byMail := newMailbox(t, mailPassword)
+	clientSecret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(clientSecret, []byte(signontest.ClientSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("CONSTELLATION_OUTBOUND_ALLOW", "127.0.0.1")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", to.url)
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20"+header)
 	t.Setenv("OTEL_SERVICE_NAME", "constellation-test")
 	c := newCrasherIn(t, dataDir(t), "--storage", storagetest.New(t).Text("traced"), "--storage-redirect")
+	c.serveArgs = append(byMail, "--gc-grace", "0s", "--gc-tag-grace", "0s", "--oidc-issuer", at.Issuer(), "--oidc-name", "corp",
+		"--oidc-client-id", signontest.ClientID, "--oidc-client-secret-file", clientSecret, "--oidc-role", "operator=ops")
 	i, stop := c.serve(t)
 	c.URL = i.url
 	const pushID, versionID, importID, refusedID = "0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319d", "0af7651916cd43dd8448eb211c80319e", "0af7651916cd43dd8448eb211c80319f"
@@ -248,6 +259,10 @@ func TestTraces(t *testing.T) {
 		t.Error("no write to the store has bytes")
 	}
 
+	c.tracesCollection(t, to, send)
+	tracesMail(t, to, box, send)
+	secrets := c.tracesSignIn(t, to, at)
+
 	refused := send(refusedID, "GET", "/v1/satellites/00000000-0000-4000-8000-000000000000", "", 404)
 	if !strings.Contains(refused, `"trace_id":"`+refusedID+`"`) {
 		t.Errorf("a refusal does not name its trace: %s", refused)
@@ -259,7 +274,7 @@ func TestTraces(t *testing.T) {
 	})
 	fetch(t, http.DefaultClient, "GET", c.URL+"/healthz", "")
 	stop()
-	to.holdsNoSecret(t, c.Key, header)
+	to.holdsNoSecret(t, header, append(secrets, c.Key, mailPassword)...)
 	for id, tr := range map[string]trace{pushID: pushed, versionID: versioned} {
 		for _, span := range tr {
 			if strings.Contains(span.Name, "healthz") || tr.path(span) == span.Name && span.Kind != tracepb.Span_SPAN_KIND_SERVER {
@@ -270,7 +285,7 @@ func TestTraces(t *testing.T) {
 }
 
 // holdsNoSecret looks for secrets in all that came.
-func (c *collector) holdsNoSecret(t *testing.T, key, header string) {
+func (c *collector) holdsNoSecret(t *testing.T, header string, secrets ...string) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -282,7 +297,7 @@ func (c *collector) holdsNoSecret(t *testing.T, key, header string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, secret := range []string{key, header, "X-Amz-", "Authorization", "Bearer", "Simple ", "Basic ", "password\"", "vendor=1;", "baggage"} {
+		for _, secret := range append(secrets, header, "X-Amz-", "Authorization", "Bearer", "Simple ", "Basic ", "password\"", "vendor=1;", "baggage") {
 			if strings.Contains(string(text), secret) {
 				t.Errorf("a span has %q: %s", secret, text)
 			}
