@@ -19,9 +19,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/space"
 )
 
-// told has what is told at once delivered to a receiver, and returns what events say
-// that came since it was last called.
-func (w *world) told(kind constellation.NoticeKind) func() []string {
+// told has what is told at once of some kinds delivered to a receiver, and returns what
+// events say that came since it was last called.
+func (w *world) told(kinds ...constellation.NoticeKind) (*notify.Service, func() []string) {
 	w.t.Helper()
 	must := func(err error) {
 		w.t.Helper()
@@ -41,7 +41,7 @@ func (w *world) told(kind constellation.NoticeKind) func() []string {
 	w.t.Cleanup(to.Close)
 	d, _, err := w.control.CreateDestination(w.t.Context(), control.Shell(), control.DestinationChange{Name: new("ops"), Kind: constellation.DestinationWebhook, URL: &to.URL})
 	must(err)
-	_, err = w.control.CreateNotificationRule(w.t.Context(), control.Shell(), constellation.NotificationRule{Name: "all", DestinationIDs: []string{d.ID}, Kinds: []constellation.NoticeKind{kind}})
+	_, err = w.control.CreateNotificationRule(w.t.Context(), control.Shell(), constellation.NotificationRule{Name: "all", DestinationIDs: []string{d.ID}, Kinds: kinds})
 	must(err)
 	queue, err := jobs.NewQueue(w.db)
 	must(err)
@@ -49,7 +49,7 @@ func (w *world) told(kind constellation.NoticeKind) func() []string {
 	must(err)
 	n := notify.New(notify.Config{DB: w.db, Sealer: sealer, Queue: queue, PublicURL: "https://mothership.example.com", Check: func(string, netip.Addr) error { return nil }})
 	delivered := map[string]bool{}
-	return func() (texts []string) {
+	return n, func() (texts []string) {
 		w.t.Helper()
 		for more := true; more; {
 			var err error
@@ -89,7 +89,7 @@ func (w *world) told(kind constellation.NoticeKind) func() []string {
 func TestQuotaNearIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	told := w.told(constellation.NoticeQuotaNear)
+	_, told := w.told(constellation.NoticeQuotaNear)
 	if _, err := w.control.SetQuota(t.Context(), control.Shell(), "acme", 100_000); err != nil {
 		t.Fatal(err)
 	}
