@@ -82,9 +82,13 @@ func (s *Service) roomForImport(ctx context.Context, i *constellation.Import) (r
 	if err != nil {
 		return nil, err
 	}
-	if room != nil && room.Bytes+need.Owner > room.Quota {
-		return constellation.Wrap(errNoRoom, constellation.KindForbidden, "the image needs %s more, which would take %s beyond its quota of %s (%s are used): remove versions that nothing uses, or ask an admin for more",
-			space.ByteSize(need.Owner), owner, space.ByteSize(room.Quota), space.ByteSize(room.Bytes)), nil
+	if room != nil && room.Bytes+need.Owner+need.OwnerPending > room.Quota {
+		others := ""
+		if need.OwnerPending > 0 {
+			others = ", and other imports are to bring " + space.ByteSize(need.OwnerPending)
+		}
+		return constellation.Wrap(errNoRoom, constellation.KindForbidden, "the image needs %s more, which would take %s beyond its quota of %s (%s are used%s): remove versions that nothing uses, or ask an admin for more",
+			space.ByteSize(need.Owner), owner, space.ByteSize(room.Quota), space.ByteSize(room.Bytes), others), nil
 	}
 	if s.options.FreeSpace == nil {
 		return nil, nil

@@ -158,6 +158,8 @@ type ImportNeed struct {
 	Disk    int64 // that no repository has
 	Owner   int64 // that no repository of the owner has
 	Pending int64 // that other imports are still to bring
+	// OwnerPending is what other imports are still to bring to the owner beside that.
+	OwnerPending int64
 }
 
 // ImportNeed returns what an import whose parts are noted will take.
@@ -166,7 +168,12 @@ func (db *DB) ImportNeed(ctx context.Context, versionID, owner string) (*ImportN
 		SELECT coalesce(sum(p.size) FILTER (WHERE NOT EXISTS (SELECT FROM registry_blobs b WHERE b.digest = p.digest)), 0)::bigint AS disk,
 			coalesce(sum(p.size) FILTER (WHERE NOT EXISTS (SELECT FROM registry_owner_blobs o WHERE o.owner = @owner AND o.digest = p.digest)), 0)::bigint AS owner,
 			(SELECT coalesce(sum(greatest(i.bytes - i.bytes_done, 0)), 0)::bigint FROM algorithm_imports i JOIN algorithm_versions v ON v.id = i.version_id
-				WHERE v.state = 'importing' AND i.version_id <> @id AND i.phase <> 'waiting') AS pending
+				WHERE v.state = 'importing' AND i.version_id <> @id AND i.phase <> 'waiting') AS pending,
+			(SELECT coalesce(sum(size), 0)::bigint FROM (
+				SELECT DISTINCT q.digest, q.size FROM algorithm_import_parts q JOIN algorithm_versions v ON v.id = q.version_id
+				WHERE v.state = 'importing' AND q.version_id <> @id AND split_part(q.repository, '/', 1) = @owner
+					AND NOT EXISTS (SELECT FROM registry_owner_blobs o WHERE o.owner = @owner AND o.digest = q.digest)
+					AND NOT EXISTS (SELECT FROM algorithm_import_parts own WHERE own.version_id = @id AND own.digest = q.digest)) others) AS owner_pending
 		FROM algorithm_import_parts p WHERE p.version_id = @id`, pgx.NamedArgs{"id": versionID, "owner": owner}, nil)
 }
 
