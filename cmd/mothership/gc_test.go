@@ -106,12 +106,14 @@ func (g *gcCrasher) survives(t *testing.T, stored func() int64) {
 	if g.pushed == 0 || g.removed == 0 {
 		t.Error("nothing was pushed or removed between the kills, so nothing was tested")
 	}
+	g.verify(t)
 	g.removeAll(t)
 	age(t, filepath.Join(g.dir, "registry/docker/registry/v2/repositories/neo/crash/_uploads"))
 	g.gcWhole(t)
 	if after := stored(); after != before {
 		t.Errorf("%d bytes of blobs are stored after all versions went; %d were before", after, before)
 	}
+	g.verify(t)
 	kill()
 }
 
@@ -136,6 +138,16 @@ func (g *gcCrasher) gc(ctx context.Context, more ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], append(args, more...)...)
 	cmd.Env = append(os.Environ(), append(g.env, "MOTHERSHIP_TEST_MAIN=1")...)
 	return cmd
+}
+
+// verify finds every image whole, and every sum that is kept as it is.
+func (g *gcCrasher) verify(t *testing.T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"storage", "verify", "--data-dir", g.dir}, g.args...)...)
+	cmd.Env = append(os.Environ(), append(g.env, "MOTHERSHIP_TEST_MAIN=1")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("storage verify: %v: %s", err, out)
+	}
 }
 
 // gcWhole runs a garbage collection to its end.

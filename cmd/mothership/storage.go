@@ -13,6 +13,7 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
 	"github.com/constellation-serving/constellation/internal/install/terminal"
+	"github.com/constellation-serving/constellation/internal/postgres"
 	"github.com/constellation-serving/constellation/internal/registry"
 	"github.com/constellation-serving/constellation/internal/serve"
 	"github.com/constellation-serving/constellation/internal/storage"
@@ -166,29 +167,36 @@ func showProgress(std command.Streams, line func() string) (stop func()) {
 func newStorageVerifyCommand(std command.Streams) *cobra.Command {
 	var c serve.Config
 	var output command.Output
+	var recount bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read every image again and compare it with its digest and the database",
 		Long: `Read every blob of the registry again and compare it with its digest, and follow every
 algorithm version of the database down to its layers, while the server runs or not.
 What the storage lost, though the database says that it is there, and what is damaged
-is named with the repositories, versions and launches that need it.
+is named with the repositories, versions and launches that need it. The sums that
+are kept of what owners and repositories take are compared with all that they are of;
+--recount makes those that differ anew, while pushes wait.
 
 The exit code is 0 when all is well, 3 when something is wrong, 1 when it could not
 be looked.`,
 		Example: "  mothership storage verify\n  mothership storage verify --storage 's3://images?region=eu-central-1' -o json",
 		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return verifyStorage(cmd, &c, std, &output)
+			return verifyStorage(cmd, &c, std, &output, recount)
 		},
 	}
 	c.AddDatabaseFlags(cmd.Flags())
 	c.AddStorageFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&recount, "recount", false, "make the sums anew if they differ")
 	output.Add(cmd)
 	return cmd
 }
 
-func verifyStorage(cmd *cobra.Command, c *serve.Config, std command.Streams, output *command.Output) error {
+// sumsShown is how many sums are named that differ.
+const sumsShown = 1000
+
+func verifyStorage(cmd *cobra.Command, c *serve.Config, std command.Streams, output *command.Output, recount bool) error {
 	return onRegistry(cmd, c, func(ctx context.Context, s *control.Service, content *registry.Storage) error {
 		last := make(chan registry.Verified, 1)
 		last <- registry.Verified{}
@@ -205,7 +213,14 @@ func verifyStorage(cmd *cobra.Command, c *serve.Config, std command.Streams, out
 		if err != nil {
 			return err
 		}
-		return printVerified(std, output, done)
+		sums, err := s.SumFaults(ctx, control.Shell(), sumsShown)
+		if err == nil && recount && len(sums) > 0 {
+			err = s.RecountSums(ctx, control.Shell())
+		}
+		if err != nil {
+			return err
+		}
+		return printVerified(std, output, done, sums, recount)
 	})
 }
 
@@ -215,6 +230,18 @@ type verifiedOutput struct {
 	Bytes    int64         `json:"bytes"`
 	Versions int64         `json:"versions"`
 	Faults   []faultOutput `json:"faults"`
+	Sums     []sumOutput   `json:"sums"`
+	Recount  bool          `json:"recounted"`
+}
+
+// sumOutput is a sum that is kept and differs from what it is of.
+type sumOutput struct {
+	Of         string `json:"of"`
+	Name       string `json:"name"`
+	Blobs      int64  `json:"blobs"`
+	Bytes      int64  `json:"bytes"`
+	FoundBlobs int64  `json:"found_blobs"`
+	FoundBytes int64  `json:"found_bytes"`
 }
 
 type faultOutput struct {
@@ -232,38 +259,70 @@ type launchedOutput struct {
 	Launch      string `json:"launch"`
 }
 
-func printVerified(std command.Streams, output *command.Output, done *registry.Verified) error {
-	value := verifiedOutput{Blobs: done.Blobs, Bytes: done.Bytes, Versions: done.Versions, Faults: []faultOutput{}}
-	rows := [][]string{}
+func printVerified(std command.Streams, output *command.Output, done *registry.Verified, sums []postgres.SumFault, recount bool) error {
+	recounted := recount && len(sums) > 0
+	value := verifiedOutput{Blobs: done.Blobs, Bytes: done.Bytes, Versions: done.Versions, Faults: []faultOutput{}, Sums: []sumOutput{}, Recount: recounted}
+	rows, sumRows := [][]string{}, [][]string{}
 	for _, f := range done.Faults {
-		one := faultOutput{
-			Digest: f.Digest, Fault: f.Fault, Repositories: append([]string{}, f.Repositories...), Versions: append([]string{}, f.Versions...), Launches: []launchedOutput{},
-		}
-		var launches []string
-		for _, l := range f.Launches {
-			one.Launches = append(one.Launches, launchedOutput{l.SatelliteID, l.SatelliteName, l.LaunchID, l.LaunchName})
-			launches = append(launches, l.SatelliteName+"/"+l.LaunchName)
-		}
-		value.Faults = append(value.Faults, one)
-		rows = append(rows, []string{f.Digest, f.Fault, orDash(f.Repositories), orDash(f.Versions), orDash(launches)})
+		one, row := faultOf(f)
+		value.Faults, rows = append(value.Faults, one), append(rows, row)
 	}
-	switch {
-	case output.JSON():
+	for _, f := range sums {
+		value.Sums = append(value.Sums, sumOutput(f))
+		sumRows = append(sumRows, []string{strings.TrimSpace(f.Of + " " + f.Name), sumText(f.Blobs, f.Bytes), sumText(f.FoundBlobs, f.FoundBytes)})
+	}
+	if output.JSON() {
 		if err := output.Print(std, value, nil, nil); err != nil {
 			return err
 		}
-	case len(rows) > 0:
-		if err := output.Print(std, nil, []string{"DIGEST", "FAULT", "REPOSITORIES", "VERSIONS", "LAUNCHES"}, rows); err != nil {
-			return err
-		}
-	default:
-		fmt.Fprintf(std.Out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
+	} else if err := printFaults(std, output, done, rows, sumRows, recounted); err != nil {
+		return err
 	}
 	if len(rows) == 0 {
 		return nil
 	}
-	fmt.Fprintln(std.Err, "restore the images from a backup, or push them again: under another tag, if your client sends nothing for an image whose manifest is there")
-	return found{errors.New("images are lost or damaged")}
+	if len(sums) > 0 && !recounted {
+		return found{errors.New("sums differ")}
+	}
+	return nil
+}
+
+func printFaults(std command.Streams, output *command.Output, done *registry.Verified, rows, sums [][]string, recounted bool) error {
+	if len(rows) > 0 {
+		if err := output.Print(std, nil, []string{"DIGEST", "FAULT", "REPOSITORIES", "VERSIONS", "LAUNCHES"}, rows); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(std.Out, "%s in %s of %s are as they were pushed\n", component.Bytes(done.Bytes), component.Count(int(done.Blobs), "blob"), component.Count(int(done.Versions), "version"))
+	}
+	if len(sums) == 0 {
+		return nil
+	}
+	if err := output.Print(std, nil, []string{"SUM OF", "KEPT", "FOUND"}, sums); err != nil {
+		return err
+	}
+	if recounted {
+		fmt.Fprintln(std.Err, "the sums were made anew")
+	} else {
+		fmt.Fprintln(std.Err, "mothership storage verify --recount makes the sums anew")
+	}
+	return nil
+}
+
+func faultOf(f registry.BlobFault) (faultOutput, []string) {
+	one := faultOutput{
+		Digest: f.Digest, Fault: f.Fault, Repositories: append([]string{}, f.Repositories...), Versions: append([]string{}, f.Versions...), Launches: []launchedOutput{},
+	}
+	var launches []string
+	for _, l := range f.Launches {
+		one.Launches = append(one.Launches, launchedOutput{l.SatelliteID, l.SatelliteName, l.LaunchID, l.LaunchName})
+		launches = append(launches, l.SatelliteName+"/"+l.LaunchName)
+	}
+	return one, []string{f.Digest, f.Fault, orDash(f.Repositories), orDash(f.Versions), orDash(launches)}
+}
+
+func sumText(blobs, bytes int64) string {
+	return fmt.Sprintf("%d blobs, %d bytes", blobs, bytes)
 }
 
 func orDash(list []string) string {

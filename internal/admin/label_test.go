@@ -63,6 +63,11 @@ func TestLabelsWithoutScript(t *testing.T) {
 		t.Error("the list is not narrowed to what has the labels")
 	}
 	wantIn(t, w.page("/?selector=nothing", neo, http.StatusOK), "No satellite matches")
+	for sent, short := range map[string]string{"/?q=edge&selector=": "/?q=edge", "/?q=&selector=+&sort=name": "/?sort=name", "/satellites/" + s.ID + "?q=&selector=": "/satellites/" + s.ID} {
+		if got := w.with(sent, []*http.Cookie{neo}); got.StatusCode != http.StatusSeeOther || got.Header.Get("Location") != short {
+			t.Errorf("GET %s = %d to %q, want it sent on to %s", sent, got.StatusCode, got.Header.Get("Location"), short)
+		}
+	}
 	for _, bad := range []string{"region in eu", "a=<script>", strings.Repeat("a", 1100)} {
 		for _, path := range []string{"/", "/satellites/" + s.ID} {
 			wantIn(t, w.page(path+"?selector="+url.QueryEscape(bad), neo, http.StatusBadRequest), "These labels cannot be read", `role="alert"`)

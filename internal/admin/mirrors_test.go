@@ -3,8 +3,10 @@ package admin
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/constellation-serving/constellation/internal/constellation"
 	"github.com/constellation-serving/constellation/internal/control"
@@ -74,10 +76,11 @@ func TestRegistriesOnThePanel(t *testing.T) {
 	w.sent(t, open+"/edit", open+"/edit", neo, http.StatusSeeOther, "username", "another", "password", "another secret")
 	w.shows(t, "/registries", neo, "another")
 	for address, says := range map[string]string{open: "registry.example.com answers, and lets another in.", closed: "The test failed: closed.example.com:5000 does not let us in."} {
+		role := map[string]string{open: `<div class="flash" role="status">`, closed: `<div class="flash bad" role="alert">`}[address]
 		answer := w.send("POST", address+"/test", fields(w.raw("/registries", neo)), neo)
 		page := w.with("/registries", append(answer.Cookies(), neo))
-		if body := readAll(t, page); answer.StatusCode != http.StatusSeeOther || !strings.Contains(body, says) {
-			t.Errorf("POST %s/test = %d, and the page does not say %q", address, answer.StatusCode, says)
+		if body := readAll(t, page); answer.StatusCode != http.StatusSeeOther || !strings.Contains(body, says) || !strings.Contains(body, role) {
+			t.Errorf("POST %s/test = %d, and the page does not say %q in a %s", address, answer.StatusCode, says, role)
 		}
 	}
 	w.shows(t, open+"/remove", neo, "Remove registry.example.com?", "What was imported stays")
@@ -115,6 +118,54 @@ func TestMirrorsOnThePanel(t *testing.T) {
 	}
 	w.sent(t, mirror+"/remove", mirror+"/remove", neo, http.StatusSeeOther)
 	w.page(mirror+"/edit", neo, http.StatusNotFound)
+}
+
+// TestMirrorWebhookOnThePanel makes the secret address of a mirror, which is shown once,
+// makes another, and ends it; and shows what became of its tags.
+func TestMirrorWebhookOnThePanel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "http://mothership.example.com")
+	neo := w.visitor("neo", constellation.RoleAdmin)
+	id := w.elsewhere().mirror
+	const page = "/algorithms/neo/hello"
+	mirror := page + "/mirrors/" + id
+	w.shows(t, mirror+"/webhook", neo, "Webhook of registry.example.com/team/model", "has the mirror polled at once", "Make address", "Harbor", "registry.example.com/team/model:TAG")
+	address := regexp.MustCompile(`http://mothership\.example\.com/v1/mirrors/` + id + `/notify\?secret=([A-Za-z0-9_-]{32})`)
+	var secrets []string
+	for range 2 { // the second in place of the first
+		got := address.FindStringSubmatch(w.sent(t, mirror+"/webhook", mirror+"/webhook", neo, http.StatusOK))
+		if got == nil {
+			t.Fatal("the page does not show the secret address")
+		}
+		secrets = append(secrets, got[1])
+		if address.MatchString(w.raw(mirror+"/webhook", neo)) {
+			t.Error("the secret address is shown again")
+		}
+		w.shows(t, mirror+"/webhook", neo, "Make another address", "Another address ends that one", "End webhook")
+	}
+	told := func(secret string) constellation.Kind {
+		_, err := w.control.ToldOfPush(t.Context(), id, secret, nil)
+		return constellation.KindOf(err)
+	}
+	if first, second := told(secrets[0]), told(secrets[1]); first != constellation.KindUnauthenticated || second != "" {
+		t.Errorf("the first secret is taken with %q, the second with %q; want the second alone", first, second)
+	}
+	w.shows(t, mirror+"/webhook/end", neo, "End the webhook of registry.example.com/team/model?", "polled on by the clock")
+	w.sent(t, mirror+"/webhook/end", mirror+"/webhook/end", neo, http.StatusSeeOther)
+	if got := told(secrets[1]); got != constellation.KindUnauthenticated {
+		t.Errorf("the secret of a webhook that has ended is taken with %q", got)
+	}
+	w.shows(t, mirror+"/webhook", neo, "Make address")
+
+	w.shows(t, mirror+"/tags", neo, "No tag fits yet")
+	if err := w.db.NoteMirrorTags(t.Context(), id, []string{"v1", "v2"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.db.SetMirrorTag(t.Context(), id, "v2", "sha256:"+strings.Repeat("a", 64), "", "it is for windows/amd64 alone"); err != nil {
+		t.Fatal(err)
+	}
+	w.shows(t, mirror+"/tags", neo, "Tags of registry.example.com/team/model", "v1", "Not followed", "v2", "Failed", "It is for windows/amd64 alone")
+	w.shows(t, page, neo, mirror+"/tags")
 }
 
 // TestImportButtons cancels an import, and imports again.

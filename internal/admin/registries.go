@@ -100,14 +100,14 @@ func (s *server) testRegistry(r *request) error {
 	if err != nil {
 		return err
 	}
-	text := found.Host + " answers, and asks for no login."
+	said := component.Flash{Text: found.Host + " answers, and asks for no login."}
 	switch {
 	case why != "":
-		text = component.Sentence("The test failed: " + why)
+		said = component.Flash{Text: component.Sentence("The test failed: " + why), Bad: true}
 	case found.Username != "":
-		text = found.Host + " answers, and lets " + found.Username + " in."
+		said.Text = found.Host + " answers, and lets " + found.Username + " in."
 	}
-	return r.finish(outcome{Target: page.RegistriesURL, Flash: component.Flash{Text: text}})
+	return r.finish(outcome{Target: page.RegistriesURL, Flash: said})
 }
 
 func (s *server) askRemoveRegistry(r *request) error {

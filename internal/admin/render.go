@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/a-h/templ"
 
@@ -60,6 +61,27 @@ func (r *request) redirect(target string) {
 		return
 	}
 	r.goTo(target)
+}
+
+// tidied leaves out of an address what a search by labels was sent empty: a page is
+// sent on, and a part of one keeps the short address, which is false.
+func (r *request) tidied() bool {
+	q := r.URL.Query()
+	if r.Method != http.MethodGet || !q.Has("selector") || strings.TrimSpace(q.Get("selector")) != "" {
+		return false
+	}
+	q.Del("selector")
+	if q.Get("q") == "" {
+		q.Del("q")
+	}
+	short := *r.URL
+	short.RawQuery = q.Encode()
+	if r.Header.Get("HX-Request") == "true" {
+		r.w.Header().Set("HX-Replace-Url", r.root.seen(short.RequestURI()))
+		return false
+	}
+	r.goTo(short.RequestURI())
+	return true
 }
 
 // goTo sends a browser to a page of ours, whoever asks.

@@ -141,6 +141,11 @@ func (s *server) routes() []route {
 		{"GET", mirrors + "/{mirror_id}/edit", admin, s.editMirror},
 		{"POST", mirrors + "/{mirror_id}/edit", admin, s.saveMirror},
 		{"POST", mirrors + "/{mirror_id}/poll", admin, s.pollMirror},
+		{"GET", mirrors + "/{mirror_id}/tags", admin, s.showMirrorTags},
+		{"GET", mirrors + "/{mirror_id}/webhook", admin, s.askWebhook},
+		{"POST", mirrors + "/{mirror_id}/webhook", admin, s.makeWebhook},
+		{"GET", mirrors + "/{mirror_id}/webhook/end", admin, s.askEndWebhook},
+		{"POST", mirrors + "/{mirror_id}/webhook/end", admin, s.endWebhook},
 		{"GET", mirrors + "/{mirror_id}/remove", admin, s.askRemoveMirror},
 		{"POST", mirrors + "/{mirror_id}/remove", admin, s.removeMirror},
 		{"GET", version, viewer, s.showAlgorithmVersion},
@@ -271,6 +276,9 @@ func (s *server) open(route route) http.HandlerFunc {
 			if err := parseForm(r.Request); err != nil {
 				return err
 			}
+		}
+		if r.tidied() {
+			return errAnswered
 		}
 		if err := s.load(r, route); err != nil {
 			return err

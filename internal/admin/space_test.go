@@ -140,6 +140,9 @@ func TestTokenRulesOnThePanel(t *testing.T) {
 		t.Errorf("a condition without a claim says %s", got)
 	}
 	w.sent(t, "/token-rules/new", "/token-rules/new", neo, http.StatusSeeOther, filled...)
+	if got := w.sent(t, "/token-rules/new", "/token-rules/new", neo, http.StatusUnprocessableEntity, filled...); !strings.Contains(got, "nother token rule has this name") {
+		t.Errorf("a name that is taken says %s", got)
+	}
 	w.shows(t, "/token-rules", neo, "Releases", issuer, "repository=corp/*", "robot", "push:corp/*")
 	w.shows(t, "/token-rules?q=none", neo, "No token rule matches")
 

@@ -20,11 +20,11 @@ func (s *server) renderSystem(r *request, status int, free *component.Confirm) e
 	if err != nil {
 		return err
 	}
-	usage, err := s.control.Usage(r.Context(), r.p)
+	usage, err := s.control.Usage(r.Context(), r.p, shownSpace)
 	if err != nil {
 		return err
 	}
-	m := page.System{Frame: s.frame(r, "System"), Groups: s.systemGroups(system), Space: s.space(usage), Free: free}
+	m := page.System{Frame: s.frame(r, "System"), Groups: s.systemGroups(system, usage), Space: s.space(usage), Free: free}
 	m.Frame.Section = "system"
 	m.Titled()
 	return r.render(status, page.SystemPage(m))
@@ -35,19 +35,16 @@ const shownSpace = 20
 
 func (s *server) space(u *control.Usage) page.Space {
 	o := s.control.Collection()
-	m := page.Space{Grace: inHours(o.Grace), Tags: inHours(max(o.Grace, o.TagGrace)), Garbage: u.Garbage[:min(shownSpace, len(u.Garbage))]}
-	var frees int64
-	for _, g := range u.Garbage {
-		frees += g.Bytes
-	}
-	if len(u.Garbage) > 0 {
-		m.Frees = component.Bytes(frees)
+	m := page.Space{Grace: inHours(o.Grace), Tags: inHours(max(o.Grace, o.TagGrace)), Owners: u.Owners, More: u.MoreOwners}
+	if g := u.Garbage; g != nil {
+		m.Found, m.Garbage, m.MoreGarbage = component.Relative(g.FoundAt, s.now()), g.Largest[:min(shownSpace, len(g.Largest))], g.Repositories > shownSpace
+		if g.Repositories > 0 {
+			m.Frees = component.Bytes(g.Bytes)
+		}
 	}
 	if len(u.Collections) > 0 && u.Collections[0].FinishedAt == nil {
 		m.Running = component.Relative(u.Collections[0].StartedAt, s.now())
 	}
-	m.Owners = u.Owners[:min(shownSpace, len(u.Owners))]
-	m.More = u.MoreOwners || len(u.Owners) > shownSpace
 	return m
 }
 
@@ -85,7 +82,7 @@ func (s *server) freeSpace(r *request) error {
 	return r.finish(o)
 }
 
-func (s *server) systemGroups(m *control.System) []page.FactGroup {
+func (s *server) systemGroups(m *control.System, u *control.Usage) []page.FactGroup {
 	now := s.now()
 	since := component.Relative(m.StartedAt, now)
 	return []page.FactGroup{
@@ -101,7 +98,7 @@ func (s *server) systemGroups(m *control.System) []page.FactGroup {
 			{Name: "Rows", Value: component.Count(m.Totals.Satellites, "satellite") + ", " + component.Count(m.Totals.Launches, "launch instance"),
 				Note: component.Count(m.Totals.Algorithms, "algorithm") + " with " + component.Count(m.Totals.AlgorithmVersions, "version") + ", " + component.Count(m.Totals.Accounts, "account")},
 		}},
-		{Name: "Registry", Facts: s.registryFacts(m)},
+		{Name: "Registry", Facts: s.registryFacts(m, u)},
 		{Name: "Signing key", Facts: s.signingFacts(m.SigningKey)},
 		{Name: "Servers", Facts: s.serverFacts(m.Servers)},
 		{Name: "Jobs", Facts: s.jobFacts(m)},
@@ -141,11 +138,10 @@ func (s *server) signingFacts(k control.SigningKey) []page.Fact {
 	return facts
 }
 
-func (s *server) registryFacts(m *control.System) []page.Fact {
-	storage := page.Fact{Name: "Storage used", Value: "not known", Note: "the server's log says why"}
-	if m.Storage != nil {
-		storage.Value = component.Bytes(m.Storage.Bytes)
-		storage.Note = component.Count(m.Storage.Blobs, "blob") + ", measured " + component.Relative(m.StorageAt, s.now())
+func (s *server) registryFacts(m *control.System, u *control.Usage) []page.Fact {
+	storage := page.Fact{Name: "Storage used", Value: "not known", Note: "it is being counted for the first time"}
+	if u.CountedAt != nil {
+		storage.Value, storage.Note = component.Bytes(u.Total.Bytes), component.Count(u.Total.Blobs, "blob")
 	}
 	image := page.Fact{Name: "System image", Status: &component.Status{Mark: "◐", Word: "Not there yet", Tone: "warn"}, Note: component.Sentence(m.SystemImageWhy)}
 	if m.SystemImage != nil {

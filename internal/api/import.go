@@ -20,6 +20,7 @@ func (s *server) importRoutes() {
 	add(s, tagRegistries, "GET /v1/registries/{registry_id}", admin, "getRegistry", "Show how a registry is reached", s.getRegistry)
 	add(s, tagRegistries, "PATCH /v1/registries/{registry_id}", admin, "updateRegistry", "Change how a registry is reached, or its login", s.updateRegistry)
 	add(s, tagRegistries, "DELETE /v1/registries/{registry_id}", admin, "deleteRegistry", "Forget a registry and its login", s.deleteRegistry)
+	add(s, tagRegistries, "POST /v1/registries/{registry_id}/test", admin, "testRegistry", "Ask a registry whether it lets its login in", s.testRegistry)
 }
 
 // importID is the operation that asks for what is done later.
@@ -140,9 +141,20 @@ func (s *server) deleteRegistry(ctx context.Context, in *RegistryPath) (*struct{
 	return nil, c.control.DeleteForeignRegistry(ctx, c.principal, in.RegistryID)
 }
 
+type registryTestOutput struct{ Body apiv1.RegistryTest }
+
+func (s *server) testRegistry(ctx context.Context, in *RegistryPath) (*registryTestOutput, error) {
+	c := callOf(ctx)
+	_, why, err := c.control.TestForeignRegistry(ctx, c.principal, in.RegistryID)
+	if err != nil {
+		return nil, err
+	}
+	return &registryTestOutput{apiv1.RegistryTest{Works: why == "", Error: orNull(why)}}, nil
+}
+
 func wireRegistry(r *constellation.ForeignRegistry) apiv1.Registry {
 	return apiv1.Registry{
 		ID: r.ID, Host: r.Host, PlainHTTP: r.PlainHTTP, CA: orNull(r.CA), Username: orNull(r.Username), HasPassword: r.HasPassword(),
-		CreatedAt: r.CreatedAt.UTC(), CreatedBy: r.CreatedBy, UpdatedAt: r.UpdatedAt.UTC(), UpdatedBy: r.UpdatedBy,
+		CreatedAt: r.CreatedAt.UTC(), CreatedBy: r.CreatedBy, UpdatedAt: r.UpdatedAt.UTC(), UpdatedBy: r.UpdatedBy, LastUsedAt: utc(r.LastUsedAt),
 	}
 }

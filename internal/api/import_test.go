@@ -1,10 +1,14 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 // TestImportAVersion: a version that is imported is there at once, and no satellite can
@@ -61,13 +65,44 @@ func TestImportAVersion(t *testing.T) {
 // name or another way to reach the registry.
 func TestRegistries(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	var refuses error
+	w := newWorld(t, func(o *control.Options) {
+		o.CheckRegistry = func(_ context.Context, host string) error {
+			if host != "registry.example.com" {
+				t.Errorf("%s is tested", host)
+			}
+			return refuses
+		}
+	})
 	const secret = "hunter2-very-secret"
 	made := w.call(w.admin, "POST", "/v1/registries", `{"host":"Registry.Example.com:443","username":"robot","password":"`+secret+`"}`).want(t, http.StatusCreated)
 	if made["host"] != "registry.example.com" || made["has_password"] != true || made["password"] != nil {
 		t.Errorf("the registry is %v", made)
 	}
 	path := "/v1/registries/" + made["id"].(string)
+	if got := w.call(w.admin, "POST", path+"/test", "").want(t, http.StatusCreated); got["works"] != true || got["error"] != nil {
+		t.Errorf("a registry that lets us in is %v", got)
+	}
+	refuses = constellation.Errorf(constellation.KindForbidden, "it does not let us in")
+	if got := w.call(w.admin, "POST", path+"/test", "").want(t, http.StatusCreated); got["works"] != false || got["error"] != "it does not let us in" {
+		t.Errorf("a registry that does not let us in is %v", got)
+	}
+	if made["last_used_at"] != nil {
+		t.Errorf("a new registry was used at %v", made["last_used_at"])
+	}
+	for range 2 { // the second within a minute of the first
+		if _, _, err := w.control.RegistryLogin(t.Context(), "registry.example.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := w.call(w.admin, "GET", path, "").want(t, http.StatusOK)["last_used_at"]
+	w.clock.Add(61)
+	if _, _, err := w.control.RegistryLogin(t.Context(), "registry.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	if second := w.call(w.admin, "GET", path, "").want(t, http.StatusOK)["last_used_at"]; first == nil || second == nil || second.(string) <= first.(string) {
+		t.Errorf("it was last used at %v, and a minute later at %v", first, second)
+	}
 	w.call(w.admin, "POST", "/v1/registries", `{"host":"registry.example.com"}`).refused(t, http.StatusConflict, 1002, "", "is there already")
 	w.call(w.admin, "PATCH", path, `{"plain_http":true}`).refused(t, http.StatusUnprocessableEntity, 6001, "password", "give the password again")
 	w.call(w.admin, "PATCH", path, `{"username":"other"}`).refused(t, http.StatusUnprocessableEntity, 6001, "password", "give the password again")

@@ -296,9 +296,9 @@ func TestEveryConflict(t *testing.T) {
 			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "another rule has this name"
 			w.call(w.admin, "POST", "/v1/notifications/rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
 		case "putTokenRule":
-			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "somebody else made the same"
+			again.body, says = strings.Replace(o.body, `"put `, `"TAKEN `, 1), "another token rule has this name"
 			w.call(w.admin, "POST", "/v1/token-rules", strings.Replace(o.body, `"put `, `"taken `, 1)).want(t, http.StatusCreated)
-		case "startCollection", "pollMirror", "createMirrorWebhook", "testNotificationDestination", "resendNotificationDelivery":
+		case "startCollection", "pollMirror", "createMirrorWebhook", "testRegistry", "testNotificationDestination", "resendNotificationDelivery":
 			w.call(w.admin, "POST", "/v1/satellites", satelliteJSON("of the key "+o.id), "Idempotency-Key: "+o.id).want(t, http.StatusCreated)
 			says = "this Idempotency-Key was used for another request"
 		default: // a POST

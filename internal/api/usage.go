@@ -5,27 +5,28 @@ import (
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
 	"github.com/constellation-serving/constellation/internal/constellation"
+	"github.com/constellation-serving/constellation/internal/control"
 )
 
 type usageOutput struct{ Body apiv1.SystemUsage }
 
 func (s *server) getUsage(ctx context.Context, _ *struct{}) (*usageOutput, error) {
 	c := callOf(ctx)
-	usage, err := c.control.Usage(ctx, c.principal)
+	usage, err := c.control.Usage(ctx, c.principal, control.UsageShown)
 	if err != nil {
 		return nil, err
 	}
 	wire := apiv1.SystemUsage{
 		Bytes: usage.Total.Bytes, Blobs: usage.Total.Blobs, CountedAt: utc(usage.CountedAt),
 		Owners: []apiv1.OwnerUsage{}, Repositories: wireUses(usage.Repositories), Collections: []apiv1.Collection{},
-		Garbage: apiv1.Garbage{Repositories: wireUses(usage.Garbage)},
+		Garbage: apiv1.Garbage{Repositories: []apiv1.RepositoryUsage{}},
 	}
 	for i := range usage.Owners {
 		wire.Owners = append(wire.Owners, wireOwnerUse(&usage.Owners[i]))
 	}
 	wire.MoreOwners, wire.MoreRepositories = usage.MoreOwners, usage.MoreRepositories
-	for _, g := range usage.Garbage {
-		wire.Garbage.Bytes += g.Bytes
+	if g := usage.Garbage; g != nil {
+		wire.Garbage = apiv1.Garbage{Bytes: g.Bytes, Blobs: g.Blobs, Repositories: wireUses(g.Largest), MoreRepositories: g.Repositories > int64(len(g.Largest)), FoundAt: utc(&g.FoundAt)}
 	}
 	for _, c := range usage.Collections {
 		wire.Collections = append(wire.Collections, apiv1.Collection{

@@ -23,6 +23,15 @@ func TestSystemUsage(t *testing.T) {
 	if len(owners) != 1 {
 		t.Fatalf("owners = %v, want neo alone", body["owners"])
 	}
+	if g := body["garbage"].(map[string]any); g["found_at"] != nil || len(g["repositories"].([]any)) != 0 {
+		t.Errorf("before it was found out, what could be freed is %v", g)
+	}
+	if err := w.control.FindGarbage(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if g := w.call(w.admin, "GET", "/v1/system/usage", "").want(t, http.StatusOK)["garbage"].(map[string]any); g["found_at"] == nil || g["bytes"] != 0.0 {
+		t.Errorf("of needed content, what could be freed is %v", g)
+	}
 	owner := owners[0].(map[string]any)
 	if owner["owner"] != "neo" || owner["quota_bytes"] != 1000.0 || owner["blobs"] != 2.0 {
 		t.Errorf("owner = %v, want neo with two manifests and a quota of 1000", owner)

@@ -87,6 +87,7 @@ func newWorld(t *testing.T, changes ...func(*control.Options)) *world {
 		Notifications:   control.Notifications{Mail: true, Deliver: func(context.Context, *postgres.DB, string) error { return nil }},
 		StartCollection: func(context.Context, *postgres.DB, string) error { return nil },
 		StartImport:     func(context.Context, *postgres.DB, string, int) error { return nil },
+		CheckRegistry:   func(context.Context, string) error { return nil },
 		Now:             func() time.Time { return time.Now().Add(time.Duration(w.clock.Load()) * time.Second) },
 	}
 	for _, change := range changes {

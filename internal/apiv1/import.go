@@ -41,6 +41,14 @@ type Registry struct {
 	CreatedBy   string    `json:"created_by" example:"neo"`
 	UpdatedAt   time.Time `json:"updated_at"`
 	UpdatedBy   string    `json:"updated_by" example:"neo"`
+
+	LastUsedAt *time.Time `json:"last_used_at" doc:"When an import, a mirror or a test last asked there, to the minute; null: never."`
+}
+
+// RegistryTest answers POST /v1/registries/{registry_id}/test.
+type RegistryTest struct {
+	Works bool    `json:"works" doc:"The registry answers, and lets its login in where there is one."`
+	Error *string `json:"error" doc:"Why not; null: it works." example:"registry.example.com does not let us in with the login of robot: give its password again"`
 }
 
 // RegistryCreate is the body of POST /v1/registries.

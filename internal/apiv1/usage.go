@@ -12,7 +12,7 @@ type SystemUsage struct {
 
 	MoreRepositories bool `json:"more_repositories" doc:"There are more than those."`
 
-	Garbage     Garbage      `json:"garbage" doc:"What a garbage collection would free now."`
+	Garbage     Garbage      `json:"garbage" doc:"What a garbage collection would free, as it was last found out."`
 	Collections []Collection `json:"collections" doc:"The newest garbage collections, up to ten."`
 	CountedAt   *time.Time   `json:"counted_at" doc:"When the storage was last counted whole; null: not yet, so what was stored by an older version is missing."`
 }
@@ -35,7 +35,11 @@ type RepositoryUsage struct {
 // Garbage is what nothing needs any more, and whose grace is over.
 type Garbage struct {
 	Bytes        int64             `json:"bytes"`
-	Repositories []RepositoryUsage `json:"repositories" doc:"From where it goes; bytes that another one goes on needing do not count."`
+	Blobs        int64             `json:"blobs" doc:"One that several repositories give up counts in each."`
+	Repositories []RepositoryUsage `json:"repositories" doc:"From where the most goes, up to 1000; bytes that another one goes on needing do not count."`
+
+	MoreRepositories bool       `json:"more_repositories" doc:"There are more than those."`
+	FoundAt          *time.Time `json:"found_at" doc:"When that was found out: in the background, each minute or, in a large registry, a hundred times as seldom as it takes; null: not yet."`
 }
 
 // Collection is a garbage collection of the registry.

@@ -49,6 +49,16 @@ func (c *Client) UpdateRegistry(ctx context.Context, id string, change apiv1.Reg
 	return &registry, nil
 }
 
+// TestRegistry asks a registry whether it lets its login in.
+func (c *Client) TestRegistry(ctx context.Context, id string) (*apiv1.RegistryTest, error) {
+	var test apiv1.RegistryTest
+	_, _, err := c.do(ctx, request{method: http.MethodPost, path: path("registries", id, "test"), into: &test})
+	if err != nil {
+		return nil, err
+	}
+	return &test, nil
+}
+
 // DeleteRegistry forgets a registry and its login.
 func (c *Client) DeleteRegistry(ctx context.Context, id string) error {
 	_, _, err := c.do(ctx, request{method: http.MethodDelete, path: path("registries", id)})

@@ -71,7 +71,8 @@ type ForeignRegistry struct {
 	CreatedBy string
 	UpdatedAt time.Time
 	UpdatedBy string
-	// LastUsedAt is when an import or a mirror last asked there; nil is never.
+	// LastUsedAt is when an import, a mirror or a test last asked there, to the minute;
+	// nil is never.
 	LastUsedAt *time.Time
 }
 

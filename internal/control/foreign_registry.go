@@ -179,7 +179,8 @@ func viewRegistry(r *constellation.ForeignRegistry, changed bool) registryView {
 }
 
 // RegistryLogin returns how a host's images are reached: as an admin has said, or by
-// HTTPS and without a login. It is for imports, and nobody else sees it.
+// HTTPS and without a login, and notes that it is used. It is for imports, and nobody
+// else sees it.
 func (s *Service) RegistryLogin(ctx context.Context, host string) (*constellation.ForeignRegistry, string, error) {
 	r, err := s.db.ForeignRegistryAt(ctx, host)
 	if err != nil {
@@ -187,6 +188,11 @@ func (s *Service) RegistryLogin(ctx context.Context, host string) (*constellatio
 	}
 	if r == nil {
 		return &constellation.ForeignRegistry{Host: host}, "", nil
+	}
+	if now := s.now(); r.LastUsedAt == nil || now.Sub(*r.LastUsedAt) >= time.Minute {
+		if err := s.db.UseForeignRegistry(ctx, r.ID, now); err != nil {
+			return nil, "", err
+		}
 	}
 	if !r.HasPassword() {
 		return r, "", nil

@@ -27,7 +27,6 @@ type Options struct {
 	Sealer      *auth.Sealer
 	Content     bundle.Content                               // manifests of the registry
 	SystemImage func(context.Context) (bundle.System, error) // the satellite's system image, in the registry
-	StorageUse  func(context.Context) (StorageUse, error)    // what the registry takes; nil is not known
 	SignOn      *signon.Providers                            // by which people sign in; nil is none
 	Store       space.Store                                  // the registry's storage, to remove from; nil is not at hand
 	Collection  space.CollectOptions                         // what a garbage collection leaves that nobody said more of
@@ -80,14 +79,10 @@ type memory struct {
 	lost       lostMemory
 	startedAt  time.Time
 
-	mu        sync.Mutex
-	signer    *signer // nil until first used
-	stats     Stats
-	statsAt   time.Time
-	use       StorageUse
-	useAt     time.Time
-	garbage   []constellation.SpaceUse
-	garbageAt time.Time
+	mu      sync.Mutex
+	signer  *signer // nil until first used
+	stats   Stats
+	statsAt time.Time
 }
 
 // New makes a Service.

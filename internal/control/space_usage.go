@@ -9,9 +9,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/space"
 )
 
-// usageShown is how many repositories and owners Usage returns at most; ListOwnerUsage
+// UsageShown is how many repositories and owners Usage returns at most; ListOwnerUsage
 // and ListRepositoryUsage have all.
-const usageShown = 1000
+const UsageShown = 1000
 
 // Usage is what the registry's content takes. What several repositories have counts
 // in each, and once in the sums of their owner and of all.
@@ -19,16 +19,16 @@ type Usage struct {
 	Total        constellation.SpaceUse
 	Owners       []constellation.OwnerUse   // that take the most
 	Repositories []constellation.SpaceUse   // that take the most
-	Garbage      []constellation.SpaceUse   // what a garbage collection would free now
+	Garbage      *postgres.FoundGarbage     // what a garbage collection would free, as it was last found out; nil: not yet
 	Collections  []constellation.Collection // the newest first; the one that runs has no end
 	// There are more than those.
 	MoreOwners, MoreRepositories bool
 	CountedAt                    *time.Time // when the storage was last counted whole; nil: what is older than that is missing
 }
 
-// Usage returns what the registry's content takes, those first that take the most;
-// admins only.
-func (s *Service) Usage(ctx context.Context, p Principal) (*Usage, error) {
+// Usage returns what the registry's content takes, with up to most of those that take
+// the most; admins only. All of it is kept, and nothing counted for it.
+func (s *Service) Usage(ctx context.Context, p Principal, most int) (*Usage, error) {
 	if err := p.mayEverywhere(constellation.RoleAdmin, "reading what the registry takes"); err != nil {
 		return nil, err
 	}
@@ -37,43 +37,44 @@ func (s *Service) Usage(ctx context.Context, p Principal) (*Usage, error) {
 		return nil, err
 	}
 	u := &Usage{Total: *total}
-	most := postgres.List{Sort: "bytes", Desc: true, Limit: usageShown + 1}
-	if u.Owners, err = s.db.OwnerUsePage(ctx, most); err != nil {
+	list := postgres.List{Sort: "bytes", Desc: true, Limit: most + 1}
+	if u.Owners, err = s.db.OwnerUsePage(ctx, list); err != nil {
 		return nil, err
 	}
-	if u.Repositories, err = s.db.RepositoryUsePage(ctx, most); err != nil {
+	if u.Repositories, err = s.db.RepositoryUsePage(ctx, list); err != nil {
 		return nil, err
 	}
-	u.MoreOwners, u.MoreRepositories = len(u.Owners) > usageShown, len(u.Repositories) > usageShown
-	u.Owners, u.Repositories = u.Owners[:min(usageShown, len(u.Owners))], u.Repositories[:min(usageShown, len(u.Repositories))]
+	u.MoreOwners, u.MoreRepositories = len(u.Owners) > most, len(u.Repositories) > most
+	u.Owners, u.Repositories = u.Owners[:min(most, len(u.Owners))], u.Repositories[:min(most, len(u.Repositories))]
 	if u.Collections, err = s.db.Collections(ctx, space.CollectionsShown); err != nil {
 		return nil, err
 	}
 	if u.CountedAt, err = s.db.LastScan(ctx); err != nil {
 		return nil, err
 	}
-	u.Garbage, err = s.garbage(ctx)
+	u.Garbage, err = s.db.FoundGarbage(ctx)
 	return u, err
 }
 
-// garbageAge is how old what Usage says of garbage may be: finding it reads every row.
-const garbageAge = 10 * time.Second
+// FindGarbage finds out what a garbage collection would free, for Usage, unless that was
+// done not long ago.
+func (s *Service) FindGarbage(ctx context.Context) error {
+	return s.ledger().FindGarbage(ctx, s.options.Collection)
+}
 
-// garbage returns what a garbage collection would free, as far as the storage was
-// counted.
-func (s *Service) garbage(ctx context.Context) ([]constellation.SpaceUse, error) {
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
-	if now := s.now(); s.memory.garbageAt.IsZero() || now.Sub(s.memory.garbageAt) >= garbageAge {
-		o := s.options.Collection
-		since, err := s.db.Ago(ctx, o.Grace, max(o.Grace, o.TagGrace))
-		if err != nil {
-			return nil, err
-		}
-		if s.memory.garbage, err = s.db.Garbage(ctx, *since); err != nil {
-			return nil, err
-		}
-		s.memory.garbageAt = now
+// SumFaults compares the sums that are kept of what the registry takes with all that
+// they are of, and returns up to limit that differ; admins only.
+func (s *Service) SumFaults(ctx context.Context, p Principal, limit int) ([]postgres.SumFault, error) {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "comparing sums"); err != nil {
+		return nil, err
 	}
-	return s.memory.garbage, nil
+	return s.db.SumFaults(ctx, limit)
+}
+
+// RecountSums makes those sums anew; pushes wait meanwhile. Admins only.
+func (s *Service) RecountSums(ctx context.Context, p Principal) error {
+	if err := p.mayEverywhere(constellation.RoleAdmin, "counting sums anew"); err != nil {
+		return err
+	}
+	return s.db.RecountSums(ctx)
 }

@@ -11,16 +11,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/postgres"
 )
 
-// StorageUse is what the registry's blobs take.
-type StorageUse struct {
-	Blobs int
-	Bytes int64
-}
-
-// storageUseAge is how old StorageUse may be: a large storage takes a while
-// to walk.
-const storageUseAge = 5 * time.Minute
-
 // System is how the mothership is, for its admins.
 type System struct {
 	Version, Go, Platform string
@@ -29,9 +19,6 @@ type System struct {
 	Database    postgres.ServerStatus
 	Connections struct{ Open, InUse, Most int32 }
 	Totals      Stats
-
-	Storage   *StorageUse // nil when it could not be told
-	StorageAt time.Time
 
 	SigningKey SigningKey
 
@@ -76,42 +63,27 @@ func (s *Service) System(ctx context.Context, p Principal) (*System, error) {
 	if m.Lost, err = s.LostContent(ctx); err != nil {
 		s.options.Log.WarnContext(ctx, "look for what the registry's storage lost", "error", err)
 	}
-	s.describeImages(ctx, m)
+	s.describeImage(ctx, m)
 	return m, nil
 }
 
-// describeImages adds what the registry knows; what it cannot tell is left
-// out.
-func (s *Service) describeImages(ctx context.Context, m *System) {
-	if s.options.SystemImage != nil {
-		// It is there, or still being made.
-		soon, cancel := context.WithTimeout(ctx, time.Millisecond)
-		defer cancel()
-		if image, err := s.options.SystemImage(soon); err == nil {
-			m.SystemImage = &image
-		} else {
-			var e *constellation.Error
-			m.SystemImageWhy = "the server's log says why"
-			if errors.As(err, &e) {
-				m.SystemImageWhy = e.Message
-			}
-		}
-	}
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
-	if s.options.StorageUse == nil {
+// describeImage adds the system image, if it is there: not while it is being made.
+func (s *Service) describeImage(ctx context.Context, m *System) {
+	if s.options.SystemImage == nil {
 		return
 	}
-	if now := s.now(); s.memory.useAt.IsZero() || now.Sub(s.memory.useAt) >= storageUseAge {
-		use, err := s.options.StorageUse(ctx)
-		if err != nil {
-			s.options.Log.WarnContext(ctx, "measure the registry's storage", "error", err)
-			return
-		}
-		s.memory.use, s.memory.useAt = use, now
+	soon, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	image, err := s.options.SystemImage(soon)
+	if err == nil {
+		m.SystemImage = &image
+		return
 	}
-	use := s.memory.use
-	m.Storage, m.StorageAt = &use, s.memory.useAt
+	m.SystemImageWhy = "the server's log says why"
+	var e *constellation.Error
+	if errors.As(err, &e) {
+		m.SystemImageWhy = e.Message
+	}
 }
 
 // Version is the mothership's own, and that of its system image.

@@ -124,6 +124,53 @@ func TestMirrorComesBack(t *testing.T) {
 	})
 }
 
+// TestMirrorAsksAgain: an image whose import gave its registry up is asked for again an
+// hour later, by the clock, and becomes a version without anybody.
+func TestMirrorAsksAgain(t *testing.T) {
+	t.Parallel()
+	w, s := newWorld(t), newSource(t, "")
+	s.add(w)
+	model := image(t, 1000, 1, nil)
+	layers, err := model.Layers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layer, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.push("team/model:v1", model)
+	s.answer(func(rw http.ResponseWriter, r *http.Request, inner http.Handler) {
+		if strings.HasSuffix(r.URL.Path, layer.String()) {
+			rw.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		inner.ServeHTTP(rw, r)
+	})
+	w.serve()
+	m := w.mirror(s, control.MirrorChange{}, "v*")
+	tags := w.mirrored(m.ID, "failed", func(_ *constellation.Mirror, tags map[string]constellation.MirrorTag) bool {
+		return tags["v1"].State == constellation.VersionFailed
+	})
+	s.answer(nil)
+	if got := w.poll(m.ID); got.Failed != 1 || got.Importing != 0 {
+		t.Errorf("within the hour the mirror is %+v, want the image left alone", got)
+	}
+	passes := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := w.db.Pool().Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	passes(`UPDATE algorithm_imports SET ended_at = ended_at - interval '1 hour' WHERE version_id = $1`, *tags["v1"].VersionID)
+	passes(`UPDATE mirrors SET next_at = now() WHERE id = $1`, m.ID)
+	w.mirrored(m.ID, "ready", ready("v1"))
+	again, err := w.db.Import(t.Context(), *tags["v1"].VersionID)
+	if err != nil || again.Generation != 2 || again.RequestedBy != constellation.ActorSystem {
+		t.Errorf("the import is %+v, %v, want the second, which nobody asked for", again, err)
+	}
+}
+
 // TestMirrorOfBadImage: an image that cannot be a version says so once, and others come
 // all the same.
 func TestMirrorOfBadImage(t *testing.T) {

@@ -22,6 +22,7 @@ var taken = map[string]constellation.FieldError{
 	"notification_destinations_name_key_key": {Field: "name", Message: "another destination has this name; choose a different one"},
 	"notification_rules_name_key_key":        {Field: "name", Message: "another rule has this name; choose a different one"},
 	"accounts_username_key_key":              {Field: "username", Message: "an account with this username exists already; usernames are unique ignoring case"},
+	"token_rules_name_key_key":               {Field: "name", Message: "another token rule has this name; choose a different one"},
 	"satellites_name_key_key":                {Field: "name", Message: "a satellite with this name exists already; names are unique ignoring case"},
 	"launches_satellite_id_name_key_key":     {Field: "name", Message: "a launch of this satellite with this name exists already; names are unique ignoring case"},
 }

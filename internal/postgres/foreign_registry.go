@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,9 +18,7 @@ var foreignRegistryOrder = ordering{
 	search: "r.host",
 }
 
-const foreignRegistryColumns = `r.id, r.host, r.plain_http, r.ca, r.username, r.sealed, r.created_at, r.created_by, r.updated_at, r.updated_by,
-	greatest((SELECT max(i.requested_at) FROM algorithm_imports i WHERE split_part(i.image, '/', 1) = r.host),
-		(SELECT max(m.polled_at) FROM mirrors m WHERE split_part(m.source, '/', 1) = r.host)) AS last_used_at` //nolint:gosec // columns
+const foreignRegistryColumns = `r.id, r.host, r.plain_http, r.ca, r.username, r.sealed, r.created_at, r.created_by, r.updated_at, r.updated_by, r.last_used_at` //nolint:gosec // columns
 
 // ForeignRegistries returns a page of the registries elsewhere.
 func (db *DB) ForeignRegistries(ctx context.Context, l List) ([]constellation.ForeignRegistry, error) {
@@ -64,6 +63,13 @@ func foreignRegistryArgs(r *constellation.ForeignRegistry) pgx.NamedArgs {
 		"id": r.ID, "host": r.Host, "plain_http": r.PlainHTTP, "ca": r.CA, "username": r.Username, "sealed": r.Sealed,
 		"created_at": r.CreatedAt, "created_by": r.CreatedBy, "updated_at": r.UpdatedAt, "updated_by": r.UpdatedBy,
 	}
+}
+
+// UseForeignRegistry notes that a registry elsewhere is used at a moment, to the minute.
+func (db *DB) UseForeignRegistry(ctx context.Context, id string, at time.Time) error {
+	return db.exec(ctx, "note use of registry", `
+		UPDATE foreign_registries SET last_used_at = @at WHERE id = @id AND (last_used_at IS NULL OR last_used_at <= @at::timestamptz - interval '1 minute')`,
+		pgx.NamedArgs{"id": id, "at": at})
 }
 
 // DeleteForeignRegistry removes a registry elsewhere.

@@ -9,12 +9,6 @@ import (
 	"github.com/constellation-serving/constellation/internal/constellation"
 )
 
-// TotalUsage returns what all blobs take that are noted.
-func (db *DB) TotalUsage(ctx context.Context) (*constellation.SpaceUse, error) {
-	return collectOne[constellation.SpaceUse](ctx, db, "sum up usage", `
-		SELECT '' AS name, count(*) AS blobs, coalesce(sum(size), 0)::bigint AS bytes FROM registry_blobs`, nil, nil)
-}
-
 // OwnerRoom is what an owner has and may have, and at how many percent people were told.
 type OwnerRoom struct {
 	Bytes, Quota int64

@@ -61,9 +61,9 @@ type Counts struct{ Accounts, Algorithms, AlgorithmVersions, Satellites, Launche
 func (db *DB) Counts(ctx context.Context) (*Counts, error) {
 	return collectOne[Counts](ctx, db, "count rows", `
 		WITH estimate AS (SELECT relname AS name, reltuples::bigint AS rows FROM pg_class
-			WHERE oid = ANY (ARRAY['algorithm_versions', 'satellites', 'launches']::regclass[]) AND reltuples > 10000)
+			WHERE oid = ANY (ARRAY['algorithms', 'algorithm_versions', 'satellites', 'launches']::regclass[]) AND reltuples > 10000)
 		SELECT (SELECT count(*) FROM accounts) AS accounts,
-			(SELECT count(*) FROM algorithms) AS algorithms,
+			coalesce((SELECT rows FROM estimate WHERE name = 'algorithms'), (SELECT count(*) FROM algorithms)) AS algorithms,
 			coalesce((SELECT rows FROM estimate WHERE name = 'algorithm_versions'), (SELECT count(*) FROM algorithm_versions)) AS algorithm_versions,
 			coalesce((SELECT rows FROM estimate WHERE name = 'satellites'), (SELECT count(*) FROM satellites)) AS satellites,
 			coalesce((SELECT rows FROM estimate WHERE name = 'launches'), (SELECT count(*) FROM launches)) AS launches`, nil, nil)

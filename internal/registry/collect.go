@@ -18,6 +18,9 @@ import (
 	"github.com/constellation-serving/constellation/internal/storage"
 )
 
+// blobRoot is where distribution keeps every blob once.
+const blobRoot = "/docker/registry/v2/blobs"
+
 // repositoriesRoot is where distribution keeps which repository has what.
 const repositoriesRoot = "/docker/registry/v2/repositories"
 

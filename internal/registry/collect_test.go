@@ -84,7 +84,7 @@ func (w *world) stored() (total int64, repositories map[string]int64) {
 func (w *world) checkUsage() {
 	w.t.Helper()
 	total, repositories := w.stored()
-	usage, err := w.control.Usage(w.t.Context(), control.Shell())
+	usage, err := w.control.Usage(w.t.Context(), control.Shell(), control.UsageShown)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -102,6 +102,9 @@ func (w *world) checkUsage() {
 	}
 	if diff := cmp.Diff(repositories, counted); diff != "" {
 		w.t.Errorf("bytes by repository (-stored +counted):\n%s", diff)
+	}
+	if faults, err := w.control.SumFaults(w.t.Context(), control.Shell(), 10); err != nil || len(faults) > 0 {
+		w.t.Errorf("sums differ: %+v, %v", faults, err)
 	}
 }
 
@@ -164,6 +167,11 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 	if c := w.collect(space.CollectOptions{Grace: time.Hour, TagGrace: time.Hour}); c.Blobs != 0 {
 		t.Errorf("within the grace, %d blobs went", c.Blobs)
 	}
+	w.remembers(0)
+	if err := w.control.FindGarbage(t.Context()); err != nil { // what this server leaves is all that is new
+		t.Fatal(err)
+	}
+	w.remembers(0)
 	dry := w.collect(space.CollectOptions{TagGrace: time.Hour, DryRun: true})
 	if now, _ := w.stored(); now != before {
 		t.Errorf("a dry run removed %d bytes", before-now)
@@ -182,6 +190,7 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 		}
 	}
 	w.checkUsage()
+	w.remembers(0)
 	if err := w.pull("acme/one:" + gitHash(1)); err == nil {
 		t.Error("the removed version can still be pulled")
 	}
@@ -194,6 +203,15 @@ func TestCollectFreesWhatNoVersionNeeds(t *testing.T) {
 		t.Error("a tag that is no version is there after its grace")
 	}
 	w.checkUsage()
+}
+
+// remembers holds what is remembered of what a collection would free.
+func (w *world) remembers(bytes int64) {
+	w.t.Helper()
+	usage, err := w.control.Usage(w.t.Context(), control.Shell(), 1)
+	if err != nil || usage.Garbage == nil || usage.Garbage.Bytes != bytes || time.Since(usage.Garbage.FoundAt) > time.Hour {
+		w.t.Errorf("what is remembered of garbage is %+v, %v, want %d bytes found out of late", usage.Garbage, err, bytes)
+	}
 }
 
 // systemReady waits for the system image, so that it changes nothing meanwhile.

@@ -51,7 +51,7 @@ func TestQuota(t *testing.T) {
 	if overQuota(errs[0]) == overQuota(errs[1]) || (errs[0] == nil) == (errs[1] == nil) {
 		t.Errorf("of two pushes that do not both fit: %v and %v, want one refused", errs[0], errs[1])
 	}
-	usage, err := w.control.Usage(t.Context(), control.Shell())
+	usage, err := w.control.Usage(t.Context(), control.Shell(), control.UsageShown)
 	if err != nil {
 		t.Fatal(err)
 	}

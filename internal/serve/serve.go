@@ -261,7 +261,7 @@ func (m *mothership) openControl(c *Config, sealer *auth.Sealer) (*signon.Provid
 	}
 	m.openNotify(c, sealer)
 	m.control = control.New(control.Options{
-		DB: m.db, Sealer: sealer, SignOn: providers, Content: m.storage, StorageUse: m.storage.Use, Store: m.storage, PublicURL: m.publicURL, Version: m.build.Version, Log: m.log,
+		DB: m.db, Sealer: sealer, SignOn: providers, Content: m.storage, Store: m.storage, PublicURL: m.publicURL, Version: m.build.Version, Log: m.log,
 		HeartbeatInterval: c.heartbeatInterval, Collection: c.Collection(), AuditRetention: c.audit.retention(), AuditStreams: c.audit.streams,
 		Notifications: m.notifications(c), Backup: c.backup.plan(),
 		StartCollection: func(ctx context.Context, db *postgres.DB, by string) error {

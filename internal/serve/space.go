@@ -117,6 +117,18 @@ func (removeUploads) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{Queue: spaceQueue, MaxAttempts: 1}
 }
 
+// findGarbage finds out what a garbage collection would free.
+type findGarbage struct{}
+
+// Kind is part of river.JobArgs.
+func (findGarbage) Kind() string { return "find_garbage" }
+
+// InsertOpts is part of river.JobArgsWithInsertOpts.
+func (findGarbage) InsertOpts() river.InsertOpts { return river.InsertOpts{MaxAttempts: 1} }
+
+// findTimeout is more than finding that out takes.
+const findTimeout = 10 * time.Minute
+
 // addSpaceJobs adds what is done in the background with the registry's storage.
 func addSpaceJobs(set *jobs.Set, c *Config, m *mothership) {
 	jobs.Add(set, jobs.Kind[collectDue]{Every: 5 * time.Minute, Timeout: collectTimeout, Work: func(ctx context.Context, _ *river.Job[collectDue]) error {
@@ -138,6 +150,9 @@ func addSpaceJobs(set *jobs.Set, c *Config, m *mothership) {
 	}})
 	jobs.Add(set, jobs.Kind[collectNow]{Timeout: collectTimeout, Work: func(ctx context.Context, job *river.Job[collectNow]) error {
 		return collected(m.collect(ctx, job.Args.By))
+	}})
+	jobs.Add(set, jobs.Kind[findGarbage]{Every: time.Minute, Timeout: findTimeout, Work: func(ctx context.Context, _ *river.Job[findGarbage]) error {
+		return m.control.FindGarbage(ctx)
 	}})
 	jobs.Add(set, jobs.Kind[removeUploads]{Every: 24 * time.Hour, Timeout: collectTimeout, Work: func(ctx context.Context, _ *river.Job[removeUploads]) error {
 		if c.space.collects() {

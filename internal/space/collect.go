@@ -191,6 +191,9 @@ func (c *collector) run(ctx context.Context) error {
 	if err := c.blobs(ctx); err != nil {
 		return err
 	}
+	if err := c.l.findGarbage(ctx, c.o); err != nil { // what is left
+		return err
+	}
 	if err := c.l.DB.LowerQuotasTold(ctx, constellation.QuotaLevels); err != nil || c.done.Blobs == 0 {
 		return err
 	}

@@ -26,6 +26,22 @@ func Lasting(t, now time.Time) string {
 	return span(d)
 }
 
+// Left says how long something still takes, to stand alone: "about 3 hours left".
+func Left(d time.Duration) string {
+	if d < soon {
+		return "less than a minute left"
+	}
+	return "about " + span(d) + " left"
+}
+
+// In says when something is that is still to come, "in 3 hours".
+func In(t, now time.Time) string {
+	if d := t.Sub(now); d >= soon {
+		return "in " + span(d)
+	}
+	return "in less than a minute"
+}
+
 // soon is how near a time has to be to count as now.
 const soon = 45 * time.Second
 

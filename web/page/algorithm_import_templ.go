@@ -401,7 +401,7 @@ func importProgress(i *constellation.Import, now time.Time) string {
 	case i.State == constellation.VersionFailed:
 		return "Ended"
 	case i.NextAt != nil && i.NextAt.After(now):
-		return "Tried again in " + i.NextAt.Sub(now).Round(time.Second).String() + ", " + component.Count(i.Attempts, "attempt") + " so far"
+		return "The next attempt is " + component.In(*i.NextAt, now) + ", after " + component.Count(i.Attempts, "attempt")
 	case i.Bytes == 0 && i.Phase == constellation.ImportWaits:
 		return "Waits for its turn"
 	case i.Bytes == 0:
@@ -409,7 +409,7 @@ func importProgress(i *constellation.Import, now time.Time) string {
 	}
 	text := component.Bytes(i.BytesDone) + " of " + component.Bytes(i.Bytes) + " (" + strconv.FormatInt(100*i.BytesDone/i.Bytes, 10) + "%)"
 	if i.Rate > 0 && i.Left() > 0 {
-		text += ", " + component.Bytes(i.Rate) + " a second, about " + (time.Duration(i.Left()/i.Rate) * time.Second).String() + " left"
+		text += ", " + component.Bytes(i.Rate) + " a second, " + component.Left(time.Duration(i.Left()/i.Rate)*time.Second)
 	}
 	return text
 }

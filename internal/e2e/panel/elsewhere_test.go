@@ -48,6 +48,9 @@ func (w *world) addElsewhere(ctx context.Context, mirrored, run, owner, name str
 		return made, err
 	}
 	made.registry, made.mirror = registry.ID, mirror.ID
+	if _, err := w.api.CreateMirrorWebhook(ctx, mirror.ID); err != nil {
+		return made, err
+	}
 	for _, hash := range []string{made.importing, made.failed} {
 		if _, err := w.api.ImportVersion(ctx, owner, name, apiv1.AlgorithmVersionImport{GitHash: hash, Image: host + "/team/model:v1.2.0"}); err != nil {
 			return made, err

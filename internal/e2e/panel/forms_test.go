@@ -80,6 +80,8 @@ var forms = []form{
 	{route: ofMirrors + "/new", fill: [][2]string{{"source", "registry.invalid/team/new-{run}"}, {"tags", "v* !*-rc*"}, {"keep", "5"}}, button: "Add mirror", sees: "Added the mirror of registry.invalid/team/new-{run}."},
 	{route: ofMirrors + "/{mirror_id}/edit", fill: [][2]string{{"tags", "v1.*"}}, button: "Save mirror", sees: "Saved the mirror of registry.invalid/team/{run}."},
 	{route: ofMirrors + "/{mirror_id}/poll", page: "/algorithms/{owner}/{name}", button: "Poll now registry.invalid/team/", sees: "is being polled.", plain: true},
+	{route: ofMirrors + "/{mirror_id}/webhook", button: "Make another address", sees: "its secret is not shown again"},
+	{route: ofMirrors + "/{mirror_id}/webhook/end", button: "End webhook", sees: "The webhook of registry.invalid/team/{run} has ended."},
 	{route: ofMirrors + "/{mirror_id}/remove", button: "Remove mirror", sees: "Removed the mirror of registry.invalid/team/{run}."},
 	{route: "/registries/new", fill: [][2]string{{"host", "new-{run}.registry.invalid"}, {"username", "robot"}, {"password", password}}, button: "Add registry", sees: "Added the registry new-{run}.registry.invalid."},
 	{route: ofRegistry + "/edit", fill: [][2]string{{"username", "robot"}, {"password", password}}, button: "Save registry", sees: "Saved the registry {run}.registry.invalid."},
