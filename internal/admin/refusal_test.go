@@ -130,6 +130,8 @@ func TestEveryRefusalIsShown(t *testing.T) {
 	_, err = w.control.SetRetentionRule(t.Context(), control.Shell(), constellation.RetentionRule{Scope: "neo", Keep: 100, Days: 100})
 	must(err)
 	elsewhere := w.elsewhere()
+	_, _, err = w.control.MakeMirrorWebhook(t.Context(), control.Shell(), elsewhere.mirror) // it can be ended
+	must(err)
 	common := []string{"{mirror_id}", elsewhere.mirror, "{registry_id}", elsewhere.registry, "{destination_id}", destination.ID, "{rule_id}", rule.ID, "{delivery_id}", delivery.ID, "{owner}", "neo", "{name}", "hello", "{hash}", unusedHash, "{satellite_id}", s.ID, "{launch_id}", l.ID, "{username}", "subject", "{number}", "3", "{index}", "0"}
 	places := map[string]*strings.Replacer{
 		"/account":     strings.NewReplacer(append(common, "{key_id}", keyOf("neo"), "{session_id}", sessionOf("neo"))...),

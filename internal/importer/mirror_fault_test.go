@@ -149,18 +149,22 @@ func TestMirrorAsksAgain(t *testing.T) {
 	})
 	w.serve()
 	m := w.mirror(s, control.MirrorChange{}, "v*")
-	tags := w.mirrored(m.ID, "failed", func(_ *constellation.Mirror, tags map[string]constellation.MirrorTag) bool {
-		return tags["v1"].State == constellation.VersionFailed
-	})
-	s.answer(nil)
-	if got := w.poll(m.ID); got.Failed != 1 || got.Importing != 0 {
-		t.Errorf("within the hour the mirror is %+v, want the image left alone", got)
-	}
 	passes := func(sql string, args ...any) {
 		t.Helper()
 		if _, err := w.db.Pool().Exec(t.Context(), sql, args...); err != nil {
 			t.Fatal(err)
 		}
+	}
+	tags := w.mirrored(m.ID, "tried", func(_ *constellation.Mirror, tags map[string]constellation.MirrorTag) bool {
+		return tags["v1"].Error != ""
+	})
+	passes(`UPDATE algorithm_imports SET attempts = 11 WHERE version_id = $1`, *tags["v1"].VersionID) // the next is its last
+	w.mirrored(m.ID, "failed", func(_ *constellation.Mirror, tags map[string]constellation.MirrorTag) bool {
+		return tags["v1"].State == constellation.VersionFailed
+	})
+	s.answer(nil)
+	if got := w.poll(m.ID); got.Failed != 1 || got.Importing != 0 {
+		t.Errorf("within the hour the mirror is %+v, want the image left alone", got)
 	}
 	passes(`UPDATE algorithm_imports SET ended_at = ended_at - interval '1 hour' WHERE version_id = $1`, *tags["v1"].VersionID)
 	passes(`UPDATE mirrors SET next_at = now() WHERE id = $1`, m.ID)
