@@ -117,8 +117,9 @@ rollout: build components bin/helm ## Three servers on a real cluster by the cha
 	@deploy/packages.sh $(TEST_PACKAGES)
 	@CONSTELLATION_BIN=$(CURDIR)/bin CONSTELLATION_REPLICAS_FOR=$(or $(REPLICAS_FOR),10m) $(GO) test -count=1 -timeout 60m -run TestMothershipOnCluster -v ./internal/e2e
 
-faults: ## get, push and deploy at every fault and kill -9, for long; FAULT_ROUNDS says how long
+faults: ## get, push and deploy at every fault and kill -9, and every operation without every table, for long; FAULT_ROUNDS says how long
 	@CONSTELLATION_FAULT_ROUNDS=$(or $(FAULT_ROUNDS),5) $(GO) test -count=1 -timeout 60m -parallel 6 -run 'Fault|Killed|Fills|Flipped' ./internal/install
+	@CONSTELLATION_FAULT_ROUNDS=1 $(GO) test -count=1 -timeout 60m -run 'FaultOfTheDatabase|LossOfTheDatabase' ./internal/api
 
 soak: build components ## A satellite under load for SOAK (20m), a pod killed every 20 s, an update in the middle, then the API server away for AWAY (10m)
 	@deploy/packages.sh $(TEST_PACKAGES)
