@@ -11,10 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/constellation-serving/constellation/internal/storage"
 )
@@ -47,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 	defer kill()
 
 	push := func(n int) error {
-		layer, err := random.Layer(24<<20, types.DockerLayer)
+		layer, err := plainLayer(24 << 20)
 		if err != nil {
 			return err
 		}

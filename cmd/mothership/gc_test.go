@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
@@ -328,6 +330,16 @@ func imageOf(layers ...v1.Layer) (v1.Image, error) {
 	config.OS, config.Architecture = "linux", "amd64"
 	config.Author = strconv.FormatUint(rand.Uint64(), 36)
 	return mutate.ConfigFile(image, config)
+}
+
+// plainLayer is a layer of random bytes that is packed and not compressed: with the race
+// detector that takes longer than all that becomes of the layer.
+func plainLayer(size int64) (v1.Layer, error) {
+	layer, err := random.Layer(size, types.DockerLayer)
+	if err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(layer.Uncompressed, tarball.WithCompressionLevel(gzip.NoCompression))
 }
 
 // storedBytes adds up the blobs of a data dir's registry.

@@ -14,9 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
@@ -63,7 +61,7 @@ func TestImportSurvivesKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 4 {
-		layer, err := random.Layer(megabytes<<20/4, types.DockerLayer)
+		layer, err := plainLayer(megabytes << 20 / 4)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package transfer
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -21,6 +22,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/constellation-serving/constellation/internal/apiv1"
@@ -127,7 +129,12 @@ func layer(t *testing.T, size int64) v1.Layer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	// Packed and not compressed, which takes longer than all that becomes of it.
+	packed, err := tarball.LayerFromOpener(l.Uncompressed, tarball.WithCompressionLevel(gzip.NoCompression), tarball.WithMediaType(types.OCILayer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
 }
 
 // publish pushes an image of layers as a version of the algorithm NAME; it
