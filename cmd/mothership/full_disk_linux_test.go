@@ -127,7 +127,7 @@ func TestStorageCopyOntoAFullDisk(t *testing.T) {
 		}
 	})
 	from, to := folder(t), "file://"+dir
-	imagesOf(t, from, "ours", 5, 3<<20)
+	imagesOf(t, from, "ours", 12, 1<<20) // of which four at once have room
 	remount := func(flags uintptr, options string) {
 		t.Helper()
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, options); err != nil {
@@ -148,7 +148,7 @@ func TestStorageCopyOntoAFullDisk(t *testing.T) {
 	remount(syscall.MS_RDONLY, "size=64m")
 	refused("read-only file system")
 	remount(0, "size=64m")
-	if code, stdout, stderr := copyStorageCommand(t, from, to); code != 0 || !strings.Contains(stdout, " has 5 blobs, ") || strings.Contains(stdout, " 0 there before") {
+	if code, stdout, stderr := copyStorageCommand(t, from, to); code != 0 || !strings.Contains(stdout, " has 12 blobs, ") || strings.Contains(stdout, " 0 there before") {
 		t.Errorf("with room: %d %q %q, want the rest copied", code, stdout, stderr)
 	}
 	if diff := cmp.Diff(filesAt(t, from), filesAt(t, to)); diff != "" {
