@@ -34,7 +34,7 @@ func endpoint(ctx context.Context, binary string, out io.Writer) error {
 		return err
 	}
 	defer remove()
-	m, launches, err := seeded(ctx, binary, dir, endpointLaunches, endpointLaunches)
+	m, launches, err := seeded(ctx, binary, dir, endpointLaunches, endpointLaunches, 0)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (size fleetSize) measure(ctx context.Context, binary string, out io.Writer)
 		return err
 	}
 	defer remove()
-	m, launches, err := seeded(ctx, binary, dir, size.satellites, size.launches+2*size.late)
+	m, launches, err := seeded(ctx, binary, dir, size.satellites, size.launches+2*size.late, 0)
 	if err != nil {
 		return err
 	}

@@ -50,12 +50,12 @@ func (l *launch) report(c *conn, body []byte) error {
 	return nil
 }
 
-// seeded starts a mothership on made-up data.
-func seeded(ctx context.Context, binary, dir string, satellites, launches int) (*stack.Mothership, []*launch, error) {
+// seeded starts a mothership on made-up data; reports of its launches have reported.
+func seeded(ctx context.Context, binary, dir string, satellites, launches, reports int) (*stack.Mothership, []*launch, error) {
 	tokens := filepath.Join(dir, "tokens")
 	_, err := stack.Command{Args: []string{
 		binary, "seed", "--data-dir", filepath.Join(dir, "data"), "--tokens", tokens,
-		"--satellites", strconv.Itoa(satellites), "--launches", strconv.Itoa(launches),
+		"--satellites", strconv.Itoa(satellites), "--launches", strconv.Itoa(launches), "--reports", strconv.Itoa(reports),
 	}}.Run(ctx)
 	if err != nil {
 		return nil, nil, err

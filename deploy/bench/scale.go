@@ -16,10 +16,12 @@ const (
 	scaleSmall  = 100
 	scaleLarge  = 100_000
 	scaleRounds = 100
+
+	scaleLaunches = 4 // of each satellite; three of them have reported
 )
 
 // scale measures what people look at with 100 satellites and with 100,000,
-// three launches each, alternating.
+// four launches each, alternating.
 func scale(ctx context.Context, binary string, out io.Writer) error {
 	worlds := map[int]*scaleWorld{}
 	for _, n := range []int{scaleSmall, scaleLarge} {
@@ -28,7 +30,7 @@ func scale(ctx context.Context, binary string, out io.Writer) error {
 			return err
 		}
 		defer remove()
-		m, launches, err := seeded(ctx, binary, dir, n, 3*n)
+		m, launches, err := seeded(ctx, binary, dir, n, scaleLaunches*n, 3*n)
 		if err != nil {
 			return err
 		}
@@ -46,7 +48,7 @@ func scale(ctx context.Context, binary string, out io.Writer) error {
 		}
 		defer w.conn.Close() //nolint:errcheck // nothing is lost
 	}
-	fmt.Fprintf(out, "pages with %d and with %d satellites, three launches each, %d looks each; milliseconds:\n", scaleSmall, scaleLarge, scaleRounds)
+	fmt.Fprintf(out, "pages with %d and with %d satellites, %d launches each, %d looks each; milliseconds:\n", scaleSmall, scaleLarge, scaleLaunches, scaleRounds)
 	fmt.Fprintf(out, "  %-58s %8s %8s %8s %8s %6s\n", "", "p50", "p50", "p99", "p99", "ratio")
 	slow := 0
 	for _, page := range worlds[scaleSmall].pages() {
@@ -91,6 +93,7 @@ func (w *scaleWorld) pages() []string {
 	for _, q := range []string{"e", "edge", "warehouse", "berlin 0", "000050", "nothing"} {
 		pages = append(pages, "/v1/satellites?limit=25&q="+url.QueryEscape(q), "/v1/satellites?limit=25&sort=-created_at&q="+url.QueryEscape(q))
 	}
+	pages = append(pages, launchPages()...)
 	return append(pages,
 		"next:/v1/satellites?limit=25", "next:/v1/satellites?limit=25&sort=-launches", "next:/v1/satellites?limit=25&q=edge",
 		"/v1/satellites/{satellite}", "/v1/satellites/{satellite}/versions", "/v1/satellites/{satellite}/keys",
@@ -98,6 +101,25 @@ func (w *scaleWorld) pages() []string {
 		"/v1/satellites/{satellite}/launches/{launch}/history",
 		"/v1/events?limit=25", "/v1/events?limit=25&q=edge", "/v1/events?limit=25&q=000050", "/v1/events?limit=25&action=launch.create", "/v1/events?limit=25&target_kind=satellite&target_id={satellite}",
 	)
+}
+
+// launchPages are the lists of the launches of all satellites, by each filter and in each
+// order, and satellites by the same filters.
+func launchPages() (pages []string) {
+	const list = "/v1/launches?limit=25"
+	for _, sort := range []string{"name", "created_at", "last_seen_at", "behind_since", "status"} {
+		pages = append(pages, list+"&sort="+sort, list+"&sort=-"+sort)
+	}
+	for _, filter := range []string{
+		"status=degraded", "status=stale,up", "behind=true", "behind=false", "behind_for=90w", "expires_before=30d", "expires_before=100w", "created_by=seed", "created_by=nobody",
+		"algorithm=team00%2Falgorithm0000", "owner=team00", "satellite={satellite}", "selector=tier%3Dprod", "selector=region%3Deu%2Ctier%21%3Dprod", "selector=site%3Dsite-0", "q=berlin", "q=zz",
+	} {
+		pages = append(pages, list+"&sort=status&"+filter, list+"&sort=-created_at&"+filter)
+	}
+	for _, filter := range []string{"behind=true", "expires_before=30d", "created_by=seed"} {
+		pages = append(pages, "/v1/satellites?limit=25&"+filter)
+	}
+	return append(pages, list+"&expand=calls", "next:"+list+"&sort=status", "next:"+list+"&selector=tier%3Dprod")
 }
 
 // look asks for a page once.

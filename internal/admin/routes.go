@@ -58,6 +58,7 @@ func (s *server) routes() []route {
 		{"GET", "/docs/{chapter}", anyone, s.showChapter},
 
 		{"GET", "/", viewer, s.listSatellites},
+		{"GET", launchesPath, viewer, s.listLaunches},
 		{"GET", "/live", viewer, s.live},
 		{"GET", "/find", viewer, s.find},
 

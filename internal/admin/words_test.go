@@ -19,7 +19,7 @@ func TestEachViewHasItsOwnTitle(t *testing.T) {
 	s := w.satellite("Edge")
 	admin := control.Principal{Username: "neo", Role: constellation.RoleAdmin}
 	here := "/satellites/" + s.ID
-	paths := []string{"/", "/algorithms", "/users", "/audit", "/system", "/account", "/docs", "/satellites/new", "/users/new", "/users/neo", "/users/neo/keys/new", "/account/keys/new", here, here + "/algorithms", here + "/versions",
+	paths := []string{"/", "/launches", "/algorithms", "/users", "/audit", "/system", "/account", "/docs", "/satellites/new", "/users/new", "/users/neo", "/users/neo/keys/new", "/account/keys/new", here, here + "/algorithms", here + "/versions",
 		here + "/authentication", here + "/activity", here + "/edit", here + "/renew", here + "/remove", here + "/keys/new", here + "/launches/new",
 		"/algorithms/neo/hello/" + hash, "/algorithms/neo/hello/" + hash + "/settings", "/algorithms/neo/hello/" + hash + "/remove"}
 	for _, name := range []string{"Line 1", "Line 2"} {

@@ -14,6 +14,7 @@ import (
 )
 
 func (s *server) launchRoutes() {
+	add(s, tagLaunches, "GET /v1/launches", viewer, "listEveryLaunch", "List the launch instances of all satellites", s.listEveryLaunch)
 	add(s, tagLaunches, "GET /v1/satellites/{satellite_id}/launches", viewer, "listLaunches", "List a satellite's launch instances", s.listLaunches)
 	add(s, tagLaunches, "POST /v1/satellites/{satellite_id}/launches", operator, "createLaunch", "Make a launch instance of a satellite version", s.createLaunch)
 	add(s, tagLaunches, "PUT /v1/satellites/{satellite_id}/launches", operator, "putLaunch", "Make the launch instance of a name, or make it as it is here", s.putLaunch)
@@ -53,6 +54,39 @@ func (s *server) listLaunches(ctx context.Context, in *listLaunchesInput) (*list
 		return nil, err
 	}
 	return listed(ctx, s, page, wireLaunch)
+}
+
+type listEveryLaunchInput struct {
+	ListInput
+	NameInput
+	NarrowInput
+	Status    string `query:"status" maxLength:"200" doc:"Keeps the launch instances with one of these statuses, with commas between: up, degraded, stale, never_seen." example:"degraded,stale"`
+	Satellite string `query:"satellite" maxLength:"200" doc:"Keeps the launch instances of this satellite: its name, ignoring case, or its UUID." example:"Edge Berlin"`
+	Algorithm string `query:"algorithm" doc:"Keeps the launch instances whose satellite version, the one that is wanted, has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
+	Owner     string `query:"owner" maxLength:"200" doc:"Keeps the launch instances whose satellite version has an algorithm of this owner." example:"neo"`
+	Selector  string `query:"selector" maxLength:"1000" doc:"Keeps what has such labels itself, in Kubernetes' syntax: region=eu, tier!=staging, region in (eu,us), tier notin (dev), tier, !tier; with commas between, all of them." example:"region in (eu,us),tier!=dev"`
+	Expand    string `query:"expand" enum:"calls" doc:"calls: with the calls of the last 24 hours."`
+}
+
+func (s *server) listEveryLaunch(ctx context.Context, in *listEveryLaunchInput) (*listOutput[apiv1.ListedLaunch], error) {
+	c := callOf(ctx)
+	query := in.query()
+	query.Name, query.Algorithm, query.Status, query.Selector = in.Name, in.Algorithm, in.Status, in.Selector
+	query.Narrowing, query.Expand = in.narrowing(), in.Expand != ""
+	query.Satellite, query.Owner = in.Satellite, in.Owner
+	page, err := c.control.ListEveryLaunch(ctx, c.principal, query)
+	if err != nil {
+		return nil, err
+	}
+	return listed(ctx, s, page, func(l *constellation.ListedLaunch) apiv1.ListedLaunch {
+		wire := apiv1.ListedLaunch{
+			Launch: wireLaunch(&l.Launch), SatelliteName: l.SatelliteName, SatelliteExpiresAt: l.ExpiresAt.UTC(), LatestVersion: l.LatestVersion, BehindSince: utc(l.BehindSince),
+		}
+		if query.Expand {
+			wire.Calls = &apiv1.LaunchCalls{Calls: l.Calls, Errors: l.Errors}
+		}
+		return wire
+	})
 }
 
 type createLaunchInput struct {

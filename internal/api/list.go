@@ -36,6 +36,20 @@ type SatelliteFilter struct {
 	Selector  string `query:"selector" maxLength:"1000" doc:"Keeps what has such labels, in Kubernetes' syntax: region=eu, tier!=staging, region in (eu,us), tier notin (dev), tier, !tier; with commas between, all of them." example:"region in (eu,us),tier!=dev"`
 }
 
+// NarrowInput narrows satellites, and the launch instances of all, by who made them, by
+// when they expire, and by what runs another version than is wanted.
+type NarrowInput struct {
+	CreatedBy     string `query:"created_by" maxLength:"200" doc:"Keeps what this account made." example:"neo"`
+	ExpiresBefore string `query:"expires_before" maxLength:"200" doc:"Keeps what expires before this, of a launch instance its satellite: a date, which begins at midnight UTC, a time in RFC 3339 form, or how long from now, such as 30d." example:"30d"`
+	ExpiresAfter  string `query:"expires_after" maxLength:"200" doc:"Keeps what does not expire before this; as expires_before." example:"2027-01-31"`
+	Behind        string `query:"behind" enum:"true,false" doc:"true keeps the launch instances that last said they run another version than is wanted, or the satellites that have such; false the others."`
+	BehindFor     string `query:"behind_for" maxLength:"200" doc:"Keeps those that are behind for as long at least: a number of minutes, hours, days or weeks, such as 30m, 12h, 7d or 2w." example:"7d"`
+}
+
+func (in NarrowInput) narrowing() control.Narrowing {
+	return control.Narrowing{CreatedBy: in.CreatedBy, ExpiresBefore: in.ExpiresBefore, ExpiresAfter: in.ExpiresAfter, Behind: in.Behind, BehindFor: in.BehindFor}
+}
+
 // LaunchFilter narrows launch instances to what they should run and how they do.
 type LaunchFilter struct {
 	Algorithm string `query:"algorithm" doc:"Keeps the launch instances whose satellite version has this algorithm: OWNER/NAME, or OWNER/NAME/HASH for one version of it." example:"neo/hello"`
@@ -147,7 +161,7 @@ func listed[D, W any](ctx context.Context, s *server, page control.Page[D], wire
 var sorted = map[string]string{
 	"listUsers": "accounts", "listUserKeys": "api_keys", "listAlgorithms": "algorithms", "listAlgorithmVersions": "algorithm_versions",
 	"listSatellites": "satellites", "listSatelliteVersions": "satellite_versions", "listSatelliteKeys": "satellite_keys",
-	"listLaunches": "launches", "listEvents": "events",
+	"listLaunches": "launches", "listEveryLaunch": "all_launches", "listEvents": "events",
 	"listMirrors": "mirrors", "listRegistries": "registries",
 	"listServiceAccounts": "accounts", "listTokenRules": "token_rules", "listOwnerUsage": "owner_usage", "listRepositoryUsage": "repository_usage",
 	"listQuotas": "quotas", "listRetentionRules": "retention_rules",

@@ -43,6 +43,7 @@ type listSatellitesInput struct {
 	ListInput
 	NameInput
 	SatelliteFilter
+	NarrowInput
 	ExpandAlgorithms
 }
 
@@ -50,7 +51,7 @@ func (s *server) listSatellites(ctx context.Context, in *listSatellitesInput) (*
 	c := callOf(ctx)
 	query := in.query()
 	query.Expand, query.Name = in.Expand != "", in.Name
-	query.Algorithm, query.Status, query.Selector = in.Algorithm, in.Status, in.Selector
+	query.Algorithm, query.Status, query.Selector, query.Narrowing = in.Algorithm, in.Status, in.Selector, in.narrowing()
 	page, err := c.control.ListSatellites(ctx, c.principal, query)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,22 @@ type Launch struct {
 	Wanted           int               `json:"wanted" doc:"Replicas of all algorithms that there should be."`
 }
 
+// ListedLaunch is a launch in the list of all satellites' launches.
+type ListedLaunch struct {
+	Launch
+	SatelliteName      string       `json:"satellite_name" example:"Edge Berlin"`
+	SatelliteExpiresAt time.Time    `json:"satellite_expires_at"`
+	LatestVersion      int          `json:"latest_version" doc:"The latest version of its satellite."`
+	BehindSince        *time.Time   `json:"behind_since" doc:"Since when it has run another version than satellite_version, as far as it reports; null: it does not."`
+	Calls              *LaunchCalls `json:"calls,omitempty" doc:"With expand=calls."`
+}
+
+// LaunchCalls are the calls of the last 24 hours.
+type LaunchCalls struct {
+	Calls  int64 `json:"calls"`
+	Errors int64 `json:"errors" doc:"Of the calls, those that failed."`
+}
+
 // LaunchDetail answers GET …/launches/{launch_id}: the launch and what it last
 // reported.
 type LaunchDetail struct {

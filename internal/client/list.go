@@ -42,6 +42,28 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 	return &page, nil
 }
 
+// LaunchesOptions ask for one page of the launches of all satellites; "" leaves a filter
+// out. Status may be several with commas between.
+type LaunchesOptions struct {
+	ListOptions
+	Status, Satellite, Algorithm, Owner, CreatedBy string
+	Behind, BehindFor, ExpiresBefore, ExpiresAfter string
+}
+
+// ListEveryLaunch lists the launch instances of all satellites.
+func (c *Client) ListEveryLaunch(ctx context.Context, o LaunchesOptions) (*apiv1.List[apiv1.ListedLaunch], error) {
+	query := o.query()
+	for name, value := range map[string]string{
+		"status": o.Status, "satellite": o.Satellite, "algorithm": o.Algorithm, "owner": o.Owner, "created_by": o.CreatedBy,
+		"behind": o.Behind, "behind_for": o.BehindFor, "expires_before": o.ExpiresBefore, "expires_after": o.ExpiresAfter,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	return list[apiv1.ListedLaunch](ctx, c, path("launches"), query)
+}
+
 // EventOptions ask for one page of the audit log; "" leaves a filter out.
 type EventOptions struct {
 	ListOptions

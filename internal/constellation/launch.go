@@ -59,6 +59,18 @@ func (l *Launch) Relaunch() bool {
 	return l.RunningVersion != nil && *l.RunningVersion != l.SatelliteVersion
 }
 
+// ListedLaunch is a launch in the list of all satellites' launches.
+type ListedLaunch struct {
+	Launch
+	SatelliteName string
+	LatestVersion int        // of its satellite
+	ExpiresAt     time.Time  // of its satellite
+	BehindSince   *time.Time // since when it has run another version than is wanted; nil: it does not
+	Health        int16      // its status in the order of the list, the worst first
+	SilentSince   *time.Time // when one that is stale was last heard of
+	Calls, Errors int64      // of the last 24 hours, where they were asked for
+}
+
 // LaunchReport is what a launch reports of its algorithms.
 type LaunchReport struct {
 	Engine     string            // which engine reports

@@ -28,9 +28,30 @@ type ListQuery struct {
 	Algorithm       string // of satellites and launches: only what runs this, OWNER/NAME or OWNER/NAME/HASH; "" is all
 	Status          string // of satellites and launches: only what has launches with this status; "" is all
 	Selector        string // of satellites and launches: only what has such labels, in Kubernetes' syntax; "" is all
-	Limit           int
-	Count           bool // say how many there are on all pages
-	Expand          bool // with the lists that are nested in rows, which are left out else
+	Narrowing
+	Limit  int
+	Count  bool // say how many there are on all pages
+	Expand bool // with the lists that are nested in rows, which are left out else
+}
+
+// Narrowing is what else lists of satellites, and of all their launches, are narrowed
+// to; "" is all.
+type Narrowing struct {
+	CreatedBy     string // who made it
+	ExpiresBefore string // the satellite expires before this: a date, a time, or how long from now
+	ExpiresAfter  string // it does not expire before this
+	Behind        string // true: it runs another version than is wanted, or a satellite has a launch that does; false
+	BehindFor     string // it has done so for as long at least, such as 7d
+	Satellite     string // of launches: the satellite's name or ID
+	Owner         string // of launches: they run something of this owner
+}
+
+// texts returns what a list is narrowed to, each under its name.
+func (n Narrowing) texts() map[string]string {
+	return map[string]string{
+		"created_by": n.CreatedBy, "expires_before": n.ExpiresBefore, "expires_after": n.ExpiresAfter,
+		"behind": n.Behind, "behind_for": n.BehindFor, "satellite": n.Satellite, "owner": n.Owner,
+	}
 }
 
 // CountLimit is up to how many a list is counted: one more is "more".
@@ -189,6 +210,15 @@ func (l listing[T]) parse(q ListQuery, of ...string) (postgres.List, error) {
 	if q.Selector != "" {
 		by = append(by, fmt.Sprintf("selector=%x", q.Selector)) // whose case counts
 	}
+	narrowed := q.texts()
+	for _, name := range slices.Sorted(maps.Keys(narrowed)) {
+		if text := narrowed[name]; text != "" {
+			by = append(by, fmt.Sprintf("%s=%x", name, text))
+		}
+		if utf8.RuneCountInString(narrowed[name]) > MaxQuery || !validText(narrowed[name]) {
+			v.Add(name, "%s has at most %d characters, in UTF-8", name, MaxQuery)
+		}
+	}
 	list.Of = narrowing(by)
 	constellation.CheckLabelSelector(&v, "selector", q.Selector)
 	if utf8.RuneCountInString(list.Q) > MaxQuery || !validText(list.Q) {
@@ -296,7 +326,7 @@ func Sorts() map[string]Sort {
 	return map[string]Sort{
 		accountListing.name: accountListing.sort(), algorithmListing.name: algorithmListing.sort(),
 		algorithmVersionListing.name: algorithmVersionListing.sort(), keyListing.name: keyListing.sort(),
-		eventListing.name: eventListing.sort(), launchListing.name: launchListing.sort(),
+		eventListing.name: eventListing.sort(), launchListing.name: launchListing.sort(), everyLaunchListing.name: everyLaunchListing.sort(),
 		satelliteListing.name: satelliteListing.sort(), satelliteKeyListing.name: satelliteKeyListing.sort(),
 		satelliteVersionListing.name: satelliteVersionListing.sort(),
 		destinationListing.name:      destinationListing.sort(), notificationRuleListing.name: notificationRuleListing.sort(), deliveryListing.name: deliveryListing.sort(),

@@ -18,7 +18,7 @@ import (
 
 // largeTables are those that grow with what users do.
 var largeTables = []string{
-	"satellites", "satellite_versions", "satellite_algorithms", "satellite_keys", "launches", "launch_reports", "launch_history", "events", "algorithm_versions",
+	"satellites", "satellite_versions", "satellite_algorithms", "satellite_keys", "launches", "launch_index", "launch_reports", "launch_history", "events", "algorithm_versions",
 }
 
 // How many rows a page of 25 may read of a large table. A search reads on until

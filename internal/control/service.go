@@ -83,6 +83,9 @@ type memory struct {
 	signer  *signer // nil until first used
 	stats   Stats
 	statsAt time.Time
+
+	launches   []LaunchTotal
+	launchesAt time.Time
 }
 
 // New makes a Service.

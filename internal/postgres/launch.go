@@ -19,27 +19,26 @@ var launchOrder = ordering{
 	search: "l.name_key",
 }
 
-// Launches returns a page of a satellite's launches.
-func (db *DB) Launches(ctx context.Context, satelliteID string, f RunFilter, l List) ([]constellation.Launch, error) {
-	return list[constellation.Launch](ctx, db, "list launches", listQuery{order: launchOrder, rows: selection{
-		columns: `l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
+// launchColumns are those of a launch l and its report r.
+const launchColumns = `l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
 			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
-			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds`,
-		from:  `launches l LEFT JOIN launch_reports r ON r.launch_id = l.id`,
-		where: and(`l.satellite_id = @satellite_id`, f.launches()),
+			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds`
+
+// Launches returns a page of a satellite's launches.
+func (db *DB) Launches(ctx context.Context, satelliteID string, f RunFilter, l List) ([]constellation.Launch, error) {
+	return list[constellation.Launch](ctx, db, "list launches", listQuery{order: launchOrder, rows: selection{
+		columns: launchColumns,
+		from:    `launches l LEFT JOIN launch_reports r ON r.launch_id = l.id`,
+		where:   and(`l.satellite_id = @satellite_id`, f.launches()),
 	}, args: f.args(pgx.NamedArgs{"satellite_id": satelliteID})}, l)
 }
 
 // Launch returns a launch by its id, whichever satellite it is of.
 func (db *DB) Launch(ctx context.Context, id string) (*constellation.Launch, error) {
 	return collectOne[constellation.Launch](ctx, db, "get launch", `
-		SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
-			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
-			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
-			coalesce(r.status_reason, '') AS status_reason, r.status_since, coalesce(r.ready, 0) AS ready,
-			coalesce(r.wanted, 0) AS wanted, coalesce(r.interval_seconds, 0) AS report_seconds
+		SELECT `+launchColumns+`
 		FROM launches l LEFT JOIN launch_reports r ON r.launch_id = l.id
 		WHERE l.id = @id`,
 		pgx.NamedArgs{"id": id}, noLaunch(id))

@@ -51,6 +51,9 @@ type listQuery struct {
 	// within, in place of rows, has the page in it already: for one that an
 	// index alone chooses.
 	within func(keyset) selection
+	// counted is what there is to count, where that is less than the rows; its order
+	// is no matter.
+	counted func(keyset) string
 }
 
 // list returns a page of a list, and counts all pages when that is asked for.
@@ -63,6 +66,9 @@ func list[T any](ctx context.Context, db *DB, what string, q listQuery, l List) 
 	every := l
 	every.After, every.Limit = nil, CountLimit+1
 	sql, args = q.page(every)
+	if q.counted != nil {
+		sql = q.counted(q.order.keyset(every, args))
+	}
 	type counted struct{ Count int }
 	found, err := collect[counted](ctx, db, what, "SELECT count(*)::int AS count FROM ("+sql+") every_page", args)
 	if err == nil {
@@ -132,6 +138,9 @@ type ordering struct {
 	sorts  map[string]column
 	id     column
 	search string
+	// groups are what goes before some of the sorts, a smallint; a position's key
+	// begins with it, in one digit.
+	groups map[string]string
 }
 
 // selection is a query in its parts; where is one condition, "" is none.
@@ -180,6 +189,10 @@ func (o ordering) keyset(l List, args pgx.NamedArgs) keyset {
 		compare, direction = "<", "DESC"
 	}
 	k := keyset{list: l, order: key.expr + " " + direction + ", " + o.id.expr + " " + direction}
+	group := o.groups[l.Sort]
+	if group != "" {
+		k.order = group + " " + direction + ", " + k.order
+	}
 	if l.Q != "" {
 		k.search = o.search + " LIKE @pattern"
 		args["pattern"] = likeEscaper.Replace(l.Q) + "%"
@@ -194,7 +207,10 @@ func (o ordering) keyset(l List, args pgx.NamedArgs) keyset {
 		}
 		k.search, args["name"] = strings.Join(conditions, " AND "), l.Name
 	}
-	if l.After != nil {
+	if l.After != nil && group != "" && l.After.Key != "" {
+		k.after = "(" + group + ", " + key.expr + ", " + o.id.expr + ") " + compare + " (@after_group::text::smallint, @after_key::text::" + key.kind + ", @after_id::text::" + o.id.kind + ")"
+		args["after_group"], args["after_key"], args["after_id"] = l.After.Key[:1], l.After.Key[1:], l.After.ID
+	} else if l.After != nil {
 		k.after = "(" + key.expr + ", " + o.id.expr + ") " + compare + " (@after_key::text::" + key.kind + ", @after_id::text::" + o.id.kind + ")"
 		args["after_key"], args["after_id"] = l.After.Key, l.After.ID
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -9,11 +10,23 @@ import (
 )
 
 // RunFilter narrows satellites and launches to what runs an algorithm, one
-// version of it, has a status, or is chosen by its labels; the zero value is all.
+// version of it, has a status, or is chosen by its labels, by who made it, by when it
+// expires, or by what runs another version than is wanted; the zero value is all.
 type RunFilter struct {
 	AlgorithmID, VersionID string
 	Status                 constellation.LaunchStatus
 	Selector               constellation.LabelSelector
+
+	CreatedBy                   string
+	ExpiresBefore, ExpiresAfter *time.Time // of satellites
+	Behind                      *bool      // false: those that run what is wanted, or nothing that is known
+	BehindBy                    *time.Time // they were behind then already
+
+	// Of launches of all satellites.
+	Statuses    []constellation.LaunchStatus // empty: all
+	SatelliteID string
+	OwnerKey    string // the folded name of an owner of whom they run something
+	Few         bool   // they are known to be few
 }
 
 // uses is what of satellites' versions has the algorithm.
@@ -28,7 +41,59 @@ func (f RunFilter) args(args pgx.NamedArgs) pgx.NamedArgs {
 	for i, r := range f.Selector.Requirements {
 		args[labelArg(i)] = labelTerms(r)
 	}
+	for name, at := range map[string]*time.Time{"expires_before": f.ExpiresBefore, "expires_after": f.ExpiresAfter, "behind_by": f.BehindBy} {
+		if at != nil {
+			args[name] = *at
+		}
+	}
+	for name, text := range map[string]string{"created_by": f.CreatedBy, "of_satellite": f.SatelliteID, "owner": f.OwnerKey} {
+		if text != "" {
+			args[name] = text
+		}
+	}
 	return args
+}
+
+// expiry returns the condition that satellites expire when they should.
+func (f RunFilter) expiry() (condition string) {
+	if f.ExpiresBefore != nil {
+		condition = "s.expires_at < @expires_before"
+	}
+	if f.ExpiresAfter != nil {
+		condition = and(condition, "s.expires_at >= @expires_after")
+	}
+	return condition
+}
+
+// behind returns the condition that launches are behind, or are not.
+func (f RunFilter) behind() string {
+	switch {
+	case f.BehindBy != nil:
+		return "n.behind_since <= @behind_by"
+	case f.Behind == nil:
+		return ""
+	case *f.Behind:
+		return "n.behind_since < 'infinity'"
+	}
+	return "n.behind_since = 'infinity'"
+}
+
+// satellites returns the condition of satellites, but for what they run.
+func (f RunFilter) satellites() string {
+	condition := and(satelliteStatus[f.Status], f.labels("s"))
+	if f.CreatedBy != "" {
+		condition = and(condition, "s.created_by = @created_by")
+	}
+	condition = and(condition, f.expiry())
+	switch {
+	case f.BehindBy != nil:
+		condition = and(condition, "EXISTS (SELECT FROM launch_index n WHERE n.satellite_id = s.id AND n.behind_since < 'infinity' AND n.behind_since <= @behind_by)")
+	case f.Behind != nil && *f.Behind:
+		condition = and(condition, "EXISTS (SELECT FROM launch_index n WHERE n.satellite_id = s.id AND n.behind_since < 'infinity')")
+	case f.Behind != nil:
+		condition = and(condition, "NOT EXISTS (SELECT FROM launch_index n WHERE n.satellite_id = s.id AND n.behind_since < 'infinity')")
+	}
+	return condition
 }
 
 // satelliteStatus are the satellites that have a launch with a status. Each is the
@@ -76,7 +141,10 @@ func (f RunFilter) near() int {
 // run is in the first of them; one that few run is found by its uses, which are
 // then put in order.
 func (f RunFilter) chosenByUse(k keyset) string {
-	near := selection{columns: "s.*", from: "satellites s", where: chosen.where}.sql(k.order, "@near", k.search, k.after, f.labels("s"))
+	only := f
+	only.Status, only.Selector = "", constellation.LabelSelector{}
+	rest := only.satellites()
+	near := selection{columns: "s.*", from: "satellites s", where: chosen.where}.sql(k.order, "@near", k.search, k.after, and(f.labels("s"), rest))
 	runs := selection{columns: "s.id", from: "(" + near + ") s", where: `EXISTS (
 			SELECT FROM ` + uses + ` AND x.satellite_id = s.id AND x.number = s.latest_version)`}
 	all := selection{columns: "s.id", from: "users u JOIN satellites s ON s.id = u.id", where: chosen.where}
@@ -88,7 +156,7 @@ func (f RunFilter) chosenByUse(k keyset) string {
 				AND (SELECT count(*) FROM near) < @limit)
 		SELECT id FROM near WHERE (SELECT count(*) FROM near) = @limit
 		UNION ALL
-		(` + all.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status], f.labels("s")) + `)`
+		(` + all.sql(k.order, "@limit", k.search, k.after, f.satellites()) + `)`
 }
 
 // and joins two conditions, of which either may be "".

@@ -93,6 +93,18 @@ func TestListsAreTheSQLOfTheirGoldenFiles(t *testing.T) {
 			_, err := db.Launches(ctx, id, postgres.RunFilter{}, l)
 			return err
 		}},
+		{"every_launch", id, map[string]string{"name": "berlin", "created_at": never, "last_seen_at": never, "behind_since": never, "status": "1berlin"}, func(ctx context.Context, l postgres.List) error {
+			_, err := db.EveryLaunch(ctx, postgres.RunFilter{}, l)
+			return err
+		}},
+		{"every_launch_narrowed", id, map[string]string{"name": "berlin", "behind_since": never, "status": "1berlin"}, func(ctx context.Context, l postgres.List) error {
+			_, err := db.EveryLaunch(ctx, narrowest(id, since), l)
+			return err
+		}},
+		{"satellites_narrowed", id, map[string]string{"name": "edge", "expires_at": never}, func(ctx context.Context, l postgres.List) error {
+			_, err := db.Satellites(ctx, "", postgres.RunFilter{CreatedBy: "neo", ExpiresBefore: &since, ExpiresAfter: &since, Behind: new(true)}, l)
+			return err
+		}},
 		{"events", number, map[string]string{"at": never}, func(ctx context.Context, l postgres.List) error {
 			_, err := db.Events(ctx, postgres.EventFilter{Actor: "neo", Since: &since}, l)
 			return err
@@ -129,6 +141,15 @@ func TestListsAreTheSQLOfTheirGoldenFiles(t *testing.T) {
 			}
 		}
 		golden(t, filepath.Join("testdata", "list", test.name+".sql"), got.String())
+	}
+}
+
+// narrowest narrows launches by all that there is.
+func narrowest(id string, at time.Time) postgres.RunFilter {
+	return postgres.RunFilter{
+		AlgorithmID: id, OwnerKey: "neo", SatelliteID: id, CreatedBy: "neo", ExpiresBefore: &at, ExpiresAfter: &at, BehindBy: &at,
+		Statuses: []constellation.LaunchStatus{constellation.LaunchStale, constellation.LaunchDegraded},
+		Selector: constellation.LabelSelector{Requirements: []constellation.LabelRequirement{{Key: "region", Operator: constellation.LabelIn, Values: []string{"eu"}}}},
 	}
 }
 

@@ -81,8 +81,8 @@ func (f RunFilter) chosen(k keyset, onlyID string) string {
 	switch {
 	case f.AlgorithmID != "":
 		return f.chosenByUse(k)
-	case f.Status != "" || !f.Selector.Empty():
-		return chosen.sql(k.order, "@limit", k.search, k.after, satelliteStatus[f.Status], f.labels("s"))
+	case f.satellites() != "":
+		return chosen.sql(k.order, "@limit", k.search, k.after, f.satellites())
 	case k.list.Sort == "name" && k.list.anywhere() && onlyID == "":
 		return chosenByName(k)
 	}

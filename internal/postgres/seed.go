@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,9 +30,15 @@ const (
 )
 
 var (
-	seedCities = []string{"Berlin", "Paris", "Osaka", "Lima", "Oslo", "Nairobi", "Quito", "Perth", "Turin", "Dakar", "Malmö", "Leeds", "Kyoto", "Porto", "Tampa", "Basel", "İzmir", "Łódź", "São Paulo", "Zürich"}
-	seedUses   = []string{"Edge", "Factory", "Warehouse", "Clinic", "Harbour", "Lab", "Store", "Depot", "Turbine", "Campus", "Archive", "Airport", "Mine"}
+	seedRegions = []string{"eu", "eu", "ap", "sa", "eu", "af", "sa", "ap", "eu", "af", "eu", "eu", "ap", "eu", "us", "eu", "eu", "eu", "sa", "eu"} // of the cities
+	seedTiers   = []string{"prod", "prod", "prod", "staging", "prod", "prod", "dev", "prod", "prod", "staging"}
+	seedCities  = []string{"Berlin", "Paris", "Osaka", "Lima", "Oslo", "Nairobi", "Quito", "Perth", "Turin", "Dakar", "Malmö", "Leeds", "Kyoto", "Porto", "Tampa", "Basel", "İzmir", "Łódź", "São Paulo", "Zürich"}
+	seedUses    = []string{"Edge", "Factory", "Warehouse", "Clinic", "Harbour", "Lab", "Store", "Depot", "Turbine", "Campus", "Archive", "Airport", "Mine"}
 )
+
+// seedHealth has launches behind for as long as those that report late have been silent,
+// or since they were made.
+const seedHealth = `UPDATE launch_index SET behind_since = least(seen_at, created_at + interval '1 day') WHERE behind_since < 'infinity'`
 
 // Seed fills an empty database, and vacuums it.
 func (db *DB) Seed(ctx context.Context, s Seed) error {
@@ -49,7 +56,7 @@ func (db *DB) Seed(ctx context.Context, s Seed) error {
 				return err
 			}
 		}
-		return nil
+		return db.exec(ctx, "order what was reported", seedHealth, nil)
 	})
 	if err != nil {
 		return err
@@ -102,11 +109,11 @@ func (r *seeding) tables() []seedTable {
 		{"owners", []string{"id", "name", "name_key", "created_at"}, seedOwners, r.owner},
 		{"algorithms", []string{"id", "owner_id", "name", "repository", "created_at", "created_by"}, seedAlgorithms, r.algorithm},
 		{"algorithm_versions", []string{"id", "algorithm_id", "git_hash", "semantic_version", "state", "digest", "media_type", "size", "platforms", "runtime", "created_at", "created_by"}, seedAlgorithms * seedVersions, r.algorithmVersion},
-		{"satellites", []string{"id", "name", "name_key", "expires_at", "created_at", "created_by", "updated_at", "updated_by", "revision", "latest_version", "launch_count", "launches_up", "launches_degraded", "launches_stale"}, r.Satellites, r.satellite},
+		{"satellites", []string{"id", "name", "name_key", "expires_at", "created_at", "created_by", "updated_at", "updated_by", "revision", "latest_version", "launch_count", "launches_up", "launches_degraded", "launches_stale", "labels", "label_terms"}, r.Satellites, r.satellite},
 		{"satellite_versions", []string{"satellite_id", "number", "created_at", "created_by"}, 2 * r.Satellites, r.satelliteVersion},
 		{"satellite_algorithms", []string{"satellite_id", "number", "position", "vanity_url", "algorithm_version_id", "replicas"}, 4 * r.Satellites, r.satelliteAlgorithm},
 		{"satellite_keys", []string{"id", "satellite_id", "name", "name_key", "prefix", "sha256", "created_at", "created_by"}, r.Satellites, r.satelliteKey},
-		{"launches", []string{"id", "satellite_id", "satellite_version", "name", "name_key", "description", "token_sealed", "token_sha256", "created_at", "created_by", "updated_at", "updated_by", "revision"}, r.Launches, r.launch},
+		{"launches", []string{"id", "satellite_id", "satellite_version", "name", "name_key", "description", "token_sealed", "token_sha256", "created_at", "created_by", "updated_at", "updated_by", "revision", "labels", "label_terms"}, r.Launches, r.launch},
 		{"launch_reports", []string{"launch_id", "first_seen_at", "last_seen_at", "running_version", "system_version", "status", "status_reason", "status_since", "ready", "wanted"}, r.Reports, r.report},
 		{"events", []string{"at", "actor", "action", "target_kind", "target_id", "target_name", "after", "address"}, r.Satellites + r.Launches, r.event},
 	}
@@ -140,8 +147,16 @@ func (r *seeding) satelliteName(i int) string {
 	return fmt.Sprintf("%s %s %06d", seedUses[i%len(seedUses)], seedCities[i/len(seedUses)%len(seedCities)], i)
 }
 
+// expiry is three years after a satellite was made; of some two, so that a few end soon.
+func (r *seeding) expiry(i int) time.Time {
+	if i%8 == 3 {
+		return r.at(i).AddDate(2, 0, 7)
+	}
+	return r.at(i).AddDate(3, 0, 0)
+}
+
 func (r *seeding) satellite(i int) ([]any, error) {
-	name, at := r.satelliteName(i), r.at(i)
+	name, at, labels := r.satelliteName(i), r.at(i), r.satelliteLabels(i)
 	count, up, degraded, stale := 0, 0, 0, 0
 	for launch := i; launch < r.Launches; launch += r.Satellites {
 		count++
@@ -157,7 +172,12 @@ func (r *seeding) satellite(i int) ([]any, error) {
 			stale++
 		}
 	}
-	return []any{r.satellites[i], name, constellation.Fold(name), at.AddDate(3, 0, 0), at, seedActor, at, seedActor, int64(2), 2, count, up, degraded, stale}, nil
+	return []any{r.satellites[i], name, constellation.Fold(name), r.expiry(i), at, seedActor, at, seedActor, int64(2), 2, count, up, degraded, stale, labels, labels.Terms()}, nil
+}
+
+// satelliteLabels are what the i-th satellite is chosen by: where it is and what for.
+func (r *seeding) satelliteLabels(i int) constellation.Labels {
+	return constellation.Labels{"region": seedRegions[i/len(seedUses)%len(seedCities)], "tier": seedTiers[(i*7+i/10)%len(seedTiers)], "use": strings.ToLower(seedUses[i%len(seedUses)])}
 }
 
 func (r *seeding) satelliteVersion(i int) ([]any, error) {
@@ -185,8 +205,9 @@ func (r *seeding) launch(i int) ([]any, error) {
 		return nil, err
 	}
 	name, at := r.launchName(i), r.at(i)
+	labels := constellation.Labels{"region": seedRegions[i%len(seedCities)], "tier": seedTiers[(i*7+i/10)%len(seedTiers)], "site": fmt.Sprintf("site-%d", i/1000)}
 	return []any{
-		r.launches[i], satellite, i%2 + 1, name, constellation.Fold(name), "The cluster in the basement", sealed, sha256, at, seedActor, at, seedActor, int64(1),
+		r.launches[i], satellite, i%2 + 1, name, constellation.Fold(name), "The cluster in the basement", sealed, sha256, at, seedActor, at, seedActor, int64(1), labels, labels.Terms(),
 	}, nil
 }
 
@@ -206,7 +227,11 @@ func (r *seeding) report(i int) ([]any, error) {
 	if seedStatus(i) == constellation.LaunchStale {
 		seen = r.at(i)
 	}
-	return []any{r.launches[i], r.at(i), seen, i%2 + 1, "v1", string(seedStatus(i)), "all 3 replicas are ready", seen, 3, 3}, nil
+	running := i%2 + 1
+	if i%25 == 7 { // behind
+		running = 3 - running
+	}
+	return []any{r.launches[i], r.at(i), seen, running, "v1", string(seedStatus(i)), "all 3 replicas are ready", seen, 3, 3}, nil
 }
 
 func (r *seeding) event(i int) ([]any, error) {

@@ -53,6 +53,7 @@ type Config struct {
 	requireIfMatch    bool
 	outboundAllow     []string
 	catalogPage       int
+	metricsLabels     []string
 	logFormat         string
 	logLevel          string
 	otlpEndpoint      string
@@ -117,6 +118,7 @@ func (c *Config) addServeFlags(flags *pflag.FlagSet) {
 	setting(flags.StringVar, &c.storageKeepFree, "storage-keep-free", "256MB", "refuse uploads that would leave less of the disk free on which the images are in a folder, so that a database there goes on and space can be freed; 0 for none")
 	setting(flags.DurationVar, &c.heartbeatInterval, "heartbeat-interval", 30*time.Second, "tell satellites to report this often, in whole seconds")
 	setting(flags.IntVar, &c.catalogPage, "catalog-page", 100, "list this many repositories at a time in /v2/_catalog when a client does not say, 1 to 10000; it may ask for 1000 by itself, or for as many")
+	setting(flags.StringSliceVar, &c.metricsLabels, "metrics-labels", nil, "count launch instances in /metrics by the values of these labels too, such as region,tier: at most 5 labels, of each the 50 most common values")
 	c.AddSpaceFlags(flags)
 	setting(flags.StringVar, &c.space.schedule, "gc-schedule", "30 3 * * *", "when to remove from the registry what nothing needs, as in a crontab and in UTC; off for never")
 	setting(flags.DurationVar, &c.stopDelay, "stop-delay", time.Second, "when stopping, first answer /readyz with 503 for this long, so that load balancers look elsewhere")
@@ -287,6 +289,9 @@ func (c *Config) check() error {
 	}
 	if c.catalogPage < 1 || c.catalogPage > 10000 {
 		return command.UsageError{Err: fmt.Errorf("--catalog-page is from 1 to 10000; not %d", c.catalogPage)}
+	}
+	if err := c.checkMetricsLabels(); err != nil {
+		return err
 	}
 	if c.stopTimeout <= 0 {
 		return command.UsageError{Err: fmt.Errorf("--stop-timeout is longer than 0; not %s", c.stopTimeout)}

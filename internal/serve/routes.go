@@ -28,7 +28,7 @@ func (m *mothership) routes(ctx context.Context, c *Config, ready *httpserve.Rea
 	if err != nil {
 		return nil, err
 	}
-	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}, m.tracer.Collector()}, m.jobs.Collectors(), m.notify.Collectors(), m.limits.Collectors(), expiry(m.acme))...)
+	metrics := httpserve.NewMetrics(m.build.Version, m.build.Commit, slices.Concat(poolMetrics(m), []prometheus.Collector{totals{m.control}, launchTotals{m.control, c.metricsLabels}, backupState{m.db, c.backup.target != ""}, importTotals{m.control}, mirrorTotals{m.control}, clocks{m.control}, auditState{m.control}, m.tracer.Collector()}, m.jobs.Collectors(), m.notify.Collectors(), m.limits.Collectors(), expiry(m.acme))...)
 	rest := api.New(m.control, api.Options{PublicURL: m.publicURL, Version: m.build.Version, Stopping: ctx.Done(), RequireIfMatch: c.requireIfMatch, Limits: m.limits})
 	bodies := httpserve.NewBodies(MaxBodies, MaxBodies/4)
 	images := httpserve.Rooted(registry.New(m.control, m.storage, registry.Options{Log: m.log, Bodies: bodies, CatalogPage: c.catalogPage, Limits: m.limits}))

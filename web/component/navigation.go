@@ -17,7 +17,7 @@ const AccountURL = "/account"
 // Navigation returns what someone of that role finds at the side of every page.
 func Navigation(role string) []Group {
 	groups := []Group{{Entries: []Entry{
-		{"constellation", "Constellation", "/"}, {"algorithms", "Algorithms", "/algorithms"},
+		{"constellation", "Constellation", "/"}, {"launches", "Launches", "/launches"}, {"algorithms", "Algorithms", "/algorithms"},
 	}}}
 	if role == string(constellation.RoleAdmin) {
 		groups = append(groups, adminGroup...)

@@ -12,7 +12,7 @@ import (
 var values = Values{URL: "https://mothership.example.com:8443", Host: "mothership.example.com:8443", FQDN: "mothership.example.com:8443", Version: "1.2.3"}
 
 // pages are the links of the guide that are no chapters.
-var pages = []string{"/", "/algorithms/import", "/account", "/users", "/system", "/system/owners", "/system/repositories", "/system/retention", "/system/backups", "/token-rules", "/registries", "/algorithms", "/docs/api"}
+var pages = []string{"/", "/launches", "/algorithms/import", "/account", "/users", "/system", "/system/owners", "/system/repositories", "/system/retention", "/system/backups", "/token-rules", "/registries", "/algorithms", "/docs/api"}
 
 func TestGuideIsWhole(t *testing.T) {
 	t.Parallel()

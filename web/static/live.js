@@ -127,7 +127,8 @@ function announce(said) {
 
 // heard takes a list of satellites that changed; "*" is any number of them.
 function heard(changed) {
-  const concerns = location.pathname.replace(/\/*$/, '/') === root || changed.some((id) => id === '*' || location.pathname.includes(id));
+  const here = location.pathname.replace(/\/*$/, '/');
+  const concerns = here === root || here === `${root}launches/` || changed.some((id) => id === '*' || location.pathname.includes(id));
   if (concerns && asked === undefined) asked = setTimeout(refresh, 300 + Math.random() * 700);
 }
 // Times in words, counts and charts grow old without a change.

@@ -70,7 +70,7 @@ var walkedLayers = []layers{
 // editor, which is the one that is walked.
 var wholePages = []string{
 	"/", "/account", "/algorithms", "/algorithms/import", "/algorithms/push", "/algorithms/{owner}/{name}", "/algorithms/{owner}/{name}/{hash}", "/audit", "/audit/export.csv", "/audit/export.json",
-	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/registries", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
+	"/docs", "/docs/api", "/docs/{chapter}", "/find", "/invitation", "/launches", "/live", "/login", "/login/{provider}", "/login/{provider}/callback", "/satellites/new", "/satellites/new/algorithm", "/satellites/new/schedule", "/registries", "/notifications", "/notifications/log", "/notifications/rules", ofSatellite, ofSatellite + "/activity", ofSatellite + "/algorithms",
 	ofSatellite + "/authentication", ofSatellite + "/edit", ofSatellite + "/versions", ofSatellite + "/versions/compare", "/setup", "/system", "/system/owners", "/system/repositories", "/system/retention", "/system/backups", "/token-rules", "/users", ofUser,
 }
 
