@@ -150,17 +150,40 @@ func (f RunFilter) everywhere(k keyset) string {
 		(` + all.sql(k.order, "@limit", k.search, k.after, "(SELECT count(*) FROM first) < @limit") + `)`
 }
 
-// counted are launches to count, up to a limit. In the order of their ids what the filter
-// has is nowhere rarer than elsewhere.
+// counted are launches to count, up to a limit, in no order.
 func (f RunFilter) counted(k keyset) string {
-	if f.narrow(k.search) {
-		return f.all().sql("n.launch_id", "@limit", k.search)
+	if !f.narrow(k.search) {
+		return f.walk(k, "@limit")
 	}
-	return f.walk(k, "@limit")
+	all := f.all()
+	where := []string{all.where}
+	if k.search != "" {
+		where = append(where, k.search)
+	}
+	return "SELECT " + all.columns + "\nFROM " + all.from + "\nWHERE " + strings.Join(where, "\n\tAND ") + "\nLIMIT @limit"
 }
 
+// byIndex has a transaction's queries go by indexes, also where the planner takes most
+// of a table's rows for what is looked for: it reads tables from their start then, and
+// does not know how long it will.
+const byIndex = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
+
 // EveryLaunch returns a page of the launches of all satellites.
-func (db *DB) EveryLaunch(ctx context.Context, f RunFilter, l List) ([]constellation.ListedLaunch, error) {
+func (db *DB) EveryLaunch(ctx context.Context, f RunFilter, l List) (page []constellation.ListedLaunch, err error) {
+	if l.Q == "" && l.Name == "" && !f.narrow("") {
+		return db.everyLaunch(ctx, f, l)
+	}
+	err = db.Transact(ctx, func(db *DB) error {
+		if err := db.exec(ctx, "set how to plan", byIndex, nil); err != nil {
+			return err
+		}
+		page, err = db.everyLaunch(ctx, f, l)
+		return err
+	})
+	return page, err
+}
+
+func (db *DB) everyLaunch(ctx context.Context, f RunFilter, l List) ([]constellation.ListedLaunch, error) {
 	return list[constellation.ListedLaunch](ctx, db, "list launches of all satellites", listQuery{
 		order: everyLaunchOrder,
 		within: func(k keyset) selection {

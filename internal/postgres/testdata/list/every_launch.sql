@@ -37,6 +37,12 @@ ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
 
 -- by behind_since: search
+begin
+
+-- by behind_since: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
+-- by behind_since: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
@@ -87,6 +93,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by behind_since: search
+commit
+
+-- by behind_since: search in two letters
+begin
+
+-- by behind_since: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by behind_since: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -140,6 +155,9 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by behind_since: search in two letters
+commit
+
 -- by behind_since: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -181,6 +199,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by behind_since: next page, descending, with a search and counted
+begin
+
+-- by behind_since: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by behind_since: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -240,12 +264,14 @@ ORDER BY n.behind_since DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by behind_since: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id
 WHERE n.health = ANY (@healths::smallint[])
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by behind_since: next page, descending, with a search and counted
+commit
 
 -- by created_at: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -284,6 +310,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.created_at ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by created_at: search
+begin
+
+-- by created_at: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by created_at: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -337,6 +369,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.created_at ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by created_at: search
+commit
+
+-- by created_at: search in two letters
+begin
+
+-- by created_at: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by created_at: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -389,6 +430,9 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.created_at ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by created_at: search in two letters
+commit
+
 -- by created_at: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -430,6 +474,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.created_at ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by created_at: next page, descending, with a search and counted
+begin
+
+-- by created_at: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by created_at: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -489,12 +539,14 @@ ORDER BY n.created_at DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by created_at: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id
 WHERE n.health = ANY (@healths::smallint[])
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by created_at: next page, descending, with a search and counted
+commit
 
 -- by last_seen_at: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -533,6 +585,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.seen_at ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by last_seen_at: search
+begin
+
+-- by last_seen_at: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by last_seen_at: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -586,6 +644,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.seen_at ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by last_seen_at: search
+commit
+
+-- by last_seen_at: search in two letters
+begin
+
+-- by last_seen_at: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by last_seen_at: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -638,6 +705,9 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.seen_at ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by last_seen_at: search in two letters
+commit
+
 -- by last_seen_at: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -679,6 +749,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.seen_at ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by last_seen_at: next page, descending, with a search and counted
+begin
+
+-- by last_seen_at: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by last_seen_at: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -738,12 +814,14 @@ ORDER BY n.seen_at DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by last_seen_at: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id
 WHERE n.health = ANY (@healths::smallint[])
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by last_seen_at: next page, descending, with a search and counted
+commit
 
 -- by name: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -782,6 +860,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by name: search
+begin
+
+-- by name: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by name: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -835,6 +919,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by name: search
+commit
+
+-- by name: search in two letters
+begin
+
+-- by name: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by name: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -887,6 +980,9 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by name: search in two letters
+commit
+
 -- by name: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -928,6 +1024,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by name: next page, descending, with a search and counted
+begin
+
+-- by name: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by name: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -987,12 +1089,14 @@ ORDER BY n.name_key DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id
 WHERE n.health = ANY (@healths::smallint[])
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by name: next page, descending, with a search and counted
+commit
 
 -- by status: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -1031,6 +1135,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by status: search
+begin
+
+-- by status: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by status: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -1084,6 +1194,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by status: search
+commit
+
+-- by status: search in two letters
+begin
+
+-- by status: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by status: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -1136,6 +1255,9 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by status: search in two letters
+commit
+
 -- by status: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -1177,6 +1299,12 @@ LIMIT @limit) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by status: next page, descending, with a search and counted
+begin
+
+-- by status: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by status: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -1236,10 +1364,12 @@ ORDER BY n.health DESC, n.name_key DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by status: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id
 WHERE n.health = ANY (@healths::smallint[])
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by status: next page, descending, with a search and counted
+commit
 

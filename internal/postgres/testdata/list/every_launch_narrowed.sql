@@ -1,4 +1,10 @@
 -- by behind_since: first page
+begin
+
+-- by behind_since: first page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
+-- by behind_since: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
 			coalesce(r.system_version, '') AS system_version, coalesce(r.status, 'never_seen') AS status,
@@ -46,6 +52,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by behind_since: first page
+commit
+
+-- by behind_since: search
+begin
+
+-- by behind_since: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by behind_since: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -97,6 +112,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by behind_since: search
+commit
+
+-- by behind_since: search in two letters
+begin
+
+-- by behind_since: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by behind_since: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -146,6 +170,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by behind_since: search in two letters
+commit
+
+-- by behind_since: next page
+begin
+
+-- by behind_since: next page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by behind_since: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -199,6 +232,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.behind_since ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by behind_since: next page
+commit
+
+-- by behind_since: next page, descending, with a search and counted
+begin
+
+-- by behind_since: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by behind_since: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -253,14 +295,22 @@ ORDER BY n.behind_since DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by behind_since: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id
 WHERE n.health = ANY (@healths::smallint[]) AND n.behind_since <= @behind_by AND l.created_by = @created_by AND l.label_terms && @label_terms_0::text[] AND l.label_terms <> '{}' AND l.satellite_id = @of_satellite AND s.expires_at < @expires_before AND s.expires_at >= @expires_after AND (l.satellite_id, l.satellite_version) IN (SELECT x.satellite_id, x.number FROM satellite_uses x JOIN algorithm_versions v ON v.id = x.algorithm_version_id
 			JOIN algorithms a ON a.id = v.algorithm_id JOIN owners o ON o.id = a.owner_id
 			WHERE o.name_key = @owner AND a.id = @algorithm_id AND (@version_id = '' OR v.id = nullif(@version_id, '')::uuid))
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by behind_since: next page, descending, with a search and counted
+commit
+
+-- by name: first page
+begin
+
+-- by name: first page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by name: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -308,6 +358,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by name: first page
+commit
+
+-- by name: search
+begin
+
+-- by name: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by name: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -357,6 +416,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by name: search
+commit
+
+-- by name: search in two letters
+begin
+
+-- by name: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by name: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -404,6 +472,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by name: search in two letters
+commit
+
+-- by name: next page
+begin
+
+-- by name: next page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by name: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -455,6 +532,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by name: next page
+commit
+
+-- by name: next page, descending, with a search and counted
+begin
+
+-- by name: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by name: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -507,14 +593,22 @@ ORDER BY n.name_key DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by name: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id
 WHERE n.health = ANY (@healths::smallint[]) AND n.behind_since <= @behind_by AND l.created_by = @created_by AND l.label_terms && @label_terms_0::text[] AND l.label_terms <> '{}' AND l.satellite_id = @of_satellite AND s.expires_at < @expires_before AND s.expires_at >= @expires_after AND (l.satellite_id, l.satellite_version) IN (SELECT x.satellite_id, x.number FROM satellite_uses x JOIN algorithm_versions v ON v.id = x.algorithm_version_id
 			JOIN algorithms a ON a.id = v.algorithm_id JOIN owners o ON o.id = a.owner_id
 			WHERE o.name_key = @owner AND a.id = @algorithm_id AND (@version_id = '' OR v.id = nullif(@version_id, '')::uuid))
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by name: next page, descending, with a search and counted
+commit
+
+-- by status: first page
+begin
+
+-- by status: first page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by status: first page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -562,6 +656,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by status: first page
+commit
+
+-- by status: search
+begin
+
+-- by status: search
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by status: search
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -611,6 +714,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by status: search
+commit
+
+-- by status: search in two letters
+begin
+
+-- by status: search in two letters
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by status: search in two letters
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -658,6 +770,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 			JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id LEFT JOIN launch_reports r ON r.launch_id = n.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
+
+-- by status: search in two letters
+commit
+
+-- by status: next page
+begin
+
+-- by status: next page
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 
 -- by status: next page
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
@@ -709,6 +830,15 @@ LIMIT @limit)) found JOIN launch_index n ON n.launch_id = found.launch_id
 ORDER BY n.health ASC, n.name_key ASC, n.launch_id ASC
 LIMIT @limit
 
+-- by status: next page
+commit
+
+-- by status: next page, descending, with a search and counted
+begin
+
+-- by status: next page, descending, with a search and counted
+SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+
 -- by status: next page, descending, with a search and counted
 SELECT l.id, l.satellite_id, l.satellite_version, l.name, l.description, l.created_at, l.created_by,
 			l.updated_at, l.updated_by, l.revision, l.labels, r.first_seen_at, r.last_seen_at, r.running_version,
@@ -761,12 +891,14 @@ ORDER BY n.health DESC, n.name_key DESC, n.launch_id DESC
 LIMIT @limit
 
 -- by status: next page, descending, with a search and counted
-SELECT count(*)::int AS count FROM (SELECT count(*)::int AS count FROM (SELECT n.launch_id
+SELECT count(*)::int AS count FROM (SELECT n.launch_id
 FROM launch_index n JOIN launches l ON l.id = n.launch_id JOIN satellites s ON s.id = n.satellite_id
 WHERE n.health = ANY (@healths::smallint[]) AND n.behind_since <= @behind_by AND l.created_by = @created_by AND l.label_terms && @label_terms_0::text[] AND l.label_terms <> '{}' AND l.satellite_id = @of_satellite AND s.expires_at < @expires_before AND s.expires_at >= @expires_after AND (l.satellite_id, l.satellite_version) IN (SELECT x.satellite_id, x.number FROM satellite_uses x JOIN algorithm_versions v ON v.id = x.algorithm_version_id
 			JOIN algorithms a ON a.id = v.algorithm_id JOIN owners o ON o.id = a.owner_id
 			WHERE o.name_key = @owner AND a.id = @algorithm_id AND (@version_id = '' OR v.id = nullif(@version_id, '')::uuid))
 	AND l.name_key LIKE @pattern
-ORDER BY n.launch_id
-LIMIT @limit) every_page) every_page
+LIMIT @limit) every_page
+
+-- by status: next page, descending, with a search and counted
+commit
 
