@@ -49,7 +49,21 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER launch_reports_indexed_inserted AFTER INSERT ON launch_reports FOR EACH ROW EXECUTE FUNCTION keep_launch_health();
+-- The first reports of a fleet come by the thousand: all of a statement at once.
+-- +goose StatementBegin
+CREATE FUNCTION keep_first_health() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE launch_index i SET running = r.running_version,
+        health = CASE r.status WHEN 'degraded' THEN 0 WHEN 'stale' THEN 1 ELSE 3 END,
+        seen_at = CASE r.status WHEN 'stale' THEN r.last_seen_at ELSE 'infinity' END,
+        behind_since = CASE WHEN r.running_version <> i.wanted THEN least(i.behind_since, r.last_seen_at) ELSE 'infinity' END
+    FROM first_reports r WHERE i.launch_id = r.launch_id;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER launch_reports_indexed_inserted AFTER INSERT ON launch_reports REFERENCING NEW TABLE AS first_reports
+    FOR EACH STATEMENT EXECUTE FUNCTION keep_first_health();
 CREATE TRIGGER launch_reports_indexed AFTER UPDATE ON launch_reports FOR EACH ROW
     WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.running_version IS DISTINCT FROM NEW.running_version) EXECUTE FUNCTION keep_launch_health();
 
