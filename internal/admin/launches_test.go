@@ -38,7 +38,7 @@ func TestLaunchesWithoutScript(t *testing.T) {
 	}
 	const all = "Line 1, Line 2, script"
 	for query, want := range map[string]string{
-		"": all, "?q=&selector=&satellite=&algorithm=&owner=&created_by=&behind=&expires_before=&sort=status": all,
+		"": all, "?q=&satellite=&algorithm=&owner=&created_by=&behind=&expires_before=&sort=status": all,
 		"?status=never_seen&status=up": all, "?status=never_seen%2Cup": all, "?status=up": "", "?q=line": "Line 1, Line 2", "?satellite=edge": "Line 1, Line 2", "?satellite=" + other.ID: "script",
 		"?algorithm=neo%2Fhello": all, "?owner=neo": all, "?behind=true": "", "?behind=false": all, "?behind=7d": "", "?expires_before=0d": "", "?expires_before=900d": all, "?selector=site%3Dberlin": all, "?selector=%21site": "",
 		"?created_by=nobody": "",
@@ -50,6 +50,9 @@ func TestLaunchesWithoutScript(t *testing.T) {
 		if want == "" {
 			wantIn(t, body, "No launch matches", "show all launches")
 		}
+	}
+	if answer := w.send("GET", "/launches?q=&selector=&satellite=&behind=true&sort=name&status=up", nil, morpheus); answer.Header.Get("Location") != "/launches?behind=true&sort=name&status=up" {
+		t.Errorf("a form that is mostly empty leads to %d %s", answer.StatusCode, answer.Header.Get("Location"))
 	}
 	body, _ := shown("", http.StatusOK)
 	wantIn(t, body, "site=berlin", `href="/satellites/`+edge.ID+`"`, "1 wanted", "Never seen", "Other & <Sons>", "1–3 of 3")

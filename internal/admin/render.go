@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -70,9 +71,12 @@ func (r *request) tidied() bool {
 	if r.Method != http.MethodGet || !q.Has("selector") || strings.TrimSpace(q.Get("selector")) != "" {
 		return false
 	}
-	q.Del("selector")
-	if q.Get("q") == "" {
-		q.Del("q")
+	for name, values := range q {
+		if values = slices.DeleteFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }); len(values) > 0 {
+			q[name] = values
+		} else {
+			delete(q, name)
+		}
 	}
 	short := *r.URL
 	short.RawQuery = q.Encode()
