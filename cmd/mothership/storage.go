@@ -278,8 +278,9 @@ func printVerified(std command.Streams, output *command.Output, done *registry.V
 	} else if err := printFaults(std, output, done, rows, sumRows, recounted); err != nil {
 		return err
 	}
-	if len(rows) == 0 {
-		return nil
+	if len(rows) > 0 {
+		fmt.Fprintln(std.Err, "restore the images from a backup, or push them again: under another tag, if your client sends nothing for an image whose manifest is there")
+		return found{errors.New("images are lost or damaged")}
 	}
 	if len(sums) > 0 && !recounted {
 		return found{errors.New("sums differ")}

@@ -110,7 +110,9 @@ func columnsOf(t *testing.T, schema int64) map[string][]string {
 		t.Fatal(err)
 	}
 	defer db.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // only read
-	rows, err := db.Query(t.Context(), `SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'public'`)
+	rows, err := db.Query(t.Context(), `
+		SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'public'
+		UNION ALL SELECT sequencename::text, '' FROM pg_sequences WHERE schemaname = 'public'`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,6 +170,7 @@ func older(t *testing.T, dir string) {
 			table["stored"], table["bytes"], table["sha256"] = len(stored), rows, hexOf(stored)
 		}
 		m["tables"] = tables
+		m["sequences"] = slices.DeleteFunc(m["sequences"].([]any), func(s any) bool { return had[s.(map[string]any)["name"].(string)] == nil })
 	})
 }
 

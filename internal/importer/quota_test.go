@@ -131,7 +131,7 @@ func TestQuotaOfImportsAtOnce(t *testing.T) {
 	<-copying
 	s.answer(nil)
 	w.ask(s.host+"/team/model:v2", 2)
-	if v := w.failed(2); !strings.Contains(said(v), "(0 bytes are used, and other imports are to bring 60") {
+	if v := w.failed(2); !strings.Contains(said(v), " bytes are used, and other imports are to bring 60") { // some of the first one's may have come
 		t.Errorf("an import beside another one says %q", said(v))
 	}
 	if sent := s.sent(); sent > 10_000 {
