@@ -73,7 +73,7 @@ func TestEditedLaunchShowsTheDifference(t *testing.T) {
 		t.Errorf("more than the part is sent: %s", shown)
 	}
 	form := with(fields(w.raw(edit, neo)), "satellite_version", "2", "name", "Line 9")
-	form.Del("selector") // of the list's search, which is another form of the page
+	form.Del("selector")                                                                                            // of the list's search, which is another form of the page
 	wantIn(t, w.page(edit+"?"+form.Encode(), neo, http.StatusOK), "From version 1 to version 2:", `value="Line 9"`) // without a script
 	for _, wrong := range []string{"0", "3", "x", ""} {
 		w.page(edit+"?satellite_version="+wrong, neo, http.StatusOK)
