@@ -275,7 +275,7 @@ func (w *world) browseBelow(t *testing.T) {
 	v.click("Constellation")
 	v.at(prefix + "/")
 	v.fill("q", "Munich") // htmx
-	v.at(prefix + "/?sort=-created_at&q=Munich&selector=")
+	v.at(prefix + "/?q=Munich&sort=-created_at")
 	v.sees("Paint shop Munich")
 	v.click("Paint shop Munich")
 	v.click("New launch instance")
